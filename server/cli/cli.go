@@ -1,0 +1,95 @@
+// Package cli is the command line of antwort: one binary, one file per
+// subcommand.
+//
+// A subcommand is a struct with its flags and a method Run, and a field in
+// [commands]. Run takes what it needs by type: context.Context (cancelled by
+// the first SIGINT or SIGTERM) and *streams. Its error decides the exit code:
+// nil 0, an error made by [usage] 2, any other error 1.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes of every subcommand.
+const (
+	exitOK    = 0 // done
+	exitRun   = 1 // failed while running
+	exitUsage = 2 // wrong command line or configuration: a retry cannot help
+)
+
+// commands are the subcommands in the order of the help text.
+type commands struct {
+	Version versionCmd `cmd:"" help:"Print the version of this binary."`
+}
+
+// streams are the standard streams of the process, or a test's buffers.
+type streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+const description = `Serves the OpenAI Responses API in front of models that speak Chat Completions, or forwards it to another Responses API.
+
+Run "antwort COMMAND --help" for a command's flags and an example.`
+
+// Main runs one subcommand and returns the exit code of the process. args are
+// the words after the program's name. It never ends the process itself.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	io := &streams{In: stdin, Out: stdout, Err: stderr}
+	var cmds commands
+	parser, err := kong.New(&cmds,
+		kong.Name("antwort"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		// kong wants to end the process after --help; here it only leaves Main.
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Bind(io),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "antwort: %v\n", err)
+		return exitRun
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			left, ok := p.(exit)
+			if !ok {
+				panic(p)
+			}
+			code = int(left)
+		}
+	}()
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "antwort: %v\nRun \"antwort --help\" for the commands and \"antwort COMMAND --help\" for their flags.\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(stderr, "antwort: %v\n", err)
+		var wrong *usageError
+		if errors.As(err, &wrong) {
+			return exitUsage
+		}
+		return exitRun
+	}
+	return exitOK
+}
+
+// exit is what leaves kong's parser when it wants to end the process.
+type exit int
+
+// usageError marks a wrong command line or configuration.
+type usageError struct{ cause error }
+
+func (e *usageError) Error() string { return e.cause.Error() }
+func (e *usageError) Unwrap() error { return e.cause }
+
+// usage marks err as the user's to mend: the process ends with exit code 2.
+func usage(err error) error { return &usageError{err} }
