@@ -1,0 +1,293 @@
+// Package jsontext works on JSON as text, without decoding it: it checks a
+// document strictly (RFC 8259, UTF-8, no lone surrogates, depth and count
+// limits) and moves strings from one document into another in their escaped
+// form. A string that is only moved is never unescaped and escaped again.
+package jsontext
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// Limits bounds a document. Zero means no limit of that kind, except that
+// nesting never exceeds MaxDepth.
+type Limits struct {
+	Depth  int // nested arrays and objects
+	Values int // values of any kind, the members of objects included
+}
+
+// MaxDepth is the deepest nesting that Check accepts whatever the limits say:
+// what fastjson parses.
+const MaxDepth = 300
+
+// A SyntaxError says what is wrong with a document, and where.
+type SyntaxError struct {
+	Offset  int    // bytes from the start of the document
+	Problem string // for example "unexpected end"
+	Limit   bool   // a limit was exceeded; the text itself may be valid JSON
+}
+
+func (e *SyntaxError) Error() string {
+	return e.Problem + " at byte " + strconv.Itoa(e.Offset)
+}
+
+// Check reports whether b is exactly one JSON value within the limits,
+// surrounded by nothing but white space. The error is a *SyntaxError.
+func Check(b []byte, lim Limits) error {
+	if !utf8.Valid(b) {
+		return &SyntaxError{Offset: invalidUTF8(b), Problem: "invalid UTF-8"}
+	}
+	if lim.Depth <= 0 || lim.Depth > MaxDepth {
+		lim.Depth = MaxDepth
+	}
+	s := scanner{b: b, lim: lim}
+	s.space()
+	if err := s.value(); err != nil {
+		return err
+	}
+	s.space()
+	if s.i < len(b) {
+		return s.fail("unexpected data after the JSON value")
+	}
+	return nil
+}
+
+func invalidUTF8(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(b)
+}
+
+type scanner struct {
+	b             []byte
+	i             int
+	depth, values int
+	lim           Limits
+}
+
+func (s *scanner) fail(problem string) error {
+	return &SyntaxError{Offset: s.i, Problem: problem}
+}
+
+func (s *scanner) space() {
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case ' ', '\t', '\n', '\r':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value() error {
+	if s.values++; s.lim.Values > 0 && s.values > s.lim.Values {
+		return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Values) + " JSON values"}
+	}
+	if s.i >= len(s.b) {
+		return s.fail("unexpected end of JSON")
+	}
+	switch c := s.b[s.i]; {
+	case c == '"':
+		return s.str()
+	case c == '{':
+		return s.nested('}')
+	case c == '[':
+		return s.nested(']')
+	case c == '-' || c >= '0' && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.word("true")
+	case c == 'f':
+		return s.word("false")
+	case c == 'n':
+		return s.word("null")
+	default:
+		return s.fail("unexpected character " + strconv.QuoteRune(firstRune(s.b[s.i:])))
+	}
+}
+
+func firstRune(b []byte) rune {
+	r, _ := utf8.DecodeRune(b)
+	return r
+}
+
+// nested scans an object or an array that ends with the given bracket.
+func (s *scanner) nested(end byte) error {
+	if s.depth++; s.depth > s.lim.Depth {
+		return &SyntaxError{Offset: s.i, Limit: true, Problem: "nested deeper than " + strconv.Itoa(s.lim.Depth) + " levels"}
+	}
+	s.i++
+	s.space()
+	if s.i < len(s.b) && s.b[s.i] == end {
+		s.i++
+		s.depth--
+		return nil
+	}
+	for {
+		if end == '}' {
+			if s.i >= len(s.b) || s.b[s.i] != '"' {
+				return s.fail("expected a string as object key")
+			}
+			if err := s.str(); err != nil {
+				return err
+			}
+			s.space()
+			if s.i >= len(s.b) || s.b[s.i] != ':' {
+				return s.fail("expected ':' after an object key")
+			}
+			s.i++
+			s.space()
+		}
+		if err := s.value(); err != nil {
+			return err
+		}
+		s.space()
+		if s.i >= len(s.b) {
+			return s.fail("unexpected end of JSON")
+		}
+		switch s.b[s.i] {
+		case end:
+			s.i++
+			s.depth--
+			return nil
+		case ',':
+			s.i++
+			s.space()
+		default:
+			return s.fail("expected ',' or '" + string(rune(end)) + "'")
+		}
+	}
+}
+
+func (s *scanner) word(w string) error {
+	if len(s.b)-s.i < len(w) || string(s.b[s.i:s.i+len(w)]) != w {
+		return s.fail("invalid literal, expected " + w)
+	}
+	s.i += len(w)
+	return nil
+}
+
+func (s *scanner) number() error {
+	if s.b[s.i] == '-' {
+		s.i++
+	}
+	if s.i < len(s.b) && s.b[s.i] == '0' {
+		s.i++
+	} else if !s.digits() {
+		return s.fail("invalid number")
+	}
+	if s.i < len(s.b) && s.b[s.i] == '.' {
+		s.i++
+		if !s.digits() {
+			return s.fail("invalid number")
+		}
+	}
+	if s.i < len(s.b) && (s.b[s.i] == 'e' || s.b[s.i] == 'E') {
+		s.i++
+		if s.i < len(s.b) && (s.b[s.i] == '+' || s.b[s.i] == '-') {
+			s.i++
+		}
+		if !s.digits() {
+			return s.fail("invalid number")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	start := s.i
+	for s.i < len(s.b) && s.b[s.i] >= '0' && s.b[s.i] <= '9' {
+		s.i++
+	}
+	return s.i > start
+}
+
+// str scans a string, s.i at its opening quote.
+func (s *scanner) str() error {
+	s.i++
+	n, ok := plain(s.b[s.i:])
+	s.i += n
+	if !ok {
+		return s.fail("invalid string")
+	}
+	if s.i >= len(s.b) {
+		return s.fail("unterminated string")
+	}
+	s.i++
+	return nil
+}
+
+// plain returns how many bytes of b are the inside of a string: up to a quote
+// or the end of b. It is false at the first byte that may not stand there.
+func plain(b []byte) (int, bool) {
+	i := 0
+	for i < len(b) {
+		c := b[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c == '"' {
+			return i, true
+		}
+		n := escape(b[i:])
+		if c != '\\' || n == 0 {
+			return i, false
+		}
+		i += n
+	}
+	return i, true
+}
+
+// escape returns the length of the escape sequence that b starts with, a
+// surrogate pair being one; 0 when it is not a valid one.
+func escape(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		r, ok := hex4(b[2:])
+		switch {
+		case !ok, r >= 0xdc00 && r < 0xe000:
+			return 0
+		case r < 0xd800 || r >= 0xe000:
+			return 6
+		}
+		if len(b) < 12 || b[6] != '\\' || b[7] != 'u' {
+			return 0
+		}
+		if low, ok := hex4(b[8:]); ok && low >= 0xdc00 && low < 0xe000 {
+			return 12
+		}
+	}
+	return 0
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 4 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c >= 'a' && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case c >= 'A' && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return r, true
+}

@@ -1,0 +1,113 @@
+package jsontext
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
+)
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct{ name, in, problem string }{
+		{"object", `{"a":[1,-2.5e+3,true,false,null,"x\u00e9\ud83d\ude00"]}`, ""},
+		{"white space around", " \n{}\t", ""},
+		{"scalar", `0`, ""},
+		{"empty", ``, "unexpected end of JSON at byte 0"},
+		{"trailing garbage", `{} x`, "unexpected data after the JSON value at byte 3"},
+		{"cut", `{"a":`, "unexpected end of JSON at byte 5"},
+		{"leading zero", `[01]`, "expected ',' or ']' at byte 2"},
+		{"bare minus", `-`, "invalid number at byte 1"},
+		{"no fraction", `1.`, "invalid number at byte 2"},
+		{"no exponent", `1e+`, "invalid number at byte 3"},
+		{"trailing comma", `[1,]`, "unexpected character ']' at byte 3"},
+		{"key without quotes", `{a:1}`, "expected a string as object key at byte 1"},
+		{"no colon", `{"a" 1}`, "expected ':' after an object key at byte 5"},
+		{"control character", "\"a\nb\"", "invalid string at byte 2"},
+		{"bad escape", `"\x"`, "invalid string at byte 1"},
+		{"lone high surrogate", `"\ud83d!"`, "invalid string at byte 1"},
+		{"lone low surrogate", `"\ude00"`, "invalid string at byte 1"},
+		{"unterminated", `"abc`, "unterminated string at byte 4"},
+		{"invalid UTF-8", "\"a\xff\"", "invalid UTF-8 at byte 2"},
+		{"wrong literal", `nul`, "invalid literal, expected null at byte 0"},
+		{"too deep", `[[[[1]]]]`, "nested deeper than 3 levels at byte 3"},
+		{"too many values", `[1,2,3,4,5,6,7,8]`, "more than 8 JSON values at byte 15"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := Check([]byte(c.in), Limits{Depth: 3, Values: 8})
+			if c.problem == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, c.problem)
+		})
+	}
+	require.NoError(t, Check([]byte(strings.Repeat("[", MaxDepth)+strings.Repeat("]", MaxDepth)), Limits{}))
+	require.Error(t, Check([]byte(strings.Repeat("[", MaxDepth+1)+strings.Repeat("]", MaxDepth+1)), Limits{}))
+}
+
+func TestStringsKeepTheirMeaning(t *testing.T) {
+	for _, s := range []string{"", "plain", "quote\" back\\ slash/", "\x00\x01\a\b\f\n\r\t\v\x1f\x7f", "é😀\u2028\U000e0001"} {
+		require.Equal(t, s, decode(t, AppendString(nil, s)))
+		require.Equal(t, s, decode(t, AppendString(nil, []byte(s))))
+		quoted, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.Equal(t, s, string(Decode(nil, quoted[1:len(quoted)-1])))
+		v := fastjson.MustParseBytes(quoted)
+		raw, ok := AppendRaw([]byte("x"), v)
+		require.True(t, ok)
+		require.Equal(t, "x"+string(quoted[1:len(quoted)-1]), string(raw))
+	}
+	require.Equal(t, "a\ufffdb", decode(t, AppendString(nil, "a\xffb")))
+	_, ok := AppendRaw(nil, fastjson.MustParse(`null`))
+	require.False(t, ok)
+	_, ok = AppendRaw(nil, nil)
+	require.False(t, ok)
+}
+
+func TestAppendValueAfterALook(t *testing.T) {
+	const doc = `{"k\u0007\"":["a\u0000\u200b",1.50,true,null,{}],"z":"\ud83d\ude00"}`
+	v := fastjson.MustParse(doc)
+	v.Get("nothing")
+	v.Get("z").Type()
+	require.JSONEq(t, doc, string(AppendValue(nil, v)))
+}
+
+func decode(t *testing.T, b []byte) (s string) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(b, &s), "%s", b)
+	return s
+}
+
+func FuzzCheck(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2]}`, `"\ud83d\ude00"`, `-0.5e10`, ` [ ] `} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		err := Check(b, Limits{Depth: 32})
+		if err == nil && !json.Valid(b) {
+			t.Fatalf("accepted %q, which is not JSON", b)
+		}
+		if err == nil {
+			if _, perr := fastjson.ParseBytes(b); perr != nil {
+				t.Fatalf("accepted %q, which fastjson refuses: %v", b, perr)
+			}
+		}
+		if Inside(b) && !json.Valid(append(append([]byte{'"'}, b...), '"')) {
+			t.Fatalf("%q is not the inside of a string", b)
+		}
+		require.True(t, json.Valid(AppendString(nil, b)))
+	})
+}
+
+func BenchmarkCheck2KB(b *testing.B) {
+	doc := []byte(`{"model":"/mnt/models","input":[` + strings.Repeat(`{"type":"message","role":"user","content":[{"type":"input_text","text":"What is the capital of France? Answer in one sentence."}]},`, 15) + `{}]}`)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Check(doc, Limits{Depth: 64, Values: 1000000}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package jsontext
+
+import (
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+// Inside reports whether b may stand between the quotes of a JSON string as it
+// is: valid UTF-8, valid escapes, no quote, no control character.
+func Inside(b []byte) bool {
+	n, ok := plain(b)
+	return ok && n == len(b) && utf8.Valid(b)
+}
+
+// AppendRaw appends the escaped inside of the string v, without its quotes. It
+// is false, and dst is returned as it was, when v is not a string. It must be
+// the first look at v: a string whose type was asked for before has been
+// decoded and is escaped again.
+func AppendRaw(dst []byte, v *fastjson.Value) ([]byte, bool) {
+	if v == nil {
+		return dst, false
+	}
+	start := len(dst)
+	dst = v.MarshalTo(dst)
+	if len(dst) < start+2 || dst[start] != '"' {
+		return dst[:start], false
+	}
+	copy(dst[start:], dst[start+1:len(dst)-1])
+	return dst[:len(dst)-2], true
+}
+
+const hexDigits = "0123456789abcdef"
+
+// AppendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+func AppendString[T string | []byte](dst []byte, s T) []byte {
+	dst = append(dst, '"')
+	dst = AppendEscaped(dst, s)
+	return append(dst, '"')
+}
+
+// AppendEscaped appends s as the inside of a JSON string, without quotes.
+func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c >= 0x20 && c != '"' && c != '\\' {
+				i++
+				continue
+			}
+			dst = append(dst, s[start:i]...)
+			switch c {
+			case '"', '\\':
+				dst = append(dst, '\\', c)
+			case '\n':
+				dst = append(dst, '\\', 'n')
+			case '\r':
+				dst = append(dst, '\\', 'r')
+			case '\t':
+				dst = append(dst, '\\', 't')
+			default:
+				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+		if r == utf8.RuneError && n == 1 {
+			dst = append(dst, s[start:i]...)
+			dst = append(dst, "\ufffd"...)
+			start = i + 1
+		}
+		i += n
+	}
+	return append(dst, s[start:]...)
+}
+
+// AppendValue appends v as JSON. Unlike MarshalTo it is right for values that
+// have been looked at: fastjson escapes decoded strings as Go does, which is
+// not JSON for all of them.
+func AppendValue(dst []byte, v *fastjson.Value) []byte {
+	switch v.Type() {
+	case fastjson.TypeString:
+		s, _ := v.StringBytes()
+		return AppendString(dst, s)
+	case fastjson.TypeArray:
+		items, _ := v.Array()
+		dst = append(dst, '[')
+		for i, item := range items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = AppendValue(dst, item)
+		}
+		return append(dst, ']')
+	case fastjson.TypeObject:
+		o, _ := v.Object()
+		dst = append(dst, '{')
+		first := true
+		o.Visit(func(key []byte, member *fastjson.Value) {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = AppendString(dst, key)
+			dst = append(dst, ':')
+			dst = AppendValue(dst, member)
+		})
+		return append(dst, '}')
+	default:
+		return v.MarshalTo(dst)
+	}
+}
+
+// Decode appends to dst what the inside of a JSON string means. Escaped must
+// be valid (see Inside).
+func Decode(dst, escaped []byte) []byte {
+	for i := 0; i < len(escaped); {
+		c := escaped[i]
+		if c != '\\' {
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		n := escape(escaped[i:])
+		switch escaped[i+1] {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r, _ := hex4(escaped[i+2:])
+			if n == 12 {
+				low, _ := hex4(escaped[i+8:])
+				r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			dst = append(dst, escaped[i+1])
+		}
+		i += n
+	}
+	return dst
+}

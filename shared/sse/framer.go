@@ -1,0 +1,148 @@
+// Package sse reads and writes server-sent events (WHATWG HTML, section 9.2).
+package sse
+
+import (
+	"bytes"
+	"errors"
+)
+
+// DefaultMax is the longest event that a Framer accepts when Max is 0.
+const DefaultMax = 1 << 20
+
+// ErrTooLong is returned for an event longer than Framer.Max.
+var ErrTooLong = errors.New("event is longer than the limit")
+
+// An Event is one block of lines that ends with a blank line. Its slices are
+// valid until the next call to Framer.Write.
+type Event struct {
+	Name []byte // of the last "event:" line; empty without one
+	Data []byte // the "data:" lines, joined by LF; nil without one (a comment)
+	Raw  []byte // all bytes of the block, comments and the blank line included
+}
+
+// A Framer cuts a byte stream into events. Reads may be split anywhere; lines
+// end in LF, CRLF or CR. The zero value is ready to use.
+//
+// A CR that ends the bytes written so far ends its line at once: should the LF
+// of a CRLF follow, it becomes the first byte of the next event's Raw.
+type Framer struct {
+	Max int // bytes of one event; 0 means DefaultMax
+
+	buf    []byte // bytes not yet returned, from start on
+	start  int    // where the event being read begins
+	line   int    // where its current line begins
+	pos    int    // how far it has been searched for a line end
+	skipLF bool   // the byte before pos was a CR
+	joined []byte // data of an event with several data lines
+}
+
+// Write takes the next bytes of the stream; p is copied.
+func (f *Framer) Write(p []byte) {
+	if f.start > 0 {
+		n := copy(f.buf, f.buf[f.start:])
+		f.buf = f.buf[:n]
+		f.line -= f.start
+		f.pos -= f.start
+		f.start = 0
+	}
+	f.buf = append(f.buf, p...)
+}
+
+// Next returns the next whole event, and false when there is none yet.
+func (f *Framer) Next() (ev Event, ok bool, err error) {
+	for f.pos < len(f.buf) {
+		if f.skipLF {
+			f.skipLF = false
+			if f.buf[f.pos] == '\n' {
+				f.pos++
+				f.line = f.pos
+				continue
+			}
+		}
+		n := lineEnd(f.buf[f.pos:])
+		if n < 0 {
+			f.pos = len(f.buf)
+			break
+		}
+		end := f.pos + n
+		f.pos = end + 1
+		if f.buf[end] == '\r' {
+			if f.pos < len(f.buf) && f.buf[f.pos] == '\n' {
+				f.pos++
+			} else {
+				f.skipLF = f.pos == len(f.buf)
+			}
+		}
+		blank := end == f.line
+		f.line = f.pos
+		if !blank {
+			continue
+		}
+		raw := f.buf[f.start:f.pos]
+		f.start = f.pos
+		if len(raw) > f.max() {
+			return Event{}, false, ErrTooLong
+		}
+		return f.parse(raw), true, nil
+	}
+	if len(f.buf)-f.start > f.max() {
+		return Event{}, false, ErrTooLong
+	}
+	return Event{}, false, nil
+}
+
+// Rest returns the bytes of an event that has begun and not ended, valid until
+// the next call to Write.
+func (f *Framer) Rest() []byte { return f.buf[f.start:] }
+
+func (f *Framer) max() int {
+	if f.Max > 0 {
+		return f.Max
+	}
+	return DefaultMax
+}
+
+func lineEnd(b []byte) int {
+	n := bytes.IndexByte(b, '\n')
+	if n >= 0 {
+		b = b[:n]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return n
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+func (f *Framer) parse(raw []byte) Event {
+	ev := Event{Raw: raw}
+	for b := bytes.TrimPrefix(raw, byteOrderMark); len(b) > 0; {
+		n := lineEnd(b)
+		line := b[:n]
+		b = b[n+1:]
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			ev.Name = value
+		case "data":
+			if ev.Data == nil {
+				ev.Data = value[:len(value):len(value)]
+				break
+			}
+			f.joined = append(append(append(f.joined[:0], ev.Data...), '\n'), value...)
+			ev.Data = f.joined
+		}
+	}
+	return ev
+}
+
+// Append appends one event; data must not contain a line end.
+func Append(dst []byte, name string, data []byte) []byte {
+	dst = append(dst, "event: "...)
+	dst = append(dst, name...)
+	dst = append(dst, "\ndata: "...)
+	dst = append(dst, data...)
+	return append(dst, "\n\n"...)
+}

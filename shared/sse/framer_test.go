@@ -1,0 +1,108 @@
+package sse
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+type event struct{ name, data string }
+
+func frame(t require.TestingT, chunks ...[]byte) (events []event, raw []byte) {
+	var f Framer
+	for _, c := range chunks {
+		f.Write(c)
+		for {
+			ev, ok, err := f.Next()
+			require.NoError(t, err)
+			if !ok {
+				break
+			}
+			raw = append(raw, ev.Raw...)
+			if ev.Data != nil {
+				events = append(events, event{string(ev.Name), string(ev.Data)})
+			}
+		}
+	}
+	return events, append(raw, f.Rest()...)
+}
+
+const stream = "\ufeffdata: {\"a\":1}\n\n: comment\n\nevent: x\ndata:no space\nid: 1\nretry\n\n\n\ndata: two\ndata:  lines\ndata\n\ndata: [DONE]\n\ndata: cut"
+
+var want = []event{{"", `{"a":1}`}, {"x", "no space"}, {"", "two\n lines\n"}, {"", "[DONE]"}}
+
+func TestEverySplitAndLineEndGivesTheSameEvents(t *testing.T) {
+	for _, eol := range []string{"\n", "\r\n", "\r"} {
+		in := []byte(strings.ReplaceAll(stream, "\n", eol))
+		for i := 0; i <= len(in); i++ {
+			for _, j := range []int{i, min(i+1, len(in)), min(i+7, len(in))} {
+				got, raw := frame(t, in[:i], in[i:j], in[j:])
+				require.Equal(t, want, got, "eol %q, cut at %d and %d", eol, i, j)
+				require.Equal(t, string(in), string(raw), "raw bytes, eol %q, cut at %d and %d", eol, i, j)
+			}
+		}
+		got, _ := frame(t, bytes.SplitAfter(in, nil)...)
+		require.Equal(t, want, got, "eol %q, byte by byte", eol)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	for _, c := range []struct {
+		name, in string
+		err      error
+	}{
+		{"as long as the limit", "data: 1234567890\n\n", nil},
+		{"over the limit", "data: 12345678901\n\n", ErrTooLong},
+		{"over the limit before its end", "data: 1234567890123", ErrTooLong},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := Framer{Max: 18}
+			f.Write([]byte("data: before\n\n"))
+			_, ok, err := f.Next()
+			require.True(t, ok)
+			require.NoError(t, err)
+			f.Write([]byte(c.in))
+			_, ok, err = f.Next()
+			require.Equal(t, c.err, err)
+			require.Equal(t, c.err == nil, ok)
+		})
+	}
+}
+
+func TestAppend(t *testing.T) {
+	b := Append([]byte(": hi\n\n"), "response.created", []byte(`{"n":1}`))
+	require.Equal(t, ": hi\n\nevent: response.created\ndata: {\"n\":1}\n\n", string(b))
+	got, _ := frame(t, b)
+	require.Equal(t, []event{{"response.created", `{"n":1}`}}, got)
+}
+
+func FuzzFramer(f *testing.F) {
+	f.Add([]byte(stream), 3)
+	f.Add([]byte("data: a\r\n\r\ndata: b\r\r"), 9)
+	f.Fuzz(func(t *testing.T, in []byte, at int) {
+		if len(in) > 1<<16 {
+			return
+		}
+		at = max(0, min(at, len(in)))
+		whole, raw := frame(t, in)
+		require.Equal(t, string(in), string(raw))
+		split, raw := frame(t, in[:at], in[at:])
+		require.Equal(t, whole, split)
+		require.Equal(t, string(in), string(raw))
+	})
+}
+
+func BenchmarkFramer(b *testing.B) {
+	in := []byte("data: " + strings.Repeat("x", 230) + "\n\n")
+	var f Framer
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Write(in)
+		if _, ok, _ := f.Next(); !ok {
+			b.Fatal("no event")
+		}
+	}
+}
