@@ -1,0 +1,190 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+)
+
+// baseURL is the address of a backend, to which "/v1/…" is appended.
+type baseURL struct{ at func(*Config) *string }
+
+func (baseURL) kind() string      { return "URL" }
+func (k baseURL) reset(c *Config) { *k.at(c) = "" }
+
+func (baseURL) values() string { return "http:// or https://" }
+
+func (baseURL) want() string {
+	return "an absolute http:// or https:// URL, such as http://llm.example:8000"
+}
+
+func (k baseURL) set(c *Config, in input) bool {
+	if !in.isText() {
+		return false
+	}
+	base, problem := parseBase(in.text)
+	if problem != "" {
+		return false
+	}
+	*k.at(c) = base
+	return true
+}
+
+func (baseURL) explain(in input) string {
+	if !in.isText() {
+		return ""
+	}
+	_, problem := parseBase(in.text)
+	return problem
+}
+
+// redact hides what may be a password or a key: user information and the query.
+func (baseURL) redact(in input) string {
+	if i := strings.IndexByte(in.text, '?'); i >= 0 {
+		in.text = in.text[:i] + "?" + Redacted
+	}
+	if i := strings.LastIndexByte(in.text, '@'); i >= 0 {
+		in.text = Redacted + in.text[i:]
+	}
+	return in.got()
+}
+
+func (k baseURL) text(c *Config) string { return *k.at(c) }
+
+func (baseURL) schema(dst []byte, _ *Config) []byte {
+	return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+$"`...)
+}
+
+// parseBase checks the URL and cuts trailing slashes and one trailing /v1 off:
+// http://host, http://host/ and http://host/v1 mean the same. It is done by
+// hand because net/url is much code for the filter.
+func parseBase(s string) (base, problem string) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	switch {
+	case !ok || scheme != "http" && scheme != "https":
+		return "", "it does not begin with http:// or https://"
+	case strings.ContainsAny(rest, "?#"):
+		return "", "it must not have a query or a fragment"
+	case strings.Contains(rest, "@"):
+		return "", "it must not have user information: a key goes into engine.api_key"
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	host, port, problem := cutPort(authority)
+	switch {
+	case problem != "":
+		return "", problem
+	case !isHost(host):
+		return "", "the host is not a name or an IP address (IPv6 in brackets)"
+	case port != "" && !isPort(port):
+		return "", "the port is not a number from 1 to 65535"
+	case !isPath(path):
+		return "", "the path has characters or segments that a URL cannot have"
+	}
+	path = strings.TrimRight(path, "/")
+	if path == "v1" {
+		path = ""
+	}
+	path = strings.TrimRight(strings.TrimSuffix(path, "/v1"), "/")
+	for _, end := range []string{"v1/responses", "v1/chat/completions"} {
+		if path == end || strings.HasSuffix(path, "/"+end) {
+			return "", "give the base without /" + end
+		}
+	}
+	base = scheme + "://" + authority
+	if path != "" {
+		base += "/" + path
+	}
+	return base, ""
+}
+
+func cutPort(authority string) (host, port, problem string) {
+	end := strings.LastIndexByte(authority, ']')
+	i := strings.LastIndexByte(authority, ':')
+	if i <= end {
+		return authority, "", ""
+	}
+	if i == len(authority)-1 {
+		return "", "", "there is no port after the colon"
+	}
+	return authority[:i], authority[i+1:], ""
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// isHost reports whether s is a host name, an IPv4 address, or an IPv6 address
+// in brackets.
+func isHost(s string) bool {
+	if inside, ok := strings.CutPrefix(s, "["); ok {
+		inside, ok = strings.CutSuffix(inside, "]")
+		return ok && isIPv6(inside)
+	}
+	return isName(s)
+}
+
+func isName(s string) bool {
+	if s == "" || len(s) > 253 || s[0] == '.' || s[0] == '-' || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		if !isAlphanumeric(b) && b != '.' && b != '-' && b != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// isIPv6 checks the alphabet and the colons; whoever dials finds the rest.
+func isIPv6(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		if !isHex(b) && b != ':' && b != '.' {
+			return false
+		}
+	}
+	return strings.Count(s, ":") >= 2 && len(s) <= 45
+}
+
+// isPath reports whether s, the path without its first slash, may stand in a
+// base: no ".", ".." and empty segments, but any number of slashes at the end.
+func isPath(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch b := s[i]; {
+		case b == '%':
+			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+				return false
+			}
+			i += 2
+		case !isAlphanumeric(b) && !strings.ContainsRune("-._~!$&'()*+,;=:/", rune(b)):
+			return false
+		}
+	}
+	s = strings.TrimRight(s, "/")
+	if s == "" {
+		return true
+	}
+	for segment := range strings.SplitSeq(s, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9'
+}
+
+func isHex(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
+}
+
+// isListenHost reports whether the server can be told to listen there.
+func isListenHost(s string) bool {
+	if strings.Contains(s, ":") {
+		return isIPv6(s)
+	}
+	return isName(s)
+}

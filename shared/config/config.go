@@ -1,0 +1,161 @@
+// Package config is the one schema of the configuration, for the native server
+// and for the filter alike.
+//
+// The table in table.go is its single source: the parser, the environment
+// overlay, the JSON Schema and the reference are read from it. A configuration
+// is made in this order, later ones winning:
+//
+//	defaults < file < ANTWORT_… environment variables < *_file and *_env references
+//
+// [Load] does all of it and reports every problem at once. The file is JSON
+// here; who has YAML turns it into JSON first.
+//
+// The package runs inside the filter too and so keeps to fastjson and a few
+// packages of the standard library.
+package config
+
+import "time"
+
+// Config is one valid configuration. It must not be changed after [Load]: it is
+// shared by all requests, and a changed file makes a new one.
+type Config struct {
+	Server        Server
+	Engine        Engine
+	Translation   Translation
+	Limits        Limits
+	Auth          Auth
+	Filter        Filter
+	Observability Observability
+}
+
+// Server is how the native server listens.
+type Server struct {
+	Host              string
+	Port              int // 0: any free port
+	ReadHeaderTimeout time.Duration
+	ReadTimeout       time.Duration // of the request's body
+	IdleTimeout       time.Duration
+	DrainTimeout      time.Duration // 0: streams end at once
+	KeepAliveInterval time.Duration // 0: no keep-alives
+	MaxHeaderBytes    int
+}
+
+// Provider is the API that the backend speaks.
+type Provider string
+
+const (
+	VLLM          Provider = "vllm"           // Chat Completions: requests are translated
+	VLLMResponses Provider = "vllm-responses" // Responses: requests are forwarded
+)
+
+// Engine is the backend and how it is called.
+type Engine struct {
+	Provider Provider
+	// BackendURL is the base to which "/v1/…" is appended: absolute, without
+	// trailing slash and without a trailing /v1.
+	BackendURL         string
+	DefaultModel       string
+	APIKey             Secret // whichever way it was given, after ResolveSecrets
+	APIKeyFile         string
+	APIKeyEnv          string
+	ConnectTimeout     time.Duration
+	ResponseTimeout    time.Duration // whole answers: until the header
+	StreamIdleTimeout  time.Duration
+	MaxIdleConnections int
+	Retry              Retry
+}
+
+// Retry is how often and how fast a request is sent again before its first byte
+// was answered.
+type Retry struct {
+	MaxAttempts int // the first one included: 1 is no retry
+	BaseDelay   time.Duration
+	MaxDelay    time.Duration
+}
+
+// Values of translation.unsupported_tools and translation.unknown_fields.
+const (
+	Refuse = "refuse"
+	Drop   = "drop"
+	Pass   = "pass"
+)
+
+// Translation is how provider vllm fills the gaps between the two APIs.
+type Translation struct {
+	FoldSystem       bool
+	ReasoningField   string // ReasoningField or ReasoningContentField
+	ReasoningEvents  string // reasoning_text or reasoning
+	UnsupportedTools string // Refuse or Drop
+	UnknownFields    string // Pass or Refuse
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	RequestBodyBytes  int64
+	DecodedBodyBytes  int64
+	ResponseBodyBytes int64
+	EventBytes        int64
+	JSONDepth         int
+	JSONValues        int
+	InputItems        int
+	Tools             int
+	InFlightBytes     int64 // filter, per VM
+}
+
+// Auth is who may call.
+type Auth struct {
+	Type string // "none"
+}
+
+// Values of filter.profile.
+const (
+	Inline = "inline"
+	Gated  = "gated"
+)
+
+// Filter is how the filter works inside Envoy.
+type Filter struct {
+	Profile  string // Inline or Gated
+	GateWait time.Duration
+}
+
+// Observability is what can be seen from outside.
+type Observability struct {
+	Metrics Metrics
+	Log     Log
+}
+
+// Metrics is the Prometheus endpoint.
+type Metrics struct {
+	Enabled bool
+	Path    string
+}
+
+// Log is the log on standard error.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // json or text
+}
+
+// Default is the configuration of an empty file. It is not complete: provider
+// and backend URL have no default.
+func Default() *Config {
+	c := new(Config)
+	for _, k := range table {
+		k.value.reset(c)
+	}
+	return c
+}
+
+// Equal reports whether both mean the same, resolved secrets included: a
+// changed file or secret that makes an equal configuration needs no reload.
+func (c *Config) Equal(other *Config) bool {
+	a, b := *c, *other
+	for _, s := range secrets {
+		if s.value(&a).Reveal() != s.value(&b).Reveal() {
+			return false
+		}
+		*s.value(&a), *s.value(&b) = Secret{}, Secret{}
+	}
+	return a == b
+}

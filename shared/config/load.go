@@ -1,0 +1,136 @@
+package config
+
+import "strings"
+
+// Sources are what a configuration is made of.
+type Sources struct {
+	// JSON is the configuration file; empty when there is none.
+	JSON []byte
+	// LookupEnv is like os.LookupEnv. Nil: no environment.
+	LookupEnv func(string) (string, bool)
+	// ReadFile is like os.ReadFile, for the *_file keys. Nil: there are no
+	// files.
+	ReadFile func(string) ([]byte, error)
+	// Filter asks for what the filter needs and can do, see ValidateFilter.
+	Filter bool
+}
+
+// Load makes the configuration, complete and valid. The error is Problems, with
+// all that is wrong in any of the sources.
+func Load(s Sources) (*Config, error) {
+	c, problems := parse(s.JSON)
+	if s.LookupEnv != nil {
+		problems = append(problems, c.applyEnv(s.LookupEnv)...)
+	}
+	// A key whose value was wrong has its default, which may be nothing: no
+	// second complaint about it.
+	wrong := problems
+	for _, p := range c.validate(s.Filter) {
+		if !wrong.about(p.Path) {
+			problems = append(problems, p)
+		}
+	}
+	if problems != nil {
+		return nil, problems
+	}
+	if err := c.ResolveSecrets(s.LookupEnv, s.ReadFile); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Validate checks what concerns several keys, and that the required ones are
+// set, for the native server. It comes before ResolveSecrets. The error is
+// Problems.
+func (c *Config) Validate() error { return c.validate(false).err() }
+
+// ValidateFilter is Validate for the filter, which needs no backend URL (Envoy's
+// route names the upstream) and can read no files.
+func (c *Config) ValidateFilter() error { return c.validate(true).err() }
+
+func (c *Config) validate(filter bool) Problems {
+	var ps Problems
+	for _, k := range table {
+		if k.require && k.value.text(c) == "" && !(filter && k.path == "engine.backend_url") {
+			ps.add(k.path, "", "must be set, here or by "+variableOf(k.path)+", to "+k.value.want())
+		}
+	}
+	for _, s := range secrets {
+		given := 0
+		for _, is := range []bool{s.value(c).IsSet(), *s.file(c) != "", *s.env(c) != ""} {
+			if is {
+				given++
+			}
+		}
+		_, name := cut(s.path)
+		if given > 1 {
+			ps.add(s.path, "", "set only one of "+name+", "+name+"_file and "+name+"_env")
+		}
+		if filter && *s.file(c) != "" {
+			ps.add(s.path+"_file", "", "the filter sees no files: use "+name+"_env with a variable of vmConfig.env")
+		}
+	}
+	order := func(small, great string, inOrder bool) {
+		if !inOrder {
+			ps.add(small, "", "must not be greater than "+great+": got "+find(small).value.text(c)+" and "+find(great).value.text(c))
+		}
+	}
+	order("engine.retry.base_delay", "engine.retry.max_delay", c.Engine.Retry.BaseDelay <= c.Engine.Retry.MaxDelay)
+	order("limits.request_body_bytes", "limits.decoded_body_bytes", c.Limits.RequestBodyBytes <= c.Limits.DecodedBodyBytes)
+	if filter {
+		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlightBytes)
+	}
+	return ps
+}
+
+// ResolveSecrets reads the secrets that are given by reference, through
+// functions like os.LookupEnv and os.ReadFile; either may be nil when there is
+// nothing of the kind. It is the last step. The error is Problems.
+func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile func(string) ([]byte, error)) error {
+	var ps Problems
+	for _, s := range secrets {
+		path, found, problem := "", "", ""
+		switch {
+		case *s.file(c) != "":
+			path = s.path + "_file"
+			found, problem = readSecret(readFile, *s.file(c))
+		case *s.env(c) != "":
+			path = s.path + "_env"
+			found, problem = lookupSecret(lookup, *s.env(c))
+		default:
+			continue
+		}
+		found = strings.TrimRight(found, "\r\n")
+		if problem == "" && !isCredential(found) {
+			problem = "what it refers to is not a key: want " + secret{}.want()
+		}
+		if problem != "" {
+			ps.add(path, "", problem)
+			continue
+		}
+		*s.value(c) = NewSecret(found)
+	}
+	return ps.err()
+}
+
+func readSecret(read func(string) ([]byte, error), path string) (found, problem string) {
+	if read == nil {
+		return "", "there are no files here"
+	}
+	b, err := read(path)
+	if err != nil {
+		return "", "cannot read the file: " + err.Error()
+	}
+	return string(b), ""
+}
+
+func lookupSecret(lookup func(string) (string, bool), name string) (found, problem string) {
+	if lookup == nil {
+		return "", "there is no environment here"
+	}
+	found, _ = lookup(name)
+	if found == "" {
+		return "", "the environment variable " + name + " is not set or empty"
+	}
+	return found, ""
+}

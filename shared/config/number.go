@@ -1,0 +1,120 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+)
+
+// integer is a whole number within a range.
+type integer struct {
+	at            func(*Config) *int
+	def, min, max int
+}
+
+func (integer) kind() string { return "integer" }
+
+func (k integer) values() string { return strconv.Itoa(k.min) + " to " + strconv.Itoa(k.max) }
+func (k integer) want() string   { return "an integer from " + k.values() }
+
+func (k integer) reset(c *Config) { *k.at(c) = k.def }
+
+func (k integer) set(c *Config, in input) bool {
+	if in.form != number && in.form != variable {
+		return false
+	}
+	n, err := strconv.Atoi(in.text)
+	if err != nil || n < k.min || n > k.max {
+		return false
+	}
+	*k.at(c) = n
+	return true
+}
+
+func (k integer) explain(in input) string {
+	if in.form == quoted {
+		return "write it without quotes"
+	}
+	return ""
+}
+
+func (k integer) text(c *Config) string { return strconv.Itoa(*k.at(c)) }
+
+func (k integer) schema(dst []byte, c *Config) []byte {
+	dst = append(dst, `"type":"integer","minimum":`...)
+	dst = strconv.AppendInt(dst, int64(k.min), 10)
+	dst = append(dst, `,"maximum":`...)
+	dst = strconv.AppendInt(dst, int64(k.max), 10)
+	dst = append(dst, `,"default":`...)
+	return append(dst, k.text(c)...)
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// sizeUnits from the greatest to the least.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}}
+
+// size is a number of bytes within a range: a number, or a text with a unit.
+type size[T int | int64] struct {
+	at            func(*Config) *T
+	def, min, max int64
+}
+
+func (size[T]) kind() string { return "size" }
+
+func (k size[T]) values() string { return formatSize(k.min) + " to " + formatSize(k.max) }
+
+func (k size[T]) want() string {
+	return "a size from " + k.values() + ", in bytes or with a unit B, KiB, MiB or GiB, such as 32MiB"
+}
+
+func (k size[T]) reset(c *Config) { *k.at(c) = T(k.def) }
+
+func (k size[T]) set(c *Config, in input) bool {
+	if in.form != number && !in.isText() {
+		return false
+	}
+	digits, unit := in.text, int64(1)
+	if in.isText() {
+		for _, u := range sizeUnits {
+			if rest, has := strings.CutSuffix(digits, u.name); has {
+				digits, unit = strings.TrimSuffix(rest, " "), u.bytes
+				break
+			}
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || int64(n) < (k.min+unit-1)/unit || int64(n) > k.max/unit {
+		return false
+	}
+	*k.at(c) = T(int64(n) * unit)
+	return true
+}
+
+func (k size[T]) text(c *Config) string { return formatSize(int64(*k.at(c))) }
+
+func (k size[T]) schema(dst []byte, c *Config) []byte {
+	dst = append(dst, `"anyOf":[{"type":"integer","minimum":`...)
+	dst = strconv.AppendInt(dst, k.min, 10)
+	dst = append(dst, `,"maximum":`...)
+	dst = strconv.AppendInt(dst, k.max, 10)
+	dst = append(dst, `},{"type":"string","pattern":"^[0-9]+( ?(B|KiB|MiB|GiB))?$"}],"default":"`...)
+	dst = append(dst, k.text(c)...)
+	return append(dst, '"')
+}
+
+// formatSize writes n bytes with the greatest unit that leaves no remainder.
+func formatSize(n int64) string {
+	for _, u := range sizeUnits {
+		if n >= u.bytes && n%u.bytes == 0 && u.bytes > 1 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}

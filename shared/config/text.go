@@ -1,0 +1,199 @@
+package config
+
+import (
+	"strings"
+
+	"antwort/shared/jsontext"
+)
+
+// boolean is true or false.
+type boolean struct {
+	at  func(*Config) *bool
+	def bool
+}
+
+func (boolean) kind() string      { return "boolean" }
+func (boolean) values() string    { return "true or false" }
+func (k boolean) want() string    { return k.values() }
+func (k boolean) reset(c *Config) { *k.at(c) = k.def }
+
+func (k boolean) set(c *Config, in input) bool {
+	if in.form != truth && in.form != variable || in.text != "true" && in.text != "false" {
+		return false
+	}
+	*k.at(c) = in.text == "true"
+	return true
+}
+
+func (k boolean) text(c *Config) string {
+	if *k.at(c) {
+		return "true"
+	}
+	return "false"
+}
+
+func (k boolean) schema(dst []byte, c *Config) []byte {
+	dst = append(dst, `"type":"boolean","default":`...)
+	return append(dst, k.text(c)...)
+}
+
+// enum is one of a few words.
+type enum[T ~string] struct {
+	at    func(*Config) *T
+	def   T // "" when there is no default
+	words []T
+	note  string // why there are not more
+}
+
+func (enum[T]) kind() string { return "enum" }
+
+func (k enum[T]) values() string {
+	words := make([]string, len(k.words))
+	for i, v := range k.words {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (k enum[T]) want() string {
+	if len(k.words) == 1 {
+		return k.values()
+	}
+	return "one of " + k.values()
+}
+
+func (k enum[T]) reset(c *Config) { *k.at(c) = k.def }
+
+func (k enum[T]) set(c *Config, in input) bool {
+	if !in.isText() {
+		return false
+	}
+	for _, v := range k.words {
+		if in.text == string(v) {
+			*k.at(c) = v
+			return true
+		}
+	}
+	return false
+}
+
+func (k enum[T]) explain(input) string { return k.note }
+
+func (k enum[T]) text(c *Config) string { return string(*k.at(c)) }
+
+func (k enum[T]) schema(dst []byte, c *Config) []byte {
+	dst = append(dst, `"enum":[`...)
+	for i, v := range k.words {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendString(dst, string(v))
+	}
+	dst = append(dst, ']')
+	return appendDefault(dst, k.text(c))
+}
+
+// text is a text that a function accepts.
+type text struct {
+	at      func(*Config) *string
+	def     string
+	accepts func(string) bool
+	allowed string
+	hidden  bool // a wrong input is not shown: it may be a misplaced secret
+}
+
+func (text) kind() string      { return "text" }
+func (k text) values() string  { return k.allowed }
+func (k text) want() string    { return "a text: " + k.allowed }
+func (k text) reset(c *Config) { *k.at(c) = k.def }
+
+func (k text) set(c *Config, in input) bool {
+	if !in.isText() || !k.accepts(in.text) {
+		return false
+	}
+	*k.at(c) = in.text
+	return true
+}
+
+func (k text) explain(in input) string {
+	if in.form == number || in.form == truth {
+		return "write it in quotes"
+	}
+	return ""
+}
+
+func (k text) redact(in input) string {
+	if k.hidden && in.form != other {
+		return Redacted
+	}
+	return in.got()
+}
+
+func (k text) text(c *Config) string { return *k.at(c) }
+
+func (k text) schema(dst []byte, c *Config) []byte {
+	return appendDefault(append(dst, `"type":"string"`...), k.text(c))
+}
+
+// secret is a text that no error, schema or reference shows.
+type secret struct{ at func(*Config) *Secret }
+
+func (secret) kind() string      { return "secret" }
+func (k secret) reset(c *Config) { *k.at(c) = Secret{} }
+
+func (secret) values() string {
+	return "1 to 8192 printable ASCII characters without spaces"
+}
+
+func (k secret) want() string { return k.values() }
+
+func (k secret) set(c *Config, in input) bool {
+	if !in.isText() || !isCredential(in.text) {
+		return false
+	}
+	*k.at(c) = NewSecret(in.text)
+	return true
+}
+
+func (k secret) explain(in input) string {
+	if in.form == number || in.form == truth {
+		return "write it in quotes"
+	}
+	return ""
+}
+
+func (secret) redact(in input) string {
+	if in.form == other {
+		return in.got()
+	}
+	return Redacted
+}
+
+func (k secret) text(c *Config) string { return k.at(c).String() }
+
+func (k secret) schema(dst []byte, _ *Config) []byte {
+	return append(dst, `"type":"string","minLength":1,"maxLength":8192,"writeOnly":true`...)
+}
+
+// isCredential reports whether a text can stand in a header as a token.
+func isCredential(s string) bool {
+	return len(s) >= 1 && len(s) <= 8192 && isGraphic(s)
+}
+
+// isGraphic reports whether a text is printable ASCII without spaces.
+func isGraphic(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func appendDefault(dst []byte, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	dst = append(dst, `,"default":`...)
+	return jsontext.AppendString(dst, text)
+}
