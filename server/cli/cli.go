@@ -25,7 +25,9 @@ const (
 
 // commands are the subcommands in the order of the help text.
 type commands struct {
-	Version versionCmd `cmd:"" help:"Print the version of this binary."`
+	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
+	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`
+	Version      versionCmd      `cmd:"" help:"Print the version of this binary."`
 }
 
 // streams are the standard streams of the process, or a test's buffers.

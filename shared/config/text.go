@@ -57,7 +57,7 @@ func (k enum[T]) values() string {
 
 func (k enum[T]) want() string {
 	if len(k.words) == 1 {
-		return k.values()
+		return `"` + k.values() + `"`
 	}
 	return "one of " + k.values()
 }

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"antwort/shared/config"
+)
+
+// statement is one line of what a configuration means.
+type statement struct{ about, text string }
+
+// meaning says in plain words what a configuration makes the server do.
+func meaning(c *config.Config) []statement {
+	say := func(about string, parts ...string) statement { return statement{about, strings.Join(parts, "")} }
+	text := c.Text
+	listen := net.JoinHostPort(c.Server.Host, strconv.Itoa(c.Server.Port))
+	if c.Server.Port == 0 {
+		listen = c.Server.Host + ", on any free port"
+	}
+	return []statement{
+		say("listens on", listen),
+		say("backend", c.Engine.BackendURL, ", ", credential(c)),
+		say("provider", provider(c)),
+		say("model", model(c)),
+		say("requests", text("limits.request_body_bytes"), " at most, ", text("limits.decoded_body_bytes"), " decompressed, ",
+			text("limits.input_items"), " input items, ", text("limits.tools"), " tools"),
+		say("answers", text("limits.response_body_bytes"), " at most, within ", text("engine.response_timeout"),
+			"; connecting within ", text("engine.connect_timeout")),
+		say("streams", "as long as they like, ended after ", text("engine.stream_idle_timeout"), " of silence, events of at most ",
+			text("limits.event_bytes"), "; ", keepAlive(c)),
+		say("retries", retries(c)),
+		say("shutdown", "running requests have ", text("server.drain_timeout"), " to finish"),
+		say("callers", "everybody who can connect: there is no authentication"),
+		say("metrics", metrics(c)),
+		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
+	}
+}
+
+func credential(c *config.Config) string {
+	switch {
+	case c.Engine.APIKeyFile != "":
+		return "with the key in " + c.Engine.APIKeyFile
+	case c.Engine.APIKeyEnv != "":
+		return "with the key in the variable " + c.Engine.APIKeyEnv
+	case c.Engine.APIKey.IsSet():
+		return "with the configured key"
+	default:
+		return "without a key of its own"
+	}
+}
+
+func provider(c *config.Config) string {
+	if c.Engine.Provider == config.VLLMResponses {
+		return "vllm-responses: requests, answers and events are forwarded as they came to " + c.Engine.BackendURL + "/v1/responses"
+	}
+	tools, fields := "refused", "passed on"
+	if c.Translation.UnsupportedTools == config.Drop {
+		tools = "left out"
+	}
+	if c.Translation.UnknownFields == config.Refuse {
+		fields = "refused"
+	}
+	return "vllm: requests are translated to " + c.Engine.BackendURL + "/v1/chat/completions; unsupported tools are " + tools + ", unknown fields " + fields
+}
+
+func model(c *config.Config) string {
+	switch {
+	case c.Engine.Provider == config.VLLMResponses:
+		return "as the request says"
+	case c.Engine.DefaultModel != "":
+		return c.Engine.DefaultModel + ", when a request names none"
+	default:
+		return "every request must name one"
+	}
+}
+
+func keepAlive(c *config.Config) string {
+	if c.Server.KeepAliveInterval == 0 {
+		return "no keep-alives"
+	}
+	return "a comment line after every " + c.Text("server.keepalive_interval") + " of silence"
+}
+
+func retries(c *config.Config) string {
+	if c.Engine.Retry.MaxAttempts == 1 {
+		return "none"
+	}
+	when := "connect failures, 429 and 503"
+	if c.Engine.Provider == config.VLLMResponses {
+		when = "connect failures"
+	}
+	return c.Text("engine.retry.max_attempts") + " attempts in all after " + when + ", " +
+		c.Text("engine.retry.base_delay") + " to " + c.Text("engine.retry.max_delay") + " apart"
+}
+
+func metrics(c *config.Config) string {
+	if !c.Observability.Metrics.Enabled {
+		return "off"
+	}
+	return "at " + c.Observability.Metrics.Path
+}
+
+// warnings are what is allowed but probably not meant.
+func warnings(c *config.Config) []string {
+	var w []string
+	if c.Engine.Provider == config.VLLMResponses {
+		if c.Engine.DefaultModel != "" {
+			w = append(w, "engine.default_model: no effect, vllm-responses changes no request")
+		}
+		if c.Translation != config.Default().Translation {
+			w = append(w, "translation: no effect, vllm-responses translates nothing")
+		}
+	}
+	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
+		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")
+	}
+	return w
+}
