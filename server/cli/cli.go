@@ -27,6 +27,7 @@ const (
 type commands struct {
 	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
 	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`
+	MockLLM      mockLLMCmd      `cmd:"" name:"mock-llm" help:"Run a small vLLM-like server that answers with what it received."`
 	Version      versionCmd      `cmd:"" help:"Print the version of this binary."`
 }
 

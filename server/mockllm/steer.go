@@ -1,0 +1,299 @@
+package mockllm
+
+import (
+	"fmt"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A steering is what one request asks of the mock, by two ways with the same
+// names and values:
+//
+//   - a header `X-Mock-<Name>: <value>`;
+//   - a line `mock: name=value name=value …` in the last message of the
+//     conversation, which also passes gateways that forward no unknown headers.
+//     A value with spaces is written in double quotes; a name alone means 1.
+//
+// A header wins over the line. Names are looked up in directives; an unknown
+// name or a bad value is refused with 400, so that a typing error shows.
+// "Events" are the data events of the stream, counted from 1; 0 is before the
+// first, after the header.
+type steering struct {
+	// faults
+	status       int // answer with this status instead
+	retryAfter   string
+	errorBody    string // vllm | flat | html | empty
+	drop         bool   // close the connection before the status line
+	cutAfter     int    // events, then the connection breaks; whole answers break in the middle
+	cutBytes     int    // bytes of the body, then the connection breaks
+	endAfter     int    // events, then the body ends properly, without finish and [DONE]
+	errorAfter   int    // events, then {"error":…} and [DONE]
+	garbageAfter int    // events, then one that is not JSON
+	noDone       bool   // no [DONE]
+	noUsage      bool   // no usage, although asked for
+	times        int    // only the first requests with the same body have faults; 0 is all
+
+	// speed and form of the bytes
+	headerDelay, firstDelay, delay delay
+	burst                          int    // tokens in one write
+	split                          int    // bytes in one write; 1 is byte by byte
+	eol                            string // lf | crlf | cr
+	noSpace                        bool   // "data:{…}"
+	comments                       bool   // a comment line before every event
+	interleave                     bool   // parallel calls take turns
+
+	// the answer
+	text, reasoning, refusal string // exactly this; reasoning alone (1) is a default thought
+	setText                  bool
+	call                     string // call this tool ("none": no tool)
+	calls                    int    // so many calls
+	tokens, tokenBytes       int    // exactly so many tokens, of so many bytes
+	finish                   string // this finish_reason
+	reasoningField           string // reasoning | reasoning_content
+	omitCallID               bool   // tool calls without an id
+	echo                     bool   // the echo even where another answer would come
+}
+
+// A delay distinguishes 0s from absent.
+type delay struct {
+	set bool
+	d   time.Duration
+}
+
+func (d delay) or(fallback time.Duration) time.Duration {
+	if d.set {
+		return d.d
+	}
+	return fallback
+}
+
+func (d *delay) parse(v string) error {
+	n, err := time.ParseDuration(v)
+	if err != nil || n < 0 {
+		return fmt.Errorf("want a duration such as 20ms")
+	}
+	*d = delay{true, n}
+	return nil
+}
+
+func newSteering() *steering {
+	return &steering{cutAfter: -1, cutBytes: -1, endAfter: -1, errorAfter: -1, garbageAfter: -1, errorBody: "vllm", eol: "lf", reasoningField: "reasoning"}
+}
+
+func number(dst *int, least int) func(string) error {
+	return func(v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < least {
+			return fmt.Errorf("want an integer of at least %d", least)
+		}
+		*dst = n
+		return nil
+	}
+}
+
+func flag(dst *bool) func(string) error {
+	return func(v string) error {
+		on, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("want 1 or 0")
+		}
+		*dst = on
+		return nil
+	}
+}
+
+func text(dst *string) func(string) error {
+	return func(v string) error { *dst = v; return nil }
+}
+
+func choice(dst *string, allowed ...string) func(string) error {
+	return func(v string) error {
+		if !oneOf(v, allowed) {
+			return fmt.Errorf("want one of %s", strings.Join(allowed, ", "))
+		}
+		*dst = v
+		return nil
+	}
+}
+
+// directives are the names and how their values are read.
+func (s *steering) directives() map[string]func(string) error {
+	return map[string]func(string) error{
+		"status": func(v string) error {
+			if err := number(&s.status, 400)(v); err != nil || s.status > 599 {
+				return fmt.Errorf("want a status from 400 to 599")
+			}
+			return nil
+		},
+		"retry-after":   text(&s.retryAfter),
+		"error-body":    choice(&s.errorBody, "vllm", "flat", "html", "empty"),
+		"drop":          flag(&s.drop),
+		"cut-after":     number(&s.cutAfter, 0),
+		"cut-bytes":     number(&s.cutBytes, 0),
+		"end-after":     number(&s.endAfter, 0),
+		"error-after":   number(&s.errorAfter, 0),
+		"garbage-after": number(&s.garbageAfter, 0),
+		"no-done":       flag(&s.noDone),
+		"no-usage":      flag(&s.noUsage),
+		"times":         number(&s.times, 1),
+
+		"header-delay": s.headerDelay.parse,
+		"first-delay":  s.firstDelay.parse,
+		"delay":        s.delay.parse,
+		"burst":        number(&s.burst, 1),
+		"chunk": func(v string) error {
+			if v == "bytes" {
+				v = "1"
+			}
+			return number(&s.split, 1)(v)
+		},
+		"eol":        choice(&s.eol, "lf", "crlf", "cr"),
+		"no-space":   flag(&s.noSpace),
+		"comments":   flag(&s.comments),
+		"interleave": flag(&s.interleave),
+
+		"text":            func(v string) error { s.text, s.setText = v, true; return nil },
+		"reasoning":       text(&s.reasoning),
+		"refusal":         text(&s.refusal),
+		"call":            text(&s.call),
+		"calls":           number(&s.calls, 1),
+		"tokens":          number(&s.tokens, 1),
+		"token-bytes":     number(&s.tokenBytes, 1),
+		"finish":          text(&s.finish),
+		"reasoning-field": choice(&s.reasoningField, "reasoning", "reasoning_content"),
+		"omit-call-id":    flag(&s.omitCallID),
+		"echo":            flag(&s.echo),
+	}
+}
+
+const (
+	headerPrefix = "X-Mock-"
+	linePrefix   = "mock:"
+)
+
+// unsteered is shared by all requests that ask for nothing.
+var unsteered = newSteering()
+
+// steer reads the directives of one request.
+func steer(h http.Header, lastText string) (*steering, *refusal) {
+	type directive struct{ name, value string }
+	var given []directive
+	if strings.Contains(lastText, linePrefix) {
+		for line := range strings.Lines(lastText) {
+			rest, ok := strings.CutPrefix(strings.TrimSpace(line), linePrefix)
+			if !ok {
+				continue
+			}
+			for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
+				var d directive
+				d.name, d.value, rest = cutDirective(rest)
+				given = append(given, d)
+			}
+		}
+	}
+	for key, values := range h {
+		if name, ok := strings.CutPrefix(key, headerPrefix); ok {
+			given = append(given, directive{strings.ToLower(name), values[0]})
+		}
+	}
+	if given == nil {
+		return unsteered, nil
+	}
+	s := newSteering()
+	known := s.directives()
+	for _, d := range given {
+		read, ok := known[d.name]
+		if !ok {
+			return nil, badRequest("mock", fmt.Sprintf("unknown mock directive %q; there are %s", d.name, strings.Join(sortedKeys(known), ", ")))
+		}
+		if err := read(d.value); err != nil {
+			return nil, badRequest("mock", fmt.Sprintf("mock directive %s=%s: %v", d.name, d.value, err))
+		}
+	}
+	return s, nil
+}
+
+// cutDirective cuts the first name, name=value or name="value" off.
+func cutDirective(s string) (name, value, rest string) {
+	end := strings.IndexAny(s, "= ")
+	if end < 0 {
+		return s, "1", ""
+	}
+	name, rest = s[:end], s[end+1:]
+	if s[end] == ' ' {
+		return name, "1", rest
+	}
+	if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+		value, _ = strconv.Unquote(quoted)
+		return name, value, rest[len(quoted):]
+	}
+	value, rest, _ = strings.Cut(rest, " ")
+	return name, value, rest
+}
+
+// withoutSteering removes the lines that steer.
+func withoutSteering(s string) string {
+	if !strings.Contains(s, linePrefix) {
+		return s
+	}
+	var kept []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if !strings.HasPrefix(strings.TrimSpace(line), linePrefix) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(kept, "\n"))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+func (s *steering) faulty() bool {
+	return s.status != 0 || s.drop || s.cutAfter >= 0 || s.cutBytes >= 0 || s.endAfter >= 0 ||
+		s.errorAfter >= 0 || s.garbageAfter >= 0 || s.noDone || s.noUsage
+}
+
+func (s *steering) clearFaults() {
+	s.status, s.drop, s.noDone, s.noUsage = 0, false, false, false
+	s.cutAfter, s.cutBytes, s.endAfter, s.errorAfter, s.garbageAfter = -1, -1, -1, -1, -1
+}
+
+// answers is true when the answer itself is steered.
+func (s *steering) answers() bool {
+	return s.setText || s.reasoning != "" || s.refusal != "" || s.call != "" || s.calls > 0 ||
+		s.tokens > 0 || s.finish != "" || s.echo
+}
+
+// writeStatus is the answer of the status directive.
+func (s *steering) writeStatus(w http.ResponseWriter) {
+	if s.retryAfter != "" {
+		w.Header().Set("Retry-After", s.retryAfter)
+	}
+	message := "mock: " + http.StatusText(s.status)
+	switch s.errorBody {
+	case "flat":
+		writeJSON(w, s.status, map[string]any{"object": "error", "message": message,
+			"type": "MockError", "param": nil, "code": s.status})
+	case "html":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(s.status)
+		fmt.Fprintf(w, "<html><body><h1>%d %s</h1></body></html>\n", s.status, http.StatusText(s.status))
+	case "empty":
+		w.WriteHeader(s.status)
+	default:
+		typ := strings.ReplaceAll(http.StatusText(s.status), " ", "")
+		if !strings.HasSuffix(typ, "Error") {
+			typ += "Error"
+		}
+		(&refusal{status: s.status, typ: typ, message: message}).write(w)
+	}
+}
