@@ -60,7 +60,9 @@ func TestStringsKeepTheirMeaning(t *testing.T) {
 		require.Equal(t, "x"+string(quoted[1:len(quoted)-1]), string(raw))
 	}
 	require.Equal(t, "a\ufffdb", decode(t, AppendString(nil, "a\xffb")))
-	_, ok := AppendRaw(nil, fastjson.MustParse(`null`))
+	null := fastjson.MustParse(`[null]`).GetArray()[0]
+	require.True(t, IsNull(null))
+	_, ok := AppendRaw(nil, null)
 	require.False(t, ok)
 	_, ok = AppendRaw(nil, nil)
 	require.False(t, ok)

@@ -150,3 +150,9 @@ func Decode(dst, escaped []byte) []byte {
 	}
 	return dst
 }
+
+// null is the one value that fastjson has for every null (a test holds it).
+var null = fastjson.MustParse("null")
+
+// IsNull reports whether v is null or absent, without decoding it.
+func IsNull(v *fastjson.Value) bool { return v == nil || v == null }

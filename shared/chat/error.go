@@ -1,0 +1,65 @@
+package chat
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+// An Error is what an upstream said of a failure.
+type Error struct {
+	Message string
+	Type    string
+	Param   string
+	Code    string // a code in words; empty when it is only a number
+	Status  int    // the code as an HTTP status (vLLM's code is an int), or 0
+}
+
+// ParseError reads the body of an answer that is an error, in the forms that
+// upstreams have: {"error":{…}}, {"error":"…"}, the flat form of old vLLM
+// {"object":"error",…}, FastAPI's {"detail":…}, or plain text.
+func ParseError(body []byte) *Error {
+	v, err := fastjson.ParseBytes(body)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		text := bytes.TrimSpace(body)
+		if len(text) > 512 || !utf8.Valid(text) || bytes.HasPrefix(text, []byte("<")) {
+			return &Error{} // a page, not a message
+		}
+		return &Error{Message: string(text)}
+	}
+	if e := v.Get("error"); e != nil {
+		return readError(e)
+	}
+	if detail := v.Get("detail"); detail != nil {
+		if detail.Type() == fastjson.TypeString {
+			return &Error{Message: string(detail.GetStringBytes())}
+		}
+		return &Error{Message: string(detail.GetStringBytes("0", "msg"))}
+	}
+	return readError(v)
+}
+
+func readError(v *fastjson.Value) *Error {
+	if v.Type() == fastjson.TypeString {
+		return &Error{Message: string(v.GetStringBytes())}
+	}
+	e := &Error{
+		Message: string(v.GetStringBytes("message")),
+		Type:    string(v.GetStringBytes("type")),
+		Param:   string(v.GetStringBytes("param")),
+		Status:  v.GetInt("code"),
+	}
+	if code := string(v.GetStringBytes("code")); code != "" {
+		if n, err := strconv.Atoi(code); err == nil {
+			e.Status = n
+		} else {
+			e.Code = code
+		}
+	}
+	if e.Status < 400 || e.Status > 599 {
+		e.Status = 0
+	}
+	return e
+}

@@ -1,0 +1,111 @@
+// Package responses is the wire form of the Responses API: the request with
+// its validation, the response resource, the items, the events of a stream and
+// the errors, as the Open Responses specification (2026-04-24) has them.
+//
+// Strings that are only moved stay in their escaped form (see jsontext); every
+// Append function appends to dst and keeps nothing of it.
+package responses
+
+import (
+	"strconv"
+
+	"antwort/shared/jsontext"
+)
+
+// An Error is an answer that is an error: the HTTP status and the body
+// {"error":{"message","type","param","code"}}. Nothing internal (addresses,
+// paths, stacks) may stand in it.
+type Error struct {
+	Status     int    // HTTP status, 4xx or 5xx
+	Type       string // "invalid_request_error", "server_error", …
+	Code       string // machine-readable; empty is null on the wire
+	Param      string // path of the offending field, "input[2].content[0].type"; empty is null
+	Message    string
+	RetryAfter string // value of the Retry-After header, when there is one
+}
+
+func (e *Error) Error() string {
+	if e.Param != "" {
+		return e.Param + ": " + e.Message
+	}
+	return e.Message
+}
+
+// NewError returns an error whose type follows from the status.
+func NewError(status int, code, message string) *Error {
+	return &Error{Status: status, Type: typeOf(status), Code: code, Message: message}
+}
+
+// Invalid returns a 400 that names the field at fault.
+func Invalid(param, message string) *Error {
+	return &Error{Status: 400, Type: typeOf(400), Param: param, Message: message}
+}
+
+func invalidCode(param, code, message string) *Error {
+	e := Invalid(param, message)
+	e.Code = code
+	return e
+}
+
+func typeOf(status int) string {
+	switch {
+	case status == 401:
+		return "authentication_error"
+	case status == 403:
+		return "permission_error"
+	case status == 404:
+		return "not_found_error"
+	case status == 429:
+		return "rate_limit_error"
+	case status >= 500:
+		return "server_error"
+	default:
+		return "invalid_request_error"
+	}
+}
+
+// AppendBody appends the JSON body of the answer.
+func (e *Error) AppendBody(dst []byte) []byte {
+	dst = append(dst, `{"error":`...)
+	dst = e.appendObject(dst)
+	return append(dst, '}')
+}
+
+func (e *Error) appendObject(dst []byte) []byte {
+	dst = append(dst, `{"message":`...)
+	dst = jsontext.AppendString(dst, e.Message)
+	dst = append(dst, `,"type":`...)
+	dst = jsontext.AppendString(dst, e.Type)
+	dst = append(dst, `,"param":`...)
+	dst = appendStringOrNull(dst, e.Param)
+	dst = append(dst, `,"code":`...)
+	dst = appendStringOrNull(dst, e.Code)
+	return append(dst, '}')
+}
+
+func appendStringOrNull(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "null"...)
+	}
+	return jsontext.AppendString(dst, s)
+}
+
+// At renders the path of a field: At("input", 2, "content") is
+// "input[2].content".
+func At(steps ...any) string {
+	var path []byte
+	for i, step := range steps {
+		switch step := step.(type) {
+		case string:
+			if i > 0 {
+				path = append(path, '.')
+			}
+			path = append(path, step...)
+		case int:
+			path = append(path, '[')
+			path = strconv.AppendInt(path, int64(step), 10)
+			path = append(path, ']')
+		}
+	}
+	return string(path)
+}

@@ -1,0 +1,88 @@
+package responses
+
+import (
+	"strconv"
+
+	"antwort/shared/jsontext"
+)
+
+// Done ends every stream.
+const Done = "data: [DONE]\n\n"
+
+// begin of an event: its name, its type and its sequence number.
+func (o *Output) event(dst []byte, name string) []byte {
+	dst = AppendEventHead(dst, name, o.seq)
+	o.seq++
+	return dst
+}
+
+// AppendEventHead appends the head of an event up to its sequence number; its
+// other members and "}\n\n" are to follow.
+func AppendEventHead(dst []byte, name string, seq int) []byte {
+	dst = append(dst, "event: "...)
+	dst = append(dst, name...)
+	dst = append(dst, "\ndata: {\"type\":\""...)
+	dst = append(dst, name...)
+	dst = append(dst, `","sequence_number":`...)
+	return strconv.AppendInt(dst, int64(seq), 10)
+}
+
+func (o *Output) itemIndexEvent(dst []byte, name string) []byte {
+	dst = o.event(dst, name)
+	dst = append(dst, `,"output_index":`...)
+	return strconv.AppendInt(dst, int64(o.count-1), 10)
+}
+
+func (o *Output) itemEvent(dst []byte, name string) []byte {
+	dst = o.itemIndexEvent(dst, name)
+	dst = append(dst, `,"item_id":"`...)
+	dst = append(dst, o.itemID...)
+	return append(dst, '"')
+}
+
+func (o *Output) partEvent(dst []byte, name string) []byte {
+	dst = o.itemEvent(dst, name)
+	dst = append(dst, `,"content_index":`...)
+	return strconv.AppendInt(dst, int64(o.parts-1), 10)
+}
+
+// Begin appends response.created and response.in_progress.
+func (o *Output) Begin(dst []byte) []byte {
+	for _, name := range [...]string{"response.created", "response.in_progress"} {
+		dst = o.lifecycle(dst, name, State{Status: "in_progress"})
+	}
+	return dst
+}
+
+// End appends the event response.STATUS of a terminal state and [DONE]. A
+// failed state is preceded by an error event.
+func (o *Output) End(dst []byte, s State) []byte {
+	if s.Status == "failed" {
+		dst = AppendErrorEvent(dst, s.Err, o.seq)
+		o.seq++
+	}
+	dst = o.lifecycle(dst, "response."+s.Status, s)
+	return append(dst, Done...)
+}
+
+func (o *Output) lifecycle(dst []byte, name string, s State) []byte {
+	dst = o.event(dst, name)
+	dst = append(dst, `,"response":`...)
+	dst = o.Resource.Append(dst, s)
+	return append(dst, "}\n\n"...)
+}
+
+// AppendErrorEvent appends an error event. It has the error both flat, as
+// OpenAI sends it, and in the object that Open Responses defines.
+func AppendErrorEvent(dst []byte, e *Error, seq int) []byte {
+	dst = AppendEventHead(dst, "error", seq)
+	dst = append(dst, `,"code":`...)
+	dst = appendStringOrNull(dst, e.Code)
+	dst = append(dst, `,"message":`...)
+	dst = jsontext.AppendString(dst, e.Message)
+	dst = append(dst, `,"param":`...)
+	dst = appendStringOrNull(dst, e.Param)
+	dst = append(dst, `,"error":`...)
+	dst = e.appendObject(dst)
+	return append(dst, "}\n\n"...)
+}

@@ -1,0 +1,13 @@
+package responses
+
+import "antwort/shared/jsontext"
+
+// Limits bounds what a request may hold. Zero means no limit of that kind.
+type Limits struct {
+	Depth  int // nested JSON arrays and objects
+	Values int // JSON values in all
+	Items  int // entries of input
+	Tools  int // entries of tools
+}
+
+func (l Limits) json() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }

@@ -1,0 +1,356 @@
+package responses
+
+import (
+	"strconv"
+
+	"antwort/shared/jsontext"
+)
+
+// An Output builds the items of a response one after another, each in place
+// and held once, and tells every step as an event of the stream. Text comes in
+// as the escaped inside of a JSON string and is never decoded.
+//
+// The states: no item open; an item open (open ≠ none); in a message or a
+// reasoning item also a part open (part ≠ none). A step that does not fit the
+// state closes what is open first, as completed.
+type Output struct {
+	Resource *Resource
+	// ReasoningEvents is the middle of the reasoning events' names:
+	// "reasoning_text" (OpenAI) or "reasoning" (Open Responses).
+	ReasoningEvents string
+	// Quiet makes the items without the events.
+	Quiet bool
+
+	seq   int
+	count int // items begun
+
+	items []byte // all items, separated by commas; the last may be open
+	open  itemKind
+	part  partKind
+	parts int // parts begun in the open item
+
+	itemID    string
+	itemStart int    // in items
+	done      int    // how much of items is finished items
+	partStart int    // in items: the part's {
+	textStart int    // in items: the text's first byte
+	call      Call   // of the open item
+	logprobs  []byte // of the open text part, separated by commas
+}
+
+type itemKind uint8
+
+const (
+	noItem itemKind = iota
+	messageItem
+	reasoningItem
+	callItem
+)
+
+type partKind uint8
+
+const (
+	noPart partKind = iota
+	textPart
+	refusalPart
+	reasoningPart
+)
+
+// A Call is a tool call as it begins.
+type Call struct {
+	ID        string // call_id, escaped inside of a JSON string
+	Name      string
+	Namespace string // empty without one
+	Custom    bool   // a custom_tool_call with input, not a function_call with arguments
+}
+
+// Items returns the finished items, rendered and separated by commas.
+func (o *Output) Items() []byte { return o.items[:o.done] }
+
+// Count returns how many items were begun.
+func (o *Output) Count() int { return o.count }
+
+// Text appends a delta of output text, its logprobs (entries of a logprobs
+// array, separated by commas) with it.
+func (o *Output) Text(dst, delta, logprobs []byte) []byte {
+	dst = o.enter(dst, messageItem, textPart)
+	o.items = append(o.items, delta...)
+	o.Logprobs(logprobs)
+	if o.Quiet {
+		return dst
+	}
+	dst = o.partEvent(dst, "response.output_text.delta")
+	dst = append(dst, `,"delta":"`...)
+	dst = append(dst, delta...)
+	dst = append(dst, `","logprobs":[`...)
+	dst = append(dst, logprobs...)
+	return append(dst, "]}\n\n"...)
+}
+
+// Logprobs adds logprobs without text (of an end token) to the open text part;
+// no delta tells them, as there are no empty deltas, but its done events do.
+func (o *Output) Logprobs(logprobs []byte) {
+	if len(logprobs) == 0 || o.part != textPart {
+		return
+	}
+	if len(o.logprobs) > 0 {
+		o.logprobs = append(o.logprobs, ',')
+	}
+	o.logprobs = append(o.logprobs, logprobs...)
+}
+
+// Refusal appends a delta of a refusal.
+func (o *Output) Refusal(dst, delta []byte) []byte {
+	return o.delta(o.enter(dst, messageItem, refusalPart), "response.refusal.delta", delta)
+}
+
+// Reasoning appends a delta of reasoning text.
+func (o *Output) Reasoning(dst, delta []byte) []byte {
+	dst = o.enter(dst, reasoningItem, reasoningPart)
+	return o.delta(dst, o.reasoningEvent("delta"), delta)
+}
+
+func (o *Output) reasoningEvent(last string) string {
+	if o.ReasoningEvents == "reasoning" {
+		return "response.reasoning." + last
+	}
+	return "response.reasoning_text." + last
+}
+
+func (o *Output) delta(dst []byte, name string, delta []byte) []byte {
+	o.items = append(o.items, delta...)
+	if o.Quiet {
+		return dst
+	}
+	dst = o.partEvent(dst, name)
+	dst = append(dst, `,"delta":"`...)
+	dst = append(dst, delta...)
+	return append(dst, "\"}\n\n"...)
+}
+
+// BeginMessage opens a message without any text, for an answer that has none.
+func (o *Output) BeginMessage(dst []byte) []byte {
+	return o.enter(dst, messageItem, textPart)
+}
+
+// BeginCall opens a tool call.
+func (o *Output) BeginCall(dst []byte, call Call) []byte {
+	dst = o.Close(dst, "completed")
+	o.call = call
+	prefix := "fc_"
+	if call.Custom {
+		prefix = "ctc_"
+	}
+	dst = o.begin(dst, callItem, prefix)
+	o.textStart = len(o.items)
+	return dst
+}
+
+// CallDelta appends a delta of the open call's arguments or input.
+func (o *Output) CallDelta(dst, delta []byte) []byte {
+	o.items = append(o.items, delta...)
+	if o.Quiet {
+		return dst
+	}
+	name := "response.function_call_arguments.delta"
+	if o.call.Custom {
+		name = "response.custom_tool_call_input.delta"
+	}
+	dst = o.itemEvent(dst, name)
+	dst = append(dst, `,"delta":"`...)
+	dst = append(dst, delta...)
+	return append(dst, "\"}\n\n"...)
+}
+
+// enter makes sure that an item of the kind with a part of the kind is open.
+func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
+	if o.open != item {
+		dst = o.Close(dst, "completed")
+		prefix := "msg_"
+		if item == reasoningItem {
+			prefix = "rs_"
+		}
+		dst = o.begin(dst, item, prefix)
+	}
+	if o.part == part {
+		return dst
+	}
+	dst = o.closePart(dst)
+	if o.parts > 0 {
+		o.items = append(o.items, ',')
+	}
+	o.part = part
+	o.parts++
+	o.partStart = len(o.items)
+	o.items = append(o.items, part.head()...)
+	o.textStart = len(o.items)
+	if o.Quiet {
+		return dst
+	}
+	dst = o.partEvent(dst, "response.content_part.added")
+	dst = append(dst, `,"part":`...)
+	dst = append(dst, part.head()...)
+	return append(dst, "\"}}\n\n"...)
+}
+
+func (p partKind) head() string {
+	switch p {
+	case textPart:
+		return `{"type":"output_text","annotations":[],"text":"`
+	case refusalPart:
+		return `{"type":"refusal","refusal":"`
+	default:
+		return `{"type":"reasoning_text","text":"`
+	}
+}
+
+// begin opens an item: what stands before its content is written, and the
+// item is added with empty content.
+func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
+	o.open, o.part, o.parts = kind, noPart, 0
+	o.itemID = o.Resource.ItemID(prefix, o.count)
+	o.count++
+	if len(o.items) > 0 {
+		o.items = append(o.items, ',')
+	}
+	o.itemStart = len(o.items)
+	o.items = append(o.items, `{"id":"`...)
+	o.items = append(o.items, o.itemID...)
+	switch kind {
+	case messageItem:
+		o.items = append(o.items, `","type":"message","role":"assistant","content":[`...)
+	case reasoningItem:
+		o.items = append(o.items, `","type":"reasoning","summary":[],"content":[`...)
+	case callItem:
+		o.items = o.call.appendHead(o.items)
+	}
+	if o.Quiet {
+		return dst
+	}
+	dst = o.itemIndexEvent(dst, "response.output_item.added")
+	dst = append(dst, `,"item":`...)
+	dst = append(dst, o.items[o.itemStart:]...)
+	dst = append(dst, o.open.tail()...)
+	return append(dst, "in_progress\"}}\n\n"...)
+}
+
+func (c *Call) appendHead(dst []byte) []byte {
+	typ, field := "function_call", "arguments"
+	if c.Custom {
+		typ, field = "custom_tool_call", "input"
+	}
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, typ...)
+	dst = append(dst, `","call_id":"`...)
+	dst = append(dst, c.ID...)
+	if c.Namespace != "" {
+		dst = append(dst, `","namespace":"`...)
+		dst = append(dst, c.Namespace...)
+	}
+	dst = append(dst, `","name":"`...)
+	dst = jsontext.AppendEscaped(dst, c.Name)
+	dst = append(dst, `","`...)
+	dst = append(dst, field...)
+	return append(dst, `":"`...)
+}
+
+// tail ends an item's content up to its status.
+func (k itemKind) tail() string {
+	if k == callItem {
+		return `","status":"`
+	}
+	return `],"status":"`
+}
+
+func (o *Output) closePart(dst []byte) []byte {
+	if o.part == noPart {
+		return dst
+	}
+	textEnd := len(o.items)
+	o.items = append(o.items, '"')
+	if o.part == textPart && len(o.logprobs) > 0 {
+		o.items = append(o.items, `,"logprobs":[`...)
+		o.items = append(o.items, o.logprobs...)
+		o.items = append(o.items, ']')
+	}
+	o.items = append(o.items, '}')
+	if !o.Quiet {
+		text := o.items[o.textStart:textEnd]
+		switch o.part {
+		case textPart:
+			dst = o.partEvent(dst, "response.output_text.done")
+			dst = append(dst, `,"text":"`...)
+			dst = append(dst, text...)
+			dst = append(dst, `","logprobs":[`...)
+			dst = append(dst, o.logprobs...)
+			dst = append(dst, "]}\n\n"...)
+		case refusalPart:
+			dst = o.partEvent(dst, "response.refusal.done")
+			dst = append(dst, `,"refusal":"`...)
+			dst = append(dst, text...)
+			dst = append(dst, "\"}\n\n"...)
+		case reasoningPart:
+			dst = o.partEvent(dst, o.reasoningEvent("done"))
+			dst = append(dst, `,"text":"`...)
+			dst = append(dst, text...)
+			dst = append(dst, "\"}\n\n"...)
+		}
+		dst = o.partEvent(dst, "response.content_part.done")
+		dst = append(dst, `,"part":`...)
+		dst = append(dst, o.items[o.partStart:]...)
+		dst = append(dst, "}\n\n"...)
+	}
+	o.part = noPart
+	o.logprobs = o.logprobs[:0]
+	return dst
+}
+
+// Close finishes the open item, if any, with the status "completed" or
+// "incomplete".
+func (o *Output) Close(dst []byte, status string) []byte {
+	if o.open == noItem {
+		return dst
+	}
+	dst = o.closePart(dst)
+	if o.open == callItem && !o.Quiet {
+		name, field := "response.function_call_arguments.done", "arguments"
+		if o.call.Custom {
+			name, field = "response.custom_tool_call_input.done", "input"
+		}
+		dst = o.itemEvent(dst, name)
+		if !o.call.Custom {
+			dst = append(dst, `,"name":"`...)
+			dst = jsontext.AppendEscaped(dst, o.call.Name)
+			dst = append(dst, '"')
+		}
+		dst = append(dst, `,"`...)
+		dst = append(dst, field...)
+		dst = append(dst, `":"`...)
+		dst = append(dst, o.items[o.textStart:]...)
+		dst = append(dst, "\"}\n\n"...)
+	}
+	o.items = append(o.items, o.open.tail()...)
+	o.items = append(o.items, status...)
+	o.items = append(o.items, `"}`...)
+	if !o.Quiet {
+		dst = o.itemIndexEvent(dst, "response.output_item.done")
+		dst = append(dst, `,"item":`...)
+		dst = append(dst, o.items[o.itemStart:]...)
+		dst = append(dst, "}\n\n"...)
+	}
+	o.done = len(o.items)
+	o.open = noItem
+	return dst
+}
+
+// ItemID returns the id of the item at the index: the prefix, the random part of
+// the response's ids, and the index.
+func (r *Resource) ItemID(prefix string, index int) string {
+	id := make([]byte, 0, len(prefix)+len(r.id)+4)
+	id = append(id, prefix...)
+	id = append(id, r.id...)
+	if index < 10 {
+		id = append(id, '0')
+	}
+	return string(strconv.AppendInt(id, int64(index), 10))
+}

@@ -1,0 +1,156 @@
+package responses
+
+import (
+	"errors"
+	"strconv"
+
+	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Request is the body of POST /v1/responses with its own fields checked; the
+// items of Input and the entries of Tools are not looked at yet. Fields that
+// are absent or null are nil or zero. It lives as long as the parser's value.
+type Request struct {
+	Model  string
+	Input  *fastjson.Value // to be a string or an array; not decoded, so not checked
+	Stream bool
+
+	Instructions      *fastjson.Value // to be a string; not decoded, so not checked
+	MaxOutputTokens   *fastjson.Value
+	MaxToolCalls      *fastjson.Value
+	Temperature       *fastjson.Value
+	TopP              *fastjson.Value
+	PresencePenalty   *fastjson.Value
+	FrequencyPenalty  *fastjson.Value
+	TopLogprobs       int
+	ParallelToolCalls *fastjson.Value
+	TruncationAuto    bool
+	Logprobs          bool // logprobs were asked for, by include or by top_logprobs
+
+	Tools      []*fastjson.Value
+	ToolChoice *fastjson.Value
+
+	Format    Format
+	Verbosity string
+
+	ReasoningSet     bool
+	ReasoningEffort  string
+	ReasoningSummary string
+
+	ServiceTier      string
+	SafetyIdentifier *fastjson.Value
+	PromptCacheKey   *fastjson.Value
+	User             *fastjson.Value
+	Metadata         *fastjson.Object
+
+	Extra []Member // fields to be passed on as they are, in the request's order
+
+	seen map[string]struct{} // names of Extra, to find duplicates
+	set  uint64              // bits of the known fields that came
+}
+
+// A Format is text.format.
+type Format struct {
+	Type        string // "text", "json_object" or "json_schema"
+	Name        string
+	Description *fastjson.Value // nil when absent
+	Schema      *fastjson.Value
+	Strict      *fastjson.Value // a boolean; nil when absent
+}
+
+// A Member is one field of an object.
+type Member struct {
+	Key   string
+	Value *fastjson.Value
+}
+
+// Check reports whether body is JSON within the limits.
+func Check(body []byte, lim Limits) *Error {
+	err := jsontext.Check(body, lim.json())
+	if err == nil {
+		return nil
+	}
+	var syntax *jsontext.SyntaxError
+	if errors.As(err, &syntax) && syntax.Limit {
+		return NewError(400, "limit_exceeded", "the request body is over a limit: "+err.Error())
+	}
+	return NewError(400, "invalid_json", "the request body is not valid JSON: "+err.Error())
+}
+
+// ParseRequest reads a request from its JSON, which Check has passed. What is
+// out of the contract is refused with the field's path. refuseUnknown refuses
+// the fields that would otherwise be passed on without being known.
+func ParseRequest(v *fastjson.Value, lim Limits, refuseUnknown bool) (*Request, *Error) {
+	o := v.GetObject()
+	if o == nil {
+		return nil, NewError(400, "invalid_json", "the request body must be a JSON object")
+	}
+	r := &Request{Format: Format{Type: "text"}}
+	var err *Error
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err == nil {
+			err = r.field(key, v, refuseUnknown)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.Input == nil {
+		return nil, invalidCode("input", "missing_required_parameter", "is required: a string or an array of items")
+	}
+	if n := len(r.Input.GetArray()); lim.Items > 0 && n > lim.Items {
+		return nil, invalidCode("input", "limit_exceeded", "has "+strconv.Itoa(n)+" items, the limit is "+strconv.Itoa(lim.Items))
+	}
+	if n := len(r.Tools); lim.Tools > 0 && n > lim.Tools {
+		return nil, invalidCode("tools", "limit_exceeded", "has "+strconv.Itoa(n)+" tools, the limit is "+strconv.Itoa(lim.Tools))
+	}
+	return r, nil
+}
+
+func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Error {
+	i, known := fieldIndex[string(key)]
+	if known {
+		if r.set&(1<<i) != 0 {
+			return duplicate(key)
+		}
+		r.set |= 1 << i
+		if jsontext.IsNull(v) {
+			return nil
+		}
+		return fields[i].read(r, v, fields[i].name)
+	}
+	name := string(key)
+	if _, twice := r.seen[name]; twice {
+		return duplicate(key)
+	}
+	if r.seen == nil {
+		r.seen = make(map[string]struct{})
+	}
+	r.seen[name] = struct{}{}
+	why, refused := refusedFields[name]
+	_, vllm := vllmFields[name]
+	switch {
+	case refused && !jsontext.IsNull(v):
+		return invalidCode(name, "unsupported_parameter", why)
+	case refused:
+		return nil
+	case refuseUnknown && !vllm:
+		return unknown(name)
+	case name == "n" && v.Type() == fastjson.TypeNumber && v.GetInt() == 1:
+		return nil
+	case name == "n" && !jsontext.IsNull(v):
+		return invalidCode(name, "unsupported_parameter", "a response has one answer: n must be 1")
+	}
+	r.Extra = append(r.Extra, Member{name, v})
+	return nil
+}
+
+func duplicate(key []byte) *Error {
+	return invalidCode(string(key), "duplicate_parameter", "is given more than once")
+}
+
+func unknown(param string) *Error {
+	return invalidCode(param, "unknown_parameter", "unknown parameter")
+}

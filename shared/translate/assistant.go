@@ -1,0 +1,74 @@
+package translate
+
+import "antwort/shared/jsontext"
+
+// assistant is the message that gathers what the assistant said in one turn:
+// its reasoning, its text and all its calls belong into one chat message.
+// Texts are escaped.
+type assistant struct {
+	open                               bool
+	hasText, hasRefusal                bool
+	reasoning, content, refusal, calls []byte
+}
+
+func (a *assistant) empty() assistant {
+	return assistant{reasoning: a.reasoning[:0], content: a.content[:0], refusal: a.refusal[:0], calls: a.calls[:0]}
+}
+
+// newline separates two texts inside a JSON string.
+const newline = `\n`
+
+func (w *requestWork) flushAssistant() {
+	a := &w.assistant
+	if !a.open {
+		return
+	}
+	w.nextMessage()
+	w.str(`{"role":"assistant","content":`)
+	if a.hasText || len(a.calls) == 0 && !a.hasRefusal {
+		w.quoted(a.content)
+	} else {
+		w.str(`null`)
+	}
+	if len(a.reasoning) > 0 {
+		w.str(`,"`)
+		w.str(w.opt.ReasoningField)
+		w.str(`":`)
+		w.quoted(a.reasoning)
+	}
+	if a.hasRefusal {
+		w.str(`,"refusal":`)
+		w.quoted(a.refusal)
+	}
+	if len(a.calls) > 0 {
+		w.str(`,"tool_calls":[`)
+		w.dst = append(w.dst, a.calls...)
+		w.str(`]`)
+	}
+	w.str(`}`)
+	w.assistant = a.empty()
+}
+
+func (w *requestWork) quoted(escaped []byte) {
+	w.str(`"`)
+	w.dst = append(w.dst, escaped...)
+	w.str(`"`)
+}
+
+// call adds a tool call. Arguments are the escaped inside of a JSON string.
+func (a *assistant) call(id, name string, arguments []byte) {
+	a.open = true
+	if len(a.calls) > 0 {
+		a.calls = append(a.calls, ',')
+	}
+	a.calls = append(a.calls, `{"id":`...)
+	a.calls = jsontext.AppendString(a.calls, id)
+	a.calls = append(a.calls, `,"type":"function","function":{"name":`...)
+	a.calls = jsontext.AppendString(a.calls, name)
+	a.calls = append(a.calls, `,"arguments":"`...)
+	if len(arguments) == 0 {
+		arguments = []byte(`{}`)
+	}
+	a.calls = append(a.calls, arguments...)
+	a.calls = append(a.calls, `"}}`...)
+}

@@ -1,0 +1,170 @@
+package translate
+
+import "antwort/shared/jsontext"
+
+// jsonEnd watches JSON text as it arrives in pieces and tells when one object,
+// array or string is complete.
+type jsonEnd struct {
+	depth            int
+	inString, escape bool
+	begun, complete  bool
+}
+
+func (e *jsonEnd) write(p []byte) {
+	for _, c := range p {
+		switch {
+		case e.complete:
+			return
+		case e.escape:
+			e.escape = false
+		case e.inString:
+			switch c {
+			case '\\':
+				e.escape = true
+			case '"':
+				e.inString = false
+				e.complete = e.depth == 0
+			}
+		case c == '"':
+			e.begun, e.inString = true, true
+		case c == '{' || c == '[':
+			e.begun = true
+			e.depth++
+		case c == '}' || c == ']':
+			e.depth--
+			e.complete = e.begun && e.depth <= 0
+		}
+	}
+}
+
+// customInput takes the arguments {"input":"…"} of a lowered custom tool as
+// they arrive and gives the input, escaped as it stands in them. Arguments of
+// another form are the input themselves: the model meant to say something.
+type customInput struct {
+	state customState
+	held  []byte // decoded arguments that are not decided yet
+}
+
+type customState uint8
+
+const (
+	beforeInput customState = iota
+	inInput
+	afterInput
+	notLowered // the arguments are not {"input":"…"}
+)
+
+// write takes a piece of the arguments, decoded, and appends to dst what it
+// adds to the input, escaped.
+func (c *customInput) write(dst, p []byte) []byte {
+	switch c.state {
+	case afterInput:
+		return dst
+	case notLowered:
+		return jsontext.AppendEscaped(dst, p)
+	}
+	c.held = append(c.held, p...)
+	if c.state == beforeInput {
+		n, ok := inputPrefix(c.held)
+		switch {
+		case !ok:
+			c.state = notLowered
+			return c.release(dst)
+		case n == 0:
+			return dst
+		}
+		c.held = c.held[:copy(c.held, c.held[n:])]
+		c.state = inInput
+	}
+	return c.inside(dst)
+}
+
+// inside moves what is decided of the input's string.
+func (c *customInput) inside(dst []byte) []byte {
+	i := 0
+	for i < len(c.held) {
+		b := c.held[i]
+		if b == '"' {
+			c.state = afterInput
+			break
+		}
+		n := 1
+		if b == '\\' {
+			if n = escapeLen(c.held[i:]); n == 0 {
+				break // the rest of the escape is still to come
+			}
+		}
+		if text := c.held[i : i+n]; b >= 0x20 && (b >= 0x80 || n == 1 || jsontext.Inside(text)) {
+			dst = append(dst, text...)
+		} else {
+			dst = jsontext.AppendEscaped(dst, text)
+		}
+		i += n
+	}
+	c.held = c.held[:copy(c.held, c.held[i:])]
+	return dst
+}
+
+// escapeLen returns the length of the escape that b starts with, a surrogate
+// pair being one, or 0 while it is not all there.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	if b[1] != 'u' {
+		return 2
+	}
+	if len(b) < 6 {
+		return 0
+	}
+	if b[2]|0x20 != 'd' || b[3] < '8' || b[3]|0x20 > 'b' && b[3] > '9' {
+		return 6
+	}
+	switch { // a high surrogate: its low one follows
+	case len(b) >= 12:
+		if jsontext.Inside(b[:12]) {
+			return 12
+		}
+		return 6
+	case len(b) >= 7 && b[6] != '\\', len(b) >= 8 && b[7] != 'u':
+		return 6
+	default:
+		return 0
+	}
+}
+
+// end appends what was held back when the arguments are complete.
+func (c *customInput) end(dst []byte) []byte {
+	if c.state == afterInput {
+		return dst
+	}
+	return c.release(dst)
+}
+
+func (c *customInput) release(dst []byte) []byte {
+	dst = jsontext.AppendEscaped(dst, c.held)
+	c.held = c.held[:0]
+	return dst
+}
+
+// inputPrefix returns the length of {"input":" at the start of b, white space
+// allowed between its tokens; 0 while it is not all there. It is false when b
+// starts otherwise.
+func inputPrefix(b []byte) (int, bool) {
+	i := 0
+	for _, token := range [...]string{`{`, `"input"`, `:`, `"`} {
+		for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+			i++
+		}
+		for j := 0; j < len(token); j++ {
+			if i == len(b) {
+				return 0, true
+			}
+			if b[i] != token[j] {
+				return 0, false
+			}
+			i++
+		}
+	}
+	return i, true
+}

@@ -1,0 +1,329 @@
+package translate
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+func partType(part *fastjson.Value, path string) (string, *responses.Error) {
+	if part.GetObject() == nil {
+		return "", responses.WrongType(strings.TrimSuffix(path, ".type"), "an object", part)
+	}
+	v := part.Get("type")
+	if jsontext.IsNull(v) {
+		return "", missing(path)
+	}
+	if v.Type() != fastjson.TypeString {
+		return "", responses.WrongType(path, "a string", v)
+	}
+	return string(v.GetStringBytes()), nil
+}
+
+func unknownPart(path, typ string) *responses.Error {
+	err := responses.Invalid(path, "parts of type "+strconv.Quote(cut(typ))+" are not supported here")
+	err.Code = "invalid_value"
+	return err
+}
+
+// appendText appends a string's escaped inside.
+func appendText(dst []byte, v *fastjson.Value, path string) ([]byte, *responses.Error) {
+	if jsontext.IsNull(v) {
+		return dst, missing(path)
+	}
+	dst, ok := jsontext.AppendRaw(dst, v)
+	if !ok {
+		return dst, responses.WrongType(path, "a string", v)
+	}
+	return dst, nil
+}
+
+// userContent writes the content of a user message: a string stays a string,
+// parts stay parts.
+func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Error {
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		w.str(`"`)
+		var ok bool
+		if w.dst, ok = jsontext.AppendRaw(w.dst, content); !ok && content.Type() != fastjson.TypeArray {
+			return responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+		}
+		w.str(`"`)
+		return nil
+	}
+	w.str(`[`)
+	for j, part := range parts {
+		if j > 0 {
+			w.str(`,`)
+		}
+		path := func(member string) string { return responses.At("input", i, "content", j, member) }
+		var err *responses.Error
+		if w.dst, err = appendPart(w.dst, part, path); err != nil {
+			return err
+		}
+	}
+	w.str(`]`)
+	return nil
+}
+
+// appendPart appends one chat part for a Responses input part. path names a
+// member of the part.
+func appendPart(dst []byte, part *fastjson.Value, path func(member string) string) ([]byte, *responses.Error) {
+	typ, err := partType(part, path("type"))
+	if err != nil {
+		return dst, err
+	}
+	switch typ {
+	case "input_text", "text":
+		dst = append(dst, `{"type":"text","text":"`...)
+		dst, err = appendText(dst, part.Get("text"), path("text"))
+		return append(dst, `"}`...), err
+	case "input_image":
+		return appendImage(dst, part, path)
+	case "input_video":
+		dst = append(dst, `{"type":"video_url","video_url":{"url":"`...)
+		dst, err = appendText(dst, part.Get("video_url"), path("video_url"))
+		return append(dst, `"}}`...), err
+	case "input_audio":
+		audio := part.Get("input_audio")
+		if audio.GetObject() == nil {
+			return dst, missing(path("input_audio"))
+		}
+		dst = append(dst, `{"type":"input_audio","input_audio":`...)
+		dst = jsontext.AppendValue(dst, audio)
+		return append(dst, '}'), nil
+	case "input_file":
+		text, err := fileText(part, path)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, `{"type":"text","text":`...)
+		dst = jsontext.AppendString(dst, text)
+		return append(dst, '}'), nil
+	}
+	return dst, unknownPart(path("type"), typ)
+}
+
+func appendImage(dst []byte, part *fastjson.Value, path func(string) string) ([]byte, *responses.Error) {
+	if !jsontext.IsNull(part.Get("file_id")) {
+		return dst, noFiles(path("file_id"))
+	}
+	dst = append(dst, `{"type":"image_url","image_url":{"url":"`...)
+	dst, err := appendText(dst, part.Get("image_url"), path("image_url"))
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, '"')
+	if detail := part.Get("detail"); !jsontext.IsNull(detail) {
+		switch s := string(detail.GetStringBytes()); s {
+		case "auto", "low", "high", "original":
+			dst = append(dst, `,"detail":"`...)
+			dst = append(dst, s...)
+			dst = append(dst, '"')
+		default:
+			err := responses.Invalid(path("detail"), "allowed: auto, low, high, original")
+			err.Code = "invalid_value"
+			return dst, err
+		}
+	}
+	return append(dst, `}}`...), nil
+}
+
+func noFiles(path string) *responses.Error {
+	err := responses.Invalid(path, "no files are stored here: send the data itself")
+	err.Code = "unsupported_parameter"
+	return err
+}
+
+// fileText returns the text of an input_file: chat parts have no files, but
+// text is text. The file's name, when there is one, stands above it.
+func fileText(part *fastjson.Value, path func(string) string) ([]byte, *responses.Error) {
+	for _, member := range [...]string{"file_id", "file_url"} {
+		if !jsontext.IsNull(part.Get(member)) {
+			return nil, noFiles(path(member))
+		}
+	}
+	v := part.Get("file_data")
+	if jsontext.IsNull(v) {
+		return nil, missing(path("file_data"))
+	}
+	if v.Type() != fastjson.TypeString {
+		return nil, responses.WrongType(path("file_data"), "a string", v)
+	}
+	encoded := string(v.GetStringBytes())
+	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
+		_, encoded, isURL = strings.Cut(data, ";base64,")
+		if !isURL {
+			return nil, responses.Invalid(path("file_data"), "must be base64, or a data URL with ;base64,")
+		}
+	}
+	var text []byte
+	if name := part.Get("filename"); !jsontext.IsNull(name) {
+		if name.Type() != fastjson.TypeString {
+			return nil, responses.WrongType(path("filename"), "a string", name)
+		}
+		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
+	}
+	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
+	if err != nil {
+		return nil, responses.Invalid(path("file_data"), "is not valid base64")
+	}
+	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 {
+		e := responses.Invalid(path("file_data"), "is not a text file: the model server takes text files only")
+		e.Code = "unsupported_file"
+		return nil, e
+	}
+	return text, nil
+}
+
+// plainText returns the escaped text of a content that can be nothing but
+// text. Parts stand on lines of their own.
+func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *responses.Error) {
+	text := w.scratch[:0]
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		text, ok := jsontext.AppendRaw(text, content)
+		if !ok && content.Type() != fastjson.TypeArray {
+			return nil, responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+		}
+		w.scratch = text
+		return text, nil
+	}
+	for j, part := range parts {
+		path := func(member string) string { return responses.At("input", i, "content", j, member) }
+		typ, err := partType(part, path("type"))
+		if err != nil {
+			return nil, err
+		}
+		if typ != "input_text" && typ != "output_text" && typ != "text" {
+			return nil, unknownPart(path("type"), typ)
+		}
+		if j > 0 {
+			text = append(text, newline...)
+		}
+		if text, err = appendText(text, part.Get("text"), path("text")); err != nil {
+			return nil, err
+		}
+	}
+	w.scratch = text
+	return text, nil
+}
+
+// assistantContent takes the content of an assistant message: the texts of one
+// item follow each other, those of two items stand on lines of their own.
+func (w *requestWork) assistantContent(content *fastjson.Value, i int) *responses.Error {
+	a := &w.assistant
+	first := true
+	begin := func() {
+		if first && len(a.content) > 0 {
+			a.content = append(a.content, newline...)
+		}
+		first = false
+		a.hasText = true
+	}
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		mark := len(a.content)
+		begin()
+		var ok bool
+		if a.content, ok = jsontext.AppendRaw(a.content, content); !ok {
+			if content.Type() != fastjson.TypeArray {
+				return responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+			}
+			a.content = a.content[:mark]
+		}
+		return nil
+	}
+	for j, part := range parts {
+		path := func(member string) string { return responses.At("input", i, "content", j, member) }
+		typ, err := partType(part, path("type"))
+		if err != nil {
+			return err
+		}
+		switch typ {
+		case "output_text", "input_text", "text":
+			begin()
+			a.content, err = appendText(a.content, part.Get("text"), path("text"))
+		case "refusal":
+			if a.hasRefusal {
+				a.refusal = append(a.refusal, newline...)
+			}
+			a.hasRefusal = true
+			a.refusal, err = appendText(a.refusal, part.Get("refusal"), path("refusal"))
+		default:
+			err = unknownPart(path("type"), typ)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toolResult returns the escaped text of a tool's output and gathers its
+// media: tool messages hold text only, so the media follow in a user message.
+func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *responses.Error) {
+	text := w.scratch[:0]
+	parts := output.GetArray()
+	if len(parts) == 0 {
+		text, ok := jsontext.AppendRaw(text, output)
+		if !ok && output.Type() != fastjson.TypeArray {
+			return nil, responses.WrongType(responses.At("input", i, "output"), "a string or an array of parts", output)
+		}
+		w.scratch = text
+		return text, nil
+	}
+	texts := 0
+	line := func() {
+		if texts > 0 {
+			text = append(text, newline...)
+		}
+		texts++
+	}
+	for j, part := range parts {
+		path := func(member string) string { return responses.At("input", i, "output", j, member) }
+		typ, err := partType(part, path("type"))
+		if err != nil {
+			return nil, err
+		}
+		switch typ {
+		case "input_text", "output_text", "text":
+			line()
+			text, err = appendText(text, part.Get("text"), path("text"))
+		case "input_file":
+			var file []byte
+			if file, err = fileText(part, path); err == nil {
+				line()
+				text = jsontext.AppendEscaped(text, file)
+			}
+		default:
+			if len(w.media) > 0 {
+				w.media = append(w.media, ',')
+			}
+			w.media, err = appendPart(w.media, part, path)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	w.scratch = text
+	return text, nil
+}
+
+// flushMedia writes the media of the tool results before.
+func (w *requestWork) flushMedia() {
+	if len(w.media) == 0 {
+		return
+	}
+	w.nextMessage()
+	w.str(`{"role":"user","content":[`)
+	w.dst = append(w.dst, w.media...)
+	w.str(`]}`)
+	w.media = w.media[:0]
+}

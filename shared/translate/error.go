@@ -1,0 +1,130 @@
+package translate
+
+import (
+	"strings"
+
+	"antwort/shared/chat"
+	"antwort/shared/responses"
+)
+
+// UpstreamError translates an upstream's answer that is an error (a status
+// other than 2xx). retryAfter is its Retry-After header. ownKey says that the
+// request carried our own credential, not the client's: the upstream refusing
+// it is not the client's fault.
+func UpstreamError(status int, body []byte, retryAfter string, ownKey bool) *responses.Error {
+	e := upstreamError(status, chat.ParseError(body), ownKey)
+	e.RetryAfter = retryAfter
+	return e
+}
+
+// inBand translates an error that came in the place of an answer.
+func inBand(e *chat.Error) *responses.Error {
+	status := e.Status
+	if status == 0 {
+		status = 500
+	}
+	return upstreamError(status, e, false)
+}
+
+func upstreamError(status int, said *chat.Error, ownKey bool) *responses.Error {
+	switch {
+	case (status == 401 || status == 403) && ownKey:
+		return responses.NewError(502, "upstream_auth", "the model server refused the gateway's credential: the operator must check engine.api_key")
+	case status == 502 || status == 503:
+		return responses.NewError(status, "upstream_unavailable", "the model server is not available: try again later")
+	case status == 504:
+		return responses.NewError(504, "upstream_timeout", "the model server did not answer in time")
+	case status >= 500:
+		return responses.NewError(500, "upstream_error", "the model server failed to answer")
+	case status < 400:
+		return responses.NewError(502, "upstream_error", "the model server gave neither an answer nor an error")
+	}
+	e := responses.NewError(status, said.Code, scrub(said.Message))
+	e.Param = param(said.Param)
+	switch {
+	case e.Message == "":
+		e.Message = "the model server refused the request"
+	case isContextOverflow(said.Message):
+		e.Code = "context_length_exceeded"
+		if e.Param == "" {
+			e.Param = "input"
+		}
+	}
+	if status == 404 && e.Code == "" && strings.Contains(said.Message, "model") {
+		e.Code, e.Param = "model_not_found", "model"
+	}
+	return e
+}
+
+func isContextOverflow(message string) bool {
+	return strings.Contains(message, "maximum context length") || strings.Contains(message, "maximum model length")
+}
+
+// param names the Responses field for the chat field that an upstream blames.
+func param(chatParam string) string {
+	field, _, _ := strings.Cut(chatParam, ".")
+	field, _, _ = strings.Cut(field, "[")
+	switch field {
+	case "messages", "prompt", "input_tokens":
+		return "input"
+	case "max_tokens", "max_completion_tokens":
+		return "max_output_tokens"
+	case "response_format":
+		return "text.format"
+	case "reasoning_effort":
+		return "reasoning.effort"
+	case "logprobs":
+		return "include"
+	case "body":
+		return ""
+	}
+	return field
+}
+
+// scrub takes out of an upstream's message what is nobody's business:
+// addresses, file paths of its code, stack traces. Model names that look like
+// paths stay.
+func scrub(message string) string {
+	message, _, _ = strings.Cut(message, "Traceback (most recent call last)")
+	words := strings.Split(strings.TrimSpace(message), " ")
+	for i, word := range words {
+		bare := strings.Trim(word, "\"'`()[]{}<>,.;\n")
+		switch {
+		case strings.Contains(bare, "://") && !strings.HasPrefix(bare, "data:"):
+			words[i] = "<url>"
+		case strings.Contains(bare, ".py") && strings.ContainsAny(bare, "/\\"), strings.Contains(bare, "site-packages"):
+			words[i] = "<path>"
+		case isAddress(bare):
+			words[i] = "<address>"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// isAddress reports whether word is an IPv4 address, with or without a port,
+// or the name of a Service in a cluster.
+func isAddress(word string) bool {
+	if strings.Contains(word, ".svc.cluster.local") {
+		return true
+	}
+	host, _, _ := strings.Cut(word, ":")
+	return strings.Count(host, ".") == 3 && strings.Trim(host, "0123456789.") == ""
+}
+
+// ConnectError is the answer when no connection to the upstream was had.
+func ConnectError() *responses.Error {
+	return responses.NewError(502, "upstream_unreachable", "the model server could not be reached: try again later")
+}
+
+// TimeoutError is the answer when the upstream took longer than it may.
+func TimeoutError() *responses.Error {
+	return responses.NewError(504, "upstream_timeout", "the model server did not answer in time")
+}
+
+func badUpstream(what string) *responses.Error {
+	return responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)
+}
+
+func cutUpstream() *responses.Error {
+	return responses.NewError(502, "upstream_cut", "the model server ended the stream before the answer was complete")
+}

@@ -1,0 +1,32 @@
+package translate
+
+import (
+	"strconv"
+
+	"antwort/shared/responses"
+)
+
+// finish turns the upstream's finish_reason into the end of the response. It
+// closes the items of an answer that did not fail.
+func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) ([]byte, responses.State) {
+	s := responses.State{Usage: u.usageOrNil()}
+	last := "completed"
+	switch reason {
+	case "stop", "tool_calls", "function_call":
+		s.Status, s.CompletedAt = "completed", now
+	case "length":
+		s.Status, s.Reason, last = "incomplete", "max_output_tokens", "incomplete"
+	case "content_filter":
+		s.Status, s.Reason, last = "incomplete", "content_filter", "incomplete"
+	default:
+		s.Status = "failed"
+		s.Err = responses.NewError(502, "upstream_error", "the model server ended the answer with the finish reason "+strconv.Quote(cut(reason)))
+		return dst, s
+	}
+	if out.Count() == 0 {
+		dst = out.BeginMessage(dst)
+	}
+	dst = out.Close(dst, last)
+	s.Output = out.Items()
+	return dst, s
+}

@@ -1,0 +1,335 @@
+package translate
+
+import (
+	"strconv"
+	"strings"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// input writes the messages: instructions, then the items of input.
+func (w *requestWork) input() *responses.Error {
+	if w.r.Instructions != nil {
+		w.scratch = w.scratch[:0]
+		text, ok := jsontext.AppendRaw(w.scratch, w.r.Instructions)
+		if !ok {
+			return responses.WrongType("instructions", "a string", w.r.Instructions)
+		}
+		w.scratch = text
+		w.systemText(text)
+	}
+	if w.r.Input.GetArray() == nil {
+		return w.inputString()
+	}
+	for i, item := range w.r.Input.GetArray() {
+		if err := w.item(item, i); err != nil {
+			return err
+		}
+	}
+	w.flushSystem()
+	w.flushAssistant()
+	w.flushMedia()
+	if w.messages == 0 {
+		return emptyInput()
+	}
+	return nil
+}
+
+func (w *requestWork) inputString() *responses.Error {
+	w.flushSystem()
+	start := len(w.dst)
+	w.nextMessage()
+	w.str(`{"role":"user","content":"`)
+	var ok bool
+	if w.dst, ok = jsontext.AppendRaw(w.dst, w.r.Input); !ok {
+		if w.r.Input.Type() != fastjson.TypeArray {
+			return responses.WrongType("input", "a string or an array of items", w.r.Input)
+		}
+		w.dst = w.dst[:start] // an empty array
+		if w.messages--; w.messages == 0 {
+			return emptyInput()
+		}
+		return nil
+	}
+	w.str(`"}`)
+	return nil
+}
+
+func emptyInput() *responses.Error {
+	return responses.Invalid("input", "is empty, and there are no instructions: there is nothing to answer")
+}
+
+// nextMessage separates the next message from the one before.
+func (w *requestWork) nextMessage() {
+	if w.messages > 0 {
+		w.str(`,`)
+	}
+	w.messages++
+}
+
+// systemText takes the text of instructions or of a system or developer
+// message. Chat templates want one system message, at the beginning: with
+// FoldSystem the leading ones become one.
+func (w *requestWork) systemText(text []byte) {
+	if w.opt.FoldSystem && !w.begun {
+		if w.hasSystem {
+			w.system = append(w.system, newline+newline...)
+		}
+		w.hasSystem = true
+		w.system = append(w.system, text...)
+		return
+	}
+	w.beginTurn()
+	w.nextMessage()
+	w.str(`{"role":"system","content":`)
+	w.quoted(text)
+	w.str(`}`)
+}
+
+// flushSystem ends the leading system messages.
+func (w *requestWork) flushSystem() {
+	w.begun = true
+	if !w.hasSystem {
+		return
+	}
+	w.hasSystem = false
+	w.nextMessage()
+	w.str(`{"role":"system","content":`)
+	w.quoted(w.system)
+	w.str(`}`)
+}
+
+// beginTurn ends what must stand before a message that is not the assistant's.
+func (w *requestWork) beginTurn() {
+	w.flushSystem()
+	w.flushAssistant()
+	w.flushMedia()
+}
+
+// beginAssistant ends what must stand before the assistant's message.
+func (w *requestWork) beginAssistant() {
+	w.flushSystem()
+	w.flushMedia()
+	w.assistant.open = true
+}
+
+// item translates input[i].
+func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
+	o := v.GetObject()
+	if o == nil {
+		return responses.WrongType(responses.At("input", i), "an object", v)
+	}
+	typ, err := itemType(o, i)
+	if err != nil {
+		return err
+	}
+	switch typ {
+	case "message":
+		return w.message(o, i)
+	case "function_call", "custom_tool_call":
+		return w.callItem(o, i, typ == "custom_tool_call")
+	case "function_call_output", "custom_tool_call_output":
+		return w.callOutput(o, i)
+	case "reasoning":
+		return w.reasoning(o, i)
+	case "item_reference":
+		err := responses.Invalid(responses.At("input", i), "no item is stored here: send the item itself instead of an item_reference")
+		err.Code = "previous_response_not_found"
+		return err
+	}
+	hosted := strings.HasSuffix(typ, "_call") || strings.HasSuffix(typ, "_call_output") || strings.HasPrefix(typ, "mcp_") || strings.HasPrefix(typ, "tool_search_")
+	if hosted && w.opt.DropUnsupportedTools {
+		return nil
+	}
+	err = responses.Invalid(responses.At("input", i, "type"), "items of type "+strconv.Quote(cut(typ))+" are not supported")
+	err.Code = "unsupported_item"
+	return err
+}
+
+func itemType(o *fastjson.Object, i int) (string, *responses.Error) {
+	switch v := o.Get("type"); {
+	case !jsontext.IsNull(v):
+		if v.Type() != fastjson.TypeString {
+			return "", responses.WrongType(responses.At("input", i, "type"), "a string", v)
+		}
+		return string(v.GetStringBytes()), nil
+	case o.Get("role") != nil:
+		return "message", nil
+	case o.Get("id") != nil && o.Len() <= 2:
+		return "item_reference", nil
+	}
+	return "", missing(responses.At("input", i, "type"))
+}
+
+func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
+	role := o.Get("role")
+	if jsontext.IsNull(role) {
+		return missing(responses.At("input", i, "role"))
+	}
+	if role.Type() != fastjson.TypeString {
+		return responses.WrongType(responses.At("input", i, "role"), "a string", role)
+	}
+	content := o.Get("content")
+	if jsontext.IsNull(content) {
+		return missing(responses.At("input", i, "content"))
+	}
+	switch string(role.GetStringBytes()) {
+	case "user":
+		w.beginTurn()
+		w.nextMessage()
+		w.str(`{"role":"user","content":`)
+		if err := w.userContent(content, i); err != nil {
+			return err
+		}
+		w.str(`}`)
+		return nil
+	case "system", "developer":
+		text, err := w.plainText(content, i)
+		if err != nil {
+			return err
+		}
+		w.systemText(text)
+		return nil
+	case "assistant":
+		w.beginAssistant()
+		return w.assistantContent(content, i)
+	}
+	err := responses.Invalid(responses.At("input", i, "role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
+	err.Code = "invalid_value"
+	return err
+}
+
+func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
+	w.beginAssistant()
+	// The whole thought, or else its summary. One that is only encrypted is
+	// not for us to read.
+	for _, list := range [...]struct{ member, part string }{{"content", "reasoning_text"}, {"summary", "summary_text"}} {
+		v := o.Get(list.member)
+		if jsontext.IsNull(v) {
+			continue
+		}
+		if v.Type() != fastjson.TypeArray {
+			return responses.WrongType(responses.At("input", i, list.member), "an array", v)
+		}
+		parts := v.GetArray()
+		for j, part := range parts {
+			at := func(member string) string { return responses.At("input", i, list.member, j, member) }
+			if typ, err := partType(part, at("type")); err != nil {
+				return err
+			} else if typ != list.part && typ != "text" {
+				return unknownPart(at("type"), typ)
+			}
+			a := &w.assistant
+			if len(a.reasoning) > 0 {
+				a.reasoning = append(a.reasoning, newline...)
+			}
+			var err *responses.Error
+			if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at("text")); err != nil {
+				return err
+			}
+		}
+		if len(parts) > 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *responses.Error {
+	id, err := callID(o, i)
+	if err != nil {
+		return err
+	}
+	name, err := itemString(o, i, "name")
+	if err != nil {
+		return err
+	}
+	if namespace := o.Get("namespace"); !jsontext.IsNull(namespace) {
+		space, err := itemString(o, i, "namespace")
+		if err != nil {
+			return err
+		}
+		name = flatName(space, name)
+	}
+	member := "arguments"
+	if custom {
+		member = "input"
+	}
+	w.scratch, err = appendText(w.scratch[:0], o.Get(member), responses.At("input", i, member))
+	if err != nil {
+		return err
+	}
+	w.beginAssistant()
+	if custom {
+		w.assistant.call(id, name, customArguments(w.scratch))
+	} else {
+		w.assistant.call(id, name, w.scratch)
+	}
+	return nil
+}
+
+func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
+	id, err := callID(o, i)
+	if err != nil {
+		return err
+	}
+	output := o.Get("output")
+	if jsontext.IsNull(output) {
+		return missing(responses.At("input", i, "output"))
+	}
+	// No flushMedia: the results of one turn's calls follow each other.
+	w.flushSystem()
+	w.flushAssistant()
+	text, err := w.toolResult(output, i)
+	if err != nil {
+		return err
+	}
+	w.nextMessage()
+	w.str(`{"role":"tool","tool_call_id":`)
+	w.dst = jsontext.AppendString(w.dst, id)
+	w.str(`,"content":`)
+	w.quoted(text)
+	w.str(`}`)
+	return nil
+}
+
+func callID(o *fastjson.Object, i int) (string, *responses.Error) {
+	id, err := itemString(o, i, "call_id")
+	if err == nil && len([]rune(id)) > 64 {
+		err = responses.Invalid(responses.At("input", i, "call_id"), "is longer than 64 characters")
+		err.Code = "string_above_max_length"
+	}
+	return id, err
+}
+
+func itemString(o *fastjson.Object, i int, member string) (string, *responses.Error) {
+	v := o.Get(member)
+	if jsontext.IsNull(v) {
+		return "", missing(responses.At("input", i, member))
+	}
+	if v.Type() != fastjson.TypeString {
+		return "", responses.WrongType(responses.At("input", i, member), "a string", v)
+	}
+	s := string(v.GetStringBytes())
+	if s == "" {
+		return "", responses.Invalid(responses.At("input", i, member), "must not be empty")
+	}
+	return s, nil
+}
+
+func missing(param string) *responses.Error {
+	err := responses.Invalid(param, "is required")
+	err.Code = "missing_required_parameter"
+	return err
+}
+
+// cut shortens what a client sent for a message that quotes it.
+func cut(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:61], "") + "..."
+	}
+	return s
+}

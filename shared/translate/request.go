@@ -1,0 +1,145 @@
+package translate
+
+import (
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// requestWork is one request being translated. Its buffers are reused.
+type requestWork struct {
+	opt *Options
+	r   *responses.Request
+	dst []byte // the chat request, written so far
+
+	messages  int       // messages written
+	system    []byte    // leading system text, escaped, not yet written
+	hasSystem bool      // there is leading system text
+	begun     bool      // the leading system messages are over
+	assistant assistant // the assistant's message, not yet written
+	media     []byte    // media parts of tool results, for a user message after them
+	scratch   []byte
+}
+
+func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) {
+	r := w.r
+	model := r.Model
+	if model == "" {
+		model = w.opt.DefaultModel
+	}
+	if model == "" {
+		err := responses.Invalid("model", "is required: this server has no default model")
+		err.Code = "missing_required_parameter"
+		return nil, err
+	}
+	upstreamModel := model
+	if w.opt.Model != "" {
+		upstreamModel = w.opt.Model
+	}
+	tools, err := responses.ParseTools(r.Tools, "tools", w.opt.DropUnsupportedTools)
+	if err != nil {
+		return nil, err
+	}
+	choice, err := responses.ParseToolChoice(r.ToolChoice)
+	if err != nil {
+		return nil, err
+	}
+	lowered, err := lowerTools(tools)
+	if err != nil {
+		return nil, err
+	}
+	w.str(`{"model":`)
+	w.dst = jsontext.AppendString(w.dst, upstreamModel)
+	w.str(`,"messages":[`)
+	if err := w.input(); err != nil {
+		return nil, err
+	}
+	w.str(`]`)
+	w.sampling()
+	if err := w.tools(lowered, choice); err != nil {
+		return nil, err
+	}
+	w.format()
+	if err := w.extra(); err != nil {
+		return nil, err
+	}
+	w.str(`}`)
+	return &Turn{
+		opt:       w.opt,
+		resource:  responses.NewResource(r, tools, choice, model, id, now),
+		streaming: r.Stream,
+		model:     model,
+		raised:    raisedTools(lowered),
+	}, nil
+}
+
+func (w *requestWork) str(s string) { w.dst = append(w.dst, s...) }
+
+// member writes a member whose value goes upstream as it is.
+func (w *requestWork) member(name string, v *fastjson.Value) {
+	if v == nil {
+		return
+	}
+	w.str(`,"`)
+	w.str(name)
+	w.str(`":`)
+	w.dst = jsontext.AppendValue(w.dst, v)
+}
+
+func (w *requestWork) sampling() {
+	r := w.r
+	if r.Stream {
+		w.str(`,"stream":true,"stream_options":{"include_usage":true}`)
+	}
+	w.member("max_completion_tokens", r.MaxOutputTokens)
+	w.member("temperature", r.Temperature)
+	w.member("top_p", r.TopP)
+	w.member("presence_penalty", r.PresencePenalty)
+	w.member("frequency_penalty", r.FrequencyPenalty)
+	if r.Logprobs {
+		w.str(`,"logprobs":true`)
+		if r.TopLogprobs > 0 {
+			w.str(`,"top_logprobs":`)
+			w.dst = appendInt(w.dst, r.TopLogprobs)
+		}
+	}
+	if r.ReasoningEffort != "" {
+		w.str(`,"reasoning_effort":"`)
+		w.str(r.ReasoningEffort)
+		w.str(`"`)
+	}
+	if r.TruncationAuto {
+		w.str(`,"truncate_prompt_tokens":-1`)
+	}
+}
+
+func (w *requestWork) format() {
+	f := &w.r.Format
+	switch f.Type {
+	case "json_object":
+		w.str(`,"response_format":{"type":"json_object"}`)
+	case "json_schema":
+		w.str(`,"response_format":{"type":"json_schema","json_schema":{"name":"`)
+		w.str(f.Name)
+		w.str(`"`)
+		w.member("description", f.Description)
+		w.member("schema", f.Schema)
+		w.member("strict", f.Strict)
+		w.str(`}}`)
+	}
+}
+
+// extra passes on what the Responses API does not define.
+func (w *requestWork) extra() *responses.Error {
+	for _, m := range w.r.Extra {
+		if m.Key == "truncate_prompt_tokens" && w.r.TruncationAuto {
+			return responses.Invalid(m.Key, "contradicts truncation auto: send one of them")
+		}
+		w.str(`,`)
+		w.dst = jsontext.AppendString(w.dst, m.Key)
+		w.str(`:`)
+		w.dst = jsontext.AppendValue(w.dst, m.Value)
+	}
+	return nil
+}

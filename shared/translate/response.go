@@ -1,0 +1,103 @@
+package translate
+
+import (
+	"antwort/shared/chat"
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// Response translates a whole chat answer (HTTP status 2xx) into the response
+// resource, appended to dst. now is in Unix seconds. The error is a 502 for
+// what is not a chat answer.
+func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error) {
+	w := chunkWorks.Get().(*chunkWork)
+	defer chunkWorks.Put(w)
+	v, err := w.parser.ParseBytes(answer)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return dst, badUpstream("an answer that is not JSON")
+	}
+	a := chat.Read(v)
+	if a.Err != nil {
+		return dst, inBand(a.Err)
+	}
+	if !a.HasChoice {
+		return dst, badUpstream("an answer without choices")
+	}
+	u.readUsage(a.Usage)
+	out := responses.Output{Resource: u.resource, Quiet: true}
+	if e := u.whole(&out, w, a); e != nil {
+		return dst, e
+	}
+	_, state := u.finish(nil, &out, a.Finish, now)
+	if state.Status == "failed" {
+		out.Close(nil, "incomplete")
+		state.Output = out.Items()
+	}
+	return u.resource.Append(dst, state), nil
+}
+
+func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *responses.Error {
+	text, err := w.fragment(a.Reasoning)
+	if err != nil {
+		return err
+	}
+	if len(text) > 0 {
+		out.Reasoning(nil, text)
+	}
+	if text, err = w.fragment(a.Content); err != nil {
+		return err
+	}
+	if len(text) > 0 {
+		w.appendLogprobs(a.Logprobs)
+		out.Text(nil, text, w.logprobs)
+	}
+	if text, err = w.fragment(a.Refusal); err != nil {
+		return err
+	}
+	if len(text) > 0 {
+		out.Refusal(nil, text)
+	}
+	for _, v := range a.ToolCalls {
+		call, err := u.beginCall(w, v, out.Count())
+		if err != nil {
+			return err
+		}
+		if call.Name == "" {
+			return badUpstream("a tool call without a name")
+		}
+		if text, err = w.arguments(v); err != nil {
+			return err
+		}
+		out.BeginCall(nil, call)
+		if call.Custom {
+			var input customInput
+			w.decoded = jsontext.Decode(w.decoded[:0], text)
+			text = input.end(input.write(nil, w.decoded))
+		}
+		out.CallDelta(nil, text)
+	}
+	return nil
+}
+
+// beginCall reads what a tool call begins with. Without an id it gets one made
+// of its place. Its Name is empty when there is none.
+func (u *Turn) beginCall(w *chunkWork, v *fastjson.Value, place int) (responses.Call, *responses.Error) {
+	name := v.Get("function", "name")
+	call := responses.Call{}
+	if !jsontext.IsNull(name) {
+		if name.Type() != fastjson.TypeString {
+			return call, badUpstream("a tool call whose name is not a string")
+		}
+		call = u.raise(name.GetStringBytes())
+	}
+	id, err := w.fragment(v.Get("id"))
+	if err != nil {
+		return call, err
+	}
+	if call.ID = string(id); call.ID == "" {
+		call.ID = u.resource.ItemID("call_", place)
+	}
+	return call, nil
+}

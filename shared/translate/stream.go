@@ -1,0 +1,197 @@
+package translate
+
+import (
+	"antwort/shared/chat"
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+	"antwort/shared/sse"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Stream turns the bytes of a chat stream into the events of a response.
+// However the bytes are split, the events are the same.
+//
+// Its states: waiting (nothing sent yet), begun (response.created was sent),
+// done (a terminal event and [DONE] were sent). Between begun and done its
+// items are open or queued as calls.go and queue.go say.
+type Stream struct {
+	turn   *Turn
+	framer sse.Framer
+	out    responses.Output
+	queue  queue
+
+	calls       int    // one above the highest index of a call so far
+	lastCall    int    // the index of the call that came last
+	lastID      string // its upstream id
+	begun, done bool
+	finish      string // the finish_reason, once it came
+}
+
+// Stream returns the stream that answers the turn.
+func (u *Turn) Stream() *Stream {
+	return &Stream{
+		turn:   u,
+		framer: sse.Framer{Max: u.opt.EventBytes},
+		out:    responses.Output{Resource: u.resource, ReasoningEvents: u.opt.ReasoningEvents},
+	}
+}
+
+// Started reports whether any event was produced.
+func (s *Stream) Started() bool { return s.begun }
+
+// Done reports whether the stream is complete, its terminal event and [DONE]
+// included. Later bytes are ignored.
+func (s *Stream) Done() bool { return s.done }
+
+// Start appends the first two events although nothing came from upstream yet.
+// From here on failures are events. It does nothing when they were sent.
+func (s *Stream) Start(dst []byte) []byte {
+	if s.begun {
+		return dst
+	}
+	s.begun = true
+	return s.out.Begin(dst)
+}
+
+// Write takes the next bytes of the chat stream and appends whole events to
+// dst. now is in Unix seconds. The error is a *responses.Error and comes only
+// while the stream has not started: it is to be answered as such, with its
+// status. Later failures are events.
+func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
+	if s.done {
+		return dst, nil
+	}
+	s.framer.Write(p)
+	w := chunkWorks.Get().(*chunkWork)
+	defer chunkWorks.Put(w)
+	for !s.done {
+		ev, ok, err := s.framer.Next()
+		if err != nil {
+			return s.fail(dst, badUpstream("an event that is longer than the limit"))
+		}
+		if !ok {
+			return dst, nil
+		}
+		if len(ev.Data) == 0 {
+			continue // a comment, or an event without data
+		}
+		var failure *responses.Error
+		if dst, failure = s.event(dst, w, ev.Data, now); failure != nil {
+			return s.fail(dst, failure)
+		}
+	}
+	return dst, nil
+}
+
+func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
+	if string(data) == "[DONE]" {
+		if s.finish == "" {
+			return dst, cutUpstream()
+		}
+		return s.complete(dst, w, now)
+	}
+	v, err := w.parser.ParseBytes(data)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return dst, badUpstream("an event that is not JSON")
+	}
+	a := chat.ReadChunk(v)
+	if a.Err != nil {
+		return dst, inBand(a.Err)
+	}
+	dst = s.Start(dst)
+	if a.Usage != nil {
+		s.turn.readUsage(a.Usage)
+	}
+	if !a.HasChoice {
+		if s.finish != "" && a.Usage != nil {
+			return s.complete(dst, w, now)
+		}
+		return dst, nil
+	}
+	dst, failure := s.choice(dst, w, a)
+	if failure == nil && a.Finish != "" {
+		s.finish = a.Finish
+	}
+	return dst, failure
+}
+
+// choice takes what one chunk adds: reasoning, text and calls, in this order.
+func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *responses.Error) {
+	for _, t := range [...]struct {
+		kind textKind
+		v    *fastjson.Value
+	}{{reasoningText, a.Reasoning}, {outputText, a.Content}, {refusalText, a.Refusal}} {
+		if t.v == nil {
+			continue
+		}
+		text, err := w.fragment(t.v)
+		if err != nil {
+			return dst, err
+		}
+		w.logprobs = w.logprobs[:0]
+		if t.kind == outputText {
+			w.appendLogprobs(a.Logprobs)
+		}
+		dst = s.text(dst, w, t.kind, text)
+	}
+	for _, v := range a.ToolCalls {
+		var err *responses.Error
+		if dst, err = s.call(dst, w, v); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+// complete ends a stream whose finish_reason came.
+func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *responses.Error) {
+	dst, err := s.flush(dst, w)
+	if err != nil {
+		return dst, err
+	}
+	dst, state := s.turn.finish(dst, &s.out, s.finish, now)
+	state.Output = s.out.Items()
+	s.done = true
+	return s.out.End(dst, state), nil
+}
+
+// fail ends the stream as failed, or returns the error when nothing was sent.
+// Items that are open stay unfinished: a client must not act on half a call.
+func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
+	s.done = true
+	if !s.begun {
+		return dst, e
+	}
+	return s.out.End(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
+}
+
+// End appends what ends the stream when no more bytes come: the upstream's
+// stream ended (cause nil) or broke (cause says why). It does nothing when the
+// stream is done. An answer whose finish_reason came is complete all the same.
+func (s *Stream) End(dst []byte, cause *responses.Error, now int64) []byte {
+	if s.done {
+		return dst
+	}
+	dst = s.Start(dst)
+	if s.finish != "" {
+		w := chunkWorks.Get().(*chunkWork)
+		defer chunkWorks.Put(w)
+		var err *responses.Error
+		if dst, err = s.complete(dst, w, now); err == nil {
+			return dst
+		}
+		cause = err
+	}
+	if cause == nil {
+		cause = cutUpstream()
+	}
+	dst, _ = s.fail(dst, cause)
+	return dst
+}
+
+// decode returns what the escaped text means; valid until the next call.
+func (w *chunkWork) decode(text []byte) []byte {
+	w.decoded = jsontext.Decode(w.decoded[:0], text)
+	return w.decoded
+}

@@ -1,0 +1,119 @@
+// Package translate turns Responses requests into Chat Completions requests,
+// and the answers back, whole and streamed. It is pure: ids and time come in
+// as arguments, bytes go in and out. FIELDS.md lists what becomes of every
+// field, item and part.
+//
+//	request bytes ─ Translator.Request ─► chat request bytes, Turn
+//	answer bytes  ─ Turn.Response ─► response resource
+//	stream bytes  ─ Stream.Write ─► whole events
+package translate
+
+import (
+	"sync"
+
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// Options say how to translate.
+type Options struct {
+	DefaultModel string // for requests that name no model
+	Model        string // what is sent upstream whatever the request names; empty for none
+
+	FoldSystem           bool   // instructions and the leading system and developer messages become one system message
+	ReasoningField       string // of assistant messages that go upstream: "reasoning" or "reasoning_content"
+	ReasoningEvents      string // "reasoning_text" or "reasoning"
+	DropUnsupportedTools bool   // leave out tools that cannot be lowered, and their calls in the history, instead of refusing them
+	RefuseUnknownFields  bool   // refuse top-level fields that are not known, instead of passing them on
+
+	Limits     responses.Limits
+	EventBytes int // the longest event of an upstream stream; 0 means sse.DefaultMax
+}
+
+// A Translator translates by one set of options. It may be used by concurrent
+// goroutines.
+type Translator struct {
+	opt   Options
+	works sync.Pool // of *requestWork
+}
+
+// New returns a Translator.
+func New(opt Options) *Translator {
+	t := &Translator{opt: opt}
+	t.works.New = func() any { return new(requestWork) }
+	return t
+}
+
+// A Turn is one request on its way: what its answer must be told.
+type Turn struct {
+	opt       *Options
+	resource  *responses.Resource
+	streaming bool
+	model     string
+	raised    []raisedTool
+	usage     responses.Usage
+	hasUsage  bool
+}
+
+// Streaming reports whether the client asked for a stream.
+func (u *Turn) Streaming() bool { return u.streaming }
+
+// Model returns the model that the client named, or the default.
+func (u *Turn) Model() string { return u.model }
+
+// Usage returns the upstream's token counts, once they came.
+func (u *Turn) Usage() (responses.Usage, bool) { return u.usage, u.hasUsage }
+
+func (u *Turn) readUsage(v *fastjson.Value) {
+	if v.GetObject() == nil {
+		return
+	}
+	u.hasUsage = true
+	u.usage = responses.Usage{
+		Input:     v.GetInt64("prompt_tokens"),
+		Output:    v.GetInt64("completion_tokens"),
+		Total:     v.GetInt64("total_tokens"),
+		Cached:    v.GetInt64("prompt_tokens_details", "cached_tokens"),
+		Reasoning: v.GetInt64("completion_tokens_details", "reasoning_tokens"),
+	}
+	if u.usage.Total == 0 {
+		u.usage.Total = u.usage.Input + u.usage.Output
+	}
+}
+
+func (u *Turn) usageOrNil() *responses.Usage {
+	if !u.hasUsage {
+		return nil
+	}
+	return &u.usage
+}
+
+var parsers fastjson.ParserPool
+
+// Request translates the body of POST /v1/responses into the body of POST
+// /v1/chat/completions, appended to dst. id is the random part of all ids of
+// the response (letters and digits), now its creation in Unix seconds. Neither
+// result refers to body.
+func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	if err := responses.Check(body, t.opt.Limits); err != nil {
+		return dst, nil, err
+	}
+	p := parsers.Get()
+	defer parsers.Put(p)
+	v, perr := p.ParseBytes(body)
+	if perr != nil { // cannot be: Check is stricter
+		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
+	}
+	r, err := responses.ParseRequest(v, t.opt.Limits, t.opt.RefuseUnknownFields)
+	if err != nil {
+		return dst, nil, err
+	}
+	w := t.works.Get().(*requestWork)
+	defer t.works.Put(w)
+	*w = requestWork{opt: &t.opt, r: r, dst: dst, system: w.system[:0], media: w.media[:0], assistant: w.assistant.empty(), scratch: w.scratch[:0]}
+	turn, err := w.translate(id, now)
+	dst = w.dst
+	w.dst, w.r = nil, nil
+	return dst, turn, err
+}
