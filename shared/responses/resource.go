@@ -211,3 +211,45 @@ func appendRawOrNull(dst []byte, v *fastjson.Value) []byte {
 	dst, _ = jsontext.AppendRaw(dst, v)
 	return append(dst, '"')
 }
+
+// AppendFailed appends a resource that came in an event, with the members that
+// a failure changes: status, error and output (items, separated by commas).
+func AppendFailed(dst []byte, resource *fastjson.Object, items []byte, cause *Error) []byte {
+	dst = append(dst, '{')
+	first := true
+	resource.Visit(func(key []byte, v *fastjson.Value) {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = jsontext.AppendString(dst, key)
+		dst = append(dst, ':')
+		switch string(key) {
+		case "status":
+			dst = append(dst, `"failed"`...)
+		case "error":
+			dst = cause.appendResponseError(dst)
+		case "output":
+			dst = append(dst, '[')
+			dst = append(dst, items...)
+			dst = append(dst, ']')
+		default:
+			dst = jsontext.AppendValue(dst, v)
+		}
+	})
+	return append(dst, '}')
+}
+
+// ReadUsage reads the usage member of a resource; false when it is null.
+func ReadUsage(v *fastjson.Value) (Usage, bool) {
+	if v.GetObject() == nil {
+		return Usage{}, false
+	}
+	return Usage{
+		Input:     v.GetInt64("input_tokens"),
+		Output:    v.GetInt64("output_tokens"),
+		Total:     v.GetInt64("total_tokens"),
+		Cached:    v.GetInt64("input_tokens_details", "cached_tokens"),
+		Reasoning: v.GetInt64("output_tokens_details", "reasoning_tokens"),
+	}, true
+}

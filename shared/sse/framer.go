@@ -12,7 +12,8 @@ const DefaultMax = 1 << 20
 // ErrTooLong is returned for an event longer than Framer.Max.
 var ErrTooLong = errors.New("event is longer than the limit")
 
-// An Event is one block of lines that ends with a blank line. Its slices are
+// An Event is one block of lines that ends with a blank line. The Raw of events
+// between two Writes lie one after the other in memory. All slices are
 // valid until the next call to Framer.Write.
 type Event struct {
 	Name []byte // of the last "event:" line; empty without one

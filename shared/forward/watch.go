@@ -1,0 +1,162 @@
+// Package forward watches a Responses stream that passes from an upstream to a
+// client unchanged (provider vllm-responses): only whole events pass, and a
+// stream that is cut can be ended as the protocol wants.
+package forward
+
+import (
+	"bytes"
+	"strconv"
+
+	"antwort/shared/responses"
+	"antwort/shared/sse"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Watch follows one stream. The zero value is ready to use.
+type Watch struct {
+	Framer sse.Framer // its Max may be set before the first Write
+
+	resource []byte // the last response.created, .queued or .in_progress event's data
+	items    []byte // finished items, separated by commas
+	seq      int    // the last sequence number
+	errored  bool   // an error event passed
+	terminal bool   // a terminal event passed
+	passed   bool   // any event passed
+	usage    responses.Usage
+	hasUsage bool
+}
+
+// Write takes the next bytes of the stream and returns those that are whole
+// events now, comments included, as they came. They are valid until the next
+// call. The error says that an event is too long; the stream must then be
+// ended.
+func (w *Watch) Write(p []byte) (whole []byte, err error) {
+	w.Framer.Write(p)
+	for {
+		ev, ok, err := w.Framer.Next()
+		if err != nil || !ok {
+			return whole, err
+		}
+		if whole == nil {
+			whole = ev.Raw
+		} else {
+			whole = whole[:len(whole)+len(ev.Raw)] // events of one Write lie one after the other
+		}
+		if len(ev.Data) > 0 && ev.Data[0] == '{' {
+			w.see(ev)
+		}
+	}
+}
+
+// Passed reports whether any event has passed.
+func (w *Watch) Passed() bool { return w.passed }
+
+// Done reports whether a terminal event has passed.
+func (w *Watch) Done() bool { return w.terminal }
+
+// Usage returns the token counts of the terminal event.
+func (w *Watch) Usage() (responses.Usage, bool) { return w.usage, w.hasUsage }
+
+var parsers fastjson.ParserPool
+
+func (w *Watch) see(ev sse.Event) {
+	w.passed = true
+	switch name := string(ev.Name); name {
+	case "", "error", "response.created", "response.queued", "response.in_progress", "response.output_item.done",
+		"response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		w.read(ev.Data)
+	default: // the many: deltas
+		if n, ok := sequenceNumber(ev.Data); ok {
+			w.seq = n
+		}
+	}
+}
+
+func (w *Watch) read(data []byte) {
+	p := parsers.Get()
+	defer parsers.Put(p)
+	v, err := p.ParseBytes(data)
+	if err != nil {
+		return
+	}
+	if n := v.Get("sequence_number"); n != nil {
+		w.seq = n.GetInt()
+	}
+	switch string(v.GetStringBytes("type")) {
+	case "error":
+		w.errored = true
+	case "response.created", "response.queued", "response.in_progress":
+		w.resource = append(w.resource[:0], data...)
+	case "response.output_item.done":
+		if item := v.Get("item"); item.GetObject() != nil {
+			if len(w.items) > 0 {
+				w.items = append(w.items, ',')
+			}
+			w.items = item.MarshalTo(w.items) // not looked at, so as it came
+		}
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		w.terminal = true
+		w.resource, w.items = nil, nil
+		w.usage, w.hasUsage = responses.ReadUsage(v.Get("response", "usage"))
+	}
+}
+
+// sequenceNumber finds the sequence number of an event without nested objects:
+// in a JSON string the quotes of the key would be escaped.
+func sequenceNumber(data []byte) (int, bool) {
+	_, after, ok := bytes.Cut(data, []byte(`"sequence_number":`))
+	if !ok {
+		return 0, false
+	}
+	after = bytes.TrimLeft(after, " \t")
+	end := 0
+	for end < len(after) && after[end] >= '0' && after[end] <= '9' {
+		end++
+	}
+	n, err := strconv.Atoi(string(after[:end]))
+	return n, err == nil
+}
+
+// End appends what ends the stream when its bytes have ended (cause nil) or
+// broke (cause says why). After a terminal event those are the bytes still
+// held; else error, response.failed with the finished items, and [DONE],
+// numbered on from what passed. Half an event never passes.
+func (w *Watch) End(dst []byte, cause *responses.Error) []byte {
+	if w.terminal {
+		if cause == nil {
+			dst = append(dst, w.Framer.Rest()...)
+		}
+		return dst
+	}
+	w.terminal = true
+	if cause == nil {
+		cause = responses.NewError(502, "upstream_cut", "the upstream ended the stream before the response was complete")
+	}
+	if w.passed {
+		w.seq++
+	}
+	if !w.errored {
+		dst = responses.AppendErrorEvent(dst, cause, w.seq)
+		w.seq++
+	}
+	dst = w.appendFailed(dst, cause)
+	return append(dst, responses.Done...)
+}
+
+// appendFailed appends response.failed: the resource as it last passed, with
+// what a failure changes. Without any resource there is nothing to show.
+func (w *Watch) appendFailed(dst []byte, cause *responses.Error) []byte {
+	v, err := fastjson.ParseBytes(w.resource)
+	if err != nil {
+		return dst
+	}
+	resource := v.GetObject("response")
+	if resource == nil {
+		return dst
+	}
+	dst = responses.AppendEventHead(dst, "response.failed", w.seq)
+	dst = append(dst, `,"response":`...)
+	dst = responses.AppendFailed(dst, resource, w.items, cause)
+	return append(dst, "}\n\n"...)
+}

@@ -1,0 +1,73 @@
+package forward
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/shared/responses"
+)
+
+const created = `event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","error":null,"output":[],"metadata":{"k\u0007":"v"}}}
+
+`
+const item = `event: response.output_item.done
+data: {"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":{"id":"msg_1","content":[{"text":"a\u0000b"}]}}
+
+`
+const delta = `event: response.output_text.delta
+data: {"type":"response.output_text.delta","delta":"\"sequence_number\":77","sequence_number": 4}
+
+`
+const completed = `data: {"type":"response.completed","sequence_number":5,"response":{"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7}}}
+
+`
+
+var gone = responses.NewError(502, "upstream_cut", "gone")
+
+func TestWholeEventsPassUnchanged(t *testing.T) {
+	in := created + ": keep-alive\n\n" + item + delta + completed + "data: [DONE]\n\n"
+	for i := range len(in) {
+		var w Watch
+		var out []byte
+		for _, p := range []string{in[:i], in[i:]} {
+			whole, err := w.Write([]byte(p))
+			require.NoError(t, err)
+			out = append(out, whole...)
+			require.True(t, len(out) == 0 || strings.HasSuffix(string(out), "\n\n"), "half an event passed at %d", i)
+		}
+		require.Equal(t, in, string(w.End(out, nil)), "cut at %d", i)
+		require.True(t, w.Done())
+		usage, ok := w.Usage()
+		require.True(t, ok)
+		require.Equal(t, responses.Usage{Input: 3, Output: 4, Total: 7}, usage)
+	}
+}
+
+func TestEnd(t *testing.T) {
+	const errorEvent = `data: {"type":"error","sequence_number":N,"code":"upstream_cut","message":"gone","param":null,"error":{"message":"gone","type":"server_error","param":null,"code":"upstream_cut"}}` + "\n\n"
+	failed := func(items string) string {
+		return `data: {"type":"response.failed","sequence_number":N,"response":{"id":"resp_1","status":"failed","error":{"code":"upstream_cut","message":"gone"},"output":[` + items + `],"metadata":{"k\u0007":"v"}}}` + "\n\n"
+	}
+	number := func(event, n string) string { return strings.Replace(event, "N", n, 1) }
+	for _, c := range []struct{ name, in, end string }{
+		{"cut after some items", created + item + delta + "event: response.out",
+			"event: error\n" + number(errorEvent, "5") + "event: response.failed\n" + number(failed(`{"id":"msg_1","content":[{"text":"a\u0000b"}]}`), "6") + "data: [DONE]\n\n"},
+		{"cut after created", created,
+			"event: error\n" + number(errorEvent, "1") + "event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
+		{"cut after an error event", created + "data: {\"type\":\"error\",\"sequence_number\":1}\n\n",
+			"event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
+		{"cut before any event", "event: resp", "event: error\n" + number(errorEvent, "0") + "data: [DONE]\n\n"},
+		{"broken after the terminal event", created + completed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var w Watch
+			_, err := w.Write([]byte(c.in))
+			require.NoError(t, err)
+			require.Equal(t, c.end, string(w.End(nil, gone)))
+			require.Empty(t, w.End(nil, gone), "a stream ends once")
+		})
+	}
+}
