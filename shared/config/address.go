@@ -54,8 +54,8 @@ func (baseURL) schema(dst []byte, _ *Config) []byte {
 	return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+$"`...)
 }
 
-// parseBase checks the URL and cuts trailing slashes and one trailing /v1 off:
-// http://host, http://host/ and http://host/v1 mean the same. It is done by
+// parseBase checks the URL and cuts trailing slashes and /v1 off: http://host,
+// http://host/ and http://host/v1 mean the same. It is done by
 // hand because net/url is much code for the filter.
 func parseBase(s string) (base, problem string) {
 	scheme, rest, ok := strings.Cut(s, "://")
@@ -79,21 +79,16 @@ func parseBase(s string) (base, problem string) {
 	case !isPath(path):
 		return "", "the path has characters or segments that a URL cannot have"
 	}
-	path = strings.TrimRight(path, "/")
-	if path == "v1" {
-		path = ""
+	path = "/" + path
+	for cut := true; cut; {
+		path, cut = strings.CutSuffix(strings.TrimRight(path, "/"), "/v1")
 	}
-	path = strings.TrimRight(strings.TrimSuffix(path, "/v1"), "/")
-	for _, end := range []string{"v1/responses", "v1/chat/completions"} {
-		if path == end || strings.HasSuffix(path, "/"+end) {
-			return "", "give the base without /" + end
+	for _, end := range []string{"/v1/responses", "/v1/chat/completions"} {
+		if strings.HasSuffix(path, end) {
+			return "", "give the base without " + end
 		}
 	}
-	base = scheme + "://" + authority
-	if path != "" {
-		base += "/" + path
-	}
-	return base, ""
+	return scheme + "://" + authority + path, ""
 }
 
 func cutPort(authority string) (host, port, problem string) {
@@ -136,15 +131,48 @@ func isName(s string) bool {
 	return true
 }
 
-// isIPv6 checks the alphabet and the colons; whoever dials finds the rest.
+// isIPv6 reports whether s is an IPv6 address (RFC 4291 section 2.2) without
+// zone and brackets.
 func isIPv6(s string) bool {
-	for i := range len(s) {
-		b := s[i]
-		if !isHex(b) && b != ':' && b != '.' {
+	left, right, short := strings.Cut(s, "::")
+	before, ok := countGroups(left, !short)
+	after, okAfter := countGroups(right, true)
+	switch {
+	case !ok || !okAfter:
+		return false
+	case short:
+		return before+after < 8
+	}
+	return before == 8
+}
+
+// countGroups counts the 16-bit groups of a part of an address; the last one
+// may be an IPv4 address, which makes two.
+func countGroups(s string, last bool) (n int, ok bool) {
+	if s == "" {
+		return 0, true
+	}
+	for s, more := s, true; more; n++ {
+		var group string
+		group, s, more = strings.Cut(s, ":")
+		if !more && last && isIPv4(group) {
+			n++
+			continue
+		}
+		if _, err := strconv.ParseUint(group, 16, 16); err != nil || len(group) > 4 {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+func isIPv4(s string) bool {
+	for number := range strings.SplitSeq(s, ".") {
+		if _, err := strconv.ParseUint(number, 10, 8); err != nil || len(number) > 1 && number[0] == '0' {
 			return false
 		}
 	}
-	return strings.Count(s, ":") >= 2 && len(s) <= 45
+	return strings.Count(s, ".") == 3
 }
 
 // isPath reports whether s, the path without its first slash, may stand in a

@@ -91,6 +91,13 @@ func nearestVariable(name string) string {
 			best, far = variableOf(k.path), d-1
 		}
 	}
+	for _, k := range table {
+		// ANTWORT_LOG_LEVEL is missing a section, ANTWORT_ENGINE_PROVIDER has one.
+		known := variableOf(k.path)
+		if best == "" && (strings.HasSuffix(known, name[len(prefix)-1:]) || strings.HasSuffix(name, known[len(prefix)-1:])) {
+			best = known
+		}
+	}
 	if best == "" {
 		return ""
 	}

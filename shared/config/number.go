@@ -31,10 +31,7 @@ func (k integer) set(c *Config, in input) bool {
 }
 
 func (k integer) explain(in input) string {
-	if in.form == quoted {
-		return "write it without quotes"
-	}
-	return ""
+	return unquote(k.set(new(Config), input{variable, in.text}), in)
 }
 
 func (k integer) text(c *Config) string { return strconv.Itoa(*k.at(c)) }

@@ -25,6 +25,18 @@ func (k boolean) set(c *Config, in input) bool {
 	return true
 }
 
+func (k boolean) explain(in input) string {
+	return unquote(k.set(new(Config), input{variable, in.text}), in)
+}
+
+// unquote is the hint for a text that were right without its quotes.
+func unquote(right bool, in input) string {
+	if right && in.form == quoted {
+		return "write it without quotes"
+	}
+	return ""
+}
+
 func (k boolean) text(c *Config) string {
 	if *k.at(c) {
 		return "true"
