@@ -1,0 +1,165 @@
+package filtertest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// ServeHTTP is the listener's side of a stream: it reads the request into the
+// filter and writes what comes out to the client.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 has it anyway
+
+	end := r.ContentLength == 0
+	var st *stream
+	h.w.run(func() {
+		st = h.newStream(r)
+		st.request.onHeaders(h.requestHeaders(r), end)
+	})
+	gone := func() { h.w.run(func() { st.clientGone() }) }
+	stop := context.AfterFunc(r.Context(), gone)
+	defer stop()
+
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		if !end && !st.readBody(r) {
+			gone()
+		}
+	}()
+	if !st.writeResponse(w, control) {
+		panic(http.ErrAbortHandler) // cuts the connection, or the HTTP/2 stream
+	}
+	select {
+	case <-read:
+	default: // the response ended first: give a client that has sent everything the time to be read
+		_ = control.SetReadDeadline(time.Now().Add(linger))
+		<-read
+		_ = control.SetReadDeadline(time.Time{})
+	}
+}
+
+// linger is how long a request that nobody wants any more may take to end
+// before its connection is closed.
+const linger = 100 * time.Millisecond
+
+func (st *stream) clientGone() {
+	if !st.destroyed {
+		st.reset()
+	}
+}
+
+// readBody reads the request's body and trailers into the filter. It is false
+// if the client went away.
+func (st *stream) readBody(r *http.Request) bool {
+	w := st.host.w
+	c := chunker{split: st.host.opt.RequestSplit, endWithData: st.host.opt.EndWithData}
+	c.emit = func(p []byte, end bool) {
+		w.run(func() {
+			for st.request.full() && !st.destroyed {
+				w.changed.Wait()
+			}
+			if !st.destroyed {
+				st.request.onData(p, end)
+			}
+		})
+		st.upstream.drained(max(st.host.opt.BufferLimit, 0))
+	}
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := r.Body.Read(buf)
+		if n > 0 {
+			c.write(append([]byte(nil), buf[:n]...))
+		}
+		switch {
+		case err == io.EOF && len(r.Trailer) > 0:
+			c.flush()
+			trailers := &headerMap{}
+			trailers.addAll(r.Trailer)
+			w.run(func() {
+				if !st.destroyed {
+					st.request.onTrailers(trailers)
+				}
+			})
+			return true
+		case err == io.EOF:
+			c.end()
+			return true
+		case err != nil:
+			return false
+		}
+	}
+}
+
+// writeResponse writes what the filter lets through. It is false if the
+// stream was cut.
+func (st *stream) writeResponse(w http.ResponseWriter, control *http.ResponseController) bool {
+	h, bodyless, err := st.client.await()
+	if err != nil {
+		return false
+	}
+	header := w.Header()
+	for name, values := range h.header() {
+		header[name] = values
+	}
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil // or net/http guesses one
+	}
+	status := 0
+	if v, ok := h.get(":status"); ok {
+		_, _ = fmt.Sscan(v, &status)
+	}
+	if status < 200 || status > 999 {
+		return false
+	}
+	w.WriteHeader(status)
+	if bodyless {
+		return true
+	}
+	_ = control.Flush()
+	for {
+		b, err := st.client.next()
+		if err == io.EOF {
+			for name, values := range st.client.trailers {
+				header[http.TrailerPrefix+name] = values
+			}
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		if _, err := w.Write(b); err != nil && err != http.ErrBodyNotAllowed {
+			return false
+		}
+		_ = control.Flush()
+	}
+}
+
+var requestIDs atomic.Uint64
+
+// requestHeaders builds the request's header map as Envoy's HTTP connection
+// manager leaves it for the first filter.
+func (h *Host) requestHeaders(r *http.Request) *headerMap {
+	m := &headerMap{}
+	m.add(":authority", r.Host)
+	m.add(":path", r.RequestURI)
+	m.add(":method", r.Method)
+	m.add(":scheme", "http")
+	m.addAll(r.Header)
+	if r.ContentLength > 0 {
+		m.set("content-length", fmt.Sprint(r.ContentLength))
+	}
+	if r.ContentLength < 0 && r.ProtoMajor == 1 {
+		m.add("transfer-encoding", "chunked")
+	}
+	m.add("x-forwarded-proto", "http")
+	if _, ok := m.get("x-request-id"); !ok {
+		m.add("x-request-id", fmt.Sprintf("00000000-0000-4000-8000-%012x", requestIDs.Add(1)))
+	}
+	return m
+}

@@ -1,0 +1,10 @@
+//go:build wasip1
+
+// Command wasm is the proxy-wasm filter as a module: `make build` compiles it
+// into bin/filter.wasm.
+package main
+
+import _ "antwort/wasm/abi"
+
+// main never runs: the host calls _initialize, which runs init functions only.
+func main() {}
