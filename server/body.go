@@ -1,0 +1,214 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"antwort/shared/responses"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// readJSON reads a whole JSON body, decoded, into a buffer that the caller puts
+// back.
+func (x *exchange) readJSON() (*buffer, *failed) {
+	if err := x.checkType(); err != nil {
+		return nil, &failed{"wrong_content_type", nil, err}
+	}
+	limit := x.s.cfg.Limits.RequestBodyBytes
+	if x.r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	x.limitReading()
+	defer x.unlimitReading()
+	switch coding := contentCoding(x.r.Header); coding {
+	case "":
+		buf := getBuffer()
+		if x.r.ContentLength > 0 { // one byte more lets the read that fills it see the end
+			buf.grow(int(min(x.r.ContentLength, 64<<10)) + 1)
+		}
+		if err := readInto(buf, x.r.Body, limit); err != nil {
+			buf.put()
+			return nil, x.readError(err, limit)
+		}
+		return buf, nil
+	case "gzip", "x-gzip", "zstd":
+		return x.readCompressed(coding, limit)
+	default:
+		x.header().Set("Accept-Encoding", "gzip, zstd") // RFC 9110 section 15.5.16
+		return nil, &failed{"unsupported_encoding", nil, responses.NewError(http.StatusUnsupportedMediaType, "unsupported_content_encoding",
+			"content-encoding "+clip(coding, 64)+" is not supported: use gzip, zstd or none")}
+	}
+}
+
+func (x *exchange) checkType() *responses.Error {
+	given := x.r.Header.Get("Content-Type")
+	if given == "application/json" {
+		return nil
+	}
+	if t, _, err := mime.ParseMediaType(given); err == nil && t == "application/json" {
+		return nil
+	}
+	message := "content-type must be application/json"
+	if given != "" {
+		message += ", not " + clip(given, 64)
+	}
+	return responses.NewError(http.StatusUnsupportedMediaType, "unsupported_content_type", message)
+}
+
+// contentCoding returns the body's coding, "" for none.
+func contentCoding(h http.Header) string {
+	v := h["Content-Encoding"]
+	if len(v) == 0 {
+		return ""
+	}
+	coding := strings.ToLower(strings.TrimSpace(strings.Join(v, ", ")))
+	if coding == "identity" {
+		return ""
+	}
+	return coding
+}
+
+// limitReading gives the client a time to send its body (slow loris).
+func (x *exchange) limitReading() {
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.s.cfg.Server.ReadTimeout))
+}
+
+// unlimitReading lets net/http watch the connection without a limit.
+func (x *exchange) unlimitReading() {
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{})
+}
+
+var errTooLarge = errors.New("body is over the limit")
+
+// readInto reads r to its end.
+func readInto(buf *buffer, r io.Reader, limit int64) error {
+	for {
+		buf.grow(512)
+		n, err := r.Read(buf.b[len(buf.b):cap(buf.b)])
+		buf.b = buf.b[:len(buf.b)+n]
+		if int64(len(buf.b)) > limit {
+			return errTooLarge
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func tooLarge(limit int64) *failed {
+	return &failed{"too_large", nil, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+		fmt.Sprintf("the request body is over this server's limit of %d bytes", limit))}
+}
+
+// readError tells what went wrong between the client and us.
+func (x *exchange) readError(err error, limit int64) *failed {
+	switch {
+	case errors.Is(err, errTooLarge):
+		x.header().Set("Connection", "close")
+		return tooLarge(limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.header().Set("Connection", "close")
+		return &failed{"slow_body", err, responses.NewError(http.StatusRequestTimeout, "request_timeout",
+			"the request body did not arrive within "+x.s.cfg.Server.ReadTimeout.String())}
+	case x.r.Context().Err() != nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return &failed{"client_gone", err, nil}
+	default:
+		return &failed{"bad_body", err, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body could not be read: its framing is broken")}
+	}
+}
+
+// readCompressed decodes a body while it is read; a small one that would
+// become very large stops at the limit.
+func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failed) {
+	source := &meteredReader{r: x.r.Body, left: limit}
+	buf := getBuffer()
+	decoded := x.s.cfg.Limits.DecodedBodyBytes
+	err := decode(buf, source, coding, decoded)
+	source.r = nil // decoders stay, the request does not
+	switch {
+	case err == nil:
+		return buf, nil
+	case source.err != nil:
+		buf.put()
+		return nil, x.readError(source.err, limit)
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		buf.put()
+		x.header().Set("Connection", "close")
+		return nil, &failed{"too_large", err, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			fmt.Sprintf("the request body needs a zstd window over %d bytes: compress it with a lower level", zstdWindow))}
+	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		buf.put()
+		x.header().Set("Connection", "close")
+		return nil, &failed{"too_large", nil, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			fmt.Sprintf("the decompressed request body is over this server's limit of %d bytes", decoded))}
+	default:
+		buf.put()
+		return nil, &failed{"bad_body", err, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body is not valid "+strings.TrimPrefix(coding, "x-"))}
+	}
+}
+
+func decode(buf *buffer, r io.Reader, coding string, limit int64) error {
+	if coding == "zstd" {
+		d := zstdDecoders.Get().(*zstd.Decoder)
+		defer zstdDecoders.Put(d)
+		if err := d.Reset(r); err != nil {
+			return err
+		}
+		defer d.Reset(nil) //nolint:errcheck // only lets go of r
+		return readInto(buf, d, limit)
+	}
+	d := gzipReaders.Get().(*gzip.Reader)
+	defer gzipReaders.Put(d)
+	if err := d.Reset(r); err != nil {
+		return err
+	}
+	return readInto(buf, d, limit)
+}
+
+var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+
+// zstdWindow is the largest back reference that is accepted, RFC 8878 section
+// 3.1.1.1.2 recommends to support 8 MiB.
+const zstdWindow = 8 << 20
+
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}}
+
+// meteredReader stops at a limit and remembers how its source failed, which
+// decoders do not pass on reliably.
+type meteredReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (m *meteredReader) Read(p []byte) (int, error) {
+	if m.r == nil {
+		return 0, io.EOF
+	}
+	n, err := m.r.Read(p)
+	if m.left -= int64(n); m.left < 0 {
+		n, err = 0, errTooLarge
+	}
+	if err != nil && err != io.EOF {
+		m.err = err
+	}
+	return n, err
+}

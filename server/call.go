@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"antwort/server/upstream"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+)
+
+func (s *Server) unix() int64 { return s.now().Unix() }
+
+// work returns a context for work upstream. It ends, with a cause, by cancel,
+// when draining is over, and with the request, until its connection is taken
+// over. cancel must be called.
+func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ending := context.AfterFunc(x.s.ending, func() { cancel(context.Cause(x.s.ending)) })
+	x.unlink = context.AfterFunc(x.r.Context(), func() { cancel(errClientGone) })
+	client := x.unlink
+	return ctx, func(cause error) {
+		ending()
+		client()
+		cancel(cause)
+	}
+}
+
+// call sends a request upstream, again after failures that a further attempt
+// may mend while nothing was answered: no connection, and, when statuses is
+// set, 429 and 503. The answer must be closed.
+func (x *exchange) call(ctx context.Context, req *upstream.Request, statuses bool) (*upstream.Answer, *failed) {
+	retry := x.s.cfg.Engine.Retry
+	req.HeaderTimeout = x.s.cfg.Engine.ResponseTimeout
+	for attempt := 1; ; attempt++ {
+		ans, err := x.s.up.Do(ctx, req)
+		reason, delay := "", backoff(retry.BaseDelay, retry.MaxDelay, attempt)
+		if err != nil {
+			var e *upstream.Error
+			errors.As(err, &e)
+			x.s.metrics.upstreamError(e.Kind.String())
+			if e.Kind != upstream.Connect || attempt >= retry.MaxAttempts || ctx.Err() != nil {
+				return nil, x.upstreamFailed(ctx, e)
+			}
+			reason = "connect"
+		} else {
+			x.s.contacted.Store(true)
+			reason = strconv.Itoa(ans.Status)
+			again := statuses && (ans.Status == http.StatusTooManyRequests || ans.Status == http.StatusServiceUnavailable)
+			if again {
+				x.s.metrics.upstreamError(reason)
+			}
+			if !again || attempt >= retry.MaxAttempts {
+				return ans, nil
+			}
+			if after, ok := retryAfter(ans.Header.Get("Retry-After"), x.s.now()); ok {
+				if after > retry.MaxDelay {
+					return ans, nil
+				}
+				delay = max(delay, after)
+			}
+			discard(ans)
+		}
+		x.retries++
+		x.s.metrics.retry(reason)
+		if !sleep(ctx, delay) {
+			return nil, x.ended(ctx)
+		}
+	}
+}
+
+// backoff doubles with each attempt; the random part keeps clients apart.
+func backoff(base, limit time.Duration, attempt int) time.Duration {
+	d := limit
+	if attempt < 16 {
+		d = min(base<<(attempt-1), limit)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryAfter reads seconds or an HTTP date (RFC 9110 section 10.2.3).
+func retryAfter(v string, now time.Time) (time.Duration, bool) {
+	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, at.Sub(now)), true
+	}
+	return 0, false
+}
+
+// discard closes an answer that is not wanted; a short one is read to its end,
+// so that the connection can be kept.
+func discard(ans *upstream.Answer) {
+	ans.SetReadDeadline(time.Now().Add(discardTime))
+	_, _ = io.CopyN(io.Discard, ans, discardBytes)
+	ans.Close()
+}
+
+const (
+	discardTime  = 100 * time.Millisecond
+	discardBytes = 16 << 10
+)
+
+// outageRetryAfter is told to clients while an upstream that was there before
+// cannot be reached, in seconds.
+const outageRetryAfter = "5"
+
+// upstreamFailed says what an exchange without an answer means for the client.
+func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *failed {
+	if ctx.Err() != nil {
+		return x.ended(ctx)
+	}
+	kind := "upstream_" + e.Kind.String()
+	switch e.Kind {
+	case upstream.Connect:
+		if !x.s.contacted.Load() {
+			return &failed{kind, e, translate.ConnectError()}
+		}
+		out := responses.NewError(http.StatusServiceUnavailable, "upstream_unavailable", "the model server cannot be reached at the moment: try again later")
+		out.RetryAfter = outageRetryAfter
+		return &failed{kind, e, out}
+	case upstream.Timeout:
+		return &failed{kind, e, translate.TimeoutError()}
+	case upstream.Body:
+		return x.readError(e.Err, x.s.cfg.Limits.RequestBodyBytes)
+	case upstream.Closed:
+		return &failed{kind, e, responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer")}
+	default:
+		return &failed{kind, e, responses.NewError(http.StatusBadGateway, "upstream_malformed", "the model server's answer is not valid HTTP")}
+	}
+}
+
+// ended says what the end of ctx means for the client.
+func (x *exchange) ended(ctx context.Context) *failed {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errShutdown):
+		e := responses.NewError(http.StatusServiceUnavailable, "server_shutting_down", "the server is shutting down: send the request again")
+		e.RetryAfter = "1"
+		return &failed{"shutdown", nil, e}
+	case errors.Is(cause, errSilent):
+		return &failed{"upstream_silent", cause, translate.TimeoutError()}
+	default:
+		return &failed{"client_gone", cause, nil}
+	}
+}
+
+// broken says what a failed read of the upstream's answer means for the client.
+func (x *exchange) broken(ctx context.Context, err error) *failed {
+	if ctx.Err() != nil {
+		return x.ended(ctx)
+	}
+	x.s.metrics.upstreamError("cut")
+	return &failed{"upstream_cut", err, cutError()}
+}
+
+func cutError() *responses.Error {
+	return responses.NewError(http.StatusBadGateway, "upstream_cut", "the model server's answer ended too early")
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"antwort/shared/responses"
+)
+
+// exchange is one request and what becomes of it. It belongs to the handler's
+// goroutine, and once detached to the stream's.
+type exchange struct {
+	s     *Server
+	w     http.ResponseWriter
+	r     *http.Request // nil once detached
+	route *route
+	id    string
+	start time.Time
+
+	// for the log line and the metrics
+	method, path string
+	status       int   // 0 until something was answered
+	sent         int64 // bytes of the answer's body
+	model        string
+	streamed     bool
+	firstEvent   time.Duration // after start; 0: none
+	usage        responses.Usage
+	hasUsage     bool
+	retries      int
+	failure      string // kind, "" when all went well
+	cause        error  // detail for the log, may name addresses
+
+	unlink   func() bool // parts the work upstream from the request's context
+	detached bool        // a stream's goroutine finishes the exchange
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{s: s, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath()}
+	x.route = s.routes.find(x.path)
+	x.id = requestID(r.Header, s.newID)
+	w.Header()["X-Request-Id"] = []string{x.id}
+	s.metrics.inFlight.Inc()
+	defer x.leave()
+	if x.route.allow != "" && !x.route.allows(r.Method) {
+		x.wrongMethod()
+		return
+	}
+	x.route.handle(x)
+}
+
+// leave ends the handler: a panic is answered, the exchange finished.
+func (x *exchange) leave() {
+	if p := recover(); p != nil {
+		if p != http.ErrAbortHandler {
+			x.panicked(p)
+		}
+		switch {
+		case x.detached:
+			return
+		case x.status != 0:
+			x.finish()
+			panic(http.ErrAbortHandler) // the client must not take it for the end
+		}
+		x.fail("panic", x.cause, internalError())
+	}
+	if !x.detached {
+		x.finish()
+	}
+}
+
+func (x *exchange) panicked(p any) {
+	x.s.metrics.panics.Inc()
+	x.failure, x.cause = "panic", fmt.Errorf("panic: %v", p)
+	x.s.log.Error("panic", "request_id", x.id, "route", x.route.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
+func internalError() *responses.Error {
+	return responses.NewError(http.StatusInternalServerError, "internal_error", "the server failed on this request; the request id tells its operator where to look")
+}
+
+func (x *exchange) header() http.Header { return x.w.Header() }
+
+var (
+	jsonType  = []string{"application/json"}
+	noCaching = []string{"no-cache"}
+)
+
+// json answers with a whole body.
+func (x *exchange) json(status int, body []byte) {
+	h := x.header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.begin(status)
+	n, err := x.w.Write(body)
+	x.wrote(n, err)
+}
+
+// begin sends the status and header.
+func (x *exchange) begin(status int) {
+	x.status = status
+	x.w.WriteHeader(status)
+}
+
+func (x *exchange) wrote(n int, err error) {
+	x.sent += int64(n)
+	if err != nil && x.failure == "" && x.method != http.MethodHead {
+		x.failure, x.cause = "client_gone", err
+	}
+}
+
+// note records why an exchange failed; the first reason stays.
+func (x *exchange) note(kind string, cause error) {
+	if x.failure == "" {
+		x.failure, x.cause = kind, cause
+	}
+}
+
+// fail answers with an error. Nothing was answered before.
+func (x *exchange) fail(kind string, cause error, e *responses.Error) {
+	x.note(kind, cause)
+	if e.RetryAfter != "" {
+		x.header().Set("Retry-After", e.RetryAfter)
+	}
+	x.json(e.Status, e.AppendBody(make([]byte, 0, 256)))
+}
+
+// failed is how steps of an exchange report what ends it.
+type failed struct {
+	kind  string
+	cause error
+	err   *responses.Error // nil: there is nobody to tell
+}
+
+// give answers with a failed step.
+func (x *exchange) give(f *failed) {
+	if f.err == nil {
+		x.note(f.kind, f.cause)
+		return
+	}
+	x.fail(f.kind, f.cause, f.err)
+}
+
+var errClientGone = errors.New("client has gone")
+
+// statusClientGone is logged when nobody was there to be answered.
+const statusClientGone = 499
+
+// finish writes the log line and counts. Every exchange comes here once.
+func (x *exchange) finish() {
+	took := time.Since(x.start)
+	if x.status == 0 {
+		x.status = statusClientGone
+	}
+	x.s.metrics.count(x, took)
+	level := slog.LevelInfo
+	switch {
+	case x.route.quiet:
+		level = slog.LevelDebug
+	case x.status >= 500 || x.failure != "" && x.status < 400:
+		level = slog.LevelWarn
+	}
+	ctx := context.Background()
+	if !x.s.log.Enabled(ctx, level) {
+		return
+	}
+	var room [16]slog.Attr
+	attrs := append(room[:0],
+		slog.String("request_id", x.id),
+		slog.String("method", clip(x.method, 32)),
+		slog.String("path", clip(x.path, 256)),
+		slog.Int("status", x.status),
+		slog.Float64("duration_ms", milliseconds(took)),
+		slog.Int64("bytes", x.sent))
+	if x.model != "" {
+		attrs = append(attrs, slog.String("model", clip(x.model, 256)))
+	}
+	if x.streamed {
+		attrs = append(attrs, slog.Bool("stream", true))
+	}
+	if x.firstEvent > 0 {
+		attrs = append(attrs, slog.Float64("first_event_ms", milliseconds(x.firstEvent)))
+	}
+	if x.hasUsage {
+		attrs = append(attrs, slog.Int64("input_tokens", x.usage.Input), slog.Int64("output_tokens", x.usage.Output))
+	}
+	if x.retries > 0 {
+		attrs = append(attrs, slog.Int("retries", x.retries))
+	}
+	if x.failure != "" {
+		attrs = append(attrs, slog.String("failure", x.failure))
+	}
+	if x.cause != nil {
+		attrs = append(attrs, slog.String("cause", clip(x.cause.Error(), 512)))
+	}
+	x.s.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// requestID takes the client's id when it is harmless, or makes one.
+func requestID(h http.Header, newID func() string) string {
+	if v := h["X-Request-Id"]; len(v) == 1 && isRequestID(v[0]) {
+		return v[0]
+	}
+	return "req_" + newID()
+}
+
+// isRequestID accepts what can go into logs and headers as it is.
+func isRequestID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+			c != '_' && c != '-' && c != '.' && c != ':' && c != '/' && c != '+' && c != '=' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"antwort/server/upstream"
+	"antwort/shared/forward"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// Provider vllm-responses: a request goes on as it came, its body unread, and
+// the answer comes back as it is. A stream is cut into events and watched,
+// never rebuilt.
+
+// forward answers any request of the API.
+func (x *exchange) forward() {
+	body := getBuffer()
+	defer body.put()
+	req := &upstream.Request{
+		Method:     x.method,
+		Target:     x.path,
+		Header:     x.forwardHeader(),
+		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
+	}
+	if x.r.URL.RawQuery != "" {
+		req.Target += "?" + x.r.URL.RawQuery
+	}
+	if f := x.attachBody(req, body); f != nil {
+		x.give(f)
+		return
+	}
+	ctx, cancel := x.work()
+	ans, f := x.call(ctx, req, false)
+	if f != nil {
+		cancel(nil)
+		x.give(f)
+		return
+	}
+	if ans.Status == http.StatusOK && isEventStream(ans.Header) {
+		h := make(http.Header, len(ans.Header)+1)
+		copyAnswerHeader(h, ans.Header)
+		delete(h, "Content-Length")
+		h["X-Request-Id"] = []string{x.id}
+		ev := &watchedEvents{}
+		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
+		x.newStream(ctx, cancel, ev).run(func(st *stream) { st.serveForward(ans, h) })
+		return
+	}
+	defer cancel(nil)
+	defer ans.Close()
+	copyAnswerHeader(x.header(), ans.Header)
+	x.header()["X-Request-Id"] = []string{x.id}
+	x.passWhole(ctx, ans)
+}
+
+// attachBody reads what of the body comes at once; more is streamed.
+func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
+	limit := x.s.cfg.Limits.RequestBodyBytes
+	length := x.r.ContentLength
+	switch {
+	case length == 0:
+		return nil
+	case length > limit:
+		return tooLarge(limit)
+	}
+	x.limitReading()
+	up := &upload{x: x, left: limit}
+	buf.grow(int(min(max(length, 0), inlineBody)) + 1)
+	for len(buf.b) <= inlineBody {
+		buf.grow(512)
+		n, err := up.Read(buf.b[len(buf.b):cap(buf.b)])
+		buf.b = buf.b[:len(buf.b)+n]
+		if err == io.EOF {
+			req.Body = buf.b
+			return nil
+		}
+		if err != nil {
+			return x.readError(err, limit)
+		}
+	}
+	req.Body, req.Stream, req.Length = buf.b, up, length
+	req.Unblock = func() { _ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) }
+	return nil
+}
+
+// inlineBody is the largest body that is held instead of streamed, in bytes.
+const inlineBody = 64 << 10
+
+// upload is a request's body on its way, within the limit.
+type upload struct {
+	x    *exchange
+	left int64
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.x.r.Body.Read(p)
+	if u.left -= int64(n); u.left < 0 {
+		return 0, errTooLarge
+	}
+	if err == io.EOF {
+		u.x.unlimitReading()
+	}
+	return n, err
+}
+
+// passWhole passes an answer that is no stream of events on.
+func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
+	head := getBuffer()
+	defer head.put()
+	if ans.Length > 0 {
+		head.grow(int(min(ans.Length, wholeAnswer)) + 1)
+	}
+	more := true
+	for more && len(head.b) < wholeAnswer {
+		head.grow(512)
+		var f *failed
+		if more, f = x.readMore(ctx, ans, head); f != nil {
+			x.header().Del("Retry-After")
+			x.give(f)
+			return
+		}
+	}
+	if !more && x.method != http.MethodHead {
+		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.b))}
+	}
+	if ans.Status == http.StatusOK && x.route == x.s.routes.responses && !more {
+		x.readUsage(head.b)
+	}
+	x.begin(ans.Status)
+	for {
+		n, err := x.w.Write(head.b)
+		x.wrote(n, err)
+		if err != nil || !more {
+			return
+		}
+		head.b = head.b[:0]
+		var f *failed
+		if more, f = x.readMore(ctx, ans, head); f != nil {
+			x.note(f.kind, f.cause)
+			panic(http.ErrAbortHandler) // the client must not take it for the end
+		}
+	}
+}
+
+// wholeAnswer is the largest answer that is held before it is passed on, so
+// that one which breaks off still becomes an error with a status.
+const wholeAnswer = 256 << 10
+
+// readMore reads once into the free part of buf. It returns false at the end.
+func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer) (bool, *failed) {
+	ans.SetReadDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+	n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
+	buf.b = buf.b[:len(buf.b)+n]
+	switch err {
+	case nil:
+		return true, nil
+	case io.EOF:
+		return false, nil
+	default:
+		return false, x.broken(ctx, err)
+	}
+}
+
+var usageParsers fastjson.ParserPool
+
+// readUsage looks for the token counts of a whole response.
+func (x *exchange) readUsage(body []byte) {
+	p := usageParsers.Get()
+	defer usageParsers.Put(p)
+	if v, err := p.ParseBytes(body); err == nil {
+		x.model = string(v.GetStringBytes("model"))
+		x.usage, x.hasUsage = responses.ReadUsage(v.Get("usage"))
+	}
+}
+
+// serveForward passes a stream on. Its status and header are the upstream's.
+func (st *stream) serveForward(ans *upstream.Answer, h http.Header) {
+	st.mu.Lock()
+	out := getBuffer()
+	out.b = append(out.b, noRoom[:]...)
+	st.begin(ans.Status, h)
+	st.write(out, false)
+	out.put()
+	st.mu.Unlock()
+	st.pump(ans)
+	st.x.usage, st.x.hasUsage = st.events.Usage()
+}
+
+// watchedEvents are the events of a forwarded stream.
+type watchedEvents struct{ watch forward.Watch }
+
+func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
+	whole, err := e.watch.Write(p)
+	return append(dst, whole...), err
+}
+
+// Start has nothing to say: the first event is the upstream's.
+func (e *watchedEvents) Start(dst []byte) []byte { return dst }
+
+func (e *watchedEvents) End(dst []byte, cause *responses.Error, _ int64) []byte {
+	return e.watch.End(dst, cause)
+}
+
+// Done is never true before the upstream's own end: what follows the terminal
+// event, [DONE] or not, passes too.
+func (e *watchedEvents) Done() bool { return false }
+
+func (e *watchedEvents) Usage() (responses.Usage, bool) { return e.watch.Usage() }

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"antwort/server/upstream"
+)
+
+// hopByHop are the fields that concern one connection (RFC 9110 section 7.6.1).
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// ourOwn are the request fields that a forwarded request has from us: framing,
+// an identity coding (events must be readable), no wait for 100 Continue (the
+// body is sent anyway), and the request id.
+var ourOwn = map[string]bool{
+	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true,
+}
+
+// forwardHeader is the client's header for the upstream. The client's own
+// credential passes while there is no key of ours: with auth.type none, the
+// backend is who checks it.
+func (x *exchange) forwardHeader() []byte {
+	b := make([]byte, 0, 512)
+	h := x.r.Header
+	named := connectionFields(h)
+	for name, values := range h {
+		if hopByHop[name] || ourOwn[name] || named[name] || name == "Authorization" && x.s.auth != "" {
+			continue
+		}
+		for _, v := range values {
+			b = upstream.AppendField(b, name, v)
+		}
+	}
+	b = append(b, "Accept-Encoding: identity\r\n"...)
+	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	if x.s.auth != "" {
+		b = upstream.AppendField(b, "Authorization", x.s.auth)
+	}
+	return b
+}
+
+// copyAnswerHeader copies what of an answer's header is for the client.
+func copyAnswerHeader(to, from http.Header) {
+	named := connectionFields(from)
+	for name, values := range from {
+		if !hopByHop[name] && !named[name] {
+			to[name] = values
+		}
+	}
+}
+
+// connectionFields are the fields that Connection names.
+func connectionFields(h http.Header) map[string]bool {
+	var named map[string]bool
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				if named == nil {
+					named = make(map[string]bool)
+				}
+				named[textproto.CanonicalMIMEHeaderKey(name)] = true
+			}
+		}
+	}
+	return named
+}

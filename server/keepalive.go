@@ -1,0 +1,65 @@
+package server
+
+import (
+	"errors"
+	"time"
+)
+
+// comment keeps proxies from cutting a silent stream.
+const comment = ": keep-alive\n\n"
+
+var errSilent = errors.New("upstream sent nothing within stream_idle_timeout")
+
+// tick looks after silence: the upstream's for too long ends the stream, the
+// client's not reading for as long too, and a comment breaks ours.
+func (st *stream) tick() {
+	now := time.Now()
+	if !st.mu.TryLock() {
+		// The pump is at work: writing for long means that the client reads nothing.
+		began := st.writing.Load()
+		if began != 0 && time.Since(st.x.start)-time.Duration(began) >= st.idle {
+			st.out.limit(now) // fails that write
+			return
+		}
+		st.timer.Reset(min(st.idle, max(st.keepAlive, time.Second)))
+		return
+	}
+	defer st.mu.Unlock()
+	if st.over {
+		return
+	}
+	if st.listening && now.Sub(st.heard) >= st.idle {
+		st.cancel(errSilent) // the pump ends the answer
+		return
+	}
+	if st.keepAlive > 0 && now.Sub(st.wrote) >= st.keepAlive {
+		st.keep()
+	}
+	st.timer.Reset(st.nextTick(now))
+}
+
+// keep writes a sign of life: a comment, or the first events.
+func (st *stream) keep() {
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b, noRoom[:]...)
+	if st.begun {
+		out.b = append(out.b, comment...)
+	} else if out.b = st.events.Start(out.b); len(out.b) == room {
+		return
+	}
+	st.out.limit(time.Now().Add(st.idle))
+	st.write(out, false)
+	st.out.limit(time.Time{})
+}
+
+func (st *stream) nextTick(now time.Time) time.Duration {
+	next := st.idle
+	if st.listening {
+		next -= now.Sub(st.heard)
+	}
+	if st.keepAlive > 0 {
+		next = min(next, st.keepAlive-now.Sub(st.wrote))
+	}
+	return max(next, time.Millisecond)
+}

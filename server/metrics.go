@@ -1,0 +1,93 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are this server's, under the prefix antwort_. Labels take few
+// values: routes, statuses, kinds, and models that the upstream lists.
+type metrics struct {
+	handler http.Handler
+
+	requests       *prometheus.CounterVec   // route, code
+	duration       *prometheus.HistogramVec // route, stream
+	firstEvent     prometheus.Observer
+	inFlight       prometheus.Gauge
+	streams        prometheus.Gauge
+	tokens         *prometheus.CounterVec // model, kind
+	failures       *prometheus.CounterVec // kind
+	upstreamErrors *prometheus.CounterVec // kind
+	retries        *prometheus.CounterVec // reason
+	panics         prometheus.Counter
+}
+
+// buckets reach from a cached answer to a long thought, in seconds.
+var buckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+
+func newMetrics(provider string) *metrics {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	own := prometheus.WrapRegistererWithPrefix("antwort_", prometheus.WrapRegistererWith(prometheus.Labels{"provider": provider}, reg))
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		own.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		own.MustRegister(g)
+		return g
+	}
+	m := &metrics{
+		handler:        promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		requests:       counter("requests_total", "Requests answered, by route and status (499: the client left first).", "route", "code"),
+		tokens:         counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),
+		failures:       counter("failures_total", "Requests that went wrong, by kind.", "kind"),
+		upstreamErrors: counter("upstream_errors_total", "Failed attempts upstream, by kind; an attempt may be retried.", "kind"),
+		retries:        counter("upstream_retries_total", "Attempts upstream after the first, by the reason.", "reason"),
+		inFlight:       gauge("requests_in_flight", "Requests that are being answered."),
+		streams:        gauge("streams_in_flight", "Streamed answers that are being written."),
+	}
+	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "request_duration_seconds",
+		Help: "Time from a request's header to the end of its answer.", Buckets: buckets}, []string{"route", "stream"})
+	first := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "first_event_seconds",
+		Help: "Time from a request's header to the first event of a streamed answer.", Buckets: buckets})
+	panics := counter("panics_total", "Panics of handlers; each failed one request only.")
+	own.MustRegister(m.duration, first)
+	m.firstEvent, m.panics = first, panics.WithLabelValues()
+	return m
+}
+
+// count counts a finished exchange.
+func (m *metrics) count(x *exchange, took time.Duration) {
+	m.inFlight.Dec()
+	m.requests.WithLabelValues(x.route.name, strconv.Itoa(x.status)).Inc()
+	m.duration.WithLabelValues(x.route.name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
+	if x.failure != "" {
+		m.failures.WithLabelValues(x.failure).Inc()
+	}
+	if x.firstEvent > 0 {
+		m.firstEvent.Observe(x.firstEvent.Seconds())
+	}
+	if x.hasUsage {
+		model := x.s.modelLabel(x.model)
+		m.tokens.WithLabelValues(model, "input").Add(float64(max(0, x.usage.Input)))
+		m.tokens.WithLabelValues(model, "input_cached").Add(float64(max(0, x.usage.Cached)))
+		m.tokens.WithLabelValues(model, "output").Add(float64(max(0, x.usage.Output)))
+		m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, x.usage.Reasoning)))
+	}
+}
+
+func (m *metrics) upstreamError(kind string) { m.upstreamErrors.WithLabelValues(kind).Inc() }
+func (m *metrics) retry(reason string)       { m.retries.WithLabelValues(reason).Inc() }
+
+func (x *exchange) scrape() {
+	x.status = http.StatusOK
+	x.s.metrics.handler.ServeHTTP(x.w, x.r)
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"antwort/server/upstream"
+
+	"github.com/valyala/fastjson"
+)
+
+func (x *exchange) health() { x.text(http.StatusOK, "ok\n") }
+
+// readiness is about this server, not the upstream's present state: later
+// outages are told to each request, and must not take all pods away at once.
+func (x *exchange) readiness() {
+	switch {
+	case x.s.draining.Load():
+		x.text(http.StatusServiceUnavailable, "shutting down\n")
+	case !x.s.contacted.Load():
+		x.text(http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n")
+	default:
+		x.text(http.StatusOK, "ok\n")
+	}
+}
+
+func (x *exchange) text(status int, body string) {
+	x.header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	x.begin(status)
+	n, err := x.w.Write([]byte(body))
+	x.wrote(n, err)
+}
+
+// contactDelay is the longest wait between two tries to reach the upstream.
+const contactDelay = 5 * time.Second
+
+// contact asks the upstream for its models until it answers: anything but a
+// failure of its own is a contact.
+func (s *Server) contact(ctx context.Context) {
+	for attempt := 1; ; attempt++ {
+		problem := s.greet(ctx)
+		if problem == "" {
+			s.contacted.Store(true)
+			s.log.Info("upstream answers: ready")
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("no contact with the upstream yet", "problem", problem, "attempt", attempt)
+		if !sleep(ctx, backoff(100*time.Millisecond, contactDelay, attempt)) {
+			return
+		}
+	}
+}
+
+// maxModels bounds the labels that an upstream can cause.
+const maxModels = 32
+
+// greet returns what is wrong, "" when the upstream answered.
+func (s *Server) greet(ctx context.Context) string {
+	header := []byte("User-Agent: antwort\r\nAccept: application/json\r\n")
+	if s.auth != "" {
+		header = upstream.AppendField(header, "Authorization", s.auth)
+	}
+	ans, err := s.up.Do(ctx, &upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: header, Repeatable: true, HeaderTimeout: contactDelay})
+	if err != nil {
+		return err.Error()
+	}
+	defer ans.Close()
+	if ans.Status >= 500 {
+		return "status " + http.StatusText(ans.Status)
+	}
+	buf := getBuffer()
+	defer buf.put()
+	ans.SetReadDeadline(time.Now().Add(contactDelay))
+	if readInto(buf, ans, bufferKept) != nil || ans.Status != http.StatusOK {
+		return "" // there is someone
+	}
+	var p fastjson.Parser
+	list, err := p.ParseBytes(buf.b)
+	if err != nil {
+		return ""
+	}
+	names := make(map[string]bool)
+	for _, m := range list.GetArray("data") {
+		if id := m.GetStringBytes("id"); len(id) > 0 && len(id) <= 256 && len(names) < maxModels {
+			names[string(id)] = true
+		}
+	}
+	s.models.Store(&names)
+	return ""
+}
+
+// modelLabel is the model's name when it is one of few that are known.
+func (s *Server) modelLabel(model string) string {
+	names := s.models.Load()
+	if model != "" && (model == s.cfg.Engine.DefaultModel || names != nil && (*names)[model]) {
+		return model
+	}
+	return "other"
+}

@@ -1,0 +1,173 @@
+// Package server is the native server: it answers the Responses API by
+// translating to a Chat Completions backend (provider vllm) or by forwarding to
+// another Responses endpoint (provider vllm-responses).
+//
+//	request ─ exchange ─ body ─┬─ translate ─ upstream ─ answer or stream
+//	                           └─ forward ── upstream ─ answer or watched stream
+//
+// What only a server can do is here: decoding compressed bodies, retrying
+// before the first byte, keep-alive comments, ending a cut stream properly,
+// and cancelling the upstream when the client has gone.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"antwort/server/upstream"
+	"antwort/shared/config"
+	"antwort/shared/translate"
+)
+
+// Options are what a server takes from its surroundings. The zero value is
+// ready to use.
+type Options struct {
+	Log   *slog.Logger     // nil: no logs
+	Now   func() time.Time // what answers call now; nil: time.Now
+	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: from crypto/rand
+}
+
+// Server answers requests for one configuration. Serve it once.
+type Server struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	now     func() time.Time
+	newID   func() string
+	routes  routes
+	metrics *metrics
+
+	translator *translate.Translator // nil when requests are forwarded
+	up         *upstream.Client
+	auth       string // Authorization for the upstream, "" when there is no key
+	contacted  atomic.Bool
+	models     atomic.Pointer[map[string]bool] // the upstream's, for labels
+
+	draining atomic.Bool
+	ending   context.Context // ends, with a cause, what is left after draining
+	end      context.CancelCauseFunc
+	taken    takenConns
+	detached sync.WaitGroup // streams that net/http no longer knows of
+}
+
+// upstreamIdle is how long an unused upstream connection is kept: less than
+// the 5 s after which uvicorn, and so vLLM, closes it, possibly under a request.
+const upstreamIdle = 4 * time.Second
+
+// New makes a server. It does nothing until it is served.
+func New(cfg *config.Config, opt Options) (*Server, error) {
+	up, err := upstream.New(cfg.Engine.BackendURL, upstream.Options{
+		ConnectTimeout: cfg.Engine.ConnectTimeout,
+		IdleTimeout:    upstreamIdle,
+		MaxIdle:        cfg.Engine.MaxIdleConnections,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine.backend_url: %w", err)
+	}
+	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, up: up}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.newID == nil {
+		s.newID = randomID
+	}
+	if key := cfg.Engine.APIKey; key.IsSet() {
+		s.auth = "Bearer " + key.Reveal()
+	}
+	if cfg.Engine.Provider == config.VLLM {
+		s.translator = translate.New(translateOptions(cfg))
+	}
+	s.metrics = newMetrics(string(cfg.Engine.Provider))
+	s.routes = s.newRoutes()
+	s.ending, s.end = context.WithCancelCause(context.Background())
+	return s, nil
+}
+
+// Serve answers the connections of ln until ctx ends, then drains: it stops
+// accepting, lets what runs finish for drain_timeout, and ends the rest with
+// proper errors and terminal events. It returns nil after an orderly end.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	hs := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: s.cfg.Server.ReadHeaderTimeout,
+		IdleTimeout:       s.cfg.Server.IdleTimeout,
+		MaxHeaderBytes:    s.cfg.Server.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	hs.Protocols.SetHTTP1(true)
+	hs.Protocols.SetUnencryptedHTTP2(true)
+
+	returned := newReturnedConns()
+	s.taken.open(returned, s.cfg.Server.IdleTimeout)
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	go s.contact(watch)
+
+	served := make(chan error, 2)
+	go func() { served <- hs.Serve(ln) }()
+	go func() { served <- hs.Serve(returned) }()
+	select {
+	case err := <-served:
+		hs.Close()
+		s.taken.close()
+		s.up.CloseIdle()
+		return err
+	case <-ctx.Done():
+	}
+	s.drain(hs)
+	return nil
+}
+
+// errShutdown is why an exchange ends when the time for draining is over.
+var errShutdown = fmt.Errorf("server is shutting down")
+
+// lastWords is how long ended exchanges may take to tell their clients.
+const lastWords = 2 * time.Second
+
+func (s *Server) drain(hs *http.Server) {
+	s.draining.Store(true)
+	s.log.Info("draining", "timeout", s.cfg.Server.DrainTimeout.String())
+	s.taken.close()
+	deadline := time.AfterFunc(s.cfg.Server.DrainTimeout, func() { s.end(errShutdown) })
+	defer deadline.Stop()
+	limit, cancel := context.WithTimeout(context.Background(), s.cfg.Server.DrainTimeout+lastWords)
+	defer cancel()
+	err := hs.Shutdown(limit)
+	done := make(chan struct{})
+	go func() { s.detached.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-limit.Done():
+		err = limit.Err()
+	}
+	if err != nil {
+		s.log.Warn("some clients did not read their answers' end in time")
+		hs.Close()
+	}
+	s.end(errShutdown)
+	s.taken.abort()
+	s.up.CloseIdle()
+	s.log.Info("stopped")
+}
+
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
+
+// randomID returns 160 random bits as 32 letters and digits.
+func randomID() string {
+	var raw [20]byte
+	var text [32]byte
+	_, _ = rand.Read(raw[:]) // never fails, says its documentation
+	idEncoding.Encode(text[:], raw[:])
+	return string(text[:])
+}

@@ -1,0 +1,301 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"antwort/server/upstream"
+	"antwort/shared/responses"
+)
+
+// events turns upstream bytes into the bytes of whole events for the client.
+type events interface {
+	// Write appends the events that p completes. An error of kind
+	// *responses.Error is only possible before any were produced.
+	Write(dst, p []byte, now int64) ([]byte, error)
+	// Start appends the first events although the upstream has sent nothing.
+	Start(dst []byte) []byte
+	// End appends what a stream that has ended still needs: nothing, or the
+	// terminal events that cause (nil: the upstream just stopped) calls for.
+	End(dst []byte, cause *responses.Error, now int64) []byte
+	// Done reports that nothing more will come.
+	Done() bool
+	Usage() (responses.Usage, bool)
+}
+
+// stream is a streamed answer on its way. One goroutine pumps upstream bytes
+// to the client; a timer, for silent times, writes keep-alive comments between
+// events and ends what is silent for too long. mu orders the two.
+type stream struct {
+	x      *exchange
+	ctx    context.Context // of the upstream's work
+	cancel context.CancelCauseFunc
+	events events
+	taken  *takenConn // nil: the answer goes through net/http
+
+	keepAlive time.Duration // silence before a comment; 0: none
+	idle      time.Duration // silence of either side before the end
+	timer     *time.Timer
+	writing   atomic.Int64 // when the present write began, nanoseconds after x.start; 0: none
+
+	mu        sync.Mutex
+	out       sink
+	ans       *upstream.Answer // nil until its header came
+	listening bool             // it did, so that silence counts
+	begun     bool             // status and header are written
+	over      bool             // the answer has ended
+	whole     bool             // … as it should
+	heard     time.Time        // when the upstream last sent something
+	wrote     time.Time        // when the client last got something
+}
+
+// newStream makes the stream of an answer; ctx and cancel are its work's. It
+// takes the client's connection over when it can.
+func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc, ev events) *stream {
+	cfg := x.s.cfg
+	st := &stream{x: x, ctx: ctx, cancel: cancel, events: ev, keepAlive: cfg.Server.KeepAliveInterval, idle: cfg.Engine.StreamIdleTimeout}
+	st.heard = time.Now()
+	st.wrote = st.heard
+	x.streamed = true
+	x.s.metrics.streams.Inc()
+	w := x.w
+	if st.taken = x.take(cancel); st.taken != nil {
+		st.out = &takenSink{c: st.taken}
+	} else {
+		st.out = newWriterSink(w)
+	}
+	return st
+}
+
+// run calls serve in the goroutine that may wait for long.
+func (st *stream) run(serve func(*stream)) {
+	if st.taken != nil {
+		go st.guard(serve)
+		return
+	}
+	st.guard(serve)
+}
+
+// guard ends the answer and the exchange however serve ends.
+func (st *stream) guard(serve func(*stream)) {
+	defer func() {
+		if p := recover(); p != nil {
+			st.x.panicked(p)
+			st.endBroken()
+		}
+		st.timer.Stop()
+		st.x.s.metrics.streams.Dec()
+		if st.taken != nil {
+			st.taken.finish(st.whole)
+			st.x.finish()
+			defer st.x.s.detached.Done()
+		}
+		if st.ans != nil && st.whole {
+			discard(st.ans) // often only the end of the body is left
+		} else if st.ans != nil {
+			st.ans.Close()
+		}
+		st.cancel(nil)
+		if st.taken == nil && st.begun && !st.whole {
+			panic(http.ErrAbortHandler) // the client must not take it for the end
+		}
+	}()
+	st.mu.Lock()
+	st.timer = time.AfterFunc(st.nextTick(st.heard), st.tick)
+	st.mu.Unlock()
+	serve(st)
+}
+
+// endBroken ends the answer after a panic, as well as it can: the panic may
+// have left the events in any state.
+func (st *stream) endBroken() {
+	defer func() {
+		if recover() != nil {
+			st.over = true
+		}
+	}()
+	st.end(internalError())
+}
+
+// pump moves the upstream's events to the client until either ends.
+func (st *stream) pump(ans *upstream.Answer) {
+	st.mu.Lock()
+	st.ans, st.listening, st.heard = ans, true, time.Now()
+	st.timer.Reset(st.nextTick(st.heard))
+	st.mu.Unlock()
+	for {
+		ans.Wait() // without holding a buffer
+		in := getBuffer()
+		n, err := ans.Read(in.b[:cap(in.b)])
+		more := st.feed(in.b[:n], err)
+		in.put()
+		if !more {
+			return
+		}
+	}
+}
+
+// feed passes upstream bytes on. It returns false at the end of the answer.
+func (st *stream) feed(p []byte, readErr error) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.over {
+		return false
+	}
+	st.heard = time.Now()
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b, noRoom[:]...)
+	now := st.x.s.unix()
+	var err error
+	if len(p) > 0 {
+		if out.b, err = st.events.Write(out.b, p, now); err != nil {
+			st.refuse(err, out)
+			return false
+		}
+	}
+	last := st.events.Done()
+	if readErr != nil && !last {
+		last = true
+		cause, told := st.whyEnded(readErr)
+		if !told {
+			st.over = true
+			return false
+		}
+		if !st.begun && len(out.b) == room {
+			st.reply(orCut(cause), out)
+			return false
+		}
+		out.b = st.events.End(out.b, cause, now)
+	}
+	if len(out.b) > room || last {
+		st.write(out, last)
+	}
+	return !st.over
+}
+
+// whyEnded says why the upstream's bytes ended: nil when they just did. It
+// returns false when there is no client to be told.
+func (st *stream) whyEnded(readErr error) (*responses.Error, bool) {
+	if readErr == io.EOF {
+		return nil, true
+	}
+	f := st.x.broken(st.ctx, readErr)
+	st.x.note(f.kind, f.cause)
+	return f.err, f.err != nil
+}
+
+func orCut(e *responses.Error) *responses.Error {
+	if e == nil {
+		e = cutError()
+	}
+	return e
+}
+
+// refuse ends the answer on an upstream stream that cannot be passed on.
+func (st *stream) refuse(err error, out *buffer) {
+	e := (*responses.Error)(nil)
+	if !errors.As(err, &e) {
+		e = responses.NewError(http.StatusBadGateway, "upstream_malformed", "the upstream's stream is not one of server-sent events")
+	}
+	st.x.note("upstream_stream", err)
+	st.cancel(err)
+	if !st.begun {
+		st.reply(e, out)
+		return
+	}
+	out.b = st.events.End(out.b, e, st.x.s.unix())
+	st.write(out, true)
+}
+
+// end ends the answer with an error: a real status while nothing was written,
+// terminal events afterwards.
+func (st *stream) end(e *responses.Error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.over {
+		return
+	}
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b[:0], noRoom[:]...)
+	if !st.begun {
+		st.reply(e, out)
+		return
+	}
+	out.b = st.events.End(out.b, e, st.x.s.unix())
+	st.write(out, true)
+}
+
+// fail ends the answer with a step that failed.
+func (st *stream) fail(f *failed) {
+	st.x.note(f.kind, f.cause)
+	if f.err == nil {
+		st.mu.Lock()
+		st.over = true
+		st.mu.Unlock()
+		return
+	}
+	st.end(f.err)
+}
+
+// reply answers with a whole error instead of a stream.
+func (st *stream) reply(e *responses.Error, out *buffer) {
+	out.b = e.AppendBody(append(out.b[:0], noRoom[:]...))
+	h := http.Header{
+		"Content-Type":   jsonType,
+		"Content-Length": []string{strconv.Itoa(len(out.b) - room)},
+		"X-Request-Id":   []string{st.x.id},
+	}
+	if e.RetryAfter != "" {
+		h.Set("Retry-After", e.RetryAfter)
+	}
+	st.begin(e.Status, h)
+	st.write(out, true)
+}
+
+func (st *stream) begin(status int, h http.Header) {
+	st.begun = true
+	st.x.status = status
+	st.out.begin(status, h)
+}
+
+func (st *stream) streamHeader() http.Header {
+	return http.Header{
+		"Content-Type":  []string{"text/event-stream"},
+		"Cache-Control": noCaching,
+		"X-Request-Id":  []string{st.x.id},
+	}
+}
+
+// write sends out to the client, the header first.
+func (st *stream) write(out *buffer, last bool) {
+	if !st.begun {
+		st.begin(http.StatusOK, st.streamHeader())
+	}
+	n := len(out.b) - room
+	if n > 0 && st.x.firstEvent == 0 && st.x.status == http.StatusOK {
+		st.x.firstEvent = time.Since(st.x.start)
+	}
+	st.writing.Store(int64(time.Since(st.x.start)))
+	var err error
+	out.b, err = st.out.write(out.b, last)
+	st.writing.Store(0)
+	st.wrote = time.Now()
+	if err != nil {
+		st.over = true
+		st.x.note("client_gone", err)
+		st.cancel(errClientGone)
+		return
+	}
+	st.x.sent += int64(n)
+	if last {
+		st.over, st.whole = true, true
+	}
+}

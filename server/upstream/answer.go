@@ -1,0 +1,125 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Answer is the upstream's answer: its header, and its body to be read. It
+// belongs to one goroutine.
+type Answer struct {
+	Status int
+	Header http.Header
+	Length int64 // bytes of the body, -1 when unknown
+
+	client *Client
+	cn     *conn
+	body   io.ReadCloser
+	stop   func() bool // ends the watch on the request's context
+	ended  bool        // the body was read to its end
+	reuse  bool        // the connection outlives the answer
+	spoilt bool        // the request was not sent whole
+
+	// Of a long request body, written beside: one value when that ended, what
+	// makes it end, and the error of its source.
+	sent    chan error
+	unblock func()
+	bodyErr *Error
+}
+
+// readHeader reads the final status and header, passing over informational
+// answers (RFC 9110 section 15.2).
+func (a *Answer) readHeader(req *http.Request) error {
+	cn := a.cn
+	cn.budget = headerLimit
+	for {
+		resp, err := http.ReadResponse(cn.br, req)
+		if err != nil {
+			return a.headerError(err)
+		}
+		if resp.StatusCode >= 100 && resp.StatusCode < 200 {
+			if resp.StatusCode == http.StatusSwitchingProtocols {
+				return &Error{Kind: Malformed, Err: errors.New("upstream switched protocols")}
+			}
+			continue
+		}
+		cn.budget = -1
+		a.Status, a.Header, a.Length, a.body = resp.StatusCode, resp.Header, resp.ContentLength, resp.Body
+		a.reuse = !a.spoilt && !resp.Close && (resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0)
+		a.ended = resp.Body == http.NoBody
+		return nil
+	}
+}
+
+func (a *Answer) headerError(err error) *Error {
+	// A connection that ends inside the header or before it.
+	var op *net.OpError
+	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &op) || errors.Is(err, net.ErrClosed) {
+		return classify(err, Closed)
+	}
+	return classify(err, Malformed)
+}
+
+// Wait returns when bytes of the body, its end or an error can be read. It
+// holds no memory meanwhile: take a read buffer afterwards.
+func (a *Answer) Wait() {
+	if !a.ended {
+		a.cn.br.Peek(1) //nolint:errcheck // Read tells
+	}
+}
+
+// Read reads the body, as an io.Reader.
+func (a *Answer) Read(p []byte) (int, error) {
+	n, err := a.body.Read(p)
+	if err == io.EOF {
+		a.ended = true
+	}
+	return n, err
+}
+
+// SetReadDeadline limits reads of the body; the zero time ends the limit.
+func (a *Answer) SetReadDeadline(t time.Time) { a.cn.SetReadDeadline(t) }
+
+// Close ends the exchange: the connection is kept when the body was read to
+// its end, else closed, which tells the upstream to stop working.
+func (a *Answer) Close() {
+	if a.cn == nil {
+		return
+	}
+	cn := a.cn
+	a.cn = nil
+	intact := a.stop() && a.ended && a.reuse
+	if a.sent != nil {
+		select {
+		case err := <-a.sent:
+			intact = intact && err == nil
+			errors.As(err, &a.bodyErr)
+			a.sent = nil
+		default:
+			intact = false // the upstream answered before it had the whole body
+		}
+	}
+	if intact {
+		a.client.keep(cn)
+		return
+	}
+	cn.Conn.Close()
+	if a.sent != nil {
+		if a.unblock != nil {
+			a.unblock()
+		}
+		errors.As(<-a.sent, &a.bodyErr)
+	}
+}
+
+// salvage reports whether bytes of an answer wait although sending failed.
+func (a *Answer) salvage() bool {
+	a.cn.SetReadDeadline(time.Now().Add(time.Second))
+	a.cn.budget = headerLimit
+	_, err := a.cn.br.Peek(1)
+	a.spoilt = true
+	return err == nil
+}

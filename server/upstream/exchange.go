@@ -1,0 +1,215 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// inline is the largest body that is written before the answer is read. A
+// longer one is written by a goroutine of its own, for an upstream may answer
+// (413, 401) and stop reading while it is still on its way.
+const inline = 64 << 10
+
+// Request is what Do sends. The caller leaves Header and Body alone until Do
+// has returned and, with a body over 64 KiB or a Stream, the answer is closed.
+type Request struct {
+	Method string // GET, HEAD, POST or DELETE
+	Target string // path and query as on the wire, after the base URL's path
+	Header []byte // whole lines "Name: value\r\n"; see AppendField. Host and body lengths are added
+	Body   []byte // what is sent first, or all
+	// Stream is what follows Body, nil when nothing does. Length is the number
+	// of bytes in both, -1 when unknown (sent chunked).
+	// Unblock makes a Stream.Read that waits return; called when the exchange
+	// ends before the whole body was sent.
+	Stream  io.Reader
+	Length  int64
+	Unblock func()
+	// Repeatable allows to send Body again on a new connection when a kept one
+	// turns out to be closed before any byte of an answer.
+	Repeatable    bool
+	HeaderTimeout time.Duration // from the end of connecting to the answer's header; 0: none
+}
+
+// AppendField appends a header line. Line breaks in value become spaces.
+func AppendField(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	if strings.ContainsAny(value, "\r\n\x00") {
+		value = strings.Map(func(r rune) rune {
+			if r == '\r' || r == '\n' || r == 0 {
+				return ' '
+			}
+			return r
+		}, value)
+	}
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+var heads = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// exchange sends req on cn and reads the answer's header.
+func (c *Client) exchange(ctx context.Context, cn *conn, req *Request) (*Answer, error) {
+	a := &Answer{client: c, cn: cn}
+	a.stop = context.AfterFunc(ctx, cn.abort)
+	if req.HeaderTimeout > 0 {
+		cn.SetDeadline(time.Now().Add(req.HeaderTimeout))
+	}
+	if err := c.send(a, req); err != nil {
+		// An upstream that refuses a body half way has often answered already.
+		if !a.salvage() {
+			a.Close()
+			return nil, classify(err, Closed)
+		}
+	}
+	if err := a.readHeader(methods[req.Method]); err != nil {
+		a.Close()
+		if a.bodyErr != nil {
+			return nil, a.bodyErr
+		}
+		return nil, err
+	}
+	if req.HeaderTimeout > 0 {
+		cn.SetDeadline(time.Time{})
+	}
+	return a, nil
+}
+
+// send writes the request. A long body is left to a goroutine, whose end a.sent tells.
+func (c *Client) send(a *Answer, req *Request) error {
+	buf := heads.Get().(*[]byte)
+	defer heads.Put(buf)
+	b := append((*buf)[:0], req.Method...)
+	b = append(b, ' ')
+	b = append(b, c.base...)
+	b = append(b, req.Target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, c.host...)
+	b = append(b, "\r\n"...)
+	b = append(b, req.Header...)
+	switch {
+	case req.Stream != nil && req.Length < 0:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case req.Stream != nil:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, req.Length, 10)
+		b = append(b, "\r\n"...)
+	case len(req.Body) > 0 || req.Method == http.MethodPost:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(req.Body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	*buf = b[:0]
+	switch {
+	case req.Stream != nil || len(req.Body) > inline:
+		if _, err := a.cn.Conn.Write(b); err != nil {
+			return err
+		}
+		a.sent = make(chan error, 1)
+		a.unblock = req.Unblock
+		go func() { a.sent <- a.cn.sendBody(req) }()
+		return nil
+	case len(req.Body) <= 16<<10: // one write: a copy is cheaper than a longer call
+		b = append(b, req.Body...)
+		*buf = b[:0]
+		_, err := a.cn.Conn.Write(b)
+		return err
+	default:
+		bufs := net.Buffers{b, req.Body}
+		_, err := bufs.WriteTo(a.cn.Conn)
+		return err
+	}
+}
+
+// sendBody writes a long body. When its source fails, the connection is closed:
+// there is no other way to tell the upstream that the rest will not come.
+func (cn *conn) sendBody(req *Request) error {
+	if req.Stream == nil {
+		_, err := cn.Conn.Write(req.Body)
+		return err
+	}
+	var w io.Writer = cn.Conn
+	var chunks *chunkWriter
+	if req.Length < 0 {
+		chunks = &chunkWriter{w: cn.Conn}
+		w = chunks
+	}
+	buf := make([]byte, 32<<10)
+	left := req.Length
+	p := req.Body
+	for {
+		if len(p) > 0 {
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+			left -= int64(len(p))
+		}
+		n, err := req.Stream.Read(buf)
+		p = buf[:n]
+		if n > 0 {
+			continue
+		}
+		switch {
+		case err == nil:
+		case err == io.EOF && chunks == nil && left != 0:
+			err = io.ErrUnexpectedEOF
+			fallthrough
+		case err != io.EOF:
+			cn.abort()
+			return &Error{Kind: Body, Err: err}
+		case chunks != nil:
+			return chunks.end()
+		default:
+			return nil
+		}
+	}
+}
+
+// chunkWriter writes each Write as one chunk (RFC 9112 section 7.1).
+type chunkWriter struct {
+	w   io.Writer
+	buf []byte
+}
+
+func (c *chunkWriter) Write(p []byte) (int, error) {
+	c.buf = strconv.AppendInt(c.buf[:0], int64(len(p)), 16)
+	c.buf = append(c.buf, "\r\n"...)
+	c.buf = append(c.buf, p...)
+	c.buf = append(c.buf, "\r\n"...)
+	if _, err := c.w.Write(c.buf); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *chunkWriter) end() error {
+	_, err := io.WriteString(c.w, "0\r\n\r\n")
+	return err
+}
+
+// abort ends whatever waits on the connection, and tells the upstream.
+func (cn *conn) abort() { cn.Conn.Close() }
+
+func classify(err error, other Kind) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if isTimeout(err) {
+		return &Error{Kind: Timeout, Err: err}
+	}
+	var p textproto.ProtocolError
+	if other == Closed && (errors.As(err, &p) || errors.Is(err, errHeaderTooLong)) {
+		other = Malformed
+	}
+	return &Error{Kind: other, Err: err}
+}
