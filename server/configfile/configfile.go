@@ -2,6 +2,8 @@
 // JSON file, the environment of the process, and the files that hold secrets.
 package configfile
 
+//go:generate go test -run TestDocumentation -update .
+
 import (
 	"errors"
 	"fmt"

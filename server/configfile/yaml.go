@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // position is where a key stands, both from 1.
@@ -31,7 +33,7 @@ func parseYAML(text []byte) ([]byte, map[string]position, error) {
 			continue
 		}
 		if body != nil {
-			return nil, nil, at(doc.Body, "a second document: a configuration is one YAML document")
+			return nil, nil, at(cmp.Or(doc.Start, doc.Body.GetToken()), "a second document: a configuration is one YAML document")
 		}
 		body = doc.Body
 	}
@@ -44,7 +46,7 @@ func parseYAML(text []byte) ([]byte, map[string]position, error) {
 	}
 	out, err := appendJSON(nil, value)
 	if err != nil {
-		return nil, nil, at(body, err.Error())
+		return nil, nil, at(body.GetToken(), err.Error())
 	}
 	positions := make(map[string]position)
 	locate(positions, "", body)
@@ -64,9 +66,8 @@ func yamlError(err error) error {
 	return errors.New(text)
 }
 
-func at(node ast.Node, text string) error {
-	p := node.GetToken().Position
-	return fmt.Errorf("%d:%d: %s", p.Line, p.Column, text)
+func at(place *token.Token, text string) error {
+	return fmt.Errorf("%d:%d: %s", place.Position.Line, place.Position.Column, text)
 }
 
 // appendJSON writes what the YAML decoder made, in the order of the file. It is
@@ -125,12 +126,12 @@ func locate(positions map[string]position, path string, node ast.Node) {
 			locate(positions, path, member)
 		}
 	case *ast.MappingValueNode:
-		token := n.Key.GetToken()
-		name := token.Value
+		key := n.Key.GetToken()
+		name := key.Value
 		if path != "" {
 			name = path + "." + name
 		}
-		positions[name] = position{token.Position.Line, token.Position.Column}
+		positions[name] = position{key.Position.Line, key.Position.Column}
 		locate(positions, name, n.Value)
 	case *ast.SequenceNode:
 		for i, item := range n.Values {

@@ -19,6 +19,9 @@ type Sources struct {
 // all that is wrong in any of the sources.
 func Load(s Sources) (*Config, error) {
 	c, problems := parse(s.JSON)
+	if problems.about("") {
+		return nil, problems // the file says nothing at all
+	}
 	if s.LookupEnv != nil {
 		problems = append(problems, c.applyEnv(s.LookupEnv)...)
 	}
