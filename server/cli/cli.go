@@ -44,7 +44,7 @@ Run "antwort COMMAND --help" for a command's flags and an example.`
 
 // Main runs one subcommand and returns the exit code of the process. args are
 // the words after the program's name. It never ends the process itself.
-func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	io := &streams{In: stdin, Out: stdout, Err: stderr}
 	var cmds commands
 	parser, err := kong.New(&cmds,
@@ -52,7 +52,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		// kong wants to end the process after --help; here it only leaves Main.
+		// kong wants to end the process after --help; here it only leaves parse.
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Bind(io),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -61,17 +61,12 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		fmt.Fprintf(stderr, "antwort: %v\n", err)
 		return exitRun
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			left, ok := p.(exit)
-			if !ok {
-				panic(p)
-			}
-			code = int(left)
-		}
-	}()
-	command, err := parser.Parse(args)
-	if err != nil {
+	command, err := parse(parser, args)
+	var left exit
+	switch {
+	case errors.As(err, &left):
+		return int(left)
+	case err != nil:
 		fmt.Fprintf(stderr, "antwort: %v\nRun \"antwort --help\" for the commands and \"antwort COMMAND --help\" for their flags.\n", err)
 		return exitUsage
 	}
@@ -86,8 +81,25 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return exitOK
 }
 
-// exit is what leaves kong's parser when it wants to end the process.
+// parse reads the command line. Its error is an exit when kong has done
+// everything already.
+func parse(parser *kong.Kong, args []string) (command *kong.Context, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			left, ok := p.(exit)
+			if !ok {
+				panic(p)
+			}
+			err = left
+		}
+	}()
+	return parser.Parse(args)
+}
+
+// exit is the exit code with which kong wants to end the process.
 type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // usageError marks a wrong command line or configuration.
 type usageError struct{ cause error }

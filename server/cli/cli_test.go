@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// run is one run of the command line, to its end.
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = Main(t.Context(), args, strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		text string
+	}{
+		"no command":      {nil, "expected one of "},
+		"unknown command": {[]string{"bogus"}, "unexpected argument bogus"},
+		"unknown flag":    {[]string{"version", "--bogus"}, "unknown flag --bogus"},
+		"flag without":    {[]string{"check", "--config"}, "--config: expected string value"},
+		"extra word":      {[]string{"version", "x"}, "unexpected argument x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, err := run(t, test.args...)
+			assert.Equal(t, exitUsage, code)
+			assert.Empty(t, out)
+			assert.Contains(t, err, "antwort: "+test.text)
+			assert.Contains(t, err, `Run "antwort --help"`)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	code, out, err := run(t, "--help")
+	assert.Equal(t, exitOK, code)
+	assert.Empty(t, err)
+	assert.Contains(t, out, "Usage: antwort <command>")
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	parser, err := kong.New(new(commands))
+	require.NoError(t, err)
+	assert.Len(t, parser.Model.Children, reflect.TypeFor[commands]().NumField())
+	for _, command := range parser.Model.Children {
+		code, out, err := run(t, command.Name, "--help")
+		assert.Equal(t, exitOK, code, command.Name)
+		assert.Empty(t, err, command.Name)
+		assert.Contains(t, out, command.Help, command.Name)
+		assert.Regexpf(t, `\n    .*antwort `+command.Name, out, "the help of %s has no example", command.Name)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	Version = "v1.2.3"
+	defer func() { Version = "" }()
+	code, out, _ := run(t, "version")
+	assert.Equal(t, exitOK, code)
+	assert.Regexp(t, `^antwort v1\.2\.3 go1\S+ \w+/\w+\n$`, out)
+}
+
+func TestConfigSchema(t *testing.T) {
+	code, out, _ := run(t, "config-schema")
+	assert.Equal(t, exitOK, code)
+	assert.True(t, json.Valid([]byte(out)))
+	assert.Contains(t, out, `"backend_url"`)
+}
+
+// configuration writes a file and returns its name.
+func configuration(t *testing.T, yaml string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "antwort.yaml")
+	require.NoError(t, os.WriteFile(name, []byte(yaml), 0o600))
+	return name
+}
+
+func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
+	t.Setenv("LLM_KEY", "sk-HUSH")
+	const vllm, forward = "provider: vllm", "provider: vllm-responses"
+	for name, test := range map[string]struct {
+		yaml string
+		has  []string
+		not  []string
+	}{
+		"translation": {
+			"engine: {" + vllm + ", backend_url: 'http://llm:8000/v1'}",
+			[]string{
+				"listens on  0.0.0.0:8080\n",
+				"backend     http://llm:8000, without a key of its own\n",
+				"vllm: requests are translated to http://llm:8000/v1/chat/completions; unsupported tools are refused, unknown fields passed on\n",
+				"every request must name one\n",
+				"32MiB at most, 64MiB decompressed, 10000 input items, 512 tools\n",
+				"64MiB at most, within 10m; connecting within 5s\n",
+				"ended after 5m of silence, events of at most 8MiB; a comment line after every 15s of silence\n",
+				"3 attempts in all after connect failures, 429 and 503, 200ms to 5s apart\n",
+				"there is no authentication\n",
+				"at /metrics\n",
+			},
+			[]string{"warning"},
+		},
+		"forwarding": {
+			"engine: {" + forward + ", backend_url: 'http://backend:8080', api_key_env: LLM_KEY, retry: {max_attempts: 2}}",
+			[]string{
+				"backend     http://backend:8080, with the key in the variable LLM_KEY\n",
+				"vllm-responses: requests, answers and events are forwarded as they came to http://backend:8080/v1/responses\n",
+				"as the request says\n",
+				"2 attempts in all after connect failures, 200ms to 5s apart\n",
+			},
+			[]string{"HUSH", "warning"},
+		},
+		"everything else": {
+			"server: {host: '::1', port: 0, keepalive_interval: 0s, drain_timeout: 1m}\n" +
+				"engine: {" + vllm + ", backend_url: 'http://llm', default_model: llama, api_key: sk-HUSH, retry: {max_attempts: 1}}\n" +
+				"translation: {unsupported_tools: drop, unknown_fields: refuse}\n" +
+				"observability: {metrics: {enabled: false}, log: {level: warn, format: text}}\n",
+			[]string{
+				"::1, on any free port\n", "with the configured key\n", "llama, when a request names none\n",
+				"unsupported tools are left out, unknown fields refused\n", "no keep-alives\n", "retries     none\n",
+				"running requests have 1m to finish\n", "metrics     off\n", "warn and worse, as text, on standard error\n",
+			},
+			[]string{"HUSH", "warning"},
+		},
+		"settings without effect": {
+			"server: {keepalive_interval: 1m}\n" +
+				"engine: {" + forward + ", backend_url: 'http://backend', default_model: llama, stream_idle_timeout: 1m}\n" +
+				"translation: {fold_system: false}\n",
+			[]string{
+				"warning     engine.default_model: no effect",
+				"warning     translation: no effect",
+				"warning     server.keepalive_interval: no effect",
+			},
+			nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, err := run(t, "check", "--config", configuration(t, test.yaml))
+			assert.Equal(t, exitOK, code)
+			assert.Empty(t, err)
+			for _, text := range test.has {
+				assert.Contains(t, out, text)
+			}
+			for _, text := range test.not {
+				assert.NotContains(t, out, text)
+			}
+		})
+	}
+}
+
+func TestCheckTakesTheFileFromTheEnvironment(t *testing.T) {
+	t.Setenv("ANTWORT_CONFIG", configuration(t, "engine: {provider: vllm, backend_url: 'http://llm'}"))
+	t.Setenv("ANTWORT_PORT", "9000")
+	t.Setenv("ANTWORT_BAKEND_URL", "http://other")
+	code, out, _ := run(t, "check")
+	assert.Equal(t, exitOK, code)
+	assert.Contains(t, out, "0.0.0.0:9000\n")
+	assert.Contains(t, out, "warning     ANTWORT_BAKEND_URL: no such variable, did you mean ANTWORT_BACKEND_URL?\n")
+}
+
+func TestCheckRefuses(t *testing.T) {
+	file := configuration(t, "engine:\n  provider: openai\n  backend_url: http://llm\nauth: {type: jwt}\n")
+	code, out, err := run(t, "check", "--config", file)
+	assert.Equal(t, exitUsage, code)
+	assert.Empty(t, out)
+	assert.Equal(t, "antwort: 2 problems in the configuration:\n"+
+		"  "+file+`:2:3: engine.provider: got the text "openai", want one of vllm, vllm-responses`+"\n"+
+		"  "+file+`:4:8: auth.type: got the text "jwt", want "none"; this version has no authentication of its own: let a proxy in front of it do that`+"\n", err)
+
+	code, _, err = run(t, "check", "--config", filepath.Join(t.TempDir(), "gone.yaml"))
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, err, "no such file or directory")
+
+	code, _, err = run(t, "check")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, err, "engine.provider: must be set, here or by ANTWORT_PROVIDER, to one of vllm, vllm-responses")
+}
