@@ -1,0 +1,170 @@
+// The official openai package for Node through the chain. The mock model answers with what it received, so a lost input
+// shows. Its stream() is the strictest reader of events there is: it throws on names that it does not know and on items
+// that change.
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
+import { z } from "zod";
+import { baseURL, testCase } from "./report.mjs";
+
+const model = "/mnt/models";
+const client = new OpenAI({ baseURL: baseURL ?? "http://127.0.0.1:9/v1", apiKey: "unused", maxRetries: 0, timeout: 30_000 });
+
+const Person = z.object({ name: z.string(), age: z.number().int() });
+const weather = zodResponsesFunction({ name: "get_weather", description: "The weather", parameters: z.object({ city: z.string() }) });
+const time = zodResponsesFunction({ name: "get_time", parameters: z.object({ zone: z.enum(["Europe/Paris"]) }) });
+
+const collect = async (stream) => {
+  const events = [];
+  for await (const event of stream) events.push(event);
+  return events;
+};
+const joined = (events, type, index) =>
+  events.filter((e) => e.type === type && (index === undefined || e.output_index === index)).map((e) => e.delta).join("");
+const assistantLines = (text) => text.split("\n").filter((line) => line.includes(" assistant:"));
+
+testCase("create", "the prompt reaches the model; usage is counted; output_text is the answer", async () => {
+  const r = await client.responses.create({ model, instructions: "You are terse.", input: "Grüße 👋", temperature: 0.5 });
+  assert.match(r.output_text, /1 system: "You are terse\."/);
+  assert.match(r.output_text, /2 user: "Grüße 👋"/);
+  assert.match(r.output_text, /temperature=0\.5/);
+  assert.equal(r.status, "completed");
+  assert.equal(r.usage.total_tokens, r.usage.input_tokens + r.usage.output_tokens);
+  assert.ok(r.usage.output_tokens > 5);
+});
+
+testCase("stream-events", "created first, completed last, sequence numbers without a gap, ids the same throughout (openai/codex#41340)", async () => {
+  const events = await collect(await client.responses.create({ model, input: "stream me", stream: true }));
+  assert.deepEqual(events.slice(0, 2).map((e) => e.type), ["response.created", "response.in_progress"]);
+  const final = events.at(-1);
+  assert.equal(final.type, "response.completed");
+  assert.deepEqual(events.map((e) => e.sequence_number), events.map((_, i) => i));
+  assert.deepEqual(events.filter((e) => e.type === "response.output_item.done").map((e) => e.item), final.response.output);
+  assert.equal(joined(events, "response.output_text.delta"), final.response.output[0].content[0].text);
+  assert.ok(final.response.usage.output_tokens > 5);
+});
+
+testCase("stream", "stream() accepts every event and accumulates to the final response (vllm#45742)", async () => {
+  const stream = client.responses.stream({ model, input: 'mock: reasoning="let me see" text="Here you are." call=get_weather\nweather', tools: [weather] });
+  let text = "";
+  stream.on("response.output_text.delta", (e) => { text += e.delta; });
+  const events = await collect(stream);
+  const final = await stream.finalResponse();
+  assert.equal(text, "Here you are.");
+  assert.equal(final.output_text, text);
+  assert.deepEqual(final.output.map((i) => i.type), ["reasoning", "message", "function_call"]);
+  assert.equal(joined(events, "response.reasoning_text.delta"), "let me see");
+  assert.deepEqual(final.output[2].parsed_arguments, { city: "weather" });
+});
+
+testCase("stream-parallel", "interleaved parallel calls are items one after another with whole arguments (litellm#19368)", async () => {
+  const stream = client.responses.stream({ model, input: "mock: calls=3 interleave=1\nweather and time", tools: [weather, time] });
+  const events = await collect(stream);
+  const calls = (await stream.finalResponse()).output;
+  assert.deepEqual(calls.map((c) => c.name), ["get_weather", "get_time", "get_weather"]);
+  assert.equal(new Set(calls.map((c) => c.call_id)).size, 3);
+  calls.forEach((call, i) => assert.equal(joined(events, "response.function_call_arguments.delta", i), call.arguments));
+  const order = events.filter((e) => e.type.startsWith("response.output_item.")).map((e) => `${e.type.split(".").at(-1)}${e.output_index}`);
+  assert.deepEqual(order, ["added0", "done0", "added1", "done1", "added2", "done2"]);
+});
+
+testCase("parse", "a zod schema reaches the model, and the answer is parsed by it, whole and streamed", async () => {
+  const ask = { model, input: "Ann", text: { format: zodTextFormat(Person, "person") } };
+  const r = await client.responses.parse(ask);
+  assert.deepEqual(r.output_parsed, { name: "Ann", age: r.output_parsed.age });
+  assert.ok(Number.isInteger(r.output_parsed.age));
+  const stream = client.responses.stream(ask);
+  assert.equal((await stream.finalResponse()).output_parsed.name, "Ann");
+});
+
+testCase("tools", "a parsed call, its result and the reasoning before it reach the model as one turn (litellm#13420, #21154)", async () => {
+  const input = [{ role: "user", content: 'mock: reasoning="plan" call=get_weather\nweather' }];
+  let r = await client.responses.parse({ model, input, tools: [weather] });
+  const call = r.output.find((i) => i.type === "function_call");
+  assert.deepEqual(call.parsed_arguments, { city: "weather" });
+  input.push(...r.output.map(({ parsed_arguments, ...item }) => item), { type: "function_call_output", call_id: call.call_id, output: "sunny" });
+  r = await client.responses.create({ model, input, tools: [weather] });
+  assert.ok(r.output_text.startsWith("The tools say: sunny"), r.output_text);
+  const assistant = assistantLines(r.output_text);
+  assert.equal(assistant.length, 1);
+  assert.match(assistant[0], /calls get_weather/);
+  assert.match(assistant[0], /reasoning="plan"/);
+});
+
+testCase("custom-tool", "a custom tool's call has free text, whole and streamed (litellm#20905)", async () => {
+  const tools = [{ type: "custom", name: "apply_patch", description: "Edits files" }];
+  const ask = { model, input: "apply_patch:\n*** Begin \"Patch\"\\n", tools, tool_choice: "required" };
+  const r = await client.responses.create(ask);
+  assert.equal(r.output[0].type, "custom_tool_call");
+  assert.equal(r.output[0].name, "apply_patch");
+  assert.equal(r.output[0].input, ask.input);
+  const events = await collect(await client.responses.create({ ...ask, stream: true }));
+  assert.equal(joined(events, "response.custom_tool_call_input.delta"), ask.input);
+  assert.equal(events.at(-1).response.output[0].input, ask.input);
+  const after = await client.responses.create({ model, tools, input: [{ role: "user", content: "go" }, ...r.output,
+    { type: "custom_tool_call_output", call_id: r.output[0].call_id, output: "patched" }] });
+  assert.ok(after.output_text.startsWith("The tools say: patched"), after.output_text);
+});
+
+testCase("incomplete", "a cut answer is incomplete, whole and streamed (litellm#37710)", async () => {
+  const ask = { model, input: "please echo this at length", max_output_tokens: 16 };
+  const r = await client.responses.create(ask);
+  assert.deepEqual([r.status, r.incomplete_details.reason], ["incomplete", "max_output_tokens"]);
+  const final = await client.responses.stream(ask).finalResponse().catch((error) => error);
+  const events = await collect(await client.responses.create({ ...ask, stream: true }));
+  assert.equal(events.at(-1).type, "response.incomplete");
+  assert.ok(final instanceof Error || final.status === "incomplete", String(final));
+});
+
+testCase("refusal", "a refusal is a refusal part, whole and streamed", async () => {
+  const ask = { model, input: 'mock: refusal="No."\nhi' };
+  assert.equal((await client.responses.create(ask)).output[0].content[0].refusal, "No.");
+  const stream = client.responses.stream(ask);
+  assert.equal(joined(await collect(stream), "response.refusal.delta"), "No.");
+  assert.equal((await stream.finalResponse()).output[0].content[0].refusal, "No.");
+});
+
+testCase("errors", "statuses are the SDK's error classes with type, code and param", async () => {
+  const fails = (body, kind, check = {}) => assert.rejects(client.responses.create({ model, input: "hi", ...body }), (e) => {
+    assert.ok(e instanceof kind, `${e}`);
+    for (const [key, value] of Object.entries(check)) assert.equal(e[key], value, `${key} of ${JSON.stringify(e.error)}`);
+    return true;
+  });
+  await fails({ temperature: 3 }, OpenAI.BadRequestError, { param: "temperature", type: "invalid_request_error" });
+  await fails({ tools: [{ type: "web_search" }] }, OpenAI.BadRequestError, { param: "tools[0].type" });
+  await fails({ model: "nope" }, OpenAI.NotFoundError, { code: "model_not_found" });
+  await fails({ input: "mock: status=429\nhi" }, OpenAI.RateLimitError, { status: 429 });
+  await fails({ input: "mock: status=500\nhi" }, OpenAI.InternalServerError, { status: 500 });
+  await fails({ input: "a ".repeat(2 ** 20) }, OpenAI.BadRequestError, { code: "context_length_exceeded" });
+  await fails({ previous_response_id: "resp_x" }, OpenAI.BadRequestError, { code: "previous_response_not_found" });
+});
+
+testCase("stream-cut", "a cut stream rejects; it is never a final response (codex-lb#1833)", async () => {
+  for (const fault of ["cut-after=6", "end-after=6", "error-after=6"]) {
+    const ask = { model, input: `mock: ${fault}\nhello there` };
+    await assert.rejects(client.responses.stream(ask).finalResponse(), fault);
+    await assert.rejects(client.responses.create({ ...ask, stream: true }).then(collect), OpenAI.APIError, fault);
+  }
+});
+
+testCase("stream-first-error", "an error as the first event of a 200 is a real status (clawrouter#101)", async () => {
+  await assert.rejects(client.responses.create({ model, input: "mock: error-after=0\nhi", stream: true }), (e) => e.status >= 400);
+});
+
+testCase("abort", "an aborted stream ends the generation upstream (litellm#37140)", async () => {
+  const upstream = process.env.UPSTREAM_URL;
+  if (!upstream) return;
+  const stats = async (query = "") => (await fetch(`${upstream}/mock/stats${query}`)).json();
+  const before = (await stats()).aborted;
+  const stream = await client.responses.create({ model, input: "mock: tokens=100000 delay=5ms\nhi", stream: true });
+  for await (const event of stream) if (event.type === "response.output_text.delta") break;
+  stream.controller.abort();
+  const after = await stats(`?aborted=${before + 1}&wait=5s`);
+  assert.deepEqual([after.aborted, after.active], [before + 1, 0]);
+});
+
+testCase("models", "models.list() gives upstream's models", async () => {
+  const names = [];
+  for await (const m of client.models.list()) names.push(m.id);
+  assert.deepEqual(names, [model]);
+});

@@ -1,0 +1,32 @@
+// Runs named cases and reports each to the file that E2E_RESULTS names (see ../report).
+import { appendFileSync } from "node:fs";
+import { test } from "node:test";
+
+const base = process.env.BASE_URL?.replace(/\/$/, "");
+
+/** The chain's base URL as the client wants it, with /v1. */
+export const baseURL = base && base + "/v1";
+
+/**
+ * Declares a test.
+ * @param {string} name
+ * @param {string} proves one sentence
+ * @param {() => Promise<void>} run
+ */
+export function testCase(name, proves, run) {
+  const skip = !base && "BASE_URL is not set: run `make e2e-clients`, or `go run ./e2e/clients/run` from the top folder";
+  test(name, { skip }, async () => {
+    const start = performance.now();
+    const result = { case: name, proves, ok: true };
+    try {
+      await run();
+    } catch (error) {
+      result.ok = false;
+      result.error = String(error.stack ?? error).slice(0, 2000);
+      throw error;
+    } finally {
+      result.seconds = (performance.now() - start) / 1000;
+      if (process.env.E2E_RESULTS) appendFileSync(process.env.E2E_RESULTS, JSON.stringify(result) + "\n");
+    }
+  });
+}

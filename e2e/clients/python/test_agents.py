@@ -1,0 +1,156 @@
+"""The official Agents SDK through the chain, with its Responses model."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import agents
+import openai
+import pytest
+from pydantic import BaseModel
+
+from conftest import MODEL
+
+agents.set_tracing_disabled(True)
+
+
+@dataclass
+class Weather:
+    """A tool that remembers what it was called with."""
+
+    calls: list[str]
+
+    def tool(self):
+        @agents.function_tool
+        def get_weather(city: str) -> str:
+            """The weather in a city.
+
+            Args:
+                city: its name
+            """
+            self.calls.append(city)
+            return f"It is sunny ({len(self.calls)})."
+
+        return get_weather
+
+
+@pytest.fixture
+def model(base_url):
+    client = openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=30)
+    return agents.OpenAIResponsesModel(model=MODEL, openai_client=client)
+
+
+def run(agent, text, **how):
+    return asyncio.run(agents.Runner.run(agent, text, max_turns=4, **how))
+
+
+def test_answer(model):
+    """An agent's instructions and input reach the model."""
+    result = run(agents.Agent(name="a", instructions="Talk like a pirate.", model=model), "ahoy")
+    assert '1 system: "Talk like a pirate."' in result.final_output and '2 user: "ahoy"' in result.final_output
+    assert result.raw_responses[0].usage.output_tokens > 0
+
+
+def test_tool_loop(model):
+    """A function tool is called with the model's arguments, and its result, with the items sent back verbatim, reaches the model."""
+    weather = Weather([])
+    result = run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo")
+    assert weather.calls == ["weather in Oslo"]
+    assert result.final_output.startswith("The tools say: It is sunny (1).") and "calls get_weather" in result.final_output
+    assert "description\":\"The weather in a city.\"" in result.final_output.replace(": ", ":")
+
+
+def test_tool_required(model):
+    """tool_choice required ends: the SDK resets it after the first call."""
+    weather = Weather([])
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()], model_settings=agents.ModelSettings(tool_choice="required"))
+    result = run(agent, "anything")
+    assert weather.calls == ["anything"] and "The tools say: It is sunny (1)." in result.final_output
+
+
+def test_reasoning_loop(model):
+    """Reasoning before a tool call goes back with the call (litellm#42005)."""
+    weather = Weather([])
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()])
+    result = run(agent, "mock: reasoning=\"my plan\"\nweather")
+    assert weather.calls == ["weather"]
+    assistant = [line for line in result.final_output.splitlines() if " assistant:" in line]
+    assert len(assistant) == 1 and 'reasoning="my plan"' in assistant[0] and "calls get_weather" in assistant[0]
+
+
+def test_parallel_tools(model):
+    """Two calls of one turn are both run and both answered (litellm#21154)."""
+    weather = Weather([])
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()])
+    result = run(agent, "mock: call=get_weather calls=2\nweather twice")
+    assert weather.calls == ["weather twice"] * 2
+    assert "It is sunny (1).; It is sunny (2)." in result.final_output
+    assert len([line for line in result.final_output.splitlines() if " assistant:" in line]) == 1
+
+
+def test_streamed(model):
+    """A streamed run: text deltas, the tool's call and its output as run items, the same final output."""
+    weather = Weather([])
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()])
+
+    async def main():
+        result = agents.Runner.run_streamed(agent, "weather in Rome", max_turns=4)
+        deltas, items = "", []
+        async for event in result.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                deltas += event.data.delta
+            elif event.type == "run_item_stream_event":
+                items.append(event.name)
+        return result, deltas, items
+
+    result, deltas, items = asyncio.run(main())
+    assert weather.calls == ["weather in Rome"]
+    assert items == ["tool_called", "tool_output", "message_output_created"]
+    assert deltas == result.final_output and deltas.startswith("The tools say: It is sunny (1).")
+
+
+def test_output_type(model):
+    """A pydantic output type is parsed from the answer."""
+
+    class City(BaseModel):
+        name: str
+        people: int
+
+    result = run(agents.Agent(name="a", model=model, output_type=City), "Lima")
+    assert result.final_output == City(name="Lima", people=1)
+
+
+def test_handoff(model):
+    """A handoff to another agent is a tool call whose history the next agent's model reads."""
+    forecaster = agents.Agent(name="forecaster", instructions="You forecast.", model=model)
+    front = agents.Agent(name="front", instructions="You greet.", model=model, handoffs=[forecaster])
+    result = run(front, "please ask the forecaster")
+    assert result.last_agent.name == "forecaster"
+    assert '"You forecast."' in result.final_output and "calls transfer_to_forecaster" in result.final_output
+
+
+def test_history(model):
+    """to_input_list() of one run is valid input of the next."""
+    agent = agents.Agent(name="a", model=model)
+
+    async def main():
+        first = await agents.Runner.run(agent, "first question")
+        return await agents.Runner.run(agent, first.to_input_list() + [{"role": "user", "content": "second question"}])
+
+    lines = asyncio.run(main()).final_output.splitlines()
+    assert lines[1] == '1 user: "first question"' and lines[3] == '3 user: "second question"'
+    assert lines[2].startswith("2 assistant:") and json.dumps("I received 1 messages.")[1:-1] in lines[2]
+
+
+def test_cut(model):
+    """A cut stream raises; it is not a final output (codex-lb#1833)."""
+    agent = agents.Agent(name="a", model=model)
+
+    async def main():
+        result = agents.Runner.run_streamed(agent, "mock: cut-after=4\nhello world")
+        async for _ in result.stream_events():
+            pass
+
+    with pytest.raises(Exception) as e:
+        asyncio.run(main())
+    assert isinstance(e.value, (openai.APIError, agents.AgentsException)), e.value

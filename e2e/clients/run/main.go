@@ -1,0 +1,230 @@
+// Command run drives the official OpenAI clients, unmodified, through a chain
+// of antwort in front of its mock model, and prints a table of what they saw.
+// From the top folder:
+//
+//	go run ./e2e/clients/run                        all clients, two servers in a row
+//	go run ./e2e/clients/run openai-node            one client
+//	go run ./e2e/clients/run openai-node/stream     one case
+//	go run ./e2e/clients/run -chain serve           another chain
+//	BASE_URL=http://… go run ./e2e/clients/run      a chain that runs already, in front of mock-llm
+//
+// A chain is the subcommands of antwort joined by "+", the client's tier
+// first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
+// BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
+// (Codex needs it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"antwort/e2e/chain"
+	"antwort/e2e/clients/report"
+)
+
+type runner struct {
+	ctx        context.Context
+	e2e, cache string // folders
+	antwort    string
+	tiers      []string
+	out        string // folder of results and logs
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tiers := flag.String("chain", "serve+serve", "subcommands of antwort, the client's tier first")
+	antwort := flag.String("antwort", "bin/antwort", "the binary under test")
+	list := flag.Bool("list", false, "print the clients and exit")
+	flag.Parse()
+	if *list {
+		for _, c := range clients {
+			fmt.Println(c.name)
+		}
+		return
+	}
+	failed, err := run(ctx, *antwort, strings.Split(*tiers, "+"), flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e-clients:", err)
+		os.Exit(2)
+	}
+	if failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, antwort string, tiers, only []string) (failed int, err error) {
+	r := &runner{ctx: ctx, tiers: tiers}
+	if r.e2e, err = filepath.Abs("e2e"); err != nil {
+		return 0, err
+	}
+	if _, err := os.Stat(filepath.Join(r.e2e, "clients")); err != nil {
+		return 0, fmt.Errorf("run this from the top folder of the project: %w", err)
+	}
+	if r.antwort, err = filepath.Abs(antwort); err != nil {
+		return 0, err
+	}
+	r.cache = filepath.Join(r.e2e, ".cache")
+	r.out = filepath.Join(r.cache, "clients")
+	if err := os.RemoveAll(r.out); err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(r.out, 0o755); err != nil {
+		return 0, err
+	}
+	chosen, err := choose(only)
+	if err != nil {
+		return 0, err
+	}
+	var rows []row
+	for _, drop := range []bool{false, true} {
+		of := slices.DeleteFunc(slices.Clone(chosen), func(c choice) bool { return c.client.dropTools != drop })
+		if len(of) == 0 {
+			continue
+		}
+		more, err := r.group(of, drop)
+		if err != nil {
+			return 0, err
+		}
+		rows = append(rows, more...)
+	}
+	return printTable(os.Stdout, rows), nil
+}
+
+// A choice is a client with the only case to run, "" for all.
+type choice struct {
+	client client
+	only   string
+}
+
+func choose(args []string) ([]choice, error) {
+	var chosen []choice
+	if len(args) == 0 {
+		for _, c := range clients {
+			chosen = append(chosen, choice{client: c})
+		}
+	}
+	for _, arg := range args {
+		name, only, _ := strings.Cut(arg, "/")
+		i := slices.IndexFunc(clients, func(c client) bool { return c.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no client %q: -list prints their names", name)
+		}
+		chosen = append(chosen, choice{clients[i], only})
+	}
+	return chosen, nil
+}
+
+// group runs the clients that share one configuration of the chain.
+func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
+	baseURL, upstream := os.Getenv("BASE_URL"), os.Getenv("UPSTREAM_URL")
+	if url := os.Getenv("BASE_URL_DROP"); drop && url != "" {
+		baseURL = url
+	}
+	if baseURL == "" {
+		if _, err := os.Stat(r.antwort); err != nil {
+			return nil, fmt.Errorf("the binary under test: %w: run make build", err)
+		}
+		dir := filepath.Join(r.out, "chain")
+		if drop {
+			dir += "-drop"
+		}
+		c, err := chain.Start(r.ctx, chain.Options{Antwort: r.antwort, Tiers: r.tiers, DropTool: drop, Dir: dir, Log: r.say})
+		if err != nil {
+			return nil, err
+		}
+		// How the chain ends is part of what is tested.
+		defer func() {
+			end := report.Result{Case: "chain-ends", Proves: "every tier ends with status 0 on SIGTERM", OK: true}
+			if err := c.Stop(); err != nil && r.ctx.Err() == nil {
+				end.OK, end.Error = false, err.Error()
+			}
+			rows = append(rows, row{strings.Join(r.tiers, "+"), end})
+		}()
+		baseURL, upstream = c.BaseURL, c.Upstream
+	}
+	for _, c := range of {
+		rows = append(rows, r.client(c, baseURL, upstream)...)
+	}
+	return rows, r.ctx.Err()
+}
+
+// client runs one suite and returns its rows; what keeps it from running is a
+// row as well.
+func (r *runner) client(c choice, baseURL, upstream string) []row {
+	broken := func(err error) []row {
+		return []row{{c.client.name, report.Result{Case: "run", Proves: "the suite runs", Error: err.Error()}}}
+	}
+	for _, tool := range c.client.needs {
+		if _, err := exec.LookPath(tool); err != nil {
+			return broken(fmt.Errorf("%s is missing on this machine", tool))
+		}
+	}
+	if c.client.install != nil {
+		if err := c.client.install(r); err != nil {
+			return broken(err)
+		}
+	}
+	r.say("%s …", c.client.name)
+	logFile := filepath.Join(r.out, c.client.name+".log")
+	out, err := os.Create(logFile)
+	if err != nil {
+		return broken(err)
+	}
+	defer out.Close()
+	results := filepath.Join(r.out, c.client.name+".jsonl")
+	cmd := c.client.command(r, c.only)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
+	runErr := cmd.Run()
+
+	rows, err := readResults(c.client.name, results)
+	if err != nil {
+		return append(rows, broken(err)...)
+	}
+	failed := 0
+	for i := range rows {
+		if !rows[i].OK {
+			failed++
+			rows[i].Error += "\nlog: " + logFile
+		}
+	}
+	r.say("%s: %d ok, %d failed", c.client.name, len(rows)-failed, failed)
+	if len(rows) == 0 && c.only != "" {
+		return broken(fmt.Errorf("no case %q, see %s", c.only, logFile))
+	}
+	if runErr != nil && failed == 0 {
+		rows = append(rows, broken(fmt.Errorf("%w, see %s", runErr, logFile))...)
+	}
+	return rows
+}
+
+func readResults(client, file string) ([]row, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var rows []row
+	for line := range strings.Lines(string(b)) {
+		r := row{client: client}
+		if err := json.Unmarshal([]byte(line), &r.Result); err != nil {
+			return rows, fmt.Errorf("%s: %w", file, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows, err
+}
+
+func (r *runner) say(format string, args ...any) {
+	fmt.Printf("e2e-clients: "+format+"\n", args...)
+}

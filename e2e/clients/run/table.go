@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"antwort/e2e/clients/report"
+)
+
+// A row is one line of the table.
+type row struct {
+	client string
+	report.Result
+}
+
+// printTable prints the rows, then each failure with how to run it alone, then
+// the totals. It returns the number of failures.
+func printTable(w io.Writer, rows []row) (failed int) {
+	clientWidth, caseWidth := len("client"), len("case")
+	for _, r := range rows {
+		clientWidth, caseWidth = max(clientWidth, len(r.client)), max(caseWidth, len(r.Case))
+	}
+	line := func(client, name, result, seconds, proves string) {
+		fmt.Fprintf(w, "%-*s  %-*s  %-6s  %7s  %s\n", clientWidth, client, caseWidth, name, result, seconds, proves)
+	}
+	fmt.Fprintln(w)
+	line("client", "case", "result", "seconds", "proves")
+	for _, r := range rows {
+		result := "ok"
+		if !r.OK {
+			result = "FAILED"
+			failed++
+		}
+		line(r.client, r.Case, result, fmt.Sprintf("%.2f", r.Seconds), r.Proves)
+	}
+	fmt.Fprintln(w)
+	for _, r := range rows {
+		if !r.OK {
+			fmt.Fprintf(w, "FAILED %s/%s: %s\n  alone: go run ./e2e/clients/run %s/%s\n", r.client, r.Case,
+				strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n    "), r.client, r.Case)
+		}
+	}
+	fmt.Fprintf(w, "%d passed, %d failed\n", len(rows)-failed, failed)
+	return failed
+}
