@@ -26,6 +26,7 @@ const (
 // commands are the subcommands in the order of the help text.
 type commands struct {
 	Serve        serveCmd        `cmd:"" help:"Serve the Responses API."`
+	Filter       filterCmd       `cmd:"" help:"Print the filter for Envoy and Istio, a WebAssembly module."`
 	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
 	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`
 	MockLLM      mockLLMCmd      `cmd:"" name:"mock-llm" help:"Run a small vLLM-like server that answers with what it received."`
