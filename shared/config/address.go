@@ -8,16 +8,16 @@ import (
 // baseURL is the address of a backend, to which "/v1/…" is appended.
 type baseURL struct{ at func(*Config) *string }
 
-func (baseURL) kind() string      { return "URL" }
-func (k baseURL) reset(c *Config) { *k.at(c) = "" }
+func (*baseURL) kind() string      { return "URL" }
+func (k *baseURL) reset(c *Config) { *k.at(c) = "" }
 
-func (baseURL) values() string { return "http:// or https://" }
+func (*baseURL) values() string { return "http:// or https://" }
 
-func (baseURL) want() string {
+func (*baseURL) want() string {
 	return "an absolute http:// or https:// URL, such as http://llm.example:8000"
 }
 
-func (k baseURL) set(c *Config, in input) bool {
+func (k *baseURL) set(c *Config, in input) bool {
 	if !in.isText() {
 		return false
 	}
@@ -29,7 +29,7 @@ func (k baseURL) set(c *Config, in input) bool {
 	return true
 }
 
-func (baseURL) explain(in input) string {
+func (*baseURL) explain(in input) string {
 	if !in.isText() {
 		return ""
 	}
@@ -38,7 +38,7 @@ func (baseURL) explain(in input) string {
 }
 
 // redact hides what may be a password or a key: user information and the query.
-func (baseURL) redact(in input) string {
+func (*baseURL) redact(in input) string {
 	if i := strings.IndexByte(in.text, '?'); i >= 0 {
 		in.text = in.text[:i] + "?" + Redacted
 	}
@@ -48,9 +48,9 @@ func (baseURL) redact(in input) string {
 	return in.got()
 }
 
-func (k baseURL) text(c *Config) string { return *k.at(c) }
+func (k *baseURL) text(c *Config) string { return *k.at(c) }
 
-func (baseURL) schema(dst []byte, _ *Config) []byte {
+func (*baseURL) schema(dst []byte, _ *Config) []byte {
 	return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+$"`...)
 }
 

@@ -19,6 +19,8 @@ import "time"
 // Config is one valid configuration. It must not be changed after [Load]: it is
 // shared by all requests, and a changed file makes a new one.
 type Config struct {
+	_ [0]func() // no ==, which would compare the addresses of secrets: see Equal
+
 	Server        Server
 	Engine        Engine
 	Translation   Translation
@@ -150,12 +152,15 @@ func Default() *Config {
 // Equal reports whether both mean the same, resolved secrets included: a
 // changed file or secret that makes an equal configuration needs no reload.
 func (c *Config) Equal(other *Config) bool {
-	a, b := *c, *other
-	for _, s := range secrets {
-		if s.value(&a).Reveal() != s.value(&b).Reveal() {
+	for _, k := range table {
+		if k.value.text(c) != k.value.text(other) {
 			return false
 		}
-		*s.value(&a), *s.value(&b) = Secret{}, Secret{}
 	}
-	return a == b
+	for _, s := range secrets {
+		if s.value(c).Reveal() != s.value(other).Reveal() {
+			return false
+		}
+	}
+	return true
 }

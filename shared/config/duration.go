@@ -1,7 +1,8 @@
 package config
 
 import (
-	"strings"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -12,9 +13,9 @@ type duration struct {
 	zero          string // what 0s means; "" when 0s is not allowed
 }
 
-func (duration) kind() string { return "duration" }
+func (*duration) kind() string { return "duration" }
 
-func (k duration) values() string {
+func (k *duration) values() string {
 	text := formatDuration(k.min) + " to " + formatDuration(k.max)
 	if k.zero != "" {
 		text += " or 0s (" + k.zero + ")"
@@ -22,19 +23,16 @@ func (k duration) values() string {
 	return text
 }
 
-func (k duration) want() string {
+func (k *duration) want() string {
 	return "a duration from " + k.values() + ", with a unit ms, s, m or h, such as 15s"
 }
 
-func (k duration) reset(c *Config) { *k.at(c) = k.def }
+func (k *duration) reset(c *Config) { *k.at(c) = k.def }
 
-func (k duration) set(c *Config, in input) bool {
-	if !in.isText() || !hasUnits(in.text) {
-		return false
-	}
-	d, err := time.ParseDuration(in.text)
+func (k *duration) set(c *Config, in input) bool {
+	d, ok := parseDuration(in.text)
 	switch {
-	case err != nil:
+	case !ok || !in.isText():
 		return false
 	case d == 0 && k.zero != "":
 	case d < k.min || d > k.max:
@@ -44,46 +42,63 @@ func (k duration) set(c *Config, in input) bool {
 	return true
 }
 
-// hasUnits keeps time.ParseDuration to what the documentation says: no sign, no
-// unit shorter than ms, no bare 0.
-func hasUnits(text string) bool {
-	digits := false
-	for i := 0; i < len(text); i++ {
-		switch b := text[i]; {
-		case b >= '0' && b <= '9':
-			digits = true
-			continue
-		case b == '.' && digits:
-			continue
-		case !digits:
-			return false
-		case strings.HasPrefix(text[i:], "ms"):
-			i++
-		case b != 's' && b != 'm' && b != 'h':
-			return false
+// durationUnits from the longest to the shortest.
+var durationUnits = []struct {
+	name string
+	unit time.Duration
+}{{"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
+
+// parseDuration reads what time.ParseDuration reads, without signs, fractions
+// and units shorter than ms. That function is much code for the filter.
+func parseDuration(text string) (sum time.Duration, ok bool) {
+	for text != "" {
+		digits := 0
+		for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
+			digits++
 		}
-		digits = false
+		letters := digits
+		for letters < len(text) && text[letters] >= 'a' {
+			letters++
+		}
+		n, err := strconv.ParseUint(text[:digits], 10, 32)
+		unit := unitOf(text[digits:letters])
+		if err != nil || unit == 0 || time.Duration(n) > (math.MaxInt64-sum)/unit {
+			return 0, false
+		}
+		sum += time.Duration(n) * unit
+		text, ok = text[letters:], true
 	}
-	return text != "" && !digits
+	return sum, ok
 }
 
-func (k duration) text(c *Config) string { return formatDuration(*k.at(c)) }
+func unitOf(name string) time.Duration {
+	for _, u := range durationUnits {
+		if u.name == name {
+			return u.unit
+		}
+	}
+	return 0
+}
 
-func (k duration) schema(dst []byte, c *Config) []byte {
-	dst = append(dst, `"type":"string","pattern":"^([0-9]+(\\.[0-9]*)?(ms|s|m|h))+$","default":"`...)
+func (k *duration) text(c *Config) string { return formatDuration(*k.at(c)) }
+
+func (k *duration) schema(dst []byte, c *Config) []byte {
+	dst = append(dst, `"type":"string","pattern":"^([0-9]+(ms|s|m|h))+$","default":"`...)
 	dst = append(dst, k.text(c)...)
 	return append(dst, '"')
 }
 
-// formatDuration is d without the zero parts that time.Duration writes: 10m,
-// not 10m0s.
+// formatDuration writes d as parseDuration reads it: 10m, 1m30s.
 func formatDuration(d time.Duration) string {
-	text := d.String()
-	if short, is := strings.CutSuffix(text, "m0s"); is {
-		text = short + "m"
+	var text []byte
+	for _, u := range durationUnits {
+		if n := d / u.unit; n > 0 {
+			text = append(strconv.AppendInt(text, int64(n), 10), u.name...)
+			d -= n * u.unit
+		}
 	}
-	if short, is := strings.CutSuffix(text, "h0m"); is {
-		text = short + "h"
+	if text == nil {
+		return "0s"
 	}
-	return text
+	return string(text)
 }

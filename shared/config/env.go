@@ -21,7 +21,16 @@ func variableOf(path string) string {
 			break
 		}
 	}
-	return prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+	name := []byte(prefix + path)
+	for i := len(prefix); i < len(name); i++ {
+		switch b := name[i]; {
+		case b == '.':
+			name[i] = '_'
+		case b >= 'a' && b <= 'z':
+			name[i] = b - 'a' + 'A'
+		}
+	}
+	return string(name)
 }
 
 // ApplyEnv sets the keys whose environment variable is there and not empty;
@@ -37,7 +46,7 @@ func (c *Config) applyEnv(lookup func(string) (string, bool)) Problems {
 		k := &table[i]
 		name := variableOf(k.path)
 		value, _ := lookup(name)
-		if _, hidden := k.value.(secret); hidden {
+		if _, hidden := k.value.(*secret); hidden {
 			value = strings.TrimRight(value, "\r\n")
 		}
 		if value == "" || isServiceLink(name, value) {

@@ -105,7 +105,7 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 		}
 		found = strings.TrimRight(found, "\r\n")
 		if problem == "" && !isCredential(found) {
-			problem = "what it refers to is not a key: want " + secret{}.want()
+			problem = "what it refers to is not a key: want " + new(secret).want()
 		}
 		if problem != "" {
 			ps.add(path, "", problem)

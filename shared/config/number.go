@@ -11,14 +11,14 @@ type integer struct {
 	def, min, max int
 }
 
-func (integer) kind() string { return "integer" }
+func (*integer) kind() string { return "integer" }
 
-func (k integer) values() string { return strconv.Itoa(k.min) + " to " + strconv.Itoa(k.max) }
-func (k integer) want() string   { return "an integer from " + k.values() }
+func (k *integer) values() string { return strconv.Itoa(k.min) + " to " + strconv.Itoa(k.max) }
+func (k *integer) want() string   { return "an integer from " + k.values() }
 
-func (k integer) reset(c *Config) { *k.at(c) = k.def }
+func (k *integer) reset(c *Config) { *k.at(c) = k.def }
 
-func (k integer) set(c *Config, in input) bool {
+func (k *integer) set(c *Config, in input) bool {
 	if in.form != number && in.form != variable {
 		return false
 	}
@@ -30,13 +30,13 @@ func (k integer) set(c *Config, in input) bool {
 	return true
 }
 
-func (k integer) explain(in input) string {
+func (k *integer) explain(in input) string {
 	return unquote(k.set(new(Config), input{variable, in.text}), in)
 }
 
-func (k integer) text(c *Config) string { return strconv.Itoa(*k.at(c)) }
+func (k *integer) text(c *Config) string { return strconv.Itoa(*k.at(c)) }
 
-func (k integer) schema(dst []byte, c *Config) []byte {
+func (k *integer) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"integer","minimum":`...)
 	dst = strconv.AppendInt(dst, int64(k.min), 10)
 	dst = append(dst, `,"maximum":`...)
@@ -58,22 +58,31 @@ var sizeUnits = []struct {
 }{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}}
 
 // size is a number of bytes within a range: a number, or a text with a unit.
-type size[T int | int64] struct {
-	at            func(*Config) *T
+type size struct {
+	at            func(*Config) *int64
+	atInt         func(*Config) *int // instead of at
 	def, min, max int64
 }
 
-func (size[T]) kind() string { return "size" }
+func (k *size) put(c *Config, n int64) {
+	if k.atInt != nil {
+		*k.atInt(c) = int(n)
+		return
+	}
+	*k.at(c) = n
+}
 
-func (k size[T]) values() string { return formatSize(k.min) + " to " + formatSize(k.max) }
+func (*size) kind() string { return "size" }
 
-func (k size[T]) want() string {
+func (k *size) values() string { return formatSize(k.min) + " to " + formatSize(k.max) }
+
+func (k *size) want() string {
 	return "a size from " + k.values() + ", in bytes or with a unit B, KiB, MiB or GiB, such as 32MiB"
 }
 
-func (k size[T]) reset(c *Config) { *k.at(c) = T(k.def) }
+func (k *size) reset(c *Config) { k.put(c, k.def) }
 
-func (k size[T]) set(c *Config, in input) bool {
+func (k *size) set(c *Config, in input) bool {
 	if in.form != number && !in.isText() {
 		return false
 	}
@@ -90,13 +99,18 @@ func (k size[T]) set(c *Config, in input) bool {
 	if err != nil || int64(n) < (k.min+unit-1)/unit || int64(n) > k.max/unit {
 		return false
 	}
-	*k.at(c) = T(int64(n) * unit)
+	k.put(c, int64(n)*unit)
 	return true
 }
 
-func (k size[T]) text(c *Config) string { return formatSize(int64(*k.at(c))) }
+func (k *size) text(c *Config) string {
+	if k.atInt != nil {
+		return formatSize(int64(*k.atInt(c)))
+	}
+	return formatSize(*k.at(c))
+}
 
-func (k size[T]) schema(dst []byte, c *Config) []byte {
+func (k *size) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"anyOf":[{"type":"integer","minimum":`...)
 	dst = strconv.AppendInt(dst, k.min, 10)
 	dst = append(dst, `,"maximum":`...)

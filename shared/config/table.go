@@ -27,191 +27,191 @@ var secrets = []credential{{
 
 var serverKeys = []key{{
 	path:  "server.host",
-	value: text{at: func(c *Config) *string { return &c.Server.Host }, def: "0.0.0.0", accepts: isListenHost, allowed: "IP address or host name without port"},
+	value: &text{at: func(c *Config) *string { return &c.Server.Host }, def: "0.0.0.0", accepts: isListenHost, allowed: "IP address or host name without port"},
 	doc:   "Address to listen on. `0.0.0.0` is every IPv4 address, `::` every address.",
 }, {
 	path:  "server.port",
-	value: integer{at: func(c *Config) *int { return &c.Server.Port }, def: 8080, min: 0, max: 65535},
+	value: &integer{at: func(c *Config) *int { return &c.Server.Port }, def: 8080, min: 0, max: 65535},
 	doc:   "Port to listen on. 0 takes any free one and logs it.",
 }, {
 	path:  "server.read_header_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Server.ReadHeaderTimeout }, def: 10 * time.Second, min: time.Millisecond, max: time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.ReadHeaderTimeout }, def: 10 * time.Second, min: time.Millisecond, max: time.Hour},
 	doc:   "How long a client may take to send the header of a request.",
 }, {
 	path:  "server.read_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, def: time.Minute, min: time.Millisecond, max: time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, def: time.Minute, min: time.Millisecond, max: time.Hour},
 	doc:   "How long a client may take to send the body of a request. The answer, a stream above all, may take longer.",
 }, {
 	path:  "server.idle_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
 	doc:   "How long a connection without a request is kept. Longer than that of the proxy in front, or requests get lost.",
 }, {
 	path:  "server.drain_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Server.DrainTimeout }, def: 30 * time.Second, min: time.Millisecond, max: 24 * time.Hour, zero: "at once"},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.DrainTimeout }, def: 30 * time.Second, min: time.Millisecond, max: 24 * time.Hour, zero: "at once"},
 	doc:   "How long running requests may go on after SIGTERM before they are ended with a terminal event. In Kubernetes, `terminationGracePeriodSeconds` must be longer.",
 }, {
 	path:  "server.keepalive_interval",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Server.KeepAliveInterval }, def: 15 * time.Second, min: time.Millisecond, max: time.Hour, zero: "off"},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.KeepAliveInterval }, def: 15 * time.Second, min: time.Millisecond, max: time.Hour, zero: "off"},
 	doc:   "After this much silence a stream gets a comment line, so that proxies keep it open while the model thinks.",
 }, {
 	path:  "server.max_header_bytes",
-	value: size[int]{at: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
+	value: &size{atInt: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
 	doc:   "Size of a request's header.",
 }}
 
 var engineKeys = []key{{
 	path:    "engine.provider",
-	value:   enum[Provider]{at: func(c *Config) *Provider { return &c.Engine.Provider }, words: []Provider{VLLM, VLLMResponses}},
+	value:   &enum{at: func(c *Config) *string { return (*string)(&c.Engine.Provider) }, words: []string{string(VLLM), string(VLLMResponses)}},
 	doc:     "The API of the backend: `vllm` is Chat Completions, requests are translated; `vllm-responses` is the Responses API, requests are forwarded as they came.",
 	example: "vllm",
 	require: true,
 }, {
 	path:    "engine.backend_url",
-	value:   baseURL{at: func(c *Config) *string { return &c.Engine.BackendURL }},
+	value:   &baseURL{at: func(c *Config) *string { return &c.Engine.BackendURL }},
 	doc:     "The backend's base URL, to which `/v1/…` is appended. `http://host`, `http://host/` and `http://host/v1` mean the same. The filter does not need it: Envoy's route names the upstream.",
 	example: "http://llm.example:8000",
 	require: true,
 }, {
 	path:    "engine.default_model",
-	value:   text{at: func(c *Config) *string { return &c.Engine.DefaultModel }, accepts: isLine, allowed: "1 to 512 bytes without control characters"},
+	value:   &text{at: func(c *Config) *string { return &c.Engine.DefaultModel }, accepts: isLine, allowed: "1 to 512 bytes without control characters"},
 	doc:     "Model of requests that name none.",
 	example: "/mnt/models",
 }, {
 	path:    "engine.api_key",
-	value:   secret{at: func(c *Config) *Secret { return &c.Engine.APIKey }},
+	value:   &secret{at: func(c *Config) *Secret { return &c.Engine.APIKey }},
 	doc:     "Key for the backend, sent as `Authorization: Bearer …`. Of the three `api_key` keys at most one is set.",
 	example: "…",
 }, {
 	path:    "engine.api_key_file",
-	value:   text{at: func(c *Config) *string { return &c.Engine.APIKeyFile }, accepts: isLine, allowed: "path of a file"},
+	value:   &text{at: func(c *Config) *string { return &c.Engine.APIKeyFile }, accepts: isLine, allowed: "path of a file"},
 	doc:     "File that holds the key; line ends after it are ignored. Not in the filter, which sees no files.",
 	example: "/etc/antwort/api-key",
 }, {
 	path:    "engine.api_key_env",
-	value:   text{at: func(c *Config) *string { return &c.Engine.APIKeyEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
+	value:   &text{at: func(c *Config) *string { return &c.Engine.APIKeyEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
 	doc:     "Environment variable that holds the key. In the filter it is one of `vmConfig.env`.",
 	example: "LLM_API_KEY",
 }, {
 	path:  "engine.connect_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Engine.ConnectTimeout }, def: 5 * time.Second, min: time.Millisecond, max: 5 * time.Minute},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.ConnectTimeout }, def: 5 * time.Second, min: time.Millisecond, max: 5 * time.Minute},
 	doc:   "How long connecting to the backend may take, TLS included.",
 }, {
 	path:  "engine.response_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Engine.ResponseTimeout }, def: 10 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.ResponseTimeout }, def: 10 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
 	doc:   "How long the backend may take until the header of its answer; for answers that are not streamed, that is the whole generation.",
 }, {
 	path:  "engine.stream_idle_timeout",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Engine.StreamIdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.StreamIdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
 	doc:   "How long the backend may be silent within a stream. A stream's whole length has no limit.",
 }, {
 	path:  "engine.max_idle_connections",
-	value: integer{at: func(c *Config) *int { return &c.Engine.MaxIdleConnections }, def: 1024, min: 1, max: 100_000},
+	value: &integer{at: func(c *Config) *int { return &c.Engine.MaxIdleConnections }, def: 1024, min: 1, max: 100_000},
 	doc:   "Unused connections to the backend that are kept.",
 }, {
 	path:  "engine.retry.max_attempts",
-	value: integer{at: func(c *Config) *int { return &c.Engine.Retry.MaxAttempts }, def: 3, min: 1, max: 10},
+	value: &integer{at: func(c *Config) *int { return &c.Engine.Retry.MaxAttempts }, def: 3, min: 1, max: 10},
 	doc:   "How often a request is sent at most, the first time included; 1 is no retry. Sent again before the first byte of an answer: after connect failures, and with `vllm` after 429 and 503.",
 }, {
 	path:  "engine.retry.base_delay",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Engine.Retry.BaseDelay }, def: 200 * time.Millisecond, min: time.Millisecond, max: time.Minute},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.Retry.BaseDelay }, def: 200 * time.Millisecond, min: time.Millisecond, max: time.Minute},
 	doc:   "Wait before the second attempt; it doubles with each further one.",
 }, {
 	path:  "engine.retry.max_delay",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Engine.Retry.MaxDelay }, def: 5 * time.Second, min: time.Millisecond, max: 10 * time.Minute},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.Retry.MaxDelay }, def: 5 * time.Second, min: time.Millisecond, max: 10 * time.Minute},
 	doc:   "Longest wait between two attempts. A backend whose `Retry-After` asks for more gets no further attempt.",
 }}
 
 var translationKeys = []key{{
 	path:  "translation.fold_system",
-	value: boolean{at: func(c *Config) *bool { return &c.Translation.FoldSystem }, def: true},
+	value: &boolean{at: func(c *Config) *bool { return &c.Translation.FoldSystem }, def: true},
 	doc:   "Make one system message of `instructions` and the leading system and developer messages: many chat templates refuse more than one.",
 }, {
 	path:  "translation.reasoning_field",
-	value: enum[string]{at: func(c *Config) *string { return &c.Translation.ReasoningField }, def: "reasoning", words: []string{"reasoning", "reasoning_content"}},
+	value: &enum{at: func(c *Config) *string { return &c.Translation.ReasoningField }, def: "reasoning", words: []string{"reasoning", "reasoning_content"}},
 	doc:   "Name under which earlier reasoning is sent to the backend. Both are read. vLLM before 2026 wants `reasoning_content`.",
 }, {
 	path:  "translation.reasoning_events",
-	value: enum[string]{at: func(c *Config) *string { return &c.Translation.ReasoningEvents }, def: "reasoning_text", words: []string{"reasoning_text", "reasoning"}},
+	value: &enum{at: func(c *Config) *string { return &c.Translation.ReasoningEvents }, def: "reasoning_text", words: []string{"reasoning_text", "reasoning"}},
 	doc:   "Names of the reasoning events: `response.reasoning_text.delta` as the OpenAI clients expect it, or `response.reasoning.delta` as the Open Responses specification has it.",
 }, {
 	path:  "translation.unsupported_tools",
-	value: enum[string]{at: func(c *Config) *string { return &c.Translation.UnsupportedTools }, def: Refuse, words: []string{Refuse, Drop}},
+	value: &enum{at: func(c *Config) *string { return &c.Translation.UnsupportedTools }, def: Refuse, words: []string{Refuse, Drop}},
 	doc:   "Tools that Chat Completions does not have (`web_search` and the like): answer 400, or leave them out. Codex needs `drop`.",
 }, {
 	path:  "translation.unknown_fields",
-	value: enum[string]{at: func(c *Config) *string { return &c.Translation.UnknownFields }, def: Pass, words: []string{Pass, Refuse}},
+	value: &enum{at: func(c *Config) *string { return &c.Translation.UnknownFields }, def: Pass, words: []string{Pass, Refuse}},
 	doc:   "Request fields that neither API has: pass them to the backend, or answer 400.",
 }}
 
 var limitKeys = []key{{
 	path:  "limits.request_body_bytes",
-	value: size[int64]{at: func(c *Config) *int64 { return &c.Limits.RequestBodyBytes }, def: 32 * mib, min: kib, max: gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.RequestBodyBytes }, def: 32 * mib, min: kib, max: gib},
 	doc:   "Body of a request as it arrives; more is answered 413.",
 }, {
 	path:  "limits.decoded_body_bytes",
-	value: size[int64]{at: func(c *Config) *int64 { return &c.Limits.DecodedBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.DecodedBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
 	doc:   "Body of a gzip or zstd request after decompression; more is answered 413.",
 }, {
 	path:  "limits.response_body_bytes",
-	value: size[int64]{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
 	doc:   "The backend's answer that is not streamed.",
 }, {
 	path:  "limits.event_bytes",
-	value: size[int64]{at: func(c *Config) *int64 { return &c.Limits.EventBytes }, def: 8 * mib, min: kib, max: gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.EventBytes }, def: 8 * mib, min: kib, max: gib},
 	doc:   "One event of the backend's stream.",
 }, {
 	path:  "limits.json_depth",
-	value: integer{at: func(c *Config) *int { return &c.Limits.JSONDepth }, def: 64, min: 8, max: 300},
+	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONDepth }, def: 64, min: 8, max: 300},
 	doc:   "Nesting of objects and arrays in a request.",
 }, {
 	path:  "limits.json_values",
-	value: integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 1_000_000, min: 100, max: 100_000_000},
+	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 1_000_000, min: 100, max: 100_000_000},
 	doc:   "JSON values in a request.",
 }, {
 	path:  "limits.input_items",
-	value: integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},
+	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},
 	doc:   "Items in `input`.",
 }, {
 	path:  "limits.tools",
-	value: integer{at: func(c *Config) *int { return &c.Limits.Tools }, def: 512, min: 1, max: 100_000},
+	value: &integer{at: func(c *Config) *int { return &c.Limits.Tools }, def: 512, min: 1, max: 100_000},
 	doc:   "Tools in `tools`.",
 }, {
 	path:  "limits.in_flight_bytes",
-	value: size[int64]{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 256 * mib, min: kib, max: 4 * gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 256 * mib, min: kib, max: 4 * gib},
 	doc:   "Filter only: all bodies that one VM holds at a time; more is answered 503.",
 }}
 
 var authKeys = []key{{
 	path:  "auth.type",
-	value: enum[string]{at: func(c *Config) *string { return &c.Auth.Type }, def: "none", words: []string{"none"}, note: "this version has no authentication of its own: let a proxy in front of it do that"},
+	value: &enum{at: func(c *Config) *string { return &c.Auth.Type }, def: "none", words: []string{"none"}, note: "this version has no authentication of its own: let a proxy in front of it do that"},
 	doc:   "Who may call: everybody who can connect.",
 }}
 
 var filterKeys = []key{{
 	path:  "filter.profile",
-	value: enum[string]{at: func(c *Config) *string { return &c.Filter.Profile }, def: Inline, words: []string{Inline, Gated}},
+	value: &enum{at: func(c *Config) *string { return &c.Filter.Profile }, def: Inline, words: []string{Inline, Gated}},
 	doc:   "Filter only: `inline` never holds headers back and works everywhere; `gated` validates the body first, so that errors keep their status, and needs `allow_on_headers_stop_iteration: true` in Envoy's plugin configuration.",
 }, {
 	path:  "filter.gate_wait",
-	value: duration{at: func(c *Config) *time.Duration { return &c.Filter.GateWait }, def: 5 * time.Second, min: time.Millisecond, max: time.Hour},
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Filter.GateWait }, def: 5 * time.Second, min: time.Millisecond, max: time.Hour},
 	doc:   "Filter only: how long the first gated request waits for its body before it is answered 500, because that setting is missing.",
 }}
 
 var observabilityKeys = []key{{
 	path:  "observability.metrics.enabled",
-	value: boolean{at: func(c *Config) *bool { return &c.Observability.Metrics.Enabled }, def: true},
+	value: &boolean{at: func(c *Config) *bool { return &c.Observability.Metrics.Enabled }, def: true},
 	doc:   "Serve Prometheus metrics.",
 }, {
 	path:  "observability.metrics.path",
-	value: text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path that begins with / and is not under /v1, /healthz or /readyz"},
+	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path that begins with / and is not under /v1, /healthz or /readyz"},
 	doc:   "Where the metrics are.",
 }, {
 	path:  "observability.log.level",
-	value: enum[string]{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},
+	value: &enum{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},
 	doc:   "Least severity that is logged.",
 }, {
 	path:  "observability.log.format",
-	value: enum[string]{at: func(c *Config) *string { return &c.Observability.Log.Format }, def: "json", words: []string{"json", "text"}},
+	value: &enum{at: func(c *Config) *string { return &c.Observability.Log.Format }, def: "json", words: []string{"json", "text"}},
 	doc:   "Form of a log line.",
 }}
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"antwort/shared/jsontext"
@@ -12,12 +13,12 @@ type boolean struct {
 	def bool
 }
 
-func (boolean) kind() string      { return "boolean" }
-func (boolean) values() string    { return "true or false" }
-func (k boolean) want() string    { return k.values() }
-func (k boolean) reset(c *Config) { *k.at(c) = k.def }
+func (*boolean) kind() string      { return "boolean" }
+func (*boolean) values() string    { return "true or false" }
+func (k *boolean) want() string    { return k.values() }
+func (k *boolean) reset(c *Config) { *k.at(c) = k.def }
 
-func (k boolean) set(c *Config, in input) bool {
+func (k *boolean) set(c *Config, in input) bool {
 	if in.form != truth && in.form != variable || in.text != "true" && in.text != "false" {
 		return false
 	}
@@ -25,7 +26,7 @@ func (k boolean) set(c *Config, in input) bool {
 	return true
 }
 
-func (k boolean) explain(in input) string {
+func (k *boolean) explain(in input) string {
 	return unquote(k.set(new(Config), input{variable, in.text}), in)
 }
 
@@ -37,69 +38,60 @@ func unquote(right bool, in input) string {
 	return ""
 }
 
-func (k boolean) text(c *Config) string {
+func (k *boolean) text(c *Config) string {
 	if *k.at(c) {
 		return "true"
 	}
 	return "false"
 }
 
-func (k boolean) schema(dst []byte, c *Config) []byte {
+func (k *boolean) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"boolean","default":`...)
 	return append(dst, k.text(c)...)
 }
 
 // enum is one of a few words.
-type enum[T ~string] struct {
-	at    func(*Config) *T
-	def   T // "" when there is no default
-	words []T
+type enum struct {
+	at    func(*Config) *string
+	def   string // "" when there is no default
+	words []string
 	note  string // why there are not more
 }
 
-func (enum[T]) kind() string { return "enum" }
+func (*enum) kind() string { return "enum" }
 
-func (k enum[T]) values() string {
-	words := make([]string, len(k.words))
-	for i, v := range k.words {
-		words[i] = string(v)
-	}
-	return strings.Join(words, ", ")
+func (k *enum) values() string {
+	return strings.Join(k.words, ", ")
 }
 
-func (k enum[T]) want() string {
+func (k *enum) want() string {
 	if len(k.words) == 1 {
 		return `"` + k.values() + `"`
 	}
 	return "one of " + k.values()
 }
 
-func (k enum[T]) reset(c *Config) { *k.at(c) = k.def }
+func (k *enum) reset(c *Config) { *k.at(c) = k.def }
 
-func (k enum[T]) set(c *Config, in input) bool {
-	if !in.isText() {
+func (k *enum) set(c *Config, in input) bool {
+	if !in.isText() || !slices.Contains(k.words, in.text) {
 		return false
 	}
-	for _, v := range k.words {
-		if in.text == string(v) {
-			*k.at(c) = v
-			return true
-		}
-	}
-	return false
+	*k.at(c) = in.text
+	return true
 }
 
-func (k enum[T]) explain(input) string { return k.note }
+func (k *enum) explain(input) string { return k.note }
 
-func (k enum[T]) text(c *Config) string { return string(*k.at(c)) }
+func (k *enum) text(c *Config) string { return *k.at(c) }
 
-func (k enum[T]) schema(dst []byte, c *Config) []byte {
+func (k *enum) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"enum":[`...)
 	for i, v := range k.words {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendString(dst, string(v))
+		dst = jsontext.AppendString(dst, v)
 	}
 	dst = append(dst, ']')
 	return appendDefault(dst, k.text(c))
@@ -114,12 +106,12 @@ type text struct {
 	hidden  bool // a wrong input is not shown: it may be a misplaced secret
 }
 
-func (text) kind() string      { return "text" }
-func (k text) values() string  { return k.allowed }
-func (k text) want() string    { return "a text: " + k.allowed }
-func (k text) reset(c *Config) { *k.at(c) = k.def }
+func (*text) kind() string      { return "text" }
+func (k *text) values() string  { return k.allowed }
+func (k *text) want() string    { return "a text: " + k.allowed }
+func (k *text) reset(c *Config) { *k.at(c) = k.def }
 
-func (k text) set(c *Config, in input) bool {
+func (k *text) set(c *Config, in input) bool {
 	if !in.isText() || !k.accepts(in.text) {
 		return false
 	}
@@ -127,39 +119,39 @@ func (k text) set(c *Config, in input) bool {
 	return true
 }
 
-func (k text) explain(in input) string {
+func (k *text) explain(in input) string {
 	if in.form == number || in.form == truth {
 		return "write it in quotes"
 	}
 	return ""
 }
 
-func (k text) redact(in input) string {
+func (k *text) redact(in input) string {
 	if k.hidden && in.form != other {
 		return Redacted
 	}
 	return in.got()
 }
 
-func (k text) text(c *Config) string { return *k.at(c) }
+func (k *text) text(c *Config) string { return *k.at(c) }
 
-func (k text) schema(dst []byte, c *Config) []byte {
+func (k *text) schema(dst []byte, c *Config) []byte {
 	return appendDefault(append(dst, `"type":"string"`...), k.text(c))
 }
 
 // secret is a text that no error, schema or reference shows.
 type secret struct{ at func(*Config) *Secret }
 
-func (secret) kind() string      { return "secret" }
-func (k secret) reset(c *Config) { *k.at(c) = Secret{} }
+func (*secret) kind() string      { return "secret" }
+func (k *secret) reset(c *Config) { *k.at(c) = Secret{} }
 
-func (secret) values() string {
+func (*secret) values() string {
 	return "1 to 8192 printable ASCII characters without spaces"
 }
 
-func (k secret) want() string { return k.values() }
+func (k *secret) want() string { return k.values() }
 
-func (k secret) set(c *Config, in input) bool {
+func (k *secret) set(c *Config, in input) bool {
 	if !in.isText() || !isCredential(in.text) {
 		return false
 	}
@@ -167,23 +159,23 @@ func (k secret) set(c *Config, in input) bool {
 	return true
 }
 
-func (k secret) explain(in input) string {
+func (k *secret) explain(in input) string {
 	if in.form == number || in.form == truth {
 		return "write it in quotes"
 	}
 	return ""
 }
 
-func (secret) redact(in input) string {
+func (*secret) redact(in input) string {
 	if in.form == other {
 		return in.got()
 	}
 	return Redacted
 }
 
-func (k secret) text(c *Config) string { return k.at(c).String() }
+func (k *secret) text(c *Config) string { return k.at(c).String() }
 
-func (k secret) schema(dst []byte, _ *Config) []byte {
+func (k *secret) schema(dst []byte, _ *Config) []byte {
 	return append(dst, `"type":"string","minLength":1,"maxLength":8192,"writeOnly":true`...)
 }
 
