@@ -29,6 +29,7 @@ type commands struct {
 	Filter       filterCmd       `cmd:"" help:"Print the filter for Envoy and Istio, a WebAssembly module."`
 	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
 	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`
+	CheckStream  checkStreamCmd  `cmd:"" name:"check-stream" help:"Validate a recorded stream of the Responses API."`
 	MockLLM      mockLLMCmd      `cmd:"" name:"mock-llm" help:"Run a small vLLM-like server that answers with what it received."`
 	Version      versionCmd      `cmd:"" help:"Print the version of this binary."`
 }
