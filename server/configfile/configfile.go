@@ -28,11 +28,22 @@ type File struct {
 // is empty), the environment and the secrets' files. The error is an *Error
 // that lists everything that is wrong.
 func Load(name string) (*config.Config, error) {
+	return load(name, config.Sources{LookupEnv: os.LookupEnv, ReadFile: os.ReadFile})
+}
+
+// LoadUnresolved is Load without reading the secrets that are given by
+// reference: for what is only written down here and runs elsewhere.
+func LoadUnresolved(name string) (*config.Config, error) {
+	return load(name, config.Sources{LookupEnv: os.LookupEnv, Unresolved: true})
+}
+
+func load(name string, from config.Sources) (*config.Config, error) {
 	file, err := Read(name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := config.Load(config.Sources{JSON: file.JSON, LookupEnv: os.LookupEnv, ReadFile: os.ReadFile})
+	from.JSON = file.JSON
+	c, err := config.Load(from)
 	if err != nil {
 		return nil, file.Explain(err)
 	}

@@ -144,3 +144,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestLoadUnresolvedReadsNoSecrets(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "antwort.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("engine: {provider: vllm, backend_url: \"http://llm:8000\", api_key_file: /nowhere/key}\n"), 0o600))
+	c, err := LoadUnresolved(name)
+	require.NoError(t, err)
+	require.Equal(t, "/nowhere/key", c.Engine.APIKeyFile)
+	require.False(t, c.Engine.APIKey.IsSet())
+}

@@ -13,6 +13,8 @@ type Sources struct {
 	ReadFile func(string) ([]byte, error)
 	// Filter asks for what the filter needs and can do, see ValidateFilter.
 	Filter bool
+	// Unresolved leaves secrets as they were given, references as references.
+	Unresolved bool
 }
 
 // Load makes the configuration, complete and valid. The error is Problems, with
@@ -35,6 +37,9 @@ func Load(s Sources) (*Config, error) {
 	}
 	if problems != nil {
 		return nil, problems
+	}
+	if s.Unresolved {
+		return c, nil
 	}
 	if err := c.ResolveSecrets(s.LookupEnv, s.ReadFile); err != nil {
 		return nil, err
