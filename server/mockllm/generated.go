@@ -41,7 +41,7 @@ func (d *draft) parseGenerated(text string, reasoning, tools bool) {
 		if _, rest, ok := strings.Cut(args, `"arguments": `); ok {
 			args = strings.TrimSuffix(rest, "}")
 		} else {
-			args = string(jsontext.AppendValue(nil, call.Get("arguments")))
+			args = string(jsontext.AppendValue(nil, orNull(call.Get("arguments"))))
 		}
 		d.calls = append(d.calls, toolCall{"chatcmpl-tool-" + hexID(), string(call.GetStringBytes("name")), args})
 	}
@@ -104,7 +104,7 @@ func (a *answer) cutReasoning(d draft, take func() bool) bool {
 		if n <= from || n > to {
 			continue
 		}
-		a.reasoning += token
+		a.reasoning = raw[from:n]
 		a.reasoningTokens++
 		a.deltas = append(a.deltas, delta{kind: reasoningDelta, text: token, token: token})
 	}
@@ -112,13 +112,14 @@ func (a *answer) cutReasoning(d draft, take func() bool) bool {
 }
 
 func (a *answer) cutRefusal(s string, take func() bool) bool {
-	for ; s != ""; s = s[nextToken(s):] {
+	for n := 0; n < len(s); {
 		if !take() {
 			return false
 		}
-		piece := s[:nextToken(s)]
-		a.refusal += piece
-		a.deltas = append(a.deltas, delta{kind: refusalDelta, text: piece, token: piece})
+		token := s[n : n+nextToken(s[n:])]
+		n += len(token)
+		a.refusal = s[:n]
+		a.deltas = append(a.deltas, delta{kind: refusalDelta, text: token, token: token})
 	}
 	return true
 }
@@ -140,7 +141,9 @@ func (a *answer) cutText(text string, r *request, take func() bool) bool {
 		}
 		token := text[n : n+nextToken(text[n:])]
 		n += len(token)
-		if at, stop := firstStop(text[:n], stops); stop != "" {
+		from := max(0, n-len(token)-hold)
+		if at, stop := firstStop(text[from:n], stops); stop != "" {
+			at += from
 			if r.bool("include_stop_str_in_output") {
 				at += len(stop)
 			}
@@ -192,15 +195,15 @@ func (a *answer) cutCalls(d draft, take func() bool) bool {
 		}
 		a.deltas = append(a.deltas, delta{kind: callDelta, call: i})
 		a.calls = append(a.calls, toolCall{call.id, call.name, ""})
-		for s := call.arguments; s != ""; {
+		for n := 0; n < len(call.arguments); {
 			if !take() {
 				a.cutCall(head)
 				return false
 			}
-			n := nextToken(s)
-			a.calls[i].arguments += s[:n]
-			a.deltas = append(a.deltas, delta{kind: argumentsDelta, call: i, text: s[:n], token: s[:n]})
-			s = s[n:]
+			token := call.arguments[n : n+nextToken(call.arguments[n:])]
+			n += len(token)
+			a.calls[i].arguments = call.arguments[:n]
+			a.deltas = append(a.deltas, delta{kind: argumentsDelta, call: i, text: token, token: token})
 		}
 	}
 	return true

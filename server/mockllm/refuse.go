@@ -152,6 +152,8 @@ func (m *Mock) refuseLength(r *request) *refusal {
 	return nil
 }
 
+const maxChoices = 128
+
 func refuseSampling(r *request) *refusal {
 	num := func(key string, fallback float64) float64 {
 		if r.has(key) {
@@ -194,6 +196,8 @@ func refuseSampling(r *request) *refusal {
 	}
 	if n := r.body.GetInt("n"); r.has("n") && n < 1 {
 		return badRequest("", "n must be at least 1, got "+strconv.Itoa(n)+".")
+	} else if n > maxChoices {
+		return badRequest("", fmt.Sprintf("n must be at most %d, got %d. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable.", maxChoices, n))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package mockllm
 
 import (
+	"math"
 	"regexp/syntax"
 	"strconv"
 	"strings"
@@ -112,6 +113,9 @@ func (in *instancer) array(dst []byte, s *fastjson.Value, depth int) []byte {
 	}
 	prefix := s.GetArray("prefixItems")
 	for i := range max(n, len(prefix)) {
+		if len(dst) > maxInstanceBytes {
+			break
+		}
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
@@ -135,11 +139,10 @@ func appendNumber(dst []byte, s *fastjson.Value) []byte {
 		f = v.GetFloat64()
 	}
 	if m := s.GetFloat64("multipleOf"); m > 0 {
-		n := f / m
-		if n != float64(int64(n)) {
-			n = float64(int64(n) + 1)
-		}
-		f = n * m
+		f = math.Ceil(f/m) * m
+	}
+	if typeOf(s) == "integer" {
+		f = math.Ceil(f)
 	}
 	return strconv.AppendFloat(dst, f, 'f', -1, 64)
 }
@@ -163,10 +166,8 @@ func (in *instancer) string(s *fastjson.Value) string {
 	if v := s.Get("maxLength"); v != nil && utf8.RuneCountInString(text) > v.GetInt() {
 		text = string([]rune(text)[:max(0, v.GetInt())])
 	}
-	for utf8.RuneCountInString(text) < s.GetInt("minLength") {
-		text += "."
-	}
-	return text
+	missing := min(s.GetInt("minLength"), maxInstanceBytes) - utf8.RuneCountInString(text)
+	return text + strings.Repeat(".", max(0, missing))
 }
 
 // resolve follows a reference within the schema (#/$defs/Name).

@@ -83,11 +83,13 @@ func newSteering() *steering {
 	return &steering{cutAfter: -1, cutBytes: -1, endAfter: -1, errorAfter: -1, garbageAfter: -1, errorBody: "vllm", eol: "lf", reasoningField: "reasoning"}
 }
 
-func number(dst *int, least int) func(string) error {
+const maxCount = 1 << 30
+
+func number(dst *int, least, most int) func(string) error {
 	return func(v string) error {
 		n, err := strconv.Atoi(v)
-		if err != nil || n < least {
-			return fmt.Errorf("want an integer of at least %d", least)
+		if err != nil || n < least || n > most {
+			return fmt.Errorf("want an integer from %d to %d", least, most)
 		}
 		*dst = n
 		return nil
@@ -122,33 +124,28 @@ func choice(dst *string, allowed ...string) func(string) error {
 // directives are the names and how their values are read.
 func (s *steering) directives() map[string]func(string) error {
 	return map[string]func(string) error{
-		"status": func(v string) error {
-			if err := number(&s.status, 400)(v); err != nil || s.status > 599 {
-				return fmt.Errorf("want a status from 400 to 599")
-			}
-			return nil
-		},
+		"status":        number(&s.status, 400, 599),
 		"retry-after":   text(&s.retryAfter),
 		"error-body":    choice(&s.errorBody, "vllm", "flat", "html", "empty"),
 		"drop":          flag(&s.drop),
-		"cut-after":     number(&s.cutAfter, 0),
-		"cut-bytes":     number(&s.cutBytes, 0),
-		"end-after":     number(&s.endAfter, 0),
-		"error-after":   number(&s.errorAfter, 0),
-		"garbage-after": number(&s.garbageAfter, 0),
+		"cut-after":     number(&s.cutAfter, 0, maxCount),
+		"cut-bytes":     number(&s.cutBytes, 0, maxCount),
+		"end-after":     number(&s.endAfter, 0, maxCount),
+		"error-after":   number(&s.errorAfter, 0, maxCount),
+		"garbage-after": number(&s.garbageAfter, 0, maxCount),
 		"no-done":       flag(&s.noDone),
 		"no-usage":      flag(&s.noUsage),
-		"times":         number(&s.times, 1),
+		"times":         number(&s.times, 1, maxCount),
 
 		"header-delay": s.headerDelay.parse,
 		"first-delay":  s.firstDelay.parse,
 		"delay":        s.delay.parse,
-		"burst":        number(&s.burst, 1),
+		"burst":        number(&s.burst, 1, maxCount),
 		"chunk": func(v string) error {
 			if v == "bytes" {
 				v = "1"
 			}
-			return number(&s.split, 1)(v)
+			return number(&s.split, 1, maxCount)(v)
 		},
 		"eol":        choice(&s.eol, "lf", "crlf", "cr"),
 		"no-space":   flag(&s.noSpace),
@@ -159,9 +156,9 @@ func (s *steering) directives() map[string]func(string) error {
 		"reasoning":       text(&s.reasoning),
 		"refusal":         text(&s.refusal),
 		"call":            text(&s.call),
-		"calls":           number(&s.calls, 1),
-		"tokens":          number(&s.tokens, 1),
-		"token-bytes":     number(&s.tokenBytes, 1),
+		"calls":           number(&s.calls, 1, 128),
+		"tokens":          number(&s.tokens, 1, 1_000_000),
+		"token-bytes":     number(&s.tokenBytes, 1, 4096),
 		"finish":          text(&s.finish),
 		"reasoning-field": choice(&s.reasoningField, "reasoning", "reasoning_content"),
 		"omit-call-id":    flag(&s.omitCallID),
