@@ -29,7 +29,7 @@ type Chain struct {
 	BackendURL string // of the tier that talks to the model server
 	Upstream   string // of the model server
 
-	processes []*process // in the order of their start
+	processes []*Process // in the order of their start
 }
 
 // configuration is what users write, with the ports of this run. The tier next
@@ -62,7 +62,7 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 		}
 	}()
 	if c.Upstream == "" {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 	}
 	c.BaseURL = c.Upstream
 	for i := len(opt.Tiers) - 1; i >= 0; i-- {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -112,12 +112,12 @@ func writeConfiguration(file string, port int, upstream string, last, dropTool b
 // process's base URL.
 func (c *Chain) start(ctx context.Context, opt Options, port int, name, ready, command string, args ...string) (string, error) {
 	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	p, err := startProcess(ctx, name, filepath.Join(opt.Dir, name+".log"), opt.Antwort, append([]string{command}, args...)...)
+	p, err := StartProcess(ctx, name, filepath.Join(opt.Dir, name+".log"), opt.Antwort, append([]string{command}, args...)...)
 	if err != nil {
 		return "", err
 	}
 	c.processes = append(c.processes, p)
-	if err := p.waitReady(ctx, url+ready, startLimit); err != nil {
+	if err := p.WaitReady(ctx, url+ready, startLimit); err != nil {
 		return "", err
 	}
 	if opt.Log != nil {
@@ -131,7 +131,7 @@ func (c *Chain) start(ctx context.Context, opt Options, port int, name, ready, c
 func (c *Chain) Stop() error {
 	var errs []error
 	for i := len(c.processes) - 1; i >= 0; i-- {
-		errs = append(errs, c.processes[i].stop())
+		errs = append(errs, c.processes[i].Stop())
 	}
 	c.processes = nil
 	return errors.Join(errs...)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A process is a running program whose output goes to a log file.
-type process struct {
+// A Process is a running program whose output goes to a log file.
+type Process struct {
 	name, log string
 	cmd       *exec.Cmd
 	ended     chan struct{} // closed when the process has ended; err is set then
@@ -23,13 +23,15 @@ type process struct {
 
 const stopLimit = 40 * time.Second // longer than the server's default drain time
 
-func startProcess(ctx context.Context, name, log, program string, args ...string) (*process, error) {
+// StartProcess starts a program that writes to the file log. It ends with ctx at
+// the latest, by SIGTERM.
+func StartProcess(ctx context.Context, name, log, program string, args ...string) (*Process, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close() // the child has its own descriptor
-	p := &process{name: name, log: log, ended: make(chan struct{})}
+	p := &Process{name: name, log: log, ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
@@ -44,8 +46,8 @@ func startProcess(ctx context.Context, name, log, program string, args ...string
 	return p, nil
 }
 
-// waitReady returns when url answers 200.
-func (p *process) waitReady(ctx context.Context, url string, limit time.Duration) error {
+// WaitReady returns when url answers 200, at the latest after limit.
+func (p *Process) WaitReady(ctx context.Context, url string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	last := "no answer"
@@ -71,7 +73,9 @@ func (p *process) waitReady(ctx context.Context, url string, limit time.Duration
 	}
 }
 
-func (p *process) stop() error {
+// Stop ends the process with SIGTERM and returns an error that tells how it
+// ended when that was not with status 0.
+func (p *Process) Stop() error {
 	select {
 	case <-p.ended:
 		return fmt.Errorf("%s ended by itself (%v); its last lines:\n%s", p.name, p.err, p.tail())
@@ -94,7 +98,7 @@ func (p *process) stop() error {
 }
 
 // tail is the end of the log, to be shown with an error.
-func (p *process) tail() string {
+func (p *Process) tail() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
@@ -103,8 +107,8 @@ func (p *process) tail() string {
 	return "  " + strings.Join(lines[max(0, len(lines)-10):], "\n  ")
 }
 
-// freePort returns a loopback port that nothing listens on now.
-func freePort() (int, error) {
+// FreePort returns a loopback port that nothing listens on now.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
@@ -112,3 +116,6 @@ func freePort() (int, error) {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
