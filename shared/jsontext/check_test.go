@@ -68,6 +68,28 @@ func TestStringsKeepTheirMeaning(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestAppendRepaired(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"nothing to repair", `a\u00e9\ud83d\ude00\"\n😀`, `a\u00e9\ud83d\ude00\"\n😀`},
+		{"lone surrogates", `a\ud83d.\ude00\u0041`, `a�.�\u0041`},
+		{"high surrogate twice", `\ud83d\ud83d\ude00`, `�\ud83d\ude00`},
+		{"unknown escape", `a\xb`, `a�xb`},
+		{"half an escape", `a\u00`, `a�u00`},
+		{"backslash at the end", `a\`, `a�`},
+		{"control character", "a\tb", `a\tb`},
+		{"quote", `a"b`, `a\"b`},
+		{"invalid UTF-8", "a\xff\xc3", `a��`},
+		{"invalid UTF-8 before a bad escape", "\xe2\x82\\q", `���q`},
+		{"empty", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := AppendRepaired([]byte("x"), []byte(c.in))
+			require.Equal(t, "x"+c.want, string(got))
+			require.True(t, Inside(got))
+		})
+	}
+}
+
 func TestAppendValueAfterALook(t *testing.T) {
 	const doc = `{"k\u0007\"":["a\u0000\u200b",1.50,true,null,{}],"z":"\ud83d\ude00"}`
 	v := fastjson.MustParse(doc)
@@ -100,6 +122,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%q is not the inside of a string", b)
 		}
 		require.True(t, json.Valid(AppendString(nil, b)))
+		require.True(t, Inside(AppendRepaired(nil, b)))
 	})
 }
 

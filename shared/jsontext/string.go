@@ -77,6 +77,40 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s[start:]...)
 }
 
+// AppendRepaired appends what almost is the inside of a JSON string as one:
+// bytes and escapes that are not valid become U+FFFD.
+func AppendRepaired(dst, inside []byte) []byte {
+	for len(inside) > 0 {
+		n, _ := plain(inside)
+		for start := 0; start < n; { // valid but for its UTF-8
+			r, size := utf8.DecodeRune(inside[start:n])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, "\ufffd"...)
+			} else {
+				dst = append(dst, inside[start:start+size]...)
+			}
+			start += size
+		}
+		if inside = inside[n:]; len(inside) == 0 {
+			break
+		}
+		bad := 1
+		switch c := inside[0]; {
+		case c == '"' || c < 0x20:
+			dst = AppendEscaped(dst, inside[:1])
+		default:
+			dst = append(dst, "\ufffd"...)
+			if len(inside) > 1 && inside[1] == 'u' {
+				if _, ok := hex4(inside[2:]); ok {
+					bad = 6 // a lone surrogate
+				}
+			}
+		}
+		inside = inside[bad:]
+	}
+	return dst
+}
+
 // AppendValue appends v as JSON. Unlike MarshalTo it is right for values that
 // have been looked at: fastjson escapes decoded strings as Go does, which is
 // not JSON for all of them.

@@ -339,7 +339,7 @@ func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 	case f.Type == "json_schema" && f.Schema == nil:
 		return invalidCode(At(path, "schema"), "missing_required_parameter", "is required for json_schema")
 	case f.Type != "json_schema" && (f.Name != "" || f.Schema != nil || f.Strict != nil || f.Description != nil):
-		return Invalid(path, "name, description, schema and strict belong to type json_schema")
+		return invalidCode(path, "invalid_value", "name, description, schema and strict belong to type json_schema")
 	}
 	r.Format = f
 	return nil

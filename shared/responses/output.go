@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"strconv"
 
 	"antwort/shared/jsontext"
@@ -35,7 +36,8 @@ type Output struct {
 	partStart int    // in items: the part's {
 	textStart int    // in items: the text's first byte
 	call      Call   // of the open item
-	logprobs  []byte // of the open text part, separated by commas
+	logprobs  []byte // of the open text part, or of the next one, separated by commas
+	told      int    // how much of logprobs the deltas told
 }
 
 type itemKind uint8
@@ -76,6 +78,8 @@ func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 	dst = o.enter(dst, messageItem, textPart)
 	o.items = append(o.items, delta...)
 	o.Logprobs(logprobs)
+	untold := bytes.TrimPrefix(o.logprobs[o.told:], []byte(","))
+	o.told = len(o.logprobs)
 	if o.Quiet {
 		return dst
 	}
@@ -83,14 +87,15 @@ func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 	dst = append(dst, `,"delta":"`...)
 	dst = append(dst, delta...)
 	dst = append(dst, `","logprobs":[`...)
-	dst = append(dst, logprobs...)
+	dst = append(dst, untold...)
 	return append(dst, "]}\n\n"...)
 }
 
-// Logprobs adds logprobs without text (of an end token) to the open text part;
-// no delta tells them, as there are no empty deltas, but its done events do.
+// Logprobs adds logprobs that came without text (of a part of a character, of
+// an end token) to the open text part, or else to the next one. There are no
+// empty deltas: the next delta tells them, or else the part's done events.
 func (o *Output) Logprobs(logprobs []byte) {
-	if len(logprobs) == 0 || o.part != textPart {
+	if len(logprobs) == 0 {
 		return
 	}
 	if len(o.logprobs) > 0 {
@@ -300,8 +305,10 @@ func (o *Output) closePart(dst []byte) []byte {
 		dst = append(dst, o.items[o.partStart:]...)
 		dst = append(dst, "}\n\n"...)
 	}
+	if o.part == textPart {
+		o.logprobs, o.told = o.logprobs[:0], 0
+	}
 	o.part = noPart
-	o.logprobs = o.logprobs[:0]
 	return dst
 }
 
@@ -341,6 +348,16 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	o.done = len(o.items)
 	o.open = noItem
 	return dst
+}
+
+// Abandon closes the open item of an answer that broke off as incomplete, so
+// that what came of its text is kept. A call stays unfinished: nobody must act
+// on half a call.
+func (o *Output) Abandon(dst []byte) []byte {
+	if o.open == callItem {
+		return dst
+	}
+	return o.Close(dst, "incomplete")
 }
 
 // ItemID returns the id of the item at the index: the prefix, the random part of

@@ -18,6 +18,7 @@ type Tool struct {
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
 	Extra       []Member        // members that the specification does not know
+	Index       int             // its place among the tools of the request, or of its namespace
 }
 
 // ParseTools reads tools. Types that cannot be lowered to functions are refused
@@ -48,6 +49,7 @@ func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Erro
 		if err != nil {
 			return nil, err
 		}
+		t.Index = i
 		tools = append(tools, t)
 	}
 	return tools, nil
@@ -176,6 +178,9 @@ type ToolRef struct {
 	Path                  string // of its name in the request
 }
 
+// maxAllowedTools is the most that the specification lets allowed_tools name.
+const maxAllowedTools = 128
+
 // ParseToolChoice reads tool_choice; nil is auto. Whether the tools it names
 // exist is not checked.
 func ParseToolChoice(v *fastjson.Value) (ToolChoice, *Error) {
@@ -200,6 +205,9 @@ func ParseToolChoice(v *fastjson.Value) (ToolChoice, *Error) {
 		case "tools":
 			if v.Type() != fastjson.TypeArray {
 				return WrongType(At(path, key), "an array", v)
+			}
+			if n := len(v.GetArray()); n > maxAllowedTools {
+				return invalidCode(At(path, key), "array_above_max_length", "has "+strconv.Itoa(n)+" entries, the limit is "+strconv.Itoa(maxAllowedTools))
 			}
 			for i, entry := range v.GetArray() {
 				ref, err := parseToolRef(entry, At(path, key, i))

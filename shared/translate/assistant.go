@@ -20,7 +20,8 @@ const newline = `\n`
 
 func (w *requestWork) flushAssistant() {
 	a := &w.assistant
-	if !a.open {
+	if !a.open || !a.hasText && !a.hasRefusal && len(a.reasoning) == 0 && len(a.calls) == 0 {
+		w.assistant = a.empty() // at most a thought that is only encrypted
 		return
 	}
 	w.nextMessage()

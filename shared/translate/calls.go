@@ -133,9 +133,10 @@ func escapeLen(b []byte) int {
 	}
 }
 
-// end appends what was held back when the arguments are complete.
-func (c *customInput) end(dst []byte) []byte {
-	if c.state == afterInput {
+// end appends what was held back when no more arguments come. When they were
+// cut, that is the beginning of their form or half an escape, not input.
+func (c *customInput) end(dst []byte, cut bool) []byte {
+	if c.state == afterInput || cut {
 		return dst
 	}
 	return c.release(dst)

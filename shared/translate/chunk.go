@@ -31,7 +31,8 @@ func (w *chunkWork) fragment(v *fastjson.Value) ([]byte, *responses.Error) {
 		return nil, badUpstream("text that is not a string")
 	}
 	if !jsontext.Inside(w.text) {
-		w.text = jsontext.AppendEscaped(w.text[:0], v.GetStringBytes())
+		w.decoded = append(w.decoded[:0], w.text...)
+		w.text = jsontext.AppendRepaired(w.text[:0], w.decoded)
 	}
 	return w.text, nil
 }

@@ -27,9 +27,7 @@ func partType(part *fastjson.Value, path string) (string, *responses.Error) {
 }
 
 func unknownPart(path, typ string) *responses.Error {
-	err := responses.Invalid(path, "parts of type "+strconv.Quote(cut(typ))+" are not supported here")
-	err.Code = "invalid_value"
-	return err
+	return invalidValue(path, "parts of type "+strconv.Quote(cut(typ))+" are not supported here")
 }
 
 // appendText appends a string's escaped inside.
@@ -127,9 +125,7 @@ func appendImage(dst []byte, part *fastjson.Value, path func(string) string) ([]
 			dst = append(dst, s...)
 			dst = append(dst, '"')
 		default:
-			err := responses.Invalid(path("detail"), "allowed: auto, low, high, original")
-			err.Code = "invalid_value"
-			return dst, err
+			return dst, invalidValue(path("detail"), "allowed: auto, low, high, original")
 		}
 	}
 	return append(dst, `}}`...), nil
@@ -160,7 +156,7 @@ func fileText(part *fastjson.Value, path func(string) string) ([]byte, *response
 	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
 		_, encoded, isURL = strings.Cut(data, ";base64,")
 		if !isURL {
-			return nil, responses.Invalid(path("file_data"), "must be base64, or a data URL with ;base64,")
+			return nil, invalidValue(path("file_data"), "must be base64, or a data URL with ;base64,")
 		}
 	}
 	var text []byte
@@ -172,7 +168,7 @@ func fileText(part *fastjson.Value, path func(string) string) ([]byte, *response
 	}
 	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
 	if err != nil {
-		return nil, responses.Invalid(path("file_data"), "is not valid base64")
+		return nil, invalidValue(path("file_data"), "is not valid base64")
 	}
 	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 {
 		e := responses.Invalid(path("file_data"), "is not a text file: the model server takes text files only")

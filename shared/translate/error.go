@@ -125,6 +125,7 @@ func badUpstream(what string) *responses.Error {
 	return responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)
 }
 
-func cutUpstream() *responses.Error {
+// CutError is the answer when the upstream's stream ended too early.
+func CutError() *responses.Error {
 	return responses.NewError(502, "upstream_cut", "the model server ended the stream before the answer was complete")
 }

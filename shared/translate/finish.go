@@ -6,8 +6,11 @@ import (
 	"antwort/shared/responses"
 )
 
-// finish turns the upstream's finish_reason into the end of the response. It
-// closes the items of an answer that did not fail.
+// isCut reports whether the finish_reason says that the answer is not whole.
+func isCut(reason string) bool { return reason == "length" || reason == "content_filter" }
+
+// finish turns the upstream's finish_reason into the end of the response and
+// closes the last item.
 func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) ([]byte, responses.State) {
 	s := responses.State{Usage: u.usageOrNil()}
 	last := "completed"
@@ -19,11 +22,14 @@ func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int6
 	case "content_filter":
 		s.Status, s.Reason, last = "incomplete", "content_filter", "incomplete"
 	default:
-		s.Status = "failed"
-		s.Err = responses.NewError(502, "upstream_error", "the model server ended the answer with the finish reason "+strconv.Quote(cut(reason)))
-		return dst, s
+		s.Status, last = "failed", "incomplete"
+		why := "without a finish reason"
+		if reason != "" {
+			why = "with the finish reason " + strconv.Quote(cut(reason))
+		}
+		s.Err = responses.NewError(502, "upstream_error", "the model server ended the answer "+why)
 	}
-	if out.Count() == 0 {
+	if out.Count() == 0 && s.Err == nil {
 		dst = out.BeginMessage(dst)
 	}
 	dst = out.Close(dst, last)

@@ -3,6 +3,7 @@ package translate
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -59,7 +60,7 @@ func (w *requestWork) inputString() *responses.Error {
 }
 
 func emptyInput() *responses.Error {
-	return responses.Invalid("input", "is empty, and there are no instructions: there is nothing to answer")
+	return invalidValue("input", "is empty, and there are no instructions: there is nothing to answer")
 }
 
 // nextMessage separates the next message from the one before.
@@ -197,9 +198,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.beginAssistant()
 		return w.assistantContent(content, i)
 	}
-	err := responses.Invalid(responses.At("input", i, "role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
-	err.Code = "invalid_value"
-	return err
+	return invalidValue(responses.At("input", i, "role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
 }
 
 func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
@@ -296,9 +295,12 @@ func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
 	return nil
 }
 
+// maxCallID is the longest call_id of the Responses API, in characters.
+const maxCallID = 64
+
 func callID(o *fastjson.Object, i int) (string, *responses.Error) {
 	id, err := itemString(o, i, "call_id")
-	if err == nil && len([]rune(id)) > 64 {
+	if err == nil && utf8.RuneCountInString(id) > maxCallID {
 		err = responses.Invalid(responses.At("input", i, "call_id"), "is longer than 64 characters")
 		err.Code = "string_above_max_length"
 	}
@@ -315,7 +317,7 @@ func itemString(o *fastjson.Object, i int, member string) (string, *responses.Er
 	}
 	s := string(v.GetStringBytes())
 	if s == "" {
-		return "", responses.Invalid(responses.At("input", i, member), "must not be empty")
+		return "", invalidValue(responses.At("input", i, member), "must not be empty")
 	}
 	return s, nil
 }
@@ -323,6 +325,12 @@ func itemString(o *fastjson.Object, i int, member string) (string, *responses.Er
 func missing(param string) *responses.Error {
 	err := responses.Invalid(param, "is required")
 	err.Code = "missing_required_parameter"
+	return err
+}
+
+func invalidValue(param, message string) *responses.Error {
+	err := responses.Invalid(param, message)
+	err.Code = "invalid_value"
 	return err
 }
 

@@ -96,11 +96,11 @@ func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *res
 		return dst, err
 	}
 	if q.call.Name == "" { // some servers send the name after the id
-		if q.call, err = s.turn.beginCall(w, v, s.out.Count()+len(s.queue)-1); err != nil {
+		if q.call, err = s.turn.beginCall(v, q.id, s.named); err != nil {
 			return dst, err
 		}
-		if q.id != "" {
-			q.call.ID = q.id
+		if q.call.Name != "" {
+			s.named++
 		}
 	}
 	text, err := w.arguments(v)
@@ -137,6 +137,9 @@ func (s *Stream) find(w *chunkWork, v *fastjson.Value) (*queued, *responses.Erro
 			break
 		}
 		s.lastCall = index
+		if q.id == "" {
+			q.id = id
+		}
 		return q, nil
 	}
 	if !named && index < s.calls && s.calls > 0 {
@@ -158,7 +161,7 @@ func (s *Stream) advance(dst []byte, w *chunkWork, keep int) []byte {
 			if !q.end.complete || !q.begun {
 				return dst
 			}
-			dst = s.closeCall(dst, q)
+			dst = s.closeCall(dst, q, false)
 		} else {
 			dst = s.tell(dst, q.kind, q.text, q.logprobs)
 		}
@@ -198,10 +201,10 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 }
 
 // closeCall tells what a custom tool's input held back. The item itself is
-// closed by what follows.
-func (s *Stream) closeCall(dst []byte, q *queued) []byte {
+// closed by what follows. cut says that the rest of the arguments is missing.
+func (s *Stream) closeCall(dst []byte, q *queued, cut bool) []byte {
 	if q.call.Custom {
-		if rest := q.input.end(nil); len(rest) > 0 {
+		if rest := q.input.end(nil, cut); len(rest) > 0 {
 			dst = s.out.CallDelta(dst, rest)
 		}
 	}
@@ -216,7 +219,7 @@ func (s *Stream) flush(dst []byte, w *chunkWork) ([]byte, *responses.Error) {
 			if dst = s.release(dst, w, q); !q.begun {
 				return dst, badUpstream("a tool call without a name")
 			}
-			dst = s.closeCall(dst, q)
+			dst = s.closeCall(dst, q, isCut(s.finish))
 		} else {
 			dst = s.tell(dst, q.kind, q.text, q.logprobs)
 		}

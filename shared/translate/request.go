@@ -134,7 +134,7 @@ func (w *requestWork) format() {
 func (w *requestWork) extra() *responses.Error {
 	for _, m := range w.r.Extra {
 		if m.Key == "truncate_prompt_tokens" && w.r.TruncationAuto {
-			return responses.Invalid(m.Key, "contradicts truncation auto: send one of them")
+			return invalidValue(m.Key, "contradicts truncation auto: send one of them")
 		}
 		w.str(`,`)
 		w.dst = jsontext.AppendString(w.dst, m.Key)

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"unicode/utf8"
+
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -31,10 +33,6 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		return dst, e
 	}
 	_, state := u.finish(nil, &out, a.Finish, now)
-	if state.Status == "failed" {
-		out.Close(nil, "incomplete")
-		state.Output = out.Items()
-	}
 	return u.resource.Append(dst, state), nil
 }
 
@@ -59,8 +57,12 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 	if len(text) > 0 {
 		out.Refusal(nil, text)
 	}
-	for _, v := range a.ToolCalls {
-		call, err := u.beginCall(w, v, out.Count())
+	for i, v := range a.ToolCalls {
+		id, err := w.fragment(v.Get("id"))
+		if err != nil {
+			return err
+		}
+		call, err := u.beginCall(v, string(id), i)
 		if err != nil {
 			return err
 		}
@@ -74,16 +76,18 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 		if call.Custom {
 			var input customInput
 			w.decoded = jsontext.Decode(w.decoded[:0], text)
-			text = input.end(input.write(nil, w.decoded))
+			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == len(a.ToolCalls)-1)
 		}
 		out.CallDelta(nil, text)
 	}
 	return nil
 }
 
-// beginCall reads what a tool call begins with. Without an id it gets one made
-// of its place. Its Name is empty when there is none.
-func (u *Turn) beginCall(w *chunkWork, v *fastjson.Value, place int) (responses.Call, *responses.Error) {
+// beginCall reads what a tool call begins with. id is its upstream id, escaped.
+// Without one, or with one that is longer than the Responses API allows, it
+// gets another, made of its place among the calls. Its Name is empty when there
+// is none.
+func (u *Turn) beginCall(v *fastjson.Value, id string, place int) (responses.Call, *responses.Error) {
 	name := v.Get("function", "name")
 	call := responses.Call{}
 	if !jsontext.IsNull(name) {
@@ -92,11 +96,7 @@ func (u *Turn) beginCall(w *chunkWork, v *fastjson.Value, place int) (responses.
 		}
 		call = u.raise(name.GetStringBytes())
 	}
-	id, err := w.fragment(v.Get("id"))
-	if err != nil {
-		return call, err
-	}
-	if call.ID = string(id); call.ID == "" {
+	if call.ID = id; id == "" || len(id) > maxCallID && utf8.RuneCount(jsontext.Decode(nil, []byte(id))) > maxCallID {
 		call.ID = u.resource.ItemID("call_", place)
 	}
 	return call, nil

@@ -22,6 +22,7 @@ type Stream struct {
 	queue  queue
 
 	calls       int    // one above the highest index of a call so far
+	named       int    // calls whose name came
 	lastCall    int    // the index of the call that came last
 	lastID      string // its upstream id
 	begun, done bool
@@ -87,7 +88,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
 	if string(data) == "[DONE]" {
 		if s.finish == "" {
-			return dst, cutUpstream()
+			return dst, CutError()
 		}
 		return s.complete(dst, w, now)
 	}
@@ -151,18 +152,17 @@ func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *respons
 		return dst, err
 	}
 	dst, state := s.turn.finish(dst, &s.out, s.finish, now)
-	state.Output = s.out.Items()
 	s.done = true
 	return s.out.End(dst, state), nil
 }
 
 // fail ends the stream as failed, or returns the error when nothing was sent.
-// Items that are open stay unfinished: a client must not act on half a call.
 func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 	s.done = true
 	if !s.begun {
 		return dst, e
 	}
+	dst = s.out.Abandon(dst)
 	return s.out.End(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
 }
 
@@ -184,7 +184,7 @@ func (s *Stream) End(dst []byte, cause *responses.Error, now int64) []byte {
 		cause = err
 	}
 	if cause == nil {
-		cause = cutUpstream()
+		cause = CutError()
 	}
 	dst, _ = s.fail(dst, cause)
 	return dst

@@ -32,11 +32,18 @@ func lowerTools(tools []responses.Tool) ([]loweredTool, *responses.Error) {
 		if namespace != nil {
 			name = flatName(namespace.Name, name)
 		}
-		if !responses.ValidName(name) {
-			return responses.Invalid("tools", "the name "+strconv.Quote(cut(name))+", made of the namespace and the tool, is longer than 64 characters")
-		}
+		problem := ""
 		if _, twice := seen[name]; twice {
-			return responses.Invalid("tools", "two tools have the name "+strconv.Quote(name))
+			problem = "two tools have the name " + strconv.Quote(name)
+		} else if !responses.ValidName(name) {
+			problem = "the name " + strconv.Quote(cut(name)) + ", made of the namespace and the tool, is longer than 64 characters"
+		}
+		if problem != "" {
+			path := responses.At("tools", t.Index, "name")
+			if namespace != nil {
+				path = responses.At("tools", namespace.Index, "tools", t.Index, "name")
+			}
+			return invalidValue(path, problem)
 		}
 		seen[name] = struct{}{}
 		lowered = append(lowered, loweredTool{Tool: t, namespace: namespace, upstream: name, allowed: true})
@@ -112,7 +119,7 @@ func (w *requestWork) tools(lowered []loweredTool, choice responses.ToolChoice) 
 		w.str(upstreamName(choice.Tools[0]))
 		w.str(`"}}`)
 	case sent == 0 && choice.Mode == "required":
-		return responses.Invalid("tool_choice", "required needs tools, and there are none")
+		return invalidValue("tool_choice", "required needs tools, and there are none")
 	case sent > 0 && w.r.ToolChoice != nil:
 		w.str(`,"tool_choice":"`)
 		w.str(choice.Mode)
@@ -147,9 +154,7 @@ func choose(lowered []loweredTool, choice responses.ToolChoice) *responses.Error
 			}
 		}
 		if !found {
-			err := responses.Invalid(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
-			err.Code = "invalid_value"
-			return err
+			return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
 		}
 	}
 	return nil

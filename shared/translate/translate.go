@@ -94,7 +94,7 @@ var parsers fastjson.ParserPool
 // Request translates the body of POST /v1/responses into the body of POST
 // /v1/chat/completions, appended to dst. id is the random part of all ids of
 // the response (letters and digits), now its creation in Unix seconds. Neither
-// result refers to body.
+// result refers to body. With an error dst is returned as it was.
 func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	if err := responses.Check(body, t.opt.Limits); err != nil {
 		return dst, nil, err
@@ -113,7 +113,9 @@ func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *T
 	defer t.works.Put(w)
 	*w = requestWork{opt: &t.opt, r: r, dst: dst, system: w.system[:0], media: w.media[:0], assistant: w.assistant.empty(), scratch: w.scratch[:0]}
 	turn, err := w.translate(id, now)
-	dst = w.dst
+	if err == nil {
+		dst = w.dst
+	}
 	w.dst, w.r = nil, nil
 	return dst, turn, err
 }
