@@ -4,7 +4,14 @@
 // into bin/filter.wasm.
 package main
 
-import _ "antwort/wasm/abi"
+import (
+	"antwort/filter"
+	_ "antwort/wasm/abi"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+)
+
+func init() { proxywasm.SetVMContext(filter.New()) }
 
 // main never runs: the host calls _initialize, which runs init functions only.
 func main() {}

@@ -1,0 +1,70 @@
+package filter
+
+import (
+	"errors"
+	"time"
+
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// chatStream is a streamed answer of provider vllm: each chunk is replaced by
+// the whole events that it completes.
+type chatStream struct {
+	x      *translated
+	events *translate.Stream
+	held   bool // the answer's headers wait for the first event (gated)
+}
+
+func (a *chatStream) body(size int, end bool) types.Action {
+	s := a.x.s
+	chunk := answerChunk(size)
+	out := s.out[:0]
+	if !a.held && size > 0 {
+		// The status has gone: a failure can only be an event.
+		out = a.events.Start(out)
+	}
+	out, err := a.events.Write(out, chunk, time.Now().Unix())
+	if err == nil && end && a.held && !a.events.Started() {
+		err = cutShort()
+	}
+	if e := (*responses.Error)(nil); errors.As(err, &e) {
+		return s.reply(upstreamStream, e)
+	}
+	if end {
+		out = a.events.End(out, nil, time.Now().Unix())
+	}
+	held := a.events.Held()
+	if held > 0 {
+		s.firstToken()
+	}
+	if !s.hold(held) {
+		out = a.events.End(out, overload(), 0)
+		s.fail(overloaded)
+	}
+	s.complete = a.events.Done()
+	setAnswerChunk(out, size)
+	s.written(out)
+	if a.held && len(out) == 0 {
+		return pauseNoBuffer
+	}
+	a.held = false
+	return types.ActionContinue
+}
+
+// trailers end a stream that is complete. The end of another one cannot be told
+// any more: Envoy takes no body here.
+func (a *chatStream) trailers() types.Action {
+	if a.events.Done() {
+		return types.ActionContinue
+	}
+	return a.x.s.reply(upstreamStream, cutShort())
+}
+
+func (a *chatStream) free() {}
+
+func cutShort() *responses.Error {
+	return responses.NewError(502, "upstream_cut", "the model server ended the stream before the answer was complete")
+}

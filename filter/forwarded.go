@@ -1,0 +1,88 @@
+package filter
+
+import (
+	"antwort/shared/policy"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// forwarded is a request of provider vllm-responses: bodies pass untouched and
+// unbuffered, in both profiles. Of the request only its size is looked at, of
+// the answer its usage. Errors without a JSON body (Envoy's own) get one.
+type forwarded struct {
+	s      *stream
+	create bool // POST /v1/responses
+	size   int64
+	answer answer // nil: it passes
+}
+
+func (x *forwarded) requestHeaders(h header, _ bool) types.Action {
+	limit := x.s.cfg.Limits.RequestBodyBytes
+	if h.length() > limit {
+		return x.s.reply(tooLarge, policy.TooLarge(limit))
+	}
+	if x.create {
+		h.removeRequest("accept-encoding") // usage must be readable
+	}
+	if x.s.auth != "" {
+		h.setRequest("authorization", x.s.auth)
+	}
+	return types.ActionContinue
+}
+
+func (x *forwarded) requestBody(size int, _ bool) types.Action {
+	x.size += int64(size)
+	if limit := x.s.cfg.Limits.RequestBodyBytes; x.size > limit {
+		return x.s.reply(tooLarge, policy.TooLarge(limit))
+	}
+	return types.ActionContinue
+}
+
+func (x *forwarded) requestTrailers() types.Action { return types.ActionContinue }
+
+func (x *forwarded) answerHeaders(h header, end bool) types.Action {
+	status, kind := h.status(), policy.MediaType(h.get("content-type"))
+	if x.s.requestID != "" && !h.has("x-request-id") {
+		must(proxywasm.AddHttpResponseHeader("x-request-id", x.s.requestID))
+	}
+	if status >= 400 {
+		x.s.fail(upstreamStatus)
+	}
+	x.s.complete = end
+	switch {
+	case status >= 400 && kind != "application/json":
+		h.removeAnswer("content-length", "content-encoding")
+		r := &refusal{s: x.s, kind: upstreamStatus, status: status}
+		x.answer = r
+		return r.headers(h, end)
+	case status != 200 || !x.create || h.has("content-encoding"):
+	case kind == "text/event-stream":
+		x.answer = newWatchedStream(x.s)
+	case kind == "application/json":
+		x.answer = &watchedAnswer{s: x.s, gathered: body{s: x.s, length: h.length()}}
+	}
+	return types.ActionContinue
+}
+
+func (x *forwarded) answerBody(size int, end bool) types.Action {
+	x.s.complete = x.s.complete || end
+	if x.answer == nil {
+		return types.ActionContinue
+	}
+	return x.answer.body(size, end)
+}
+
+func (x *forwarded) answerTrailers() types.Action {
+	x.s.complete = true
+	if x.answer == nil {
+		return types.ActionContinue
+	}
+	return x.answer.trailers()
+}
+
+func (x *forwarded) done() {
+	if x.answer != nil {
+		x.answer.free()
+	}
+}

@@ -1,0 +1,99 @@
+package filter
+
+import (
+	"errors"
+	"os"
+
+	"antwort/shared/config"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// plugin is one configured plugin.
+type plugin struct {
+	types.DefaultPluginContext
+	*vm
+	cfg        *config.Config
+	translator *translate.Translator // nil when requests are forwarded
+	auth       string                // Authorization for the upstream, "" when there is no key
+	metrics    metrics
+	gate       gate
+}
+
+// OnPluginStart reads the configuration, JSON of the schema of shared/config.
+// A bad one fails the start, with a line in the log for each mistake.
+func (p *plugin) OnPluginStart(size int) (status types.OnPluginStartStatus) {
+	defer func() {
+		if r := recover(); r != nil {
+			logPanic("plugin start", r)
+			status = types.OnPluginStartStatusFailed
+		}
+	}()
+	if err := p.configure(size); err != nil {
+		var problems config.Problems
+		if !errors.As(err, &problems) {
+			proxywasm.LogCritical("antwort: " + err.Error())
+			return types.OnPluginStartStatusFailed
+		}
+		for _, problem := range problems {
+			proxywasm.LogCritical("antwort: configuration: " + problem.Error())
+		}
+		return types.OnPluginStartStatusFailed
+	}
+	proxywasm.LogInfo("antwort: started: provider " + string(p.cfg.Engine.Provider) + ", profile " + p.cfg.Filter.Profile)
+	return types.OnPluginStartStatusOK
+}
+
+func (p *plugin) configure(size int) error {
+	var json []byte
+	if size > 0 {
+		var err error
+		if json, err = proxywasm.GetPluginConfiguration(); err != nil {
+			return err
+		}
+	}
+	cfg, err := config.Load(config.Sources{JSON: json, LookupEnv: os.LookupEnv, Filter: true})
+	if err != nil {
+		return err
+	}
+	p.cfg = cfg
+	if key := cfg.Engine.APIKey; key.IsSet() {
+		p.auth = "Bearer " + key.Reveal()
+	}
+	if cfg.Engine.Provider == config.VLLM {
+		p.translator = translate.New(options(cfg))
+	}
+	p.metrics.define()
+	return nil
+}
+
+func options(cfg *config.Config) translate.Options {
+	t, l := cfg.Translation, cfg.Limits
+	return translate.Options{
+		DefaultModel:         cfg.Engine.DefaultModel,
+		FoldSystem:           t.FoldSystem,
+		ReasoningField:       t.ReasoningField,
+		ReasoningEvents:      t.ReasoningEvents,
+		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
+		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
+		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
+		EventBytes:           int(l.EventBytes),
+	}
+}
+
+// NewHttpContext makes the context of one request.
+func (p *plugin) NewHttpContext(id uint32) types.HttpContext { return &stream{plugin: p, id: id} }
+
+// OnTick looks after requests that wait for a body callback.
+func (p *plugin) OnTick() {
+	defer func() {
+		if r := recover(); r != nil {
+			p.metrics.panics.Increment(1)
+			logPanic("tick", r)
+		}
+	}()
+	p.gate.check()
+}

@@ -1,0 +1,92 @@
+package filter
+
+import (
+	"strconv"
+
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// refusal is an answer that is an error, of the upstream or of Envoy itself:
+// its body is replaced by one in OpenAI's shape, and its status by what the
+// error means for the client.
+type refusal struct {
+	s       *stream
+	kind    failure
+	err     *responses.Error // nil until it is known
+	status  int              // of the answer
+	ownKey  bool
+	passing bool // the status is not changed
+	text    body
+	sent    bool
+}
+
+// refusalBytes is how much is read of an error's text.
+const refusalBytes = 64 << 10
+
+func wrongAnswer(s *stream, what string) *refusal {
+	return &refusal{s: s, kind: upstreamAnswer, err: responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)}
+}
+
+func (r *refusal) headers(h header, end bool) types.Action {
+	r.s.fail(r.kind)
+	r.text = body{s: r.s, length: h.length()}
+	if r.err == nil {
+		e := translate.UpstreamError(r.status, nil, "", r.ownKey)
+		if end || e.Status != r.status || e.Status >= 500 { // the text makes no difference
+			r.err = e
+		}
+	}
+	if end { // without a body there is nothing to replace
+		r.err.RetryAfter = h.get("retry-after")
+		return r.s.reply(r.kind, r.err)
+	}
+	h.setAnswer("content-type", "application/json")
+	h.removeAnswer("www-authenticate")
+	if r.err != nil {
+		h.setAnswer(":status", strconv.Itoa(r.err.Status))
+		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(r.err.AppendBody(nil)))))
+	}
+	return types.ActionContinue
+}
+
+func (r *refusal) body(size int, end bool) types.Action {
+	if !r.sent && r.err == nil {
+		r.read(answerChunk(size), end)
+	}
+	var out []byte
+	if !r.sent && r.err != nil {
+		out = r.err.AppendBody(nil)
+		r.sent, r.s.complete = true, true
+	}
+	setAnswerChunk(out, size)
+	return types.ActionContinue
+}
+
+// read takes the error's text; too much of it, or too little memory, ends it.
+func (r *refusal) read(chunk []byte, end bool) {
+	all, whole := r.text.add(chunk, end)
+	if !whole && len(r.text.buf) <= refusalBytes && r.s.hold(r.text.held()) {
+		return
+	}
+	if !whole {
+		all = r.text.buf
+	}
+	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], "", r.ownKey)
+	r.free()
+	r.s.hold(0)
+}
+
+// trailers end the error. One whose end came with them only is cut: Envoy takes
+// no body here.
+func (r *refusal) trailers() types.Action {
+	if r.sent {
+		return types.ActionContinue
+	}
+	return r.s.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, "", r.ownKey))
+}
+
+func (r *refusal) free() { r.text.free() }

@@ -1,0 +1,178 @@
+package filter
+
+import (
+	"strings"
+	"time"
+
+	"antwort/shared/config"
+	"antwort/shared/policy"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// stream is one request with its answer. Its callbacks hand over to an exchange
+// until the request is answered by the filter itself or the stream ends.
+//
+// Upstream resets and clients that go away come as OnHttpStreamDone and nothing
+// else: the filter can send nothing then.
+type stream struct {
+	types.DefaultHttpContext
+	*plugin
+	id        uint32
+	exchange  exchange // nil: all passes untouched
+	requestID string
+	begun     time.Time // when the request's headers came
+	holding   int       // bytes, part of vm.inFlight
+	failed    bool      // a failure was counted
+	first     bool      // the first token was counted
+	complete  bool      // the answer came to its end
+}
+
+// exchange is how requests of one kind are handled, callback by callback. After
+// reply none of its methods is called again but done.
+type exchange interface {
+	requestHeaders(h header, end bool) types.Action
+	requestBody(size int, end bool) types.Action
+	requestTrailers() types.Action
+	answerHeaders(h header, end bool) types.Action
+	answerBody(size int, end bool) types.Action
+	answerTrailers() types.Action
+	done() // frees what is held
+}
+
+// OnHttpRequestHeaders finds out what the request is for.
+func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
+	defer s.recovered(&action)
+	target, err := proxywasm.GetHttpRequestHeader(":path")
+	if err != nil || !strings.HasPrefix(target, "/v1/") {
+		return types.ActionContinue
+	}
+	path, _, _ := strings.Cut(target, "?")
+	return s.open(path, end)
+}
+
+func (s *stream) open(path string, end bool) types.Action {
+	route := policy.Find(path)
+	switch {
+	case policy.IsResponses(path):
+	case route != nil && s.auth != "":
+		// The list of models is part of the API: it is asked for with our key.
+		requestHeader().setRequest("authorization", s.auth)
+		return types.ActionContinue
+	default:
+		return types.ActionContinue
+	}
+	s.begun = time.Now()
+	s.metrics.requests.Increment(1)
+	h := requestHeader()
+	s.requestID = h.get("x-request-id")
+	if s.cfg.Engine.Provider == config.VLLMResponses {
+		s.exchange = &forwarded{s: s, create: route == policy.Create}
+	} else {
+		s.exchange = &translated{s: s, route: route, path: path}
+	}
+	forcePanic(h, "request_headers")
+	return s.exchange.requestHeaders(h, end)
+}
+
+// OnHttpRequestBody comes for every chunk of the request's body.
+func (s *stream) OnHttpRequestBody(size int, end bool) (action types.Action) {
+	if s.exchange == nil {
+		return types.ActionContinue
+	}
+	defer s.recovered(&action)
+	return s.exchange.requestBody(size, end)
+}
+
+// OnHttpRequestTrailers ends a request that has trailers.
+func (s *stream) OnHttpRequestTrailers(int) (action types.Action) {
+	if s.exchange == nil {
+		return types.ActionContinue
+	}
+	defer s.recovered(&action)
+	return s.exchange.requestTrailers()
+}
+
+// OnHttpResponseHeaders begins an answer: the upstream's or one of Envoy's own.
+func (s *stream) OnHttpResponseHeaders(_ int, end bool) (action types.Action) {
+	if s.exchange == nil {
+		return types.ActionContinue
+	}
+	defer s.recovered(&action)
+	return s.exchange.answerHeaders(answerHeader(), end)
+}
+
+// OnHttpResponseBody comes for every chunk of the answer's body.
+func (s *stream) OnHttpResponseBody(size int, end bool) (action types.Action) {
+	if s.exchange == nil {
+		return types.ActionContinue
+	}
+	defer s.recovered(&action)
+	return s.exchange.answerBody(size, end)
+}
+
+// OnHttpResponseTrailers ends an answer that has trailers.
+func (s *stream) OnHttpResponseTrailers(int) (action types.Action) {
+	if s.exchange == nil {
+		return types.ActionContinue
+	}
+	defer s.recovered(&action)
+	return s.exchange.answerTrailers()
+}
+
+// OnHttpStreamDone comes once, however the stream ends.
+func (s *stream) OnHttpStreamDone() {
+	if s.begun.IsZero() {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.metrics.panics.Increment(1)
+			logPanic(s.requestID, r)
+		}
+	}()
+	if s.exchange != nil && !s.complete {
+		s.fail(cut)
+	}
+	s.gate.leave(s)
+	s.close()
+}
+
+// close frees what the stream holds; what is still to come passes untouched.
+func (s *stream) close() {
+	if s.exchange != nil {
+		s.exchange.done()
+		s.exchange = nil
+	}
+	s.hold(0)
+}
+
+// hold says how many bytes the stream holds now. It is false when all streams
+// of the VM together are over the limit.
+func (s *stream) hold(bytes int) bool {
+	if bytes == s.holding {
+		return true
+	}
+	more := int64(bytes - s.holding)
+	s.holding = bytes
+	s.inFlight += more
+	s.metrics.inFlight.Add(more)
+	return more < 0 || s.inFlight <= s.cfg.Limits.InFlightBytes
+}
+
+// fail counts a failure; the first of a stream only.
+func (s *stream) fail(f failure) {
+	if !s.failed {
+		s.failed = true
+		s.metrics.failures[f].Increment(1)
+	}
+}
+
+// firstToken notes that the answer has begun to say something.
+func (s *stream) firstToken() {
+	if !s.first {
+		s.first = true
+		s.metrics.firstToken.Record(uint64(max(0, time.Since(s.begun).Milliseconds())))
+	}
+}

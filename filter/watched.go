@@ -1,0 +1,105 @@
+package filter
+
+import (
+	"bytes"
+
+	"antwort/shared/responses"
+	"antwort/shared/sse"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// watchedStream reads the usage of a stream that passes untouched. What it
+// cannot read, or may not hold, it lets be.
+type watchedStream struct {
+	s      *stream
+	framer sse.Framer
+	blind  bool // no longer looking
+}
+
+func newWatchedStream(s *stream) *watchedStream {
+	return &watchedStream{s: s, framer: sse.Framer{Max: int(s.cfg.Limits.EventBytes)}}
+}
+
+func (w *watchedStream) body(size int, _ bool) types.Action {
+	if w.blind || size == 0 {
+		return types.ActionContinue
+	}
+	w.framer.Write(answerChunk(size))
+	for {
+		ev, ok, err := w.framer.Next()
+		if err != nil {
+			w.stop()
+			return types.ActionContinue
+		}
+		if !ok {
+			break
+		}
+		w.see(ev)
+	}
+	if !w.s.hold(len(w.framer.Rest())) {
+		w.stop()
+	}
+	return types.ActionContinue
+}
+
+func (w *watchedStream) stop() {
+	w.blind, w.framer = true, sse.Framer{}
+	w.s.hold(0)
+}
+
+func (w *watchedStream) see(ev sse.Event) {
+	switch string(ev.Name) {
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		w.s.countUsage(ev.Data, "response", "usage")
+		w.stop()
+	default:
+		if bytes.HasSuffix(ev.Name, []byte(".delta")) {
+			w.s.firstToken()
+		}
+	}
+}
+
+func (w *watchedStream) trailers() types.Action { return types.ActionContinue }
+
+func (w *watchedStream) free() {}
+
+// watchedAnswer reads the usage of a whole answer that passes untouched.
+type watchedAnswer struct {
+	s        *stream
+	gathered body
+	blind    bool
+}
+
+func (w *watchedAnswer) body(size int, end bool) types.Action {
+	if w.blind {
+		return types.ActionContinue
+	}
+	all, whole := w.gathered.add(answerChunk(size), end)
+	switch {
+	case whole:
+		w.s.firstToken()
+		w.s.countUsage(all, "usage")
+	case int64(len(w.gathered.buf)) <= w.s.cfg.Limits.ResponseBodyBytes && w.s.hold(w.gathered.held()):
+		return types.ActionContinue
+	}
+	w.blind = true
+	w.free()
+	w.s.hold(0)
+	return types.ActionContinue
+}
+
+func (w *watchedAnswer) trailers() types.Action { return types.ActionContinue }
+
+func (w *watchedAnswer) free() { w.gathered.free() }
+
+// countUsage counts the tokens of a document's usage object, if it has one.
+func (s *stream) countUsage(document []byte, path ...string) {
+	v, err := s.parser.ParseBytes(document)
+	if err != nil {
+		return
+	}
+	if u, ok := responses.ReadUsage(v.Get(path...)); ok {
+		s.metrics.usage(u)
+	}
+}

@@ -1,0 +1,143 @@
+// Package policy is what both tiers decide alike about a request before its
+// body is read: which endpoint it is for, whether method, content type and
+// coding are right, and how it is refused.
+package policy
+
+import (
+	"strings"
+
+	"antwort/shared/responses"
+)
+
+// A Route is one kind of request of the API.
+type Route struct {
+	Name  string // pattern, as it stands in messages, logs and metrics
+	Allow string // methods, as in the Allow header
+}
+
+// The endpoints of the API.
+var (
+	Create     = &Route{"/v1/responses", "POST"}
+	Compact    = &Route{"/v1/responses/compact", "POST"}
+	Stored     = &Route{"/v1/responses/{id}", "GET, DELETE"}
+	Cancel     = &Route{"/v1/responses/{id}/cancel", "POST"}
+	InputItems = &Route{"/v1/responses/{id}/input_items", "GET"}
+	Models     = &Route{"/v1/models", "GET, HEAD"}
+	Model      = &Route{"/v1/models/{id}", "GET, HEAD"}
+)
+
+// Allows reports whether the endpoint has the method.
+func (r *Route) Allows(method string) bool {
+	for m := range strings.SplitSeq(r.Allow, ", ") {
+		if m == method {
+			return true
+		}
+	}
+	return false
+}
+
+// Find returns the route of a path, escaped and without its query; nil when it
+// is none of the API's.
+func Find(path string) *Route {
+	rest, ok := strings.CutPrefix(path, "/v1/")
+	if !ok {
+		return nil
+	}
+	if id, ok := strings.CutPrefix(rest, "models"); ok {
+		return findModel(id)
+	}
+	if rest, ok = strings.CutPrefix(rest, "responses"); !ok {
+		return nil
+	}
+	if rest == "" {
+		return Create
+	}
+	if rest == "/compact" {
+		return Compact
+	}
+	id, action, deeper := strings.Cut(rest[1:], "/")
+	switch {
+	case rest[0] != '/' || !isID(id):
+		return nil
+	case !deeper:
+		return Stored
+	case action == "cancel":
+		return Cancel
+	case action == "input_items":
+		return InputItems
+	}
+	return nil
+}
+
+// IsResponses reports whether a path is of the Responses API, a known endpoint
+// or not.
+func IsResponses(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/v1/responses")
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+func findModel(rest string) *Route {
+	if rest == "" {
+		return Models
+	}
+	if id, ok := strings.CutPrefix(rest, "/"); ok && isModelPath(id) {
+		return Model
+	}
+	return nil
+}
+
+// isID reports whether s can be the id of a response: it goes into the
+// upstream's path as it is.
+func isID(s string) bool {
+	if s == "" || len(s) > 256 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isModelPath reports whether s can name a model: names with slashes are
+// common, steps up the path are not.
+func isModelPath(s string) bool {
+	if s == "" || len(s) > 512 {
+		return false
+	}
+	for step := range strings.SplitSeq(strings.ReplaceAll(strings.ToLower(s), "%2f", "/"), "/") {
+		if step = strings.ReplaceAll(step, "%2e", "."); step == "." || step == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// WrongMethod refuses a method; the answer also needs the header Allow.
+func (r *Route) WrongMethod(method string) *responses.Error {
+	return responses.NewError(405, "method_not_allowed", Clip(method, 32)+" is not allowed for "+r.Name+": use "+r.Allow)
+}
+
+// NotHere refuses an endpoint that needs stored responses, or compaction.
+func (r *Route) NotHere() *responses.Error {
+	if r == Compact {
+		return responses.NewError(404, "unsupported_endpoint", "this server cannot compact conversations")
+	}
+	return responses.NewError(404, "response_not_found",
+		"responses are not stored by this server, so there is none to look up: send the whole conversation as input")
+}
+
+// UnknownPath refuses a path without an endpoint.
+func UnknownPath(path string) *responses.Error {
+	return responses.NewError(404, "unknown_url", "unknown path: "+Clip(path, 256)+" (this server has /v1/responses and /v1/models)")
+}
+
+// Clip shortens s to n bytes, for messages and logs.
+func Clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
