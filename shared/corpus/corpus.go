@@ -168,7 +168,7 @@ func (c *Case) RunSplit(pieces ...[]byte) (r Result) {
 	r.Chat = chat
 	switch {
 	case c.Stream != nil:
-		r.Events, e = Stream(turn.Stream(), pieces...)
+		r.Events, e = Stream(nil, turn.Stream(), pieces...)
 	case c.Status != 200:
 		e = translate.UpstreamError(c.Status, c.Answer, c.RetryAfter, c.OwnKey)
 	case c.Answer != nil:
@@ -180,8 +180,10 @@ func (c *Case) RunSplit(pieces ...[]byte) (r Result) {
 	return r
 }
 
-// Stream gives the pieces of an upstream's stream to s and then its end.
-func Stream(s *translate.Stream, pieces ...[]byte) (events []byte, failed *responses.Error) {
+// Stream gives the pieces of an upstream's stream to s and then its end. The
+// events are appended to dst.
+func Stream(dst []byte, s *translate.Stream, pieces ...[]byte) (events []byte, failed *responses.Error) {
+	events = dst
 	for _, p := range pieces {
 		var err error
 		if events, err = s.Write(events, p, Ended); err != nil {

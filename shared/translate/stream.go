@@ -136,6 +136,10 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *respo
 		}
 		dst = s.text(dst, w, t.kind, text)
 	}
+	if a.Content == nil && a.Reasoning == nil && len(a.ToolCalls) == 0 && len(s.queue) == 0 {
+		w.appendLogprobs(a.Logprobs) // of an end token, which is no text
+		s.out.Logprobs(w.logprobs)
+	}
 	for _, v := range a.ToolCalls {
 		var err *responses.Error
 		if dst, err = s.call(dst, w, v); err != nil {
