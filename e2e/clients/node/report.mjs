@@ -14,7 +14,7 @@ export const baseURL = base && base + "/v1";
  * @param {() => Promise<void>} run
  */
 export function testCase(name, proves, run) {
-  const skip = !base && "BASE_URL is not set: run `make e2e-clients`, or `go run ./e2e/clients/run` from the top folder";
+  const skip = !base && "BASE_URL is not set: run `make e2e-clients`, or `go run ./clients/run` from the folder e2e";
   test(name, { skip }, async () => {
     const start = performance.now();
     const result = { case: name, proves, ok: true };

@@ -13,7 +13,7 @@ def base_url():
     """The chain's base URL as the clients want it, with /v1."""
     url = os.environ.get("BASE_URL")
     if not url:
-        pytest.skip("BASE_URL is not set: run `make e2e-clients`, or `go run ./e2e/clients/run` from the top folder")
+        pytest.skip("BASE_URL is not set: run `make e2e-clients`, or `go run ./clients/run` from the folder e2e")
     return url.rstrip("/") + "/v1"
 
 

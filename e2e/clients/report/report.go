@@ -27,7 +27,7 @@ func URL(t *testing.T) string {
 	t.Helper()
 	url := os.Getenv("BASE_URL")
 	if url == "" {
-		t.Skip("BASE_URL is not set: run `make e2e-clients`, or `go run ./e2e/clients/run` from the top folder")
+		t.Skip("BASE_URL is not set: run `make e2e-clients`, or `go run ./clients/run` from the folder e2e")
 	}
 	return strings.TrimSuffix(url, "/")
 }

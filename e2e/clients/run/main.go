@@ -1,12 +1,12 @@
 // Command run drives the official OpenAI clients, unmodified, through a chain
 // of antwort in front of its mock model, and prints a table of what they saw.
-// From the top folder:
+// From the folder e2e:
 //
-//	go run ./e2e/clients/run                        all clients, two servers in a row
-//	go run ./e2e/clients/run openai-node            one client
-//	go run ./e2e/clients/run openai-node/stream     one case
-//	go run ./e2e/clients/run -chain serve           another chain
-//	BASE_URL=http://… go run ./e2e/clients/run      a chain that runs already, in front of mock-llm
+//	go run ./clients/run                        all clients, two servers in a row
+//	go run ./clients/run openai-node            one client
+//	go run ./clients/run openai-node/stream     one case
+//	go run ./clients/run -chain envoy+serve     another chain
+//	BASE_URL=http://… go run ./clients/run      a chain that runs already, in front of mock-llm
 //
 // A chain is the subcommands of antwort joined by "+", the client's tier
 // first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
@@ -44,7 +44,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tiers := flag.String("chain", "serve+serve", "subcommands of antwort, the client's tier first")
-	antwort := flag.String("antwort", "bin/antwort", "the binary under test")
+	antwort := flag.String("antwort", "../bin/antwort", "the binary under test")
 	list := flag.Bool("list", false, "print the clients and exit")
 	flag.Parse()
 	if *list {
@@ -65,17 +65,16 @@ func main() {
 
 func run(ctx context.Context, antwort string, tiers, only []string) (failed int, err error) {
 	r := &runner{ctx: ctx, tiers: tiers}
-	if r.e2e, err = filepath.Abs("e2e"); err != nil {
+	if r.e2e, err = os.Getwd(); err != nil {
 		return 0, err
 	}
-	if _, err := os.Stat(filepath.Join(r.e2e, "clients")); err != nil {
-		return 0, fmt.Errorf("run this from the top folder of the project: %w", err)
+	if _, err := os.Stat(filepath.Join(r.e2e, "clients", "run")); err != nil {
+		return 0, fmt.Errorf("run this from the folder e2e: %w", err)
 	}
 	if r.antwort, err = filepath.Abs(antwort); err != nil {
 		return 0, err
 	}
-	r.cache = filepath.Join(r.e2e, ".cache")
-	r.out = filepath.Join(r.cache, "clients")
+	r.out = filepath.Join(r.e2e, ".cache", "clients")
 	if err := os.RemoveAll(r.out); err != nil {
 		return 0, err
 	}
@@ -165,14 +164,12 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	broken := func(err error) []row {
 		return []row{{c.client.name, report.Result{Case: "run", Proves: "the suite runs", Error: err.Error()}}}
 	}
-	for _, tool := range c.client.needs {
-		if _, err := exec.LookPath(tool); err != nil {
-			return broken(fmt.Errorf("%s is missing on this machine", tool))
-		}
-	}
-	if c.client.install != nil {
-		if err := c.client.install(r); err != nil {
-			return broken(err)
+	if c.client.packages != nil {
+		install := exec.CommandContext(r.ctx, filepath.Join(r.e2e, "clients", "install"), c.client.packages...)
+		install.Stdout = os.Stdout
+		install.Stderr = os.Stderr
+		if err := install.Run(); err != nil {
+			return broken(fmt.Errorf("clients/install: %w", err))
 		}
 	}
 	r.say("%s …", c.client.name)
@@ -183,7 +180,7 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	}
 	defer out.Close()
 	results := filepath.Join(r.out, c.client.name+".jsonl")
-	cmd := c.client.command(r, c.only)
+	cmd := c.client.command(r.ctx, r.e2e, c.only)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
 	runErr := cmd.Run()

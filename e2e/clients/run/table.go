@@ -37,7 +37,7 @@ func printTable(w io.Writer, rows []row) (failed int) {
 	fmt.Fprintln(w)
 	for _, r := range rows {
 		if !r.OK {
-			fmt.Fprintf(w, "FAILED %s/%s: %s\n  alone: go run ./e2e/clients/run %s/%s\n", r.client, r.Case,
+			fmt.Fprintf(w, "FAILED %s/%s: %s\n  alone: cd e2e && go run ./clients/run %s/%s\n", r.client, r.Case,
 				strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n    "), r.client, r.Case)
 		}
 	}
