@@ -88,11 +88,9 @@ func (st *stream) callback(name string, args ...uint64) uint64 {
 	return action
 }
 
-// failure is what a callback comes to once the VM has failed.
+// failure is what a callback comes to once the VM has failed. The streams that
+// the VM had are failed closed whatever the policy is.
 func (st *stream) failure() uint64 {
-	if st.host.opt.FailurePolicy == FailOpen {
-		return actionContinue
-	}
 	if !st.failReplied {
 		st.failReplied = true
 		st.sendLocalReply(503, "", nil)

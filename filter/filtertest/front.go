@@ -77,7 +77,7 @@ func (st *stream) readBody(r *http.Request) bool {
 			c.write(append([]byte(nil), buf[:n]...))
 		}
 		switch {
-		case err == io.EOF && len(r.Trailer) > 0:
+		case err == io.EOF && len(r.Trailer) > 0 && r.ProtoMajor > 1: // Envoy drops those of HTTP/1
 			c.flush()
 			trailers := &headerMap{}
 			trailers.addAll(r.Trailer)
@@ -125,8 +125,10 @@ func (st *stream) writeResponse(w http.ResponseWriter, control *http.ResponseCon
 	for {
 		b, err := st.client.next()
 		if err == io.EOF {
-			for name, values := range st.client.trailers {
-				header[http.TrailerPrefix+name] = values
+			if st.incoming.ProtoMajor > 1 {
+				for name, values := range st.client.trailers {
+					header[http.TrailerPrefix+name] = values
+				}
 			}
 			return true
 		}
@@ -153,9 +155,6 @@ func (h *Host) requestHeaders(r *http.Request) *headerMap {
 	m.addAll(r.Header)
 	if r.ContentLength > 0 {
 		m.set("content-length", fmt.Sprint(r.ContentLength))
-	}
-	if r.ContentLength < 0 && r.ProtoMajor == 1 {
-		m.add("transfer-encoding", "chunked")
 	}
 	m.add("x-forwarded-proto", "http")
 	if _, ok := m.get("x-request-id"); !ok {

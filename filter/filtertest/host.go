@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -53,7 +54,7 @@ type worker struct {
 	hosts   int
 	metrics metrics
 	shared  map[string]sharedValue
-	tracer  tracer
+	trace   io.Writer
 	logs    logs
 	calls   uint32
 }
@@ -96,7 +97,7 @@ func Start(wasm []byte, opt Options) (*Host, error) {
 	w.changed.L = &w.mu
 	w.logs.changed.L = &w.logs.mu
 	w.logs.out = opt.Log
-	w.tracer.on = opt.Trace
+	w.trace = opt.Trace
 	err := w.compile(wasm)
 	if err == nil {
 		w.run(func() { w.vm, err = w.instantiate() })

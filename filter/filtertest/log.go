@@ -34,6 +34,9 @@ func (w *worker) log(level, message string) {
 		_, _ = fmt.Fprintf(l.out, "%s: %s\n", level, message)
 	}
 	l.changed.Broadcast()
+	if w.trace != nil {
+		w.tracef("log: %s", message)
+	}
 }
 
 func (w *worker) logf(level, format string, a ...any) { w.log(level, fmt.Sprintf(format, a...)) }

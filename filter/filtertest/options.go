@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// FailurePolicy says what becomes of new requests after the VM has failed.
+// FailurePolicy says what becomes of new requests after the VM has failed. The
+// requests that were open then are answered 503, or cut, under every policy.
 type FailurePolicy int
 
 const (
@@ -62,8 +63,9 @@ type Options struct {
 	// Properties answer get_property, by path with dots between its parts;
 	// they go before the host's own.
 	Properties map[string]string
-	// Trace records what passes between host and module for [Host.Trace].
-	Trace bool
+	// Trace receives what passes between host and module, a line each. It is
+	// written to while the VM runs and must not call the host.
+	Trace io.Writer
 	// Log receives what the module logs, a line each; see also [Host.Logs].
 	Log io.Writer
 }

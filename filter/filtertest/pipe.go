@@ -47,7 +47,7 @@ func (p *pipe) finish(trailers http.Header) {
 	p.update(func() { p.trailers, p.ended = trailers, true })
 }
 
-// cut ends the message at once; what has not been read is lost.
+// cut ends the message too early; what was written before can still be read.
 func (p *pipe) cut(err error) {
 	p.update(func() { p.err = err })
 }
@@ -59,7 +59,10 @@ func (p *pipe) await() (h *headerMap, bodyless bool, err error) {
 	for p.headers == nil && p.err == nil {
 		p.changed.Wait()
 	}
-	return p.headers, p.bodyless, p.err
+	if p.headers == nil {
+		return nil, false, p.err
+	}
+	return p.headers, p.bodyless, nil
 }
 
 // drained waits until at most limit bytes wait to be read.
@@ -77,13 +80,13 @@ func (p *pipe) next() ([]byte, error) {
 	defer p.mu.Unlock()
 	for {
 		switch {
-		case p.err != nil:
-			return nil, p.err
 		case len(p.buf) > 0:
 			b := p.buf
 			p.buf = nil
 			p.changed.Broadcast()
 			return b, nil
+		case p.err != nil:
+			return nil, p.err
 		case p.ended:
 			return nil, io.EOF
 		}

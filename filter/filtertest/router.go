@@ -12,8 +12,9 @@ import (
 var Unreachable http.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errUnreachable) })
 
 const (
-	textConnectFailure = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
+	textConnectFailure = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
 	textReset          = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+	textBroken         = "upstream connect error or disconnect/reset before headers. reset reason: protocol error"
 	textTimeout        = "upstream request timeout"
 )
 
@@ -100,13 +101,19 @@ func (st *stream) startTimeout() {
 	})
 }
 
-// upstreamFailed ends a stream whose upstream will not finish its response.
+// upstreamFailed ends a stream whose upstream will not finish its response: by
+// a local reply while no response headers have left, else by a reset.
 func (st *stream) upstreamFailed(code int, text string) {
-	switch {
-	case st.destroyed:
-	case st.upstreamBegan:
-		st.reset()
-	case st.response.headers == nil:
+	if st.response.headers == nil || st.upstreamBegan {
 		st.sendLocalReply(code, text, nil)
+	}
+}
+
+// upstreamReset is the end of the upstream's connection before its time.
+func (st *stream) upstreamReset() {
+	if st.upstreamBegan {
+		st.upstreamFailed(http.StatusBadGateway, textBroken)
+	} else {
+		st.upstreamFailed(http.StatusServiceUnavailable, textReset)
 	}
 }

@@ -5,52 +5,43 @@ import (
 	"strings"
 )
 
-// tracer records what passes between host and module.
-type tracer struct {
-	on bool
-	b  strings.Builder
-}
-
-// Trace gives the record of Options.Trace: a line for every callback with its
-// arguments, for every host call with its status (indented), and for every
-// return of a callback with its result. The number before each is the context:
-// plugins and streams count from 1 in the order of their making.
+// The trace that Options.Trace receives has a line for every callback with its
+// arguments, for every host call with its status (indented), for every return
+// of a callback with its result, and for every line that is logged. The number
+// before each is the context: plugins and streams count from 1 in the order of
+// their making.
 //
 //	#2 proxy_on_request_body(5, 0)
 //	#2   proxy_set_buffer_bytes(0, 0, 2147483647) = 0
+//	log: what the filter logs
 //	#2 proxy_on_request_body = 1
 //
 // Arguments of callbacks are sizes or counts and the end of stream; those of
 // host calls leave addresses out and show what they point at where it is text.
-func (h *Host) Trace() (trace string) {
-	h.w.run(func() { trace = h.w.tracer.b.String() })
-	return trace
-}
-
 func (w *worker) tracef(format string, a ...any) {
-	fmt.Fprintf(&w.tracer.b, format+"\n", a...)
+	_, _ = fmt.Fprintf(w.trace, format+"\n", a...)
 }
 
 func (w *worker) traceCall(c *wasmContext, name string, args []uint64) {
-	if w.tracer.on {
+	if w.trace != nil {
 		w.tracef("#%d %s(%s)", c.id, name, numbers(args))
 	}
 }
 
 func (w *worker) traceReturn(c *wasmContext, name string, result uint32) {
-	if w.tracer.on {
+	if w.trace != nil {
 		w.tracef("#%d %s = %d", c.id, name, result)
 	}
 }
 
 func (w *worker) traceFailure(c *wasmContext, name string) {
-	if w.tracer.on {
+	if w.trace != nil {
 		w.tracef("#%d %s failed", c.id, name)
 	}
 }
 
 func (w *worker) traceHostCall(c *wasmContext, f hostFunction, stack []uint64, st status) {
-	if !w.tracer.on || c == nil || f.name == "proxy_log" {
+	if w.trace == nil || c == nil || f.name == "proxy_log" {
 		return
 	}
 	w.tracef("#%d   %s(%s) = %d", c.id, f.name, w.arguments(f, stack), st)

@@ -17,7 +17,7 @@ const writeBuffer = 4 << 10
 
 // runUpstream calls the handler and turns what it does into upstream events.
 func (st *stream) runUpstream(handler http.Handler, r *http.Request) {
-	w := &upstreamWriter{st: st, request: r, header: http.Header{}}
+	w := &upstreamWriter{st: st, request: r, header: http.Header{}, left: -1}
 	w.chunker = chunker{split: st.host.opt.ResponseSplit, endWithData: st.host.opt.EndWithData, emit: w.emit}
 	w.buffered = bufio.NewWriterSize(writerFunc(w.send), writeBuffer)
 	defer func() {
@@ -30,7 +30,7 @@ func (st *stream) runUpstream(handler http.Handler, r *http.Request) {
 			if p != http.ErrAbortHandler {
 				st.host.w.logf("error", "upstream handler panicked: %v", p)
 			}
-			st.host.w.run(func() { st.upstreamFailed(http.StatusServiceUnavailable, textReset) })
+			st.host.w.run(st.upstreamReset)
 		}
 	}()
 	handler.ServeHTTP(w, r)
@@ -52,6 +52,8 @@ type upstreamWriter struct {
 	buffered *bufio.Writer
 	chunker  chunker
 	trailers []string // announced by the header "Trailer"
+	left     int64    // what Content-Length still allows; negative: no limit
+	ended    bool
 	gone     bool
 }
 
@@ -84,7 +86,9 @@ func (w *upstreamWriter) FlushError() error {
 	w.WriteHeader(http.StatusOK)
 	w.sendHeaders(false)
 	_ = w.buffered.Flush()
-	w.chunker.flush()
+	if !w.ended {
+		w.chunker.flush()
+	}
 	w.st.client.drained(writeBuffer)
 	if w.gone {
 		return errCut
@@ -100,7 +104,16 @@ func (w *upstreamWriter) SetWriteDeadline(time.Time) error { return nil }
 // send is the far end of the write buffer.
 func (w *upstreamWriter) send(p []byte) (int, error) {
 	w.sendHeaders(false)
+	if w.left >= 0 {
+		if int64(len(p)) > w.left {
+			return 0, http.ErrContentLength
+		}
+		w.left -= int64(len(p))
+	}
 	w.chunker.write(p)
+	if w.left == 0 {
+		w.end()
+	}
 	w.st.client.drained(max(w.st.host.opt.BufferLimit, 0))
 	if w.gone {
 		return 0, errCut
@@ -135,6 +148,11 @@ func (w *upstreamWriter) sendHeaders(end bool) {
 	}
 	h.add("x-envoy-upstream-service-time", "0")
 	st := w.st
+	if v, ok := h.get("content-length"); ok && !end {
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+			w.left = n
+		}
+	}
 	st.host.w.run(func() {
 		if w.gone = st.destroyed || st.response.headers != nil; w.gone {
 			return
@@ -175,6 +193,19 @@ func (w *upstreamWriter) finish() {
 	}
 	w.sendHeaders(false)
 	_ = w.buffered.Flush()
+	if w.left > 0 { // fewer bytes than Content-Length says
+		w.st.host.w.run(w.st.upstreamReset)
+		return
+	}
+	w.end()
+}
+
+// end brings the end of the stream, with trailers if there are any.
+func (w *upstreamWriter) end() {
+	if w.ended {
+		return
+	}
+	w.ended = true
 	trailers := w.trailerMap()
 	if len(trailers.pairs) == 0 {
 		w.chunker.end()

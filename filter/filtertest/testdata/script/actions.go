@@ -17,8 +17,13 @@ func (s *stream) run(actions string) {
 	}
 	for _, action := range strings.Split(actions, ",") {
 		name, value, _ := strings.Cut(action, "=")
-		if name == "pause" {
+		switch name {
+		case "pause":
 			s.pause = true
+			continue
+		case "arm":
+			s.ticks, _ = strconv.Atoi(value)
+			s.plugin.waiting[s.id] = s
 			continue
 		}
 		s.log("  " + name + " " + s.act(name, value))

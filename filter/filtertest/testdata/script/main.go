@@ -35,7 +35,7 @@ func (*vm) NewPluginContext(id uint32) types.PluginContext {
 type plugin struct {
 	types.DefaultPluginContext
 	id      uint32
-	waiting map[uint32]*stream // streams with a phase tick
+	waiting map[uint32]*stream // armed streams
 }
 
 func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
@@ -56,6 +56,9 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 
 func (p *plugin) OnTick() {
 	for id, s := range p.waiting {
+		if s.ticks--; s.ticks > 0 {
+			continue
+		}
 		delete(p.waiting, id)
 		s.log("tick")
 		s.log("  effective context " + result(proxywasm.SetEffectiveContext(id)))
@@ -76,6 +79,7 @@ type stream struct {
 	chunks [2]int
 	side   int // 0 request, 1 response
 	pause  bool
+	ticks  int // until the phase tick
 }
 
 func (s *stream) log(text string) { proxywasm.LogInfo(s.name + " " + text) }
@@ -95,9 +99,6 @@ func (s *stream) OnHttpRequestHeaders(count int, end bool) types.Action {
 	for _, entry := range strings.Split(script, ";") {
 		phase, actions, _ := strings.Cut(entry, ":")
 		s.script[phase] = actions
-	}
-	if _, ok := s.script["tick"]; ok {
-		s.plugin.waiting[s.id] = s
 	}
 	return s.callback(0, "request_headers end="+strconv.FormatBool(end), "reqh")
 }
