@@ -33,8 +33,9 @@ type Chain struct {
 }
 
 // configuration is what users write, with the ports of this run. The tier next
-// to the model translates, the others forward.
-var configuration = template.Must(template.New("config").Parse(`server: {host: 127.0.0.1, port: {{.Port}}}
+// to the model translates, the others forward. The keep-alive interval is short
+// so that tests of it are.
+var configuration = template.Must(template.New("config").Parse(`server: {host: 127.0.0.1, port: {{.Port}}, keepalive_interval: 3s}
 engine:
   provider: {{.Provider}}
   backend_url: {{.Upstream}}

@@ -151,6 +151,15 @@ testCase("stream-first-error", "an error as the first event of a 200 is a real s
   await assert.rejects(client.responses.create({ model, input: "mock: error-after=0\nhi", stream: true }), (e) => e.status >= 400);
 });
 
+testCase("stream-silence", "a silent stream is kept alive, and the comments that do it disturb nothing (litellm#34821)", async () => {
+  const start = performance.now();
+  let created;
+  const stream = client.responses.stream({ model, input: 'mock: text="a b" first-delay=4500ms\nhi' });
+  stream.on("response.created", () => { created = performance.now() - start; });
+  assert.equal((await stream.finalResponse()).output_text, "a b");
+  assert.ok(created > 2900 && created < 4300, `created after ${created} ms`);
+});
+
 testCase("abort", "an aborted stream ends the generation upstream (litellm#37140)", async () => {
   const upstream = process.env.UPSTREAM_URL;
   if (!upstream) return;

@@ -39,6 +39,7 @@ func TestClient(t *testing.T) {
 		{"incomplete", "a cut answer is incomplete, whole and streamed (litellm#37710)", incomplete},
 		{"errors", "statuses are *openai.Error with type, code and param", apiErrors},
 		{"stream-cut", "a stream that upstream cuts ends with response.failed or an error, never completed (codex-lb#1833)", streamCut},
+		{"stream-silence", "a silent stream is kept alive, and the comments that do it disturb nothing (litellm#34821)", streamSilence},
 		{"extra-fields", "vLLM's own parameters pass to the model", extraFields},
 	}
 	for _, c := range cases {
@@ -300,6 +301,23 @@ func streamCut(t *testing.T, ctx context.Context, c openai.Client) {
 		assert.False(t, errors.As(s.Err(), &parse), "%s: %v", fault, s.Err())
 		s.Close()
 	}
+}
+
+func streamSilence(t *testing.T, ctx context.Context, c openai.Client) {
+	start := time.Now()
+	s := c.Responses.NewStreaming(ctx, ask("mock: text=\"a b\" first-delay=4500ms\nhi"))
+	defer s.Close()
+	var final responses.Response
+	for s.Next() {
+		switch e := s.Current(); e.Type {
+		case "response.created":
+			assert.WithinRange(t, time.Now(), start.Add(2900*time.Millisecond), start.Add(4300*time.Millisecond))
+		case "response.completed":
+			final = e.Response
+		}
+	}
+	require.NoError(t, s.Err())
+	assert.Equal(t, "a b", final.OutputText())
 }
 
 func extraFields(t *testing.T, ctx context.Context, c openai.Client) {

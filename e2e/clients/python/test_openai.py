@@ -361,6 +361,19 @@ def test_stream_as_it_comes(client):
     assert len(times) == 6 and times[-1] - times[0] > 0.3, times
 
 
+def test_stream_silence(client):
+    """While the model thinks in silence, the stream is open and kept alive, and nothing of it reaches the application
+    (litellm#34821, bifrost#5010). The chain's interval is 3 s."""
+    start = time.monotonic()
+    events, created = [], None
+    for event in client.responses.create(model=MODEL, input="mock: text=\"a b\" first-delay=4500ms\nhi", stream=True):
+        created = created or time.monotonic() - start
+        events.append(event)
+    assert 2.9 < created < 4.3, created
+    assert events[-1].type == "response.completed" and events[-1].response.output_text == "a b"
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+
+
 def test_large_prompt(client):
     """A prompt of 4 MiB passes whole (ai-gateway#827, higress#4267)."""
     text = "word " * (4 * 1024 * 1024 // 5)
@@ -371,6 +384,40 @@ def test_large_prompt(client):
 def test_models(client):
     """GET /v1/models lists upstream's models."""
     assert [m.id for m in client.models.list()] == [MODEL]
+
+
+def test_other_endpoints(client):
+    """What needs stored responses is a typed 404, not an HTML page or a hang (copilot-api#359)."""
+    for call in (
+        lambda: client.responses.retrieve("resp_1"),
+        lambda: client.responses.retrieve("resp_1", stream=True),
+        lambda: client.responses.delete("resp_1"),
+        lambda: client.responses.cancel("resp_1"),
+        lambda: client.responses.input_items.list("resp_1"),
+        lambda: client.responses.compact(model=MODEL, input="hi"),
+        lambda: client.chat.completions.create(model=MODEL, messages=[user("hi")]),
+        lambda: client.embeddings.create(model=MODEL, input="hi"),
+    ):
+        with pytest.raises(openai.NotFoundError) as e:
+            call()
+        assert set(e.value.body) == {"message", "type", "param", "code"} and e.value.type == "not_found_error", e.value.body
+
+
+def test_request_id(client):
+    """Every answer, an error too, has the request's id: the client's own or a new one."""
+    own = client.responses.create(model=MODEL, input="hi", extra_headers={"X-Request-Id": "trace-123"})
+    assert own._request_id == "trace-123"
+    one, two = (client.responses.create(model=MODEL, input="hi")._request_id for _ in range(2))
+    assert one and two and one != two
+    with pytest.raises(openai.BadRequestError) as e:
+        client.responses.create(model=MODEL, input="hi", temperature=3)
+    assert e.value.request_id
+
+
+def test_store(client):
+    """store is accepted, and the answer says that nothing was stored."""
+    r = client.responses.create(model=MODEL, input="hi", store=True)
+    assert r.store is False and "store=" not in r.output_text
 
 
 def test_async(base_url):
