@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+
+	"antwort/server/configfile"
+	"antwort/server/envoy/render"
+)
+
+type renderCmd struct {
+	Envoy renderEnvoyCmd `cmd:"" help:"Print a complete configuration of Envoy."`
+	Istio renderIstioCmd `cmd:"" help:"Print the manifests of a gateway of Istio with the filter."`
+}
+
+type renderEnvoyCmd struct {
+	configFlag
+	Format string `enum:"yaml,json" default:"yaml" help:"yaml or json."`
+	Filter string `default:"filter.wasm" placeholder:"FILE" help:"Where Envoy finds the filter (default: filter.wasm in its working directory)."`
+	Admin  string `default:"127.0.0.1:9901" placeholder:"HOST:PORT" help:"Where Envoy's admin interface listens; a loopback address (default: 127.0.0.1:9901)."`
+	CAFile string `name:"ca-file" default:"/etc/ssl/certs/ca-certificates.crt" placeholder:"FILE" help:"Authorities that Envoy trusts for an https backend (default: Debian's)."`
+}
+
+func (renderEnvoyCmd) Help() string {
+	return `For an Envoy that you run yourself; "antwort envoy" runs one for you. Needs Envoy 1.33 or later, with filter.profile gated 1.35. Secrets are never printed: Envoy takes them from its own environment, and a comment names the variables.
+
+Example:
+
+    antwort filter > filter.wasm
+    antwort render envoy --config antwort.yaml > envoy.yaml
+    envoy -c envoy.yaml`
+}
+
+func (cmd *renderEnvoyCmd) Run(io *streams) error {
+	at, err := netip.ParseAddrPort(cmd.Admin)
+	if err != nil || !at.Addr().IsLoopback() {
+		return usage(fmt.Errorf("--admin: want a loopback address with a port, such as 127.0.0.1:9901, got %q: whoever reaches it can stop Envoy and read its configuration", cmd.Admin))
+	}
+	cfg, err := configfile.LoadUnresolved(cmd.Config)
+	if err != nil {
+		return usage(err)
+	}
+	filter, variables := cfg.ForFilter()
+	if err := filter.ValidateFilter(); err != nil {
+		return usage(err)
+	}
+	doc, err := render.Bootstrap(cfg, render.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile})
+	if err != nil {
+		return usage(err)
+	}
+	if cmd.Format == "json" {
+		text, err := doc.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = io.Out.Write(text)
+		return err
+	}
+	text, err := doc.YAML()
+	if err != nil {
+		return err
+	}
+	for _, v := range variables {
+		fmt.Fprintf(io.Out, "# Envoy's environment must have %s, the key for the backend.\n", v.Name)
+	}
+	_, err = io.Out.Write(text)
+	return err
+}

@@ -1,0 +1,75 @@
+package envoy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// logFormat is the form in which Envoy writes its log for us: level, logger and
+// text.
+const logFormat = "%l %n %v"
+
+// maxLine bounds a line of Envoy's output, in bytes; the rest is a line of its
+// own.
+const maxLine = 64 << 10
+
+// logLines makes each line of Envoy's log one of ours, until r ends.
+func logLines(r io.Reader, log *slog.Logger) {
+	eachLine(r, func(line []byte) {
+		level, logger, text := parseLine(string(line))
+		if text != "" {
+			log.Log(context.Background(), level, text, "source", "envoy", "logger", logger)
+		}
+	})
+}
+
+var levels = map[string]slog.Level{
+	"trace": slog.LevelDebug, "debug": slog.LevelDebug, "info": slog.LevelInfo,
+	"warning": slog.LevelWarn, "error": slog.LevelError, "critical": slog.LevelError,
+}
+
+// parseLine takes a line of logFormat apart. Another one, such as the last words
+// of a crash, is an error as it stands.
+func parseLine(line string) (level slog.Level, logger, text string) {
+	name, rest, ok := strings.Cut(line, " ")
+	level, known := levels[name]
+	logger, text, cut := strings.Cut(rest, " ")
+	switch {
+	case !ok || !known || !cut:
+		return slog.LevelError, "", strings.TrimSpace(line)
+	case text == "caught ENVOY_SIGTERM": // from us
+		level = slog.LevelDebug
+	case logger == "wasm":
+		// "wasm log PLUGIN ROOT VM: text"
+		if head, said, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(head, "wasm log") {
+			logger, text = "filter", said
+		}
+	}
+	return level, logger, text
+}
+
+// passLines writes whole lines to w, until r ends.
+func passLines(r io.Reader, w io.Writer) {
+	eachLine(r, func(line []byte) {
+		_, _ = w.Write(append(line, '\n')) // a log that cannot be written has nobody to tell
+	})
+}
+
+// eachLine calls do with every line, without its end; the line is valid during
+// the call.
+func eachLine(r io.Reader, do func(line []byte)) {
+	in := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, err := in.ReadSlice('\n')
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			do(bytes.Clone(line))
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package render
+
+import "strings"
+
+// accessLog writes a line for each request, of the form of the native server's
+// log: no header but the request id, no query, no body.
+func (r *renderer) accessLog() any {
+	// Requests that Envoy refuses at once have no route.
+	well := expression("response.code < 500 && (response.code >= 400 || xds.route_name != '" + probeRoute + "')")
+	failed := statusFilter("GE", 500)
+	switch r.c.Observability.Log.Level {
+	case "error":
+		return nil
+	case "warn":
+		return list{r.requestLog("WARN", failed)}
+	case "debug":
+		well = statusFilter("LE", 499)
+	}
+	return list{r.requestLog("INFO", well), r.requestLog("WARN", failed)}
+}
+
+// requestFields follow time, level and message. The path is the one that the
+// filter has made of the client's.
+var requestFields = object{
+	{"request_id", "%REQ(X-REQUEST-ID)%"},
+	{"method", "%REQ(:METHOD)%"},
+	{"path", "%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH):256%"},
+	{"status", "%RESPONSE_CODE%"},
+	{"duration_ms", "%DURATION%"},
+	{"first_byte_ms", "%RESPONSE_DURATION%"},
+	{"bytes", "%BYTES_SENT%"},
+	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+	{"failure", "%RESPONSE_FLAGS_LONG%"},
+	{"cause", "%RESPONSE_CODE_DETAILS%"},
+}
+
+func (r *renderer) requestLog(level string, filter object) object {
+	fields := append(object{
+		{"time", "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%"}, {"level", level}, {"msg", "request"},
+	}, requestFields...)
+	format := object{
+		{"formatters", list{extension("envoy.formatter.req_without_query", "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery", nil)}},
+	}
+	if r.c.Observability.Log.Format == "text" {
+		format = append(format, member{"text_format_source", object{{"inline_string", textLine(fields)}}})
+	} else {
+		format = append(format, member{"omit_empty_values", true}, member{"json_format", fields})
+	}
+	log := extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", object{{"log_format", format}})
+	return append(log, member{"filter", filter})
+}
+
+// textLine is a line of key=value pairs.
+func textLine(fields object) string {
+	pairs := make([]string, len(fields))
+	for i, f := range fields {
+		pairs[i] = f.name + "=" + f.value.(string)
+	}
+	return strings.Join(pairs, " ") + "\n"
+}
+
+func statusFilter(op string, status int) object {
+	return object{{"status_code_filter", object{{"comparison", object{
+		{"op", op}, {"value", object{{"default_value", status}, {"runtime_key", "antwort.status"}}},
+	}}}}}
+}

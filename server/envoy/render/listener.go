@@ -1,0 +1,141 @@
+package render
+
+import (
+	"time"
+
+	"antwort/shared/config"
+)
+
+// spare is what a held body may exceed limits.request_body_bytes by, so that
+// the filter and not Envoy refuses it.
+const spare = 1 << 20
+
+// apiListener is where clients connect.
+func (r *renderer) apiListener() object {
+	// The gated profile holds whole bodies; Envoy's own limit is 1 MiB.
+	var buffer any
+	if r.gated() {
+		buffer = r.c.Limits.RequestBodyBytes + spare
+	}
+	return object{
+		{"name", "api"},
+		{"address", r.listen.socket()},
+		{"per_connection_buffer_limit_bytes", buffer},
+		{"filter_chains", list{object{{"filters", list{r.connectionManager()}}}}},
+	}
+}
+
+func (r *renderer) connectionManager() object {
+	s := r.c.Server
+	fields := object{
+		{"stat_prefix", "api"},
+		{"codec_type", "AUTO"}, // HTTP/1.1, and HTTP/2 with prior knowledge
+		// The client's address is its connection's, and headers that steer
+		// Envoy (x-envoy-…) are removed from requests.
+		{"use_remote_address", true},
+		{"internal_address_config", object{}},
+		{"server_header_transformation", "PASS_THROUGH"},
+		{"preserve_external_request_id", true},
+		{"always_set_request_id_in_response", true},
+		// Routes are matched on what the backend sees.
+		{"normalize_path", true},
+		{"merge_slashes", true},
+		{"path_with_escaped_slashes_action", "REJECT_REQUEST"},
+		{"max_request_headers_kb", min(8192, (s.MaxHeaderBytes+1023)/1024)},
+		// Slow clients.
+		{"request_headers_timeout", duration(s.ReadHeaderTimeout)},
+		{"request_timeout", duration(s.ReadHeaderTimeout + s.ReadTimeout)},
+		{"common_http_protocol_options", object{{"idle_timeout", duration(s.IdleTimeout)}}},
+		{"stream_idle_timeout", duration(r.silence())},
+		{"http2_protocol_options", object{
+			{"max_concurrent_streams", 1024},
+			{"initial_stream_window_size", 1 << 20},
+			{"initial_connection_window_size", 1 << 20},
+		}},
+		{"access_log", r.accessLog()},
+		{"local_reply_config", localReplies()},
+	}
+	if r.o.Supervised != nil {
+		fields = append(fields, member{"rds", object{{"route_config_name", "api"}, {"config_source", r.source(RoutesFile)}}})
+	} else {
+		fields = append(fields, member{"route_config", r.routes()})
+	}
+	return connectionManager(append(fields, member{"http_filters", r.filters()}))
+}
+
+func connectionManager(fields object) object {
+	return extension("envoy.filters.network.http_connection_manager",
+		"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", fields)
+}
+
+// silence is how long nothing may come on a stream. Envoy has one time for both
+// waits, the one for the header and the one between two events.
+func (r *renderer) silence() time.Duration {
+	return max(r.c.Engine.ResponseTimeout, r.c.Engine.StreamIdleTimeout)
+}
+
+// filters are those of the API in the order of a request's way.
+func (r *renderer) filters() list {
+	var all list
+	if r.c.Engine.Provider == config.VLLM {
+		all = append(all, onlyFilterTranslates(), decompressor("gzip"), decompressor("zstd"))
+	}
+	if r.o.Supervised != nil {
+		all = append(all, object{{"name", pluginName}, {"config_discovery", object{
+			{"config_source", r.source(PluginFile)},
+			{"type_urls", list{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"}},
+		}}})
+	} else {
+		all = append(all, r.plugin())
+	}
+	return append(all, router())
+}
+
+// onlyFilterTranslates keeps clients off the backend's Chat Completions: the
+// route exists for what the filter makes of /v1/responses. This filter sees the
+// path before it is changed.
+func onlyFilterTranslates() object {
+	return extension("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", object{
+		{"rules", object{
+			{"action", "DENY"},
+			{"policies", object{{"chat", object{
+				{"permissions", list{object{{"url_path", object{{"path", object{{"exact", chatPath}}}}}}}},
+				{"principals", list{object{{"any", true}}}},
+			}}}},
+		}},
+	})
+}
+
+// decompressor unpacks requests, which the filter reads. Answers stay as they
+// are.
+func decompressor(name string) object {
+	library := extension(name, "envoy.extensions.compression."+name+".decompressor.v3."+map[string]string{"gzip": "Gzip", "zstd": "Zstd"}[name], nil)
+	off := object{{"default_value", false}, {"runtime_key", "antwort.decompress_answers"}}
+	return extension("envoy.filters.http.decompressor."+name, "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
+		{"decompressor_library", library},
+		{"response_direction_config", object{{"common_config", object{{"enabled", off}}}}},
+	})
+}
+
+func router() object {
+	return extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", object{{"suppress_envoy_headers", true}})
+}
+
+// upstreamListener passes what the parent process asks the backend, without
+// the filter: it shows that Envoy itself reaches it.
+func (r *renderer) upstreamListener() object {
+	action := object{{"cluster", backendCluster}, {"host_rewrite_literal", r.backend.authority}}
+	return object{
+		{"name", "upstream"},
+		{"address", socket(r.o.Supervised.Upstream)},
+		{"filter_chains", list{object{{"filters", list{connectionManager(object{
+			{"stat_prefix", "upstream"},
+			{"codec_type", "HTTP1"},
+			{"route_config", object{{"virtual_hosts", list{object{
+				{"name", "upstream"}, {"domains", list{"*"}},
+				{"routes", list{object{{"match", object{{"prefix", "/"}}}, {"route", action}}}},
+			}}}}},
+			{"http_filters", list{router()}},
+		})}}}}},
+	}
+}

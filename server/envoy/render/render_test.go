@@ -1,0 +1,179 @@
+package render
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"antwort/server/configfile"
+	"antwort/shared/config"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write what is rendered as what is expected")
+
+const rerun = "if it is right: go test ./server/envoy/render -update"
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, file string, text []byte) {
+	t.Helper()
+	file = filepath.Join("testdata", file)
+	if *update {
+		require.NoError(t, os.WriteFile(file, text, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, rerun)
+	assert.Equal(t, string(want), string(text), rerun)
+}
+
+var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc/ssl/certs/ca-certificates.crt"}
+
+// The rendered configurations are given to real Envoy in e2e/envoy.
+func TestBootstrap(t *testing.T) {
+	for _, name := range []string{"translate", "forward", "every-key"} {
+		t.Run(name, func(t *testing.T) {
+			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
+			require.NoError(t, err)
+			doc, err := Bootstrap(c, alone)
+			require.NoError(t, err)
+			text, err := doc.YAML()
+			require.NoError(t, err)
+			golden(t, name+"/envoy.yaml", text)
+
+			asJSON, err := doc.JSON()
+			require.NoError(t, err)
+			fromYAML, err := configfile.Parse("envoy.yaml", text)
+			require.NoError(t, err)
+			assert.JSONEq(t, string(asJSON), string(fromYAML.JSON), "YAML and JSON must say the same")
+		})
+	}
+}
+
+func supervised(folder string) Options {
+	o := alone
+	o.Module, o.Admin = folder+"/filter.wasm", folder+"/admin"
+	o.Supervised = &Supervised{Folder: folder, Control: folder + "/control", Upstream: folder + "/upstream", Generation: 3}
+	return o
+}
+
+func TestFiles(t *testing.T) {
+	c, err := configfile.Load(filepath.Join("testdata", "supervised", "config.yaml"))
+	require.NoError(t, err)
+	files, err := Files(c, supervised("/tmp/antwort"))
+	require.NoError(t, err)
+	require.Len(t, files, 5)
+	for name, f := range files {
+		golden(t, "supervised/"+name, f.JSON)
+	}
+}
+
+func TestVersionIsOfTheContent(t *testing.T) {
+	load := func(text string) map[string]File {
+		file, err := configfile.Parse("antwort.yaml", []byte(text))
+		require.NoError(t, err)
+		c, err := config.Load(config.Sources{JSON: file.JSON})
+		require.NoError(t, err)
+		files, err := Files(c, supervised("/tmp/antwort"))
+		require.NoError(t, err)
+		return files
+	}
+	const base = "engine: {provider: vllm, backend_url: \"http://llm:8000\"}\n"
+	before := load(base)
+	for name, c := range map[string]struct {
+		text    string
+		changed []string
+	}{
+		"nothing":        {base, nil},
+		"the filter":     {base + "translation: {unsupported_tools: drop}\n", []string{PluginFile}},
+		"retries":        {strings.Replace(base, "}", ", retry: {max_attempts: 2}}", 1), []string{PluginFile, RoutesFile}},
+		"the backend":    {strings.Replace(base, "llm:", "other:", 1), []string{ClustersFile, ListenersFile, PluginFile, RoutesFile}},
+		"idle time-out":  {base + "server: {idle_timeout: 1m}\n", []string{ListenersFile, PluginFile}},
+		"path of metric": {base + "observability: {metrics: {path: /m}}\n", []string{PluginFile, RoutesFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var changed []string
+			after := load(c.text)
+			for _, name := range []string{ClustersFile, ListenersFile, PluginFile, RoutesFile} {
+				require.NotEmpty(t, after[name].Version)
+				if before[name].Version != after[name].Version {
+					changed = append(changed, name)
+				}
+			}
+			assert.Equal(t, c.changed, changed)
+		})
+	}
+}
+
+func TestSecretsAreOnlyForTheChild(t *testing.T) {
+	c, err := config.Parse([]byte(`{"engine":{"provider":"vllm","backend_url":"http://llm:8000","api_key":"top-secret"}}`))
+	require.NoError(t, err)
+	doc, err := Bootstrap(c, alone)
+	require.NoError(t, err)
+	text, err := doc.JSON()
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "top-secret")
+	assert.Contains(t, string(text), `"host_env_keys": [`)
+
+	files, err := Files(c, supervised("/tmp/antwort"))
+	require.NoError(t, err)
+	for name, f := range files {
+		assert.Equal(t, name == PluginFile, strings.Contains(string(f.JSON), "top-secret"), name)
+	}
+}
+
+func TestNamesCannotBeListenedOn(t *testing.T) {
+	c, err := config.Parse([]byte(`{"server":{"host":"gateway.example"},"engine":{"provider":"vllm","backend_url":"http://llm:8000"}}`))
+	require.NoError(t, err)
+	_, err = Bootstrap(c, alone)
+	require.ErrorContains(t, err, `server.host: Envoy listens on IP addresses only, got the name "gateway.example"`)
+}
+
+func TestBackend(t *testing.T) {
+	for url, want := range map[string]backend{
+		"http://llm":              {address{"llm", 80, false}, false, "llm", ""},
+		"https://llm":             {address{"llm", 443, false}, true, "llm", ""},
+		"http://llm:8000/a/b":     {address{"llm", 8000, false}, false, "llm:8000", "/a/b"},
+		"http://10.0.0.1:1":       {address{"10.0.0.1", 1, true}, false, "10.0.0.1:1", ""},
+		"https://[2001:db8::1]:9": {address{"2001:db8::1", 9, true}, true, "[2001:db8::1]:9", ""},
+	} {
+		t.Run(url, func(t *testing.T) {
+			got, err := parseBackend(url)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", 10 * time.Minute: "600s", 1500 * time.Millisecond: "1.5s", time.Nanosecond: "0.000000001s", 100 * time.Second: "100s",
+	} {
+		assert.Equal(t, want, duration(d))
+	}
+}
+
+func TestLocalRepliesAreErrorsOfTheAPI(t *testing.T) {
+	for i, r := range replies {
+		if r.error == nil {
+			require.Zero(t, i, "only the first leaves a reply as it is")
+			continue
+		}
+		text := string(r.error.AppendBody(nil))
+		assert.NotContains(t, text, "%", "Envoy would take it for a command")
+		var body struct {
+			Error struct{ Message, Type, Code string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &body))
+		assert.NotEmpty(t, body.Error.Message)
+		assert.NotEmpty(t, body.Error.Type)
+		assert.NotEmpty(t, body.Error.Code)
+		assert.GreaterOrEqual(t, r.error.Status, http.StatusBadRequest)
+	}
+}

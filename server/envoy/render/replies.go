@@ -1,0 +1,112 @@
+package render
+
+import (
+	"net/http"
+
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+)
+
+// localReplies gives Envoy's own replies the error shape of the API. Many of
+// them come before the filter has seen the request, so it cannot do it.
+func localReplies() object {
+	mappers := make(list, 0, len(replies))
+	for _, r := range replies {
+		mappers = append(mappers, r.mapper())
+	}
+	return object{{"mappers", mappers}}
+}
+
+// reply is what Envoy says in our words. The first that fits is taken.
+type reply struct {
+	when  object // filter
+	error *responses.Error
+}
+
+var replies = []reply{
+	// The filter's replies, which carry no details, and those of the routes
+	// have their shape already.
+	{expression("response.code_details == '' || response.code_details == 'direct_response'"), nil},
+	{expression("response.code_details.startsWith('rbac_access_denied')"), unknownURL()},
+	{flagged("UT", "UMSDR"), translate.TimeoutError()},
+	// No connection; no host is known or healthy; the name does not resolve.
+	{flagged("UF", "UH", "NC", "DF"), unavailable()},
+	{flagged("UO"), overloaded()},
+	// The connection ended without an answer; the answer was no HTTP.
+	{flagged("UC", "UR", "LR"), responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer")},
+	{flagged("UPE"), responses.NewError(http.StatusBadGateway, "upstream_malformed", "the model server's answer is not valid HTTP")},
+	with(http.StatusBadRequest, "invalid_request", "the request is not valid HTTP, or its path has encoded slashes"),
+	with(http.StatusForbidden, "forbidden", "this is not allowed"),
+	{statusFilter("EQ", http.StatusNotFound), unknownURL()},
+	with(http.StatusRequestTimeout, "request_timeout", "the request did not arrive in time"),
+	with(http.StatusRequestEntityTooLarge, "request_too_large", "the request body is larger than this gateway takes"),
+	with(http.StatusUpgradeRequired, "upgrade_required", "use HTTP/1.1 or HTTP/2"),
+	with(http.StatusTooManyRequests, "rate_limit_exceeded", "too many requests: try again later"),
+	with(http.StatusRequestHeaderFieldsTooLarge, "header_too_large", "the request's header is larger than this gateway takes"),
+	with(http.StatusBadGateway, "upstream_unavailable", "the model server gave no valid answer: try again later"),
+	{statusFilter("EQ", http.StatusServiceUnavailable), overloaded()},
+	{statusFilter("EQ", http.StatusGatewayTimeout), translate.TimeoutError()},
+	{statusFilter("GE", http.StatusInternalServerError), internal()},
+}
+
+// with is Envoy's reply with this status.
+func with(status int, code, message string) reply {
+	return reply{statusFilter("EQ", status), responses.NewError(status, code, message)}
+}
+
+func expression(text string) object {
+	return object{{"extension_filter", extension("envoy.access_loggers.extension_filters.cel",
+		"envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", object{{"expression", text}})}}
+}
+
+// flagged is any of these of Envoy's response flags.
+func flagged(flags ...string) object {
+	return object{{"response_flag_filter", object{{"flags", flags}}}}
+}
+
+func unknownURL() *responses.Error {
+	return responses.NewError(http.StatusNotFound, "unknown_url", "unknown path (this server has "+responsesPath+" and "+modelsPath+")")
+}
+
+func unavailable() *responses.Error {
+	e := responses.NewError(http.StatusServiceUnavailable, "upstream_unavailable", "the model server cannot be reached at the moment: try again later")
+	e.RetryAfter = "5"
+	return e
+}
+
+func overloaded() *responses.Error {
+	e := responses.NewError(http.StatusServiceUnavailable, "overloaded", "the gateway cannot take the request now: try again later")
+	e.RetryAfter = "1"
+	return e
+}
+
+func internal() *responses.Error {
+	return responses.NewError(http.StatusInternalServerError, "internal_error", "the gateway failed on this request; the request id tells its operator where to look")
+}
+
+func (r reply) mapper() object {
+	if r.error == nil {
+		return object{{"filter", r.when}}
+	}
+	var header any
+	if r.error.RetryAfter != "" {
+		header = list{setHeader("retry-after", r.error.RetryAfter)}
+	}
+	return object{
+		{"filter", r.when},
+		{"status_code", r.error.Status},
+		{"headers_to_add", header},
+		{"body_format_override", object{
+			{"content_type", "application/json"},
+			{"text_format_source", object{{"inline_string", string(r.error.AppendBody(nil))}}},
+		}},
+	}
+}
+
+// setHeader sets a field, whatever it was.
+func setHeader(name, value string) object {
+	return object{
+		{"header", object{{"key", name}, {"value", value}}},
+		{"append_action", "OVERWRITE_IF_EXISTS_OR_ADD"},
+	}
+}

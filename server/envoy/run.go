@@ -1,0 +1,250 @@
+// Package envoy runs Envoy with the filter as a child process, from the one
+// configuration.
+//
+//	config ─ render ─► files ─► Envoy (child)      clients ─► Envoy ─► backend
+//	  ▲ changed file                │                 probes ─► Envoy ─► control
+//	  └──────────── follow ◄────────┴── admin, log
+//
+// The child gets its bootstrap once and takes everything else from files, which
+// are exchanged one by one when the configuration changes: what is in flight is
+// not touched. The probes and metrics arrive on Envoy's port and are answered
+// here.
+package envoy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"antwort/server/envoy/render"
+	"antwort/shared/config"
+)
+
+// Options are what an Envoy is run with.
+type Options struct {
+	Binary       string // path of Envoy, see Find
+	EnvoyVersion string // see Check
+	Version      string // of this program
+	Module       []byte // the filter
+	Workers      int    // threads that serve requests
+	Log          *slog.Logger
+	// Output takes Envoy's access log, whole lines that have the form of Log's.
+	// It may be the writer of Log when it bears concurrent writes.
+	Output io.Writer
+	// Load reads the configuration again. Its errors tell the user where the
+	// mistake is.
+	Load func() (*config.Config, error)
+}
+
+// gateway is a running Envoy and what belongs to it.
+type gateway struct {
+	opt     Options
+	log     *slog.Logger
+	folder  string // of files and sockets, nobody else's
+	inForce atomic.Pointer[plan]
+	serving atomic.Bool // Envoy listens
+	admin   *admin
+	control *control
+}
+
+// Names within the folder; short, because a path of a socket has at most 107
+// bytes.
+const (
+	moduleFile     = "filter.wasm"
+	adminSocket    = "admin"
+	controlSocket  = "control"
+	upstreamSocket = "upstream"
+)
+
+// Run starts Envoy and keeps it until ctx ends. Then it drains: new connections
+// are refused, and what is in flight has drain_timeout to finish. The error is
+// nil after an orderly end; it says so when Envoy ended by itself, or did not
+// take its configuration. A *ConfigError is the user's to mend.
+func Run(ctx context.Context, cfg *config.Config, opt Options) error {
+	folder, err := os.MkdirTemp("", "antwort-envoy-") // mode 0700
+	if err != nil {
+		return fmt.Errorf("cannot make a temporary folder: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	g := &gateway{opt: opt, log: opt.Log, folder: folder}
+	g.admin = newAdmin(g.path(adminSocket))
+	g.control = newControl(g.admin, opt)
+	if err := g.prepare(cfg); err != nil {
+		return err
+	}
+	ln, err := net.Listen("unix", g.path(controlSocket))
+	if err != nil {
+		return fmt.Errorf("cannot listen in the temporary folder (TMPDIR chooses another one): %w", err)
+	}
+	server := &http.Server{Handler: g.control, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(ln)
+	defer server.Close()
+	child, err := start(opt, g.arguments(cfg), folder)
+	if err != nil {
+		return err
+	}
+	defer child.kill()
+	return g.supervise(ctx, child)
+}
+
+// ConfigError is a configuration that Envoy cannot have.
+type ConfigError struct{ cause error }
+
+func (e *ConfigError) Error() string { return e.cause.Error() }
+func (e *ConfigError) Unwrap() error { return e.cause }
+
+// prepare writes the files that Envoy starts with.
+func (g *gateway) prepare(cfg *config.Config) error {
+	p, err := g.plan(cfg, nil)
+	if err != nil {
+		return &ConfigError{err}
+	}
+	if err := free(cfg); err != nil {
+		return err
+	}
+	for name, f := range p.files {
+		if err := g.put(name, f); err != nil {
+			return err
+		}
+	}
+	g.inForce.Store(p)
+	return os.WriteFile(g.path(moduleFile), g.opt.Module, 0o600)
+}
+
+func (g *gateway) path(name string) string { return filepath.Join(g.folder, name) }
+
+// current is the configuration in force.
+func (g *gateway) current() *plan { return g.inForce.Load() }
+
+// free checks that nobody listens where Envoy is to listen: Envoy shares its
+// port with any process of the same user that shares it too, and then every
+// other connection goes astray.
+func free(cfg *config.Config) error {
+	if cfg.Server.Port == 0 {
+		return nil
+	}
+	address := net.JoinHostPort(cfg.Server.Host, strconv.Itoa(cfg.Server.Port))
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("server.host, server.port: cannot listen on %s: %w", address, err)
+	}
+	return ln.Close()
+}
+
+// drainTime is how long connections that were there before a change of the
+// listener may live on. Envoy cuts them after it, so it is longer than any
+// stream. What they serve next is served by the new configuration's filter and
+// routes all the same.
+const drainTime = 24 * time.Hour
+
+func (g *gateway) arguments(cfg *config.Config) []string {
+	level := cfg.Observability.Log.Level
+	envoys, wasm := "warning", level
+	switch level {
+	case "debug":
+		envoys = "info" // its debug level is some hundred lines for each request
+	case "warn":
+		wasm = "warning"
+	case "error":
+		envoys = "error"
+	}
+	return []string{
+		"-c", g.path(render.BootstrapFile),
+		"--concurrency", strconv.Itoa(g.opt.Workers),
+		"--disable-hot-restart", // and its shared memory
+		"--drain-strategy", "immediate",
+		"--drain-time-s", strconv.Itoa(int(drainTime / time.Second)),
+		"--file-flush-interval-msec", "200",
+		"--log-level", envoys,
+		"--component-log-level", "wasm:" + wasm,
+		"--log-format", logFormat, "--log-format-escaped",
+	}
+}
+
+// supervise waits for whatever happens first: the end of ctx or of the child.
+func (g *gateway) supervise(ctx context.Context, child *child) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	worked := make(chan error, 1)
+	go func() { worked <- g.work(working) }()
+	select {
+	case <-child.ended:
+		return child.died()
+	case err := <-worked:
+		if ctx.Err() == nil {
+			child.stop()
+			return err
+		}
+	case <-ctx.Done():
+		g.control.draining.Store(true)
+		stop()
+		<-worked
+	}
+	return g.drain(child)
+}
+
+// work is what goes on while Envoy runs: it waits until Envoy has its
+// configuration, then for the backend, and follows the configuration. It ends
+// early only when Envoy does not take the configuration.
+func (g *gateway) work(ctx context.Context) error {
+	begin := time.Now()
+	p := g.current()
+	for _, s := range subscriptions {
+		if err := g.await(ctx, s.stat, p.files[s.file].Version, 0); err != nil {
+			return err
+		}
+	}
+	address, err := g.admin.listener(ctx, "api")
+	if err != nil {
+		return err
+	}
+	g.serving.Store(true)
+	g.log.Info("listening", "address", address, "provider", string(p.cfg.Engine.Provider), "backend_url", p.cfg.Engine.BackendURL,
+		"envoy", g.opt.EnvoyVersion, "workers", g.opt.Workers, "start_ms", time.Since(begin).Milliseconds())
+	var contacting sync.WaitGroup
+	defer contacting.Wait()
+	contacting.Go(func() { g.contact(ctx) })
+	g.follow(ctx)
+	return nil
+}
+
+// drain lets what is in flight finish.
+func (g *gateway) drain(child *child) error {
+	if !g.serving.Load() {
+		child.stop()
+		return nil
+	}
+	limit := g.current().cfg.Server.DrainTimeout
+	g.log.Info("draining", "timeout", limit.String())
+	end := time.Now().Add(limit)
+	if limit > 0 {
+		if err := g.admin.drain(context.Background()); err != nil {
+			g.log.Warn("cannot drain", "problem", err.Error())
+		}
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), end)
+	defer cancel()
+	left, err := g.admin.idle(ctx, child.ended)
+	select {
+	case <-child.ended:
+		return child.died()
+	default:
+	}
+	if err != nil {
+		g.log.Warn("cannot tell what is in flight", "problem", err.Error())
+	} else if left > 0 {
+		g.log.Warn("the time for draining is over: requests are cut", "requests", left)
+	}
+	child.stop()
+	g.log.Info("stopped")
+	return nil
+}
