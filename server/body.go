@@ -27,8 +27,14 @@ func (x *exchange) readJSON() (*buffer, *failed) {
 	if x.r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
-	x.limitReading()
-	defer x.unlimitReading()
+	buf, f := x.readDecoded(limit)
+	if f == nil {
+		x.unlimitReading()
+	}
+	return buf, f
+}
+
+func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
 	switch coding := contentCoding(x.r.Header); coding {
 	case "":
 		buf := getBuffer()
@@ -77,7 +83,8 @@ func contentCoding(h http.Header) string {
 	return coding
 }
 
-// limitReading gives the client a time to send its body (slow loris).
+// limitReading gives the client a time to send its body (slow loris). The limit
+// stays when the body is not read to its end: net/http then reads on.
 func (x *exchange) limitReading() {
 	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.s.cfg.Server.ReadTimeout))
 }

@@ -6,7 +6,7 @@ import "sync"
 type buffer struct{ b []byte }
 
 const (
-	bufferStart = 8 << 10
+	bufferStart = 4 << 10
 	bufferKept  = 1 << 20 // larger ones go to the garbage collector
 )
 

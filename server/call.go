@@ -155,6 +155,8 @@ func (x *exchange) ended(ctx context.Context) *failed {
 		e := responses.NewError(http.StatusServiceUnavailable, "server_shutting_down", "the server is shutting down: send the request again")
 		e.RetryAfter = "1"
 		return &failed{"shutdown", nil, e}
+	case errors.Is(cause, errPanicked):
+		return &failed{"panic", nil, internalError()}
 	case errors.Is(cause, errSilent):
 		return &failed{"upstream_silent", cause, translate.TimeoutError()}
 	default:

@@ -48,6 +48,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["X-Request-Id"] = []string{x.id}
 	s.metrics.inFlight.Inc()
 	defer x.leave()
+	if r.ContentLength != 0 {
+		x.limitReading()
+	}
 	if x.route.allow != "" && !x.route.allows(r.Method) {
 		x.wrongMethod()
 		return
@@ -57,21 +60,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // leave ends the handler: a panic is answered, the exchange finished.
 func (x *exchange) leave() {
-	if p := recover(); p != nil {
-		if p != http.ErrAbortHandler {
-			x.panicked(p)
+	p := recover()
+	if p != nil && p != http.ErrAbortHandler {
+		x.panicked(p)
+		if x.status == 0 {
+			x.fail("panic", x.cause, internalError())
+			p = nil
 		}
-		switch {
-		case x.detached:
-			return
-		case x.status != 0:
-			x.finish()
-			panic(http.ErrAbortHandler) // the client must not take it for the end
-		}
-		x.fail("panic", x.cause, internalError())
 	}
-	if !x.detached {
-		x.finish()
+	if x.detached {
+		return
+	}
+	x.finish()
+	if p != nil {
+		panic(http.ErrAbortHandler) // the client must not take it for the end
 	}
 }
 
@@ -142,7 +144,7 @@ type failed struct {
 func (x *exchange) give(f *failed) {
 	if f.err == nil {
 		x.note(f.kind, f.cause)
-		return
+		panic(http.ErrAbortHandler)
 	}
 	x.fail(f.kind, f.cause, f.err)
 }

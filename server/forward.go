@@ -43,13 +43,16 @@ func (x *exchange) forward() {
 		return
 	}
 	if ans.Status == http.StatusOK && isEventStream(ans.Header) {
-		h := make(http.Header, len(ans.Header)+1)
-		copyAnswerHeader(h, ans.Header)
-		delete(h, "Content-Length")
-		h["X-Request-Id"] = []string{x.id}
 		ev := &watchedEvents{}
 		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
-		x.newStream(ctx, cancel, ev).run(func(st *stream) { st.serveForward(ans, h) })
+		st := x.newStream(ctx, cancel, ev)
+		// A backend with the same interval comes first with its own comment.
+		st.keepAlive += st.keepAlive / 3
+		st.ans = ans
+		st.run(func(st *stream) {
+			st.passHead(ans)
+			st.pump(ans)
+		})
 		return
 	}
 	defer cancel(nil)
@@ -69,7 +72,6 @@ func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
 	case length > limit:
 		return tooLarge(limit)
 	}
-	x.limitReading()
 	up := &upload{x: x, left: limit}
 	buf.grow(int(min(max(length, 0), inlineBody)) + 1)
 	for len(buf.b) <= inlineBody {
@@ -179,17 +181,19 @@ func (x *exchange) readUsage(body []byte) {
 	}
 }
 
-// serveForward passes a stream on. Its status and header are the upstream's.
-func (st *stream) serveForward(ans *upstream.Answer, h http.Header) {
+// passHead passes the status and header of a stream on.
+func (st *stream) passHead(ans *upstream.Answer) {
+	h := make(http.Header, len(ans.Header)+1)
+	copyAnswerHeader(h, ans.Header)
+	delete(h, "Content-Length")
+	h["X-Request-Id"] = []string{st.x.id}
 	st.mu.Lock()
+	defer st.mu.Unlock()
 	out := getBuffer()
+	defer out.put()
 	out.b = append(out.b, noRoom[:]...)
 	st.begin(ans.Status, h)
 	st.write(out, false)
-	out.put()
-	st.mu.Unlock()
-	st.pump(ans)
-	st.x.usage, st.x.hasUsage = st.events.Usage()
 }
 
 // watchedEvents are the events of a forwarded stream.

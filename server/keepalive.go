@@ -8,7 +8,10 @@ import (
 // comment keeps proxies from cutting a silent stream.
 const comment = ": keep-alive\n\n"
 
-var errSilent = errors.New("upstream sent nothing within stream_idle_timeout")
+var (
+	errSilent   = errors.New("upstream sent nothing within stream_idle_timeout")
+	errPanicked = errors.New("panic")
+)
 
 // tick looks after silence: the upstream's for too long ends the stream, the
 // client's not reading for as long too, and a comment breaks ours.
@@ -25,6 +28,12 @@ func (st *stream) tick() {
 		return
 	}
 	defer st.mu.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			st.x.panicked(p)
+			st.cancel(errPanicked) // the pump ends the answer
+		}
+	}()
 	if st.over {
 		return
 	}

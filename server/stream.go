@@ -125,6 +125,8 @@ func (st *stream) endBroken() {
 
 // pump moves the upstream's events to the client until either ends.
 func (st *stream) pump(ans *upstream.Answer) {
+	defer func() { st.x.usage, st.x.hasUsage = st.events.Usage() }()
+	ans.DropHeader()
 	st.mu.Lock()
 	st.ans, st.listening, st.heard = ans, true, time.Now()
 	st.timer.Reset(st.nextTick(st.heard))
@@ -176,6 +178,7 @@ func (st *stream) feed(p []byte, readErr error) bool {
 	}
 	if len(out.b) > room || last {
 		st.write(out, last)
+		st.heard = st.wrote // while it wrote, nobody listened
 	}
 	return !st.over
 }

@@ -102,8 +102,8 @@ func (st *stream) serveChat(req *upstream.Request, chat *buffer) {
 		return
 	}
 	if !isEventStream(ans.Header) {
-		defer ans.Close()
 		defer chat.put()
+		defer ans.Close()
 		if ans.Status != http.StatusOK {
 			st.fail(st.x.refused(st.ctx, ans))
 			return
@@ -111,9 +111,9 @@ func (st *stream) serveChat(req *upstream.Request, chat *buffer) {
 		st.fail(&failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server did not stream its answer")})
 		return
 	}
+	*req = upstream.Request{} // not needed while the stream lasts
 	chat.put()
 	st.pump(ans)
-	st.x.usage, st.x.hasUsage = st.events.Usage()
 }
 
 // chatEvents are the events of a translated stream.

@@ -17,11 +17,11 @@ type Answer struct {
 
 	client *Client
 	cn     *conn
-	body   io.ReadCloser
-	stop   func() bool // ends the watch on the request's context
-	ended  bool        // the body was read to its end
-	reuse  bool        // the connection outlives the answer
-	spoilt bool        // the request was not sent whole
+	resp   *http.Response // its body is this answer's
+	stop   func() bool    // ends the watch on the request's context
+	ended  bool           // the body was read to its end
+	reuse  bool           // the connection outlives the answer
+	spoilt bool           // the request was not sent whole
 
 	// Of a long request body, written beside: one value when that ended, what
 	// makes it end, and the error of its source.
@@ -40,14 +40,17 @@ func (a *Answer) readHeader(req *http.Request) error {
 		if err != nil {
 			return a.headerError(err)
 		}
-		if resp.StatusCode >= 100 && resp.StatusCode < 200 {
+		if resp.StatusCode < 100 {
+			return &Error{Kind: Malformed, Err: errors.New("status below 100")}
+		}
+		if resp.StatusCode < 200 {
 			if resp.StatusCode == http.StatusSwitchingProtocols {
 				return &Error{Kind: Malformed, Err: errors.New("upstream switched protocols")}
 			}
 			continue
 		}
 		cn.budget = -1
-		a.Status, a.Header, a.Length, a.body = resp.StatusCode, resp.Header, resp.ContentLength, resp.Body
+		a.Status, a.Header, a.Length, a.resp = resp.StatusCode, resp.Header, resp.ContentLength, resp
 		a.reuse = !a.spoilt && !resp.Close && (resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0)
 		a.ended = resp.Body == http.NoBody
 		return nil
@@ -63,6 +66,9 @@ func (a *Answer) headerError(err error) *Error {
 	return classify(err, Malformed)
 }
 
+// DropHeader lets go of the header's memory, for answers that take long.
+func (a *Answer) DropHeader() { a.Header, a.resp.Header = nil, nil }
+
 // Wait returns when bytes of the body, its end or an error can be read. It
 // holds no memory meanwhile: take a read buffer afterwards.
 func (a *Answer) Wait() {
@@ -73,7 +79,7 @@ func (a *Answer) Wait() {
 
 // Read reads the body, as an io.Reader.
 func (a *Answer) Read(p []byte) (int, error) {
-	n, err := a.body.Read(p)
+	n, err := a.resp.Body.Read(p)
 	if err == io.EOF {
 		a.ended = true
 	}

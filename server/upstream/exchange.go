@@ -116,7 +116,8 @@ func (c *Client) send(a *Answer, req *Request) error {
 		}
 		a.sent = make(chan error, 1)
 		a.unblock = req.Unblock
-		go func() { a.sent <- a.cn.sendBody(req) }()
+		cn, sent := a.cn, a.sent
+		go func() { sent <- cn.sendBody(req) }()
 		return nil
 	case len(req.Body) <= 16<<10: // one write: a copy is cheaper than a longer call
 		b = append(b, req.Body...)

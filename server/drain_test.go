@@ -1,0 +1,188 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/shared/config"
+)
+
+// Draining lets running answers finish, and takes no new ones.
+func TestDrainWaitsForAnswers(t *testing.T) {
+	begun, release := make(chan struct{}, 10), make(chan struct{})
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(b), `"stream":true`) {
+			send := streaming(w)
+			send(chatRole)
+			begun <- struct{}{}
+			<-release
+			send(chatText("a") + chatFinish + chatUsage + chatDone)
+			return
+		}
+		begun <- struct{}{}
+		<-release
+		answering(w)
+	}))
+	r := start(t, config.VLLM, llm, func(c *config.Config) { c.Server.DrainTimeout = guard })
+	require.Equal(t, 200, r.call("GET", "/healthz", "").status)
+	var wg sync.WaitGroup
+	for _, c := range []struct {
+		on   *running
+		body string
+	}{{r, ask}, {r, askStream}, {r.overHTTP2(), ask}, {r.overHTTP2(), askStream}} {
+		wg.Go(func() {
+			got := c.on.post(c.body)
+			if got.status != 200 || c.body == askStream && lastEvent(t, got.body) != "response.completed" {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+		})
+	}
+	for range 4 {
+		wait(t, begun, "the upstream's request")
+	}
+	r.stop()
+	require.Eventually(t, r.draining.Load, guard, time.Millisecond)
+	require.Eventually(t, func() bool {
+		resp, err := r.do(t.Context(), "GET", "/readyz", nil)
+		if err != nil {
+			return true // nobody listens any more
+		}
+		defer resp.Body.Close()
+		require.Equal(t, 503, resp.StatusCode, "ready while draining")
+		return false
+	}, guard, time.Millisecond)
+	close(release)
+	wg.Wait()
+	r.drained()
+}
+
+// What runs longer than drain_timeout is ended properly.
+func TestDrainEndsAnswers(t *testing.T) {
+	servers := map[string]func(t *testing.T, llm string) *running{
+		"backend":  func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm) },
+		"HTTP/2":   func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm).overHTTP2() },
+		"frontend": func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm).front() },
+	}
+	for name, serve := range servers {
+		begun, left := make(chan struct{}, 1), make(chan struct{}, 1)
+		upstream := func(t *testing.T, sent string) string {
+			return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if sent != "" {
+					streaming(w)(sent)
+				}
+				begun <- struct{}{}
+				<-r.Context().Done()
+				left <- struct{}{}
+			}))
+		}
+		for _, c := range []struct{ name, body, sent string }{
+			{"whole", ask, ""}, {"stream before the header", askStream, ""}, {"stream before the first event", askStream, ": nothing yet\n\n"},
+		} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				r := serve(t, upstream(t, c.sent))
+				got := make(chan answer, 1)
+				go func() { got <- r.post(c.body) }()
+				wait(t, begun, "the upstream's request")
+				r.stop()
+				a := wait(t, got, "the answer")
+				require.Equal(t, 503, a.status, a.body)
+				_, _, code := a.errorCode(t)
+				require.Equal(t, "server_shutting_down", code)
+				require.NotEmpty(t, a.header.Get("Retry-After"))
+				wait(t, left, "the upstream was not told")
+				r.drained()
+			})
+		}
+		t.Run("stream/"+name, func(t *testing.T) {
+			r := serve(t, upstream(t, chatRole+chatText("a")))
+			resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
+			ev := readEvents(t, resp.Body)
+			got := ev.until("response.output_text.delta")
+			r.stop()
+			got += ev.until("response.failed") + ev.next()
+			require.Empty(t, ev.next(), "the body has no proper end")
+			checkStream(t, got)
+			require.Equal(t, "response.failed", lastEvent(t, got))
+			require.Contains(t, got, "server_shutting_down")
+			wait(t, begun, "the upstream's request")
+			wait(t, left, "the upstream was not told")
+			r.drained()
+		})
+	}
+}
+
+// A panic fails one request, and is told as well as is still possible.
+func TestPanics(t *testing.T) {
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		streaming(w)(chatRole + chatText("a"))
+		<-r.Context().Done()
+	}))
+	var mu sync.Mutex
+	calls, failAt := 0, 0
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		if calls == failAt {
+			panic("the clock has stopped at http://10.0.0.1")
+		}
+		return time.Now()
+	}
+	r := startWith(t, Options{Now: clock}, config.VLLM, llm)
+	for _, on := range []*running{r, r.overHTTP2()} {
+		for _, c := range []struct {
+			name   string
+			at     int
+			status int
+		}{{"before anything was written", 1, 500}, {"at the first event", 2, 500}} {
+			t.Run(c.name, func(t *testing.T) {
+				mu.Lock()
+				calls, failAt = 0, c.at
+				mu.Unlock()
+				got := on.post(askStream)
+				require.Equal(t, c.status, got.status, got.body)
+				_, _, code := got.errorCode(t)
+				require.Equal(t, "internal_error", code)
+				require.NotContains(t, got.body, "10.0.0.1")
+			})
+		}
+	}
+	t.Run("in the middle of a stream", func(t *testing.T) {
+		more := make(chan struct{})
+		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			send := streaming(w)
+			send(chatRole + chatText("a"))
+			<-more
+			send(chatText("b"))
+			<-r.Context().Done()
+		}))
+		r := startWith(t, Options{Now: clock}, config.VLLM, llm)
+		for _, on := range []*running{r, r.overHTTP2()} {
+			mu.Lock()
+			calls, failAt = 0, 3
+			mu.Unlock()
+			resp := on.open("POST", "/v1/responses", strings.NewReader(askStream))
+			ev := readEvents(t, resp.Body)
+			got := ev.until("response.output_text.delta")
+			more <- struct{}{}
+			got += ev.until("response.failed") + ev.next()
+			checkStream(t, got)
+			require.Equal(t, "response.failed", lastEvent(t, got))
+			resp.Body.Close()
+		}
+		require.EqualValues(t, 2, metric(t, r, "antwort_panics_total"))
+		require.Equal(t, 200, r.call("GET", "/healthz", "").status)
+	})
+	require.EqualValues(t, 4, metric(t, r, "antwort_panics_total"))
+	r.log.waitFor(t, `"msg":"panic"`, "the clock has stopped")
+}

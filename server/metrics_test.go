@@ -1,0 +1,83 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/server/mockllm"
+	"antwort/shared/config"
+)
+
+// metric is the sum of the samples with a name whose labels contain all words.
+func metric(t *testing.T, r *running, name string, words ...string) float64 {
+	t.Helper()
+	sum := 0.0
+next:
+	for line := range strings.Lines(r.call("GET", "/metrics", "").body) {
+		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
+			continue
+		}
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
+		require.NoError(t, err)
+		sum += n
+	}
+	return sum
+}
+
+func TestMetrics(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{Tokens: 7})
+	back := start(t, config.VLLM, llm)
+	front := back.front()
+	ready(t, back)
+	ready(t, front)
+	require.Equal(t, 200, front.post(`{"model":"/mnt/models","input":"hi"}`).status)
+	require.Equal(t, 200, front.post(`{"model":"/mnt/models","input":"hi","stream":true}`).status)
+	require.Equal(t, 400, front.post(`{`).status)
+	require.Equal(t, 404, front.call("GET", "/nowhere", "").status)
+	for _, r := range []*running{back, front} {
+		p := `provider="` + string(r.cfg.Engine.Provider) + `"`
+		require.EqualValues(t, 2, metric(t, r, "antwort_requests_total", p, `route="/v1/responses"`, `code="200"`))
+		require.EqualValues(t, 1, metric(t, r, "antwort_requests_total", p, `code="400"`))
+		require.EqualValues(t, 2*8, metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="/mnt/models"`)+metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="other"`))
+		require.EqualValues(t, 1, metric(t, r, "antwort_first_event_seconds_count", p))
+		require.EqualValues(t, 1, metric(t, r, "antwort_request_duration_seconds_count", `stream="true"`))
+		require.EqualValues(t, 0, metric(t, r, "antwort_streams_in_flight"))
+		require.EqualValues(t, 1, metric(t, r, "antwort_requests_in_flight"), "only the scrape itself")
+		require.Positive(t, metric(t, r, "go_goroutines"))
+	}
+	require.EqualValues(t, 1, metric(t, front, "antwort_requests_total", `route="unknown"`, `code="404"`))
+	require.EqualValues(t, 2*8, metric(t, back, "antwort_tokens_total", `kind="output"`, `model="/mnt/models"`))
+}
+
+// Clients cannot make labels up.
+func TestMetricLabelsAreBounded(t *testing.T) {
+	llm := upstreamOf(t, chats(answering200))
+	r := start(t, config.VLLM, llm)
+	ready(t, r)
+	for i := range 50 {
+		n := strconv.Itoa(i)
+		require.Equal(t, 200, r.post(`{"model":"made-up-`+n+`","input":"hi"}`).status)
+		r.call("GET", "/v1/"+n, "")
+		r.call("GET", "/v1/responses/resp_"+n, "")
+		r.call("X"+n, "/v1/responses", "")
+	}
+	require.EqualValues(t, 100, metric(t, r, "antwort_tokens_total", `kind="output"`, `model="other"`))
+	require.NotContains(t, r.call("GET", "/metrics", "").body, "made-up")
+	require.Less(t, strings.Count(r.call("GET", "/metrics", "").body, "\nantwort_requests_total{"), 8)
+}
+
+func TestMetricsCanBeOff(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{})
+	r := start(t, config.VLLM, llm, func(c *config.Config) { c.Observability.Metrics.Enabled = false })
+	require.Equal(t, 404, r.call("GET", "/metrics", "").status)
+	r = start(t, config.VLLM, llm, func(c *config.Config) { c.Observability.Metrics.Path = "/internal/stats" })
+	require.Equal(t, 200, r.call("GET", "/internal/stats", "").status)
+}

@@ -1,0 +1,353 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/server/mockllm"
+	"antwort/shared/config"
+	"antwort/shared/streamcheck"
+)
+
+// guard is how long anything may take before a test gives up waiting.
+const guard = 20 * time.Second
+
+// running is a server under test on a loopback port.
+type running struct {
+	*Server
+	t      *testing.T
+	url    string
+	addr   string
+	log    *logLines
+	client *http.Client
+	stop   context.CancelFunc // begins draining
+	done   chan error         // Serve's result
+}
+
+// start serves a configuration for the backend, as edited.
+func start(t *testing.T, provider config.Provider, backend string, edit ...func(*config.Config)) *running {
+	t.Helper()
+	return startWith(t, Options{}, provider, backend, edit...)
+}
+
+func startWith(t *testing.T, opt Options, provider config.Provider, backend string, edit ...func(*config.Config)) *running {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Engine.Provider, cfg.Engine.BackendURL = provider, backend
+	cfg.Engine.Retry.BaseDelay, cfg.Engine.Retry.MaxDelay = time.Millisecond, 1500*time.Millisecond
+	cfg.Server.DrainTimeout = 0
+	for _, e := range edit {
+		e(cfg)
+	}
+	log := &logLines{}
+	opt.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := New(cfg, opt)
+	require.NoError(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{Server: s, t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, client: http1, stop: stop, done: make(chan error, 1)}
+	go func() { r.done <- s.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		stop()
+		r.drained()
+	})
+	return r
+}
+
+// drained waits until Serve has returned.
+func (r *running) drained() {
+	r.t.Helper()
+	select {
+	case err := <-r.done:
+		require.NoError(r.t, err)
+		r.done <- nil
+	case <-time.After(guard):
+		r.t.Fatal("the server did not stop")
+	}
+}
+
+// chain serves a frontend in front of r.
+func (r *running) front(edit ...func(*config.Config)) *running {
+	r.t.Helper()
+	return start(r.t, config.VLLMResponses, r.url, edit...)
+}
+
+// logLines keeps a log.
+type logLines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// waitFor waits for a log line that contains all words, and returns it.
+func (l *logLines) waitFor(t *testing.T, words ...string) map[string]any {
+	t.Helper()
+	var found map[string]any
+	defer func() {
+		if t.Failed() {
+			t.Logf("the log:\n%s", l)
+		}
+	}()
+	require.Eventually(t, func() bool {
+	lines:
+		for line := range strings.Lines(l.String()) {
+			for _, w := range words {
+				if !strings.Contains(line, w) {
+					continue lines
+				}
+			}
+			require.NoError(t, json.Unmarshal([]byte(line), &found))
+			return true
+		}
+		return false
+	}, guard, 5*time.Millisecond, "no log line with %q", words)
+	return found
+}
+
+// mock serves a stand-in for vLLM.
+func mock(t *testing.T, opt mockllm.Options) (*mockllm.Mock, string) {
+	t.Helper()
+	m := mockllm.New(opt)
+	return m, upstreamOf(t, m)
+}
+
+// upstreamOf serves a hand-written upstream.
+func upstreamOf(t *testing.T, h http.Handler) string {
+	t.Helper()
+	ts := httptest.NewServer(h)
+	t.Cleanup(ts.Close)
+	t.Cleanup(ts.CloseClientConnections)
+	return ts.URL
+}
+
+// chats is an upstream that only answers chat completions; the greeting of the
+// readiness check is answered here.
+func chats(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"object":"list","data":[{"id":"m","object":"model"}]}`)
+			return
+		}
+		h(w, r)
+	})
+}
+
+// answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) errorCode(t *testing.T) (typ, param, code string) {
+	t.Helper()
+	var got map[string]map[string]*string
+	require.NoError(t, json.Unmarshal([]byte(a.body), &got), "not an error body: %s", a.body)
+	e := got["error"]
+	require.Len(t, e, 4, "error has other members: %s", a.body)
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	require.NotEmpty(t, text(e["message"]))
+	return text(e["type"]), text(e["param"]), text(e["code"])
+}
+
+// call sends a request; fields are header names and values in turn.
+func (r *running) call(method, path, body string, fields ...string) answer {
+	r.t.Helper()
+	resp := r.open(method, path, strings.NewReader(body), fields...)
+	return finish(r.t, resp)
+}
+
+func finish(t *testing.T, resp *http.Response) answer {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err, "after %s", b)
+	return answer{resp.StatusCode, resp.Header, string(b)}
+}
+
+func (r *running) post(body string, fields ...string) answer {
+	r.t.Helper()
+	return r.call("POST", "/v1/responses", body, fields...)
+}
+
+// open sends a request and returns the answer with its body still open.
+func (r *running) open(method, path string, body io.Reader, fields ...string) *http.Response {
+	r.t.Helper()
+	resp, err := r.do(context.Background(), method, path, body, fields...)
+	require.NoError(r.t, err)
+	return resp
+}
+
+func (r *running) do(ctx context.Context, method, path string, body io.Reader, fields ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.url+path, body)
+	require.NoError(r.t, err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+		if fields[i+1] == "" {
+			req.Header.Del(fields[i])
+		}
+	}
+	return r.client.Do(req)
+}
+
+var (
+	http1 = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500, DisableCompression: true}, Timeout: guard}
+	http2 = func() *http.Client {
+		tr := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols)}
+		tr.Protocols.SetUnencryptedHTTP2(true)
+		return &http.Client{Transport: tr, Timeout: guard}
+	}()
+)
+
+// overHTTP2 is the same server for clients that speak HTTP/2: net/http keeps
+// their streams.
+func (r *running) overHTTP2() *running {
+	other := *r //nolint:govet // the copy shares all but the client
+	other.client = http2
+	r.t.Cleanup(http2.CloseIdleConnections) // or draining waits for them
+	return &other
+}
+
+// checkStream validates a stream that a client got.
+func checkStream(t *testing.T, body string) {
+	t.Helper()
+	var c streamcheck.Checker
+	_, _ = c.Write([]byte(body))
+	for _, p := range c.Close() {
+		t.Errorf("event %d: %s: %s", p.Event, p.Rule, p.Text)
+	}
+	if t.Failed() {
+		t.Fatalf("the stream was:\n%s", body)
+	}
+}
+
+// lastEvent is the type of the event before [DONE].
+func lastEvent(t *testing.T, body string) string {
+	t.Helper()
+	require.True(t, strings.HasSuffix(body, "data: [DONE]\n\n"), "does not end with [DONE]: %s", body)
+	at := strings.LastIndex(body, "event: ")
+	require.GreaterOrEqual(t, at, 0)
+	name, _, _ := strings.Cut(body[at+len("event: "):], "\n")
+	return name
+}
+
+// Pieces of a chat stream.
+const (
+	chatRole   = `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}` + "\n\n"
+	chatFinish = `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}]}` + "\n\n"
+	chatUsage  = `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n"
+	chatDone   = "data: [DONE]\n\n"
+)
+
+func chatText(text string) string {
+	return fmt.Sprintf(`data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":%q},"finish_reason":null}]}`+"\n\n", text)
+}
+
+const chatWhole = `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+
+const (
+	ask       = `{"model":"m","input":"hi"}`
+	askStream = `{"model":"m","input":"hi","stream":true}`
+)
+
+// streaming starts an event stream and returns what sends pieces of it.
+func streaming(w http.ResponseWriter) func(string) {
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	flush := http.NewResponseController(w).Flush
+	_ = flush()
+	return func(s string) {
+		_, _ = io.WriteString(w, s)
+		_ = flush()
+	}
+}
+
+// events reads a stream event by event.
+type eventReader struct {
+	t *testing.T
+	r *bufio.Reader
+}
+
+func readEvents(t *testing.T, r io.Reader) *eventReader { return &eventReader{t, bufio.NewReader(r)} }
+
+// next is the next block of lines, its blank line included; "" at the end.
+func (e *eventReader) next() string {
+	e.t.Helper()
+	var block strings.Builder
+	for {
+		line, err := e.r.ReadString('\n')
+		block.WriteString(line)
+		if err == io.EOF && block.Len() == 0 {
+			return ""
+		}
+		require.NoError(e.t, err)
+		if line == "\n" {
+			return block.String()
+		}
+	}
+}
+
+// until reads up to and including the event of a type and returns all of it.
+func (e *eventReader) until(name string) string {
+	e.t.Helper()
+	var all strings.Builder
+	for {
+		ev := e.next()
+		all.WriteString(ev)
+		if ev == "" || strings.Contains(ev, "event: "+name+"\n") {
+			require.NotEmpty(e.t, ev, "no %s in:\n%s", name, all.String())
+			return all.String()
+		}
+	}
+}
+
+// wait waits for a channel.
+func wait[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(guard):
+		t.Fatalf("waited in vain: %s", what)
+		panic("unreachable")
+	}
+}
+
+func ready(t *testing.T, r *running) {
+	t.Helper()
+	require.Eventually(t, r.contacted.Load, guard, time.Millisecond)
+}
