@@ -27,7 +27,7 @@ const (
 type commands struct {
 	Serve        serveCmd        `cmd:"" help:"Serve the Responses API."`
 	Envoy        envoyCmd        `cmd:"" help:"Serve it by Envoy with the filter, as a child process."`
-	Render       renderCmd       `cmd:"" help:"Print the configuration for an Envoy that you run yourself."`
+	Render       renderCmd       `cmd:"" help:"Print the configuration for an Envoy or Istio that you run yourself."`
 	Filter       filterCmd       `cmd:"" help:"Print the filter for Envoy and Istio, a WebAssembly module."`
 	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
 	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`

@@ -13,6 +13,14 @@ type renderCmd struct {
 	Istio renderIstioCmd `cmd:"" help:"Print the manifests of a gateway of Istio with the filter."`
 }
 
+func (renderCmd) Help() string {
+	return `What is printed depends on the configuration file, the environment and the flags alone. Secrets are never printed.
+
+Example:
+
+    antwort render envoy --config antwort.yaml > envoy.yaml`
+}
+
 type renderEnvoyCmd struct {
 	configFlag
 	Format string `enum:"yaml,json" default:"yaml" help:"yaml or json."`
@@ -22,7 +30,7 @@ type renderEnvoyCmd struct {
 }
 
 func (renderEnvoyCmd) Help() string {
-	return `For an Envoy that you run yourself; "antwort envoy" runs one for you. Needs Envoy 1.33 or later, with filter.profile gated 1.35. Secrets are never printed: Envoy takes them from its own environment, and a comment names the variables.
+	return `For an Envoy that you run yourself; "antwort envoy" runs one for you. Needs Envoy 1.33 or later, with filter.profile gated 1.35. Envoy takes secrets from its own environment: a comment names the variables.
 
 Example:
 
