@@ -1,0 +1,25 @@
+##@ Deploy
+# What is in the images is told by the commit; where they were pushed to is not, so quickstarts/images may differ.
+IMAGE_VERSION = $(shell git describe --tags --always 2>/dev/null || echo dev)$(shell git diff --quiet HEAD -- . ':!quickstarts' 2>/dev/null || echo -dirty)
+IMAGE_REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+IMAGE_TIME = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGES := $(CURDIR)/bin/images
+
+.PHONY: images
+images: bin/filter.wasm $(EMBEDDED) ## Build the images without docker (antwort for amd64 and arm64, the filter in two forms)
+	@mkdir -p $(IMAGES)/binaries
+	for arch in amd64 arm64; do \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X antwort/server/cli.Version=$(IMAGE_VERSION)" \
+	    -o $(IMAGES)/binaries/antwort-$$arch ./server/cmd/antwort || exit 1; done
+	cd e2e/images && $(GO) build -o $(IMAGES)/images .
+	$(IMAGES)/images build -out $(IMAGES) -binaries $(IMAGES)/binaries -version $(IMAGE_VERSION) -revision "$(IMAGE_REVISION)" -created $(IMAGE_TIME)
+
+.PHONY: push
+push: ## Push them to REGISTRY=registry.example/team, and tell the quickstarts so
+	@test -n "$(REGISTRY)" || { echo "say where to: make push REGISTRY=registry.example/team" >&2; exit 1; }
+	@test -x $(IMAGES)/images || { echo "there are no images: run make images first" >&2; exit 1; }
+	$(IMAGES)/images push -out $(IMAGES) -registry "$(REGISTRY)" -tag "$(IMAGE_VERSION)"
+
+.PHONY: images-lock
+images-lock: ## Take the present versions of the images' Debian packages
+	cd e2e/images && $(GO) run . lock -cache ../.cache/images -locks .
