@@ -48,8 +48,10 @@ const maxReserve = 1 << 20
 func (b *body) held() int { return cap(b.buf) }
 
 func (b *body) free() {
-	b.s.give(b.buf)
-	b.buf = nil
+	if b.buf != nil {
+		b.s.give(b.buf)
+		b.buf = nil
+	}
 }
 
 // take returns an empty buffer with room for n bytes, used before if possible.

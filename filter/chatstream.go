@@ -28,7 +28,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	}
 	out, err := a.events.Write(out, chunk, time.Now().Unix())
 	if err == nil && end && a.held && !a.events.Started() {
-		err = cutShort()
+		err = translate.CutError()
 	}
 	if e := (*responses.Error)(nil); errors.As(err, &e) {
 		return s.reply(upstreamStream, e)
@@ -60,11 +60,7 @@ func (a *chatStream) trailers() types.Action {
 	if a.events.Done() {
 		return types.ActionContinue
 	}
-	return a.x.s.reply(upstreamStream, cutShort())
+	return a.x.s.reply(upstreamStream, translate.CutError())
 }
 
 func (a *chatStream) free() {}
-
-func cutShort() *responses.Error {
-	return responses.NewError(502, "upstream_cut", "the model server ended the stream before the answer was complete")
-}

@@ -80,8 +80,7 @@ func corpusConfig(t *testing.T, c *corpus.Case, profile string) []byte {
 
 func (h *corpusHost) run(t *testing.T, c *corpus.Case, profile string, chunk int) {
 	h.chunk = chunk
-	before := h.up.count()
-	h.up.answer = corpusAnswer(c)
+	h.up.set(corpusAnswer(c))
 	got := post(t, h.Host, string(c.Request))
 	want := corpusExpected(c, profile)
 	fail := func(what string, want, got []byte) {
@@ -92,7 +91,7 @@ func (h *corpusHost) run(t *testing.T, c *corpus.Case, profile string, chunk int
 	}
 	if want.Chat == nil {
 		if profile == "gated" {
-			require.Equal(t, before, h.up.count(), "an invalid request reached the upstream")
+			require.Zero(t, h.up.count(), "an invalid request reached the upstream")
 		}
 		require.NotNil(t, want.Error)
 	} else {
@@ -144,9 +143,7 @@ func corpusExpected(c *corpus.Case, profile string) corpus.Result {
 	_, turn, _ := translate.New(c.Options).Request(nil, c.Request, corpus.ID, corpus.Created)
 	if c.Stream != nil {
 		stream := turn.Stream()
-		begin := stream.Start(nil)
-		rest, _ := corpus.Stream(stream, c.Stream)
-		want.Events = append(begin, rest...)
+		want.Events, _ = corpus.Stream(stream.Start(nil), stream, c.Stream)
 	} else {
 		_, e := turn.Response(nil, c.Answer, corpus.Ended)
 		want.Response = turn.Failed(nil, e)

@@ -14,14 +14,13 @@ import (
 // its body is replaced by one in OpenAI's shape, and its status by what the
 // error means for the client.
 type refusal struct {
-	s       *stream
-	kind    failure
-	err     *responses.Error // nil until it is known
-	status  int              // of the answer
-	ownKey  bool
-	passing bool // the status is not changed
-	text    body
-	sent    bool
+	s      *stream
+	kind   failure
+	err    *responses.Error // nil until it is known
+	status int              // of the answer
+	ownKey bool
+	text   body
+	sent   bool
 }
 
 // refusalBytes is how much is read of an error's text.
@@ -41,6 +40,9 @@ func (r *refusal) headers(h header, end bool) types.Action {
 		}
 	}
 	if end { // without a body there is nothing to replace
+		if r.status == 404 && codeDetails() == "route_not_found" {
+			r.err = responses.NewError(404, "no_route", "the gateway has no route for this request's path: its operator must add one")
+		}
 		r.err.RetryAfter = h.get("retry-after")
 		return r.s.reply(r.kind, r.err)
 	}
@@ -51,6 +53,12 @@ func (r *refusal) headers(h header, end bool) types.Action {
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(r.err.AppendBody(nil)))))
 	}
 	return types.ActionContinue
+}
+
+// codeDetails is Envoy's word for where an answer comes from, "" when unknown.
+func codeDetails() string {
+	b, _ := proxywasm.GetProperty([]string{"response", "code_details"})
+	return string(b)
 }
 
 func (r *refusal) body(size int, end bool) types.Action {

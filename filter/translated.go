@@ -52,7 +52,7 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 	x.body = body{s: x.s, length: h.length()}
 	x.panicIn = h.get("x-antwort-panic")
 	if end {
-		return x.ask(nil)
+		return x.ask(nil, true)
 	}
 	h.setRequest(":path", chatPath)
 	h.removeRequest("content-length", "accept-encoding")
@@ -112,7 +112,7 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 		return x.s.reply(overloaded, overload())
 	}
 	if whole {
-		return x.ask(all)
+		return x.ask(all, end || x.body.length >= 0)
 	}
 	setRequestChunk(nil, size)
 	if x.gated() {
@@ -122,7 +122,9 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 }
 
 // ask translates the request and puts it in the place of the running chunk.
-func (x *translated) ask(body []byte) types.Action {
+// ended says that nothing can follow: only then the upstream may take it for
+// complete.
+func (x *translated) ask(body []byte, ended bool) types.Action {
 	s := x.s
 	out, turn, err := s.translator.Request(s.out[:0], body, newID(), time.Now().Unix())
 	x.body.free()
@@ -131,7 +133,7 @@ func (x *translated) ask(body []byte) types.Action {
 		return s.reply(invalidRequest, err)
 	}
 	x.asked, x.turn = true, turn
-	if x.gated() {
+	if ended && x.gated() {
 		must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(out))))
 	}
 	must(proxywasm.ReplaceHttpRequestBody(out))

@@ -114,6 +114,13 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
+// set changes the answer, for the requests to come, and forgets the others.
+func (u *upstream) set(answer http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer, u.requests, u.bodies, u.broken = answer, nil, nil, nil
+}
+
 // finished are the bodies that came to their end.
 func (u *upstream) finished() (bodies []string) {
 	u.mu.Lock()

@@ -55,7 +55,7 @@ type side struct {
 	calls            int  // callbacks of this side that are running
 
 	held      *chunk // gathered while stopped; nil until something was
-	streaming bool   // over the limit reading stops instead of failing
+	streaming bool   // over the limit reading stops instead of failing; so until a data callback says otherwise
 	over      bool   // the limit was passed
 
 	// What host calls reach. A header map is reachable in its phase, and as

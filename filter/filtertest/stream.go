@@ -39,8 +39,8 @@ var errCut = errors.New("stream was reset")
 
 func (h *Host) newStream(r *http.Request) *stream {
 	st := &stream{host: h, client: newPipe(), upstream: newPipe(), incoming: r}
-	st.request = side{st: st, next: (*router)(st)}
-	st.response = side{st: st, response: true, next: (*toClient)(st)}
+	st.request = side{st: st, streaming: true, next: (*router)(st)}
+	st.response = side{st: st, streaming: true, response: true, next: (*toClient)(st)}
 	// r's own values stay out of what the upstream handler sees.
 	st.upstreamCtx, st.cancel = context.WithCancel(context.Background())
 	h.streams[st] = struct{}{}
