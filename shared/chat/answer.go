@@ -30,46 +30,75 @@ func Read(v *fastjson.Value) Answer { return read(v, "message") }
 func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta") }
 
 func read(v *fastjson.Value, message string) (a Answer) {
-	if e := v.Get("error"); !jsontext.IsNull(e) {
-		a.Err = readError(e)
-		return a
+	var choices, object, failure *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "choices":
+			choices = v
+		case "usage":
+			a.Usage = v
+		case "error":
+			failure = v
+		case "object":
+			object = v
+		}
+	})
+	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
+		failure = v // the flat form of old vLLM
 	}
-	choices := v.GetArray("choices")
-	if choices == nil && v.Get("choices") == nil && string(v.GetStringBytes("object")) == "error" {
-		a.Err = readError(v)
-		return a
+	if failure != nil {
+		return Answer{Err: readError(failure)}
 	}
-	a.Usage = present(v.Get("usage"))
-	if len(choices) == 0 {
+	list := choices.GetArray()
+	if len(list) == 0 {
 		return a
 	}
 	a.HasChoice = true
-	choice := choices[0]
-	if finish := choice.Get("finish_reason"); !jsontext.IsNull(finish) {
-		a.Finish = finishReason(finish)
-	}
-	if logprobs := choice.Get("logprobs"); !jsontext.IsNull(logprobs) {
-		a.Logprobs = logprobs.GetArray("content")
-	}
-	m := choice.Get(message)
-	if m == nil {
-		return a
-	}
-	// vLLM renamed reasoning_content to reasoning; servers of both kinds exist.
-	if a.Reasoning = present(m.Get("reasoning")); a.Reasoning == nil {
-		a.Reasoning = present(m.Get("reasoning_content"))
-	}
-	a.Content = present(m.Get("content"))
-	a.Refusal = present(m.Get("refusal"))
-	a.ToolCalls = m.GetArray("tool_calls")
+	visit(list[0], func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case message:
+			a.readMessage(v)
+		case "finish_reason":
+			a.Finish = finishReason(v)
+		case "logprobs":
+			a.Logprobs = v.GetArray("content")
+		}
+	})
 	return a
 }
 
-func present(v *fastjson.Value) *fastjson.Value {
-	if jsontext.IsNull(v) {
-		return nil
+func (a *Answer) readMessage(v *fastjson.Value) {
+	var old *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "content":
+			a.Content = v
+		case "reasoning":
+			a.Reasoning = v
+		case "reasoning_content": // what vLLM called it; servers of both kinds exist
+			old = v
+		case "refusal":
+			a.Refusal = v
+		case "tool_calls":
+			a.ToolCalls = v.GetArray()
+		}
+	})
+	if a.Reasoning == nil {
+		a.Reasoning = old
 	}
-	return v
+}
+
+// visit calls f for the members of v, which are none when it is not an object,
+// that are not null.
+func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
+	if jsontext.IsNull(v) {
+		return
+	}
+	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
+		if !jsontext.IsNull(v) {
+			f(key, v)
+		}
+	})
 }
 
 func finishReason(v *fastjson.Value) string {

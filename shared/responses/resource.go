@@ -19,7 +19,7 @@ type Resource struct {
 // NewResource returns the resource that answers r. Model is what the answer
 // names; id the random part of its ids; createdAt is in Unix seconds.
 func NewResource(r *Request, tools []Tool, choice ToolChoice, model, id string, createdAt int64) *Resource {
-	return &Resource{id: id, createdAt: createdAt, echo: r.appendEcho(nil, tools, choice, model)}
+	return &Resource{id: id, createdAt: createdAt, echo: r.appendEcho(make([]byte, 0, 1024), tools, choice, model)}
 }
 
 // A State is what changes of a response resource.

@@ -30,64 +30,78 @@ func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Erro
 		if o == nil {
 			return nil, WrongType(At(path, i), "an object", v)
 		}
-		if o.Get("type") == nil {
+		v := o.Get("type")
+		if jsontext.IsNull(v) {
 			return nil, invalidCode(At(path, i, "type"), "missing_required_parameter", "is required")
 		}
-		typ, err := text(o.Get("type"), At(path, i, "type"), 1<<10)
+		if v.Type() != fastjson.TypeString {
+			return nil, WrongType(At(path, i, "type"), "a string", v)
+		}
+		typ := toolType(v.GetStringBytes())
+		if typ == "" && drop {
+			continue
+		}
+		if typ == "" {
+			return nil, invalidCode(At(path, i, "type"), "unsupported_tool", "tools of type "+strconv.Quote(short(string(v.GetStringBytes())))+" are not supported: function, custom and namespace are")
+		}
+		t, err := parseTool(o, typ, path, i, drop)
 		if err != nil {
 			return nil, err
 		}
-		switch typ {
-		case "function", "custom", "namespace":
-		default:
-			if drop {
-				continue
-			}
-			return nil, invalidCode(At(path, i, "type"), "unsupported_tool", "tools of type "+strconv.Quote(short(typ))+" are not supported: function, custom and namespace are")
-		}
-		t, err := parseTool(o, typ, At(path, i), drop)
-		if err != nil {
-			return nil, err
-		}
-		t.Index = i
 		tools = append(tools, t)
 	}
 	return tools, nil
 }
 
-func parseTool(o *fastjson.Object, typ, path string, drop bool) (Tool, *Error) {
-	t := Tool{Type: typ}
+// toolType returns the type of a tool that can be lowered to a function, and
+// the empty string for others.
+func toolType(typ []byte) string {
+	switch string(typ) {
+	case "function":
+		return "function"
+	case "custom":
+		return "custom"
+	case "namespace":
+		return "namespace"
+	}
+	return ""
+}
+
+// parseTool reads the tool at path[i].
+func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *Error) {
+	t := Tool{Type: typ, Index: i}
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err != nil || jsontext.IsNull(v) {
 			return
 		}
-		at := func() string { return At(path, string(key)) }
-		switch name := string(key); {
-		case name == "type":
-		case name == "name":
-			if t.Name, err = text(v, at(), 1<<10); err == nil && !ValidName(t.Name) {
+		at := func() string { return At(path, i, string(key)) }
+		must := func(ok bool, want string) {
+			if !ok {
+				err = WrongType(at(), want, v)
+			}
+		}
+		isKey := func(name, of string) bool { return string(key) == name && typ == of }
+		switch {
+		case string(key) == "type":
+		case string(key) == "name":
+			t.Name = string(v.GetStringBytes())
+			if must(v.Type() == fastjson.TypeString, "a string"); err == nil && !ValidName(t.Name) {
 				err = badName(at(), t.Name)
 			}
-		case name == "description":
+		case string(key) == "description":
 			t.Description = v
-			if v.Type() != fastjson.TypeString {
-				err = WrongType(at(), "a string", v)
-			}
-		case name == "parameters" && typ == "function":
+			must(v.Type() == fastjson.TypeString, "a string")
+		case isKey("parameters", "function"):
 			t.Parameters = v
-			if v.GetObject() == nil {
-				err = WrongType(at(), "an object", v)
-			}
-		case name == "strict" && typ == "function":
+			must(v.Type() == fastjson.TypeObject, "an object")
+		case isKey("strict", "function"):
 			t.Strict = v
-			_, err = boolean(v, at())
-		case name == "format" && typ == "custom":
+			must(v.Type() == fastjson.TypeTrue || v.Type() == fastjson.TypeFalse, "a boolean")
+		case isKey("format", "custom"):
 			t.Format = v
-			if v.GetObject() == nil {
-				err = WrongType(at(), "an object", v)
-			}
-		case name == "tools" && typ == "namespace":
+			must(v.Type() == fastjson.TypeObject, "an object")
+		case isKey("tools", "namespace"):
 			if v.Type() != fastjson.TypeArray {
 				err = WrongType(at(), "an array", v)
 				return
@@ -100,14 +114,14 @@ func parseTool(o *fastjson.Object, typ, path string, drop bool) (Tool, *Error) {
 					err = invalidCode(At(at(), i, "type"), "unsupported_tool", "a namespace holds no namespaces")
 				}
 			}
-		case name == "parameters" || name == "strict" || name == "format" || name == "tools":
-			err = invalidCode(at(), "unknown_parameter", "tools of type "+typ+" have no "+name)
+		case string(key) == "parameters", string(key) == "strict", string(key) == "format", string(key) == "tools":
+			err = invalidCode(at(), "unknown_parameter", "tools of type "+typ+" have no "+string(key))
 		default:
-			t.Extra = append(t.Extra, Member{name, v})
+			t.Extra = append(t.Extra, Member{string(key), v})
 		}
 	})
 	if err == nil && t.Name == "" {
-		err = invalidCode(At(path, "name"), "missing_required_parameter", "is required")
+		err = invalidCode(At(path, i, "name"), "missing_required_parameter", "is required")
 	}
 	return t, err
 }

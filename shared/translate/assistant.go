@@ -57,7 +57,7 @@ func (w *requestWork) quoted(escaped []byte) {
 }
 
 // call adds a tool call. Arguments are the escaped inside of a JSON string.
-func (a *assistant) call(id, name string, arguments []byte) {
+func (a *assistant) call(id, name, arguments []byte) {
 	a.open = true
 	if len(a.calls) > 0 {
 		a.calls = append(a.calls, ',')

@@ -12,32 +12,34 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-func partType(part *fastjson.Value, path string) (string, *responses.Error) {
-	if part.GetObject() == nil {
-		return "", responses.WrongType(strings.TrimSuffix(path, ".type"), "an object", part)
+// partType returns the type of a part; it lives as long as the request.
+func partType(part *fastjson.Value, at place) ([]byte, *responses.Error) {
+	o := part.GetObject()
+	if o == nil {
+		return nil, responses.WrongType(at.path(), "an object", part)
 	}
-	v := part.Get("type")
+	v := o.Get("type")
 	if jsontext.IsNull(v) {
-		return "", missing(path)
+		return nil, missing(at.of("type"))
 	}
 	if v.Type() != fastjson.TypeString {
-		return "", responses.WrongType(path, "a string", v)
+		return nil, responses.WrongType(at.of("type"), "a string", v)
 	}
-	return string(v.GetStringBytes()), nil
+	return v.GetStringBytes(), nil
 }
 
-func unknownPart(path, typ string) *responses.Error {
-	return invalidValue(path, "parts of type "+strconv.Quote(cut(typ))+" are not supported here")
+func unknownPart(at place, typ []byte) *responses.Error {
+	return invalidValue(at.of("type"), "parts of type "+strconv.Quote(cut(string(typ)))+" are not supported here")
 }
 
-// appendText appends a string's escaped inside.
-func appendText(dst []byte, v *fastjson.Value, path string) ([]byte, *responses.Error) {
+// appendText appends the escaped inside of a member that must be a string.
+func appendText(dst []byte, v *fastjson.Value, at place, member string) ([]byte, *responses.Error) {
 	if jsontext.IsNull(v) {
-		return dst, missing(path)
+		return dst, missing(at.of(member))
 	}
 	dst, ok := jsontext.AppendRaw(dst, v)
 	if !ok {
-		return dst, responses.WrongType(path, "a string", v)
+		return dst, responses.WrongType(at.of(member), "a string", v)
 	}
 	return dst, nil
 }
@@ -50,7 +52,7 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 		w.str(`"`)
 		var ok bool
 		if w.dst, ok = jsontext.AppendRaw(w.dst, content); !ok && content.Type() != fastjson.TypeArray {
-			return responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+			return responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
 		}
 		w.str(`"`)
 		return nil
@@ -60,9 +62,8 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 		if j > 0 {
 			w.str(`,`)
 		}
-		path := func(member string) string { return responses.At("input", i, "content", j, member) }
 		var err *responses.Error
-		if w.dst, err = appendPart(w.dst, part, path); err != nil {
+		if w.dst, err = appendPart(w.dst, part, place{i, "content", j}); err != nil {
 			return err
 		}
 	}
@@ -70,34 +71,33 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 	return nil
 }
 
-// appendPart appends one chat part for a Responses input part. path names a
-// member of the part.
-func appendPart(dst []byte, part *fastjson.Value, path func(member string) string) ([]byte, *responses.Error) {
-	typ, err := partType(part, path("type"))
+// appendPart appends one chat part for a Responses input part.
+func appendPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+	typ, err := partType(part, at)
 	if err != nil {
 		return dst, err
 	}
-	switch typ {
+	switch string(typ) {
 	case "input_text", "text":
 		dst = append(dst, `{"type":"text","text":"`...)
-		dst, err = appendText(dst, part.Get("text"), path("text"))
+		dst, err = appendText(dst, part.Get("text"), at, "text")
 		return append(dst, `"}`...), err
 	case "input_image":
-		return appendImage(dst, part, path)
+		return appendImage(dst, part, at)
 	case "input_video":
 		dst = append(dst, `{"type":"video_url","video_url":{"url":"`...)
-		dst, err = appendText(dst, part.Get("video_url"), path("video_url"))
+		dst, err = appendText(dst, part.Get("video_url"), at, "video_url")
 		return append(dst, `"}}`...), err
 	case "input_audio":
 		audio := part.Get("input_audio")
 		if audio.GetObject() == nil {
-			return dst, missing(path("input_audio"))
+			return dst, missing(at.of("input_audio"))
 		}
 		dst = append(dst, `{"type":"input_audio","input_audio":`...)
 		dst = jsontext.AppendValue(dst, audio)
 		return append(dst, '}'), nil
 	case "input_file":
-		text, err := fileText(part, path)
+		text, err := fileText(part, at)
 		if err != nil {
 			return dst, err
 		}
@@ -105,15 +105,15 @@ func appendPart(dst []byte, part *fastjson.Value, path func(member string) strin
 		dst = jsontext.AppendString(dst, text)
 		return append(dst, '}'), nil
 	}
-	return dst, unknownPart(path("type"), typ)
+	return dst, unknownPart(at, typ)
 }
 
-func appendImage(dst []byte, part *fastjson.Value, path func(string) string) ([]byte, *responses.Error) {
+func appendImage(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	if !jsontext.IsNull(part.Get("file_id")) {
-		return dst, noFiles(path("file_id"))
+		return dst, noFiles(at.of("file_id"))
 	}
 	dst = append(dst, `{"type":"image_url","image_url":{"url":"`...)
-	dst, err := appendText(dst, part.Get("image_url"), path("image_url"))
+	dst, err := appendText(dst, part.Get("image_url"), at, "image_url")
 	if err != nil {
 		return dst, err
 	}
@@ -125,7 +125,7 @@ func appendImage(dst []byte, part *fastjson.Value, path func(string) string) ([]
 			dst = append(dst, s...)
 			dst = append(dst, '"')
 		default:
-			return dst, invalidValue(path("detail"), "allowed: auto, low, high, original")
+			return dst, invalidValue(at.of("detail"), "allowed: auto, low, high, original")
 		}
 	}
 	return append(dst, `}}`...), nil
@@ -139,39 +139,39 @@ func noFiles(path string) *responses.Error {
 
 // fileText returns the text of an input_file: chat parts have no files, but
 // text is text. The file's name, when there is one, stands above it.
-func fileText(part *fastjson.Value, path func(string) string) ([]byte, *responses.Error) {
+func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	for _, member := range [...]string{"file_id", "file_url"} {
 		if !jsontext.IsNull(part.Get(member)) {
-			return nil, noFiles(path(member))
+			return nil, noFiles(at.of(member))
 		}
 	}
 	v := part.Get("file_data")
 	if jsontext.IsNull(v) {
-		return nil, missing(path("file_data"))
+		return nil, missing(at.of("file_data"))
 	}
 	if v.Type() != fastjson.TypeString {
-		return nil, responses.WrongType(path("file_data"), "a string", v)
+		return nil, responses.WrongType(at.of("file_data"), "a string", v)
 	}
 	encoded := string(v.GetStringBytes())
 	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
 		_, encoded, isURL = strings.Cut(data, ";base64,")
 		if !isURL {
-			return nil, invalidValue(path("file_data"), "must be base64, or a data URL with ;base64,")
+			return nil, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
 		}
 	}
 	var text []byte
 	if name := part.Get("filename"); !jsontext.IsNull(name) {
 		if name.Type() != fastjson.TypeString {
-			return nil, responses.WrongType(path("filename"), "a string", name)
+			return nil, responses.WrongType(at.of("filename"), "a string", name)
 		}
 		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
 	}
 	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
 	if err != nil {
-		return nil, invalidValue(path("file_data"), "is not valid base64")
+		return nil, invalidValue(at.of("file_data"), "is not valid base64")
 	}
 	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 {
-		e := responses.Invalid(path("file_data"), "is not a text file: the model server takes text files only")
+		e := responses.Invalid(at.of("file_data"), "is not a text file: the model server takes text files only")
 		e.Code = "unsupported_file"
 		return nil, e
 	}
@@ -186,24 +186,26 @@ func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *respon
 	if len(parts) == 0 {
 		text, ok := jsontext.AppendRaw(text, content)
 		if !ok && content.Type() != fastjson.TypeArray {
-			return nil, responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+			return nil, responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
 		}
 		w.scratch = text
 		return text, nil
 	}
 	for j, part := range parts {
-		path := func(member string) string { return responses.At("input", i, "content", j, member) }
-		typ, err := partType(part, path("type"))
+		at := place{i, "content", j}
+		typ, err := partType(part, at)
 		if err != nil {
 			return nil, err
 		}
-		if typ != "input_text" && typ != "output_text" && typ != "text" {
-			return nil, unknownPart(path("type"), typ)
+		switch string(typ) {
+		case "input_text", "output_text", "text":
+		default:
+			return nil, unknownPart(at, typ)
 		}
 		if j > 0 {
 			text = append(text, newline...)
 		}
-		if text, err = appendText(text, part.Get("text"), path("text")); err != nil {
+		if text, err = appendText(text, part.Get("text"), at, "text"); err != nil {
 			return nil, err
 		}
 	}
@@ -230,30 +232,30 @@ func (w *requestWork) assistantContent(content *fastjson.Value, i int) *response
 		var ok bool
 		if a.content, ok = jsontext.AppendRaw(a.content, content); !ok {
 			if content.Type() != fastjson.TypeArray {
-				return responses.WrongType(responses.At("input", i, "content"), "a string or an array of parts", content)
+				return responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
 			}
 			a.content = a.content[:mark]
 		}
 		return nil
 	}
 	for j, part := range parts {
-		path := func(member string) string { return responses.At("input", i, "content", j, member) }
-		typ, err := partType(part, path("type"))
+		at := place{i, "content", j}
+		typ, err := partType(part, at)
 		if err != nil {
 			return err
 		}
-		switch typ {
+		switch string(typ) {
 		case "output_text", "input_text", "text":
 			begin()
-			a.content, err = appendText(a.content, part.Get("text"), path("text"))
+			a.content, err = appendText(a.content, part.Get("text"), at, "text")
 		case "refusal":
 			if a.hasRefusal {
 				a.refusal = append(a.refusal, newline...)
 			}
 			a.hasRefusal = true
-			a.refusal, err = appendText(a.refusal, part.Get("refusal"), path("refusal"))
+			a.refusal, err = appendText(a.refusal, part.Get("refusal"), at, "refusal")
 		default:
-			err = unknownPart(path("type"), typ)
+			err = unknownPart(at, typ)
 		}
 		if err != nil {
 			return err
@@ -270,7 +272,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 	if len(parts) == 0 {
 		text, ok := jsontext.AppendRaw(text, output)
 		if !ok && output.Type() != fastjson.TypeArray {
-			return nil, responses.WrongType(responses.At("input", i, "output"), "a string or an array of parts", output)
+			return nil, responses.WrongType(item(i).of("output"), "a string or an array of parts", output)
 		}
 		w.scratch = text
 		return text, nil
@@ -283,18 +285,18 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 		texts++
 	}
 	for j, part := range parts {
-		path := func(member string) string { return responses.At("input", i, "output", j, member) }
-		typ, err := partType(part, path("type"))
+		at := place{i, "output", j}
+		typ, err := partType(part, at)
 		if err != nil {
 			return nil, err
 		}
-		switch typ {
+		switch string(typ) {
 		case "input_text", "output_text", "text":
 			line()
-			text, err = appendText(text, part.Get("text"), path("text"))
+			text, err = appendText(text, part.Get("text"), at, "text")
 		case "input_file":
 			var file []byte
-			if file, err = fileText(part, path); err == nil {
+			if file, err = fileText(part, at); err == nil {
 				line()
 				text = jsontext.AppendEscaped(text, file)
 			}
@@ -302,7 +304,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 			if len(w.media) > 0 {
 				w.media = append(w.media, ',')
 			}
-			w.media, err = appendPart(w.media, part, path)
+			w.media, err = appendPart(w.media, part, at)
 		}
 		if err != nil {
 			return nil, err

@@ -117,65 +117,93 @@ func (w *requestWork) beginAssistant() {
 	w.assistant.open = true
 }
 
+// A place is where something stands in input: an item, or a part of one of its
+// lists. Its path is made only for errors.
+type place struct {
+	item int
+	list string // empty for the item itself
+	part int
+}
+
+func item(i int) place { return place{item: i} }
+
+func (p place) path() string {
+	if p.list == "" {
+		return responses.At("input", p.item)
+	}
+	return responses.At("input", p.item, p.list, p.part)
+}
+
+func (p place) of(member string) string { return p.path() + "." + member }
+
 // item translates input[i].
 func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	o := v.GetObject()
 	if o == nil {
-		return responses.WrongType(responses.At("input", i), "an object", v)
+		return responses.WrongType(item(i).path(), "an object", v)
 	}
 	typ, err := itemType(o, i)
 	if err != nil {
 		return err
 	}
-	switch typ {
+	switch string(typ) {
 	case "message":
 		return w.message(o, i)
-	case "function_call", "custom_tool_call":
-		return w.callItem(o, i, typ == "custom_tool_call")
+	case "function_call":
+		return w.callItem(o, i, false)
+	case "custom_tool_call":
+		return w.callItem(o, i, true)
 	case "function_call_output", "custom_tool_call_output":
 		return w.callOutput(o, i)
 	case "reasoning":
 		return w.reasoning(o, i)
 	case "item_reference":
-		err := responses.Invalid(responses.At("input", i), "no item is stored here: send the item itself instead of an item_reference")
+		err := responses.Invalid(item(i).path(), "no item is stored here: send the item itself instead of an item_reference")
 		err.Code = "previous_response_not_found"
 		return err
 	}
-	hosted := strings.HasSuffix(typ, "_call") || strings.HasSuffix(typ, "_call_output") || strings.HasPrefix(typ, "mcp_") || strings.HasPrefix(typ, "tool_search_")
-	if hosted && w.opt.DropUnsupportedTools {
+	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
 		return nil
 	}
-	err = responses.Invalid(responses.At("input", i, "type"), "items of type "+strconv.Quote(cut(typ))+" are not supported")
+	err = responses.Invalid(item(i).of("type"), "items of type "+strconv.Quote(cut(string(typ)))+" are not supported")
 	err.Code = "unsupported_item"
 	return err
 }
 
-func itemType(o *fastjson.Object, i int) (string, *responses.Error) {
+// isHosted reports whether an item belongs to a tool that its provider runs.
+func isHosted(typ string) bool {
+	return strings.HasSuffix(typ, "_call") || strings.HasSuffix(typ, "_call_output") || strings.HasPrefix(typ, "mcp_") || strings.HasPrefix(typ, "tool_search_")
+}
+
+var messageType, referenceType = []byte("message"), []byte("item_reference")
+
+// itemType returns the type of an item; it lives as long as the request.
+func itemType(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 	switch v := o.Get("type"); {
 	case !jsontext.IsNull(v):
 		if v.Type() != fastjson.TypeString {
-			return "", responses.WrongType(responses.At("input", i, "type"), "a string", v)
+			return nil, responses.WrongType(item(i).of("type"), "a string", v)
 		}
-		return string(v.GetStringBytes()), nil
+		return v.GetStringBytes(), nil
 	case o.Get("role") != nil:
-		return "message", nil
+		return messageType, nil
 	case o.Get("id") != nil && o.Len() <= 2:
-		return "item_reference", nil
+		return referenceType, nil
 	}
-	return "", missing(responses.At("input", i, "type"))
+	return nil, missing(item(i).of("type"))
 }
 
 func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 	role := o.Get("role")
 	if jsontext.IsNull(role) {
-		return missing(responses.At("input", i, "role"))
+		return missing(item(i).of("role"))
 	}
 	if role.Type() != fastjson.TypeString {
-		return responses.WrongType(responses.At("input", i, "role"), "a string", role)
+		return responses.WrongType(item(i).of("role"), "a string", role)
 	}
 	content := o.Get("content")
 	if jsontext.IsNull(content) {
-		return missing(responses.At("input", i, "content"))
+		return missing(item(i).of("content"))
 	}
 	switch string(role.GetStringBytes()) {
 	case "user":
@@ -198,7 +226,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.beginAssistant()
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(responses.At("input", i, "role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
 }
 
 func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
@@ -211,22 +239,22 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 			continue
 		}
 		if v.Type() != fastjson.TypeArray {
-			return responses.WrongType(responses.At("input", i, list.member), "an array", v)
+			return responses.WrongType(item(i).of(list.member), "an array", v)
 		}
 		parts := v.GetArray()
 		for j, part := range parts {
-			at := func(member string) string { return responses.At("input", i, list.member, j, member) }
-			if typ, err := partType(part, at("type")); err != nil {
+			at := place{i, list.member, j}
+			if typ, err := partType(part, at); err != nil {
 				return err
-			} else if typ != list.part && typ != "text" {
-				return unknownPart(at("type"), typ)
+			} else if string(typ) != list.part && string(typ) != "text" {
+				return unknownPart(at, typ)
 			}
 			a := &w.assistant
 			if len(a.reasoning) > 0 {
 				a.reasoning = append(a.reasoning, newline...)
 			}
 			var err *responses.Error
-			if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at("text")); err != nil {
+			if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at, "text"); err != nil {
 				return err
 			}
 		}
@@ -251,13 +279,13 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *response
 		if err != nil {
 			return err
 		}
-		name = flatName(space, name)
+		name = []byte(flatName(string(space), string(name)))
 	}
 	member := "arguments"
 	if custom {
 		member = "input"
 	}
-	w.scratch, err = appendText(w.scratch[:0], o.Get(member), responses.At("input", i, member))
+	w.scratch, err = appendText(w.scratch[:0], o.Get(member), item(i), member)
 	if err != nil {
 		return err
 	}
@@ -277,7 +305,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
 	}
 	output := o.Get("output")
 	if jsontext.IsNull(output) {
-		return missing(responses.At("input", i, "output"))
+		return missing(item(i).of("output"))
 	}
 	// No flushMedia: the results of one turn's calls follow each other.
 	w.flushSystem()
@@ -298,26 +326,28 @@ func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
 // maxCallID is the longest call_id of the Responses API, in characters.
 const maxCallID = 64
 
-func callID(o *fastjson.Object, i int) (string, *responses.Error) {
+func callID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 	id, err := itemString(o, i, "call_id")
-	if err == nil && utf8.RuneCountInString(id) > maxCallID {
-		err = responses.Invalid(responses.At("input", i, "call_id"), "is longer than 64 characters")
+	if err == nil && utf8.RuneCount(id) > maxCallID {
+		err = responses.Invalid(item(i).of("call_id"), "is longer than 64 characters")
 		err.Code = "string_above_max_length"
 	}
 	return id, err
 }
 
-func itemString(o *fastjson.Object, i int, member string) (string, *responses.Error) {
+// itemString returns a member that must be a string and not empty; it lives as
+// long as the request.
+func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Error) {
 	v := o.Get(member)
 	if jsontext.IsNull(v) {
-		return "", missing(responses.At("input", i, member))
+		return nil, missing(item(i).of(member))
 	}
 	if v.Type() != fastjson.TypeString {
-		return "", responses.WrongType(responses.At("input", i, member), "a string", v)
+		return nil, responses.WrongType(item(i).of(member), "a string", v)
 	}
-	s := string(v.GetStringBytes())
-	if s == "" {
-		return "", invalidValue(responses.At("input", i, member), "must not be empty")
+	s := v.GetStringBytes()
+	if len(s) == 0 {
+		return nil, invalidValue(item(i).of(member), "must not be empty")
 	}
 	return s, nil
 }
