@@ -22,6 +22,7 @@ type Exchange struct {
 	Blind      bool     // the filter gets no body callbacks: do not wait
 	Sized      bool     // send Content-Length instead of chunked encoding
 	Trailers   string   // "name: value"
+	Arrives    bool     // after the first chunk wait until the upstream has the request's headers
 	WaitFor    string   // before the request's end wait until the filter has logged this
 	AbortAfter string   // the client goes away when the filter has logged this, or (Arrived) when the upstream has the request
 	Open       bool     // the request is never ended: what is awaited comes before
@@ -75,6 +76,11 @@ func (x Exchange) send(r *record, write func(string) error, end func() error) er
 		if err := filter.await("request_body"); err != nil {
 			return fmt.Errorf("chunk %d: %w", i+1, err)
 		}
+		if x.Arrives && i == 0 {
+			if err := r.event(Arrived); err != nil {
+				return err
+			}
+		}
 	}
 	if x.WaitFor != "" {
 		if err := filter.await(x.WaitFor); err != nil {
@@ -127,7 +133,7 @@ func (x Exchange) http1(r *record) string {
 		})
 	}()
 	if x.AbortAfter != "" {
-		err := errors.Join(<-sent, r.abort(x.AbortAfter))
+		err := errors.Join(<-sent, r.event(x.AbortAfter))
 		_ = conn.Close()
 		return went(err)
 	}
@@ -172,7 +178,7 @@ func (x Exchange) http2(r *record) string {
 			return in.Close()
 		})
 		if x.AbortAfter != "" {
-			sent <- r.abort(x.AbortAfter)
+			sent <- r.event(x.AbortAfter)
 			cancel()
 		}
 	}()

@@ -17,8 +17,8 @@ type record struct {
 	arrived chan struct{} // closed when the upstream has the request
 }
 
-// abort waits for the event of Exchange.AbortAfter.
-func (r *record) abort(after string) error {
+// event waits until the filter has logged a text, or for Arrived.
+func (r *record) event(after string) error {
 	if after != Arrived {
 		return r.watch(r.ctx).await(after)
 	}
@@ -111,7 +111,7 @@ func (r *record) trace() string {
 		}
 		if text, ok := strings.CutPrefix(line, "log: "+r.name+" "); ok {
 			switch {
-			case strings.HasPrefix(text, "  ") && text != "  pause", text == "tick", strings.HasPrefix(text, "call_response"):
+			case strings.HasPrefix(text, "  "), text == "tick", strings.HasPrefix(text, "call_response"):
 				out = append(out, "  "+strings.TrimPrefix(text, "  "))
 			}
 			continue

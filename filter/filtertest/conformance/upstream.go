@@ -67,6 +67,8 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := x.Answer
 	got := fmt.Sprintf("%s %s length=%d%s", r.Method, r.URL.Path, r.ContentLength, fields(r.Header))
+	u.set(got)
+	close(rec.r.arrived)
 	control := http.NewResponseController(w)
 	if a.Early == "" {
 		got += received(r)
@@ -74,7 +76,6 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	u.set(got)
-	close(rec.r.arrived)
 	if a.Hang {
 		defer func() {
 			<-r.Context().Done()

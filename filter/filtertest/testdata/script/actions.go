@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
 // run does the actions, which commas separate, in order.
@@ -19,7 +20,10 @@ func (s *stream) run(actions string) {
 		name, value, _ := strings.Cut(action, "=")
 		switch name {
 		case "pause":
-			s.pause = true
+			s.action = types.ActionPause
+			continue
+		case "pausewatermark":
+			s.action = 2 // StopIterationAndWatermark, which the SDK has no name for
 			continue
 		case "arm":
 			s.ticks, _ = strconv.Atoi(value)

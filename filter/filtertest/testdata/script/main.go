@@ -78,7 +78,7 @@ type stream struct {
 	script map[string]string
 	chunks [2]int
 	side   int // 0 request, 1 response
-	pause  bool
+	action types.Action
 	ticks  int // until the phase tick
 }
 
@@ -141,7 +141,7 @@ func (s *stream) body(side int, name, prefix string, size int, end bool) types.A
 
 // callback logs the callback and runs the first of the phases that is scripted.
 func (s *stream) callback(side int, text string, phases ...string) types.Action {
-	s.side, s.pause = side, false
+	s.side, s.action = side, types.ActionContinue
 	s.log(text)
 	for _, phase := range phases {
 		if actions, ok := s.script[phase]; ok {
@@ -149,9 +149,5 @@ func (s *stream) callback(side int, text string, phases ...string) types.Action 
 			break
 		}
 	}
-	if s.pause {
-		s.log("  pause")
-		return types.ActionPause
-	}
-	return types.ActionContinue
+	return s.action
 }
