@@ -18,6 +18,7 @@ type Options struct {
 	Antwort  string   // path of the binary
 	Tiers    []string // subcommand of each tier, the client's first: "serve", "serve"
 	Upstream string   // base URL of a running model server; "" starts antwort mock-llm
+	Forward  bool     // the upstream speaks Responses itself: no tier translates
 	DropTool bool     // translation.unsupported_tools: drop, as Codex needs it
 	Dir      string   // configurations and logs are written here
 	Log      func(format string, args ...any)
@@ -81,7 +82,7 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 		last := i == len(opt.Tiers)-1
 		name := fmt.Sprintf("tier%d-%s", i+1, opt.Tiers[i])
 		file := filepath.Join(opt.Dir, name+".yaml")
-		if err := writeConfiguration(file, port, c.BaseURL, last, opt.DropTool); err != nil {
+		if err := writeConfiguration(file, port, c.BaseURL, last && !opt.Forward, opt.DropTool); err != nil {
 			return nil, err
 		}
 		c.BaseURL, err = c.start(ctx, opt, port, name, "/readyz", opt.Tiers[i], "--config", file)
@@ -95,14 +96,14 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 	return c, nil
 }
 
-func writeConfiguration(file string, port int, upstream string, last, dropTool bool) error {
+func writeConfiguration(file string, port int, upstream string, translates, dropTool bool) error {
 	provider := "vllm-responses"
-	if last {
+	if translates {
 		provider = "vllm"
 	}
 	var text strings.Builder
 	if err := configuration.Execute(&text, map[string]any{
-		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": dropTool && last,
+		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": dropTool && translates,
 	}); err != nil {
 		return err
 	}

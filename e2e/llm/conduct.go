@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"antwort/e2e/chain"
 )
 
 var conductCases = []testCase{
@@ -26,6 +30,31 @@ var conductCases = []testCase{
 		}
 		s.check(len(list.Data) == 1 && list.Data[0].ID == modelName, "models %v", list.Data)
 		return modelName
+	}},
+	{"overhead", func(s *session) string {
+		const n = 7
+		var direct, through []float64
+		for range n {
+			start := time.Now()
+			resp, err := http.Post(s.model+"/v1/chat/completions", "application/json", strings.NewReader(
+				fmt.Sprintf(`{"model":%q,"temperature":0,"messages":[{"role":"user","content":%q}]}`, modelName, capital)))
+			if err != nil {
+				panic(err)
+			}
+			_, err = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				panic(err)
+			}
+			direct = append(direct, time.Since(start).Seconds())
+			before := s.seconds
+			s.ask(object{"input": capital})
+			through = append(through, s.seconds-before)
+		}
+		slices.Sort(direct)
+		slices.Sort(through)
+		s.check(through[n/2] < 1.5*direct[n/2], "the chain takes %.3f s, vLLM alone %.3f s", through[n/2], direct[n/2])
+		return fmt.Sprintf("median of %d: %.3f s, vLLM alone %.3f s", n, through[n/2], direct[n/2])
 	}},
 	{"parallel-streams", func(s *session) string {
 		const n = 8
@@ -52,6 +81,28 @@ var conductCases = []testCase{
 		}
 		s.seconds = time.Since(start).Seconds()
 		return fmt.Sprintf("%d streams at once", n)
+	}},
+	{"vllm-own-responses", func(s *session) string {
+		// vLLM's own Responses API behind one tier that forwards: what comes is vLLM's, event by event.
+		opt := s.options
+		opt.Tiers, opt.Forward, opt.Dir = opt.Tiers[:1], true, filepath.Join(opt.Dir, "forward")
+		c, err := chain.Start(s.ctx, opt)
+		if err != nil {
+			panic(err)
+		}
+		defer func() {
+			if err := c.Stop(); err != nil {
+				s.check(false, "%v", err)
+			}
+		}()
+		s.foreign = true
+		direct := s.askAt(s.model, object{"input": capital, "stream": true})
+		through := s.askAt(c.BaseURL, object{"input": capital, "stream": true})
+		s.check(through.text() == direct.text() && through.text() != "", "text %q, without antwort %q", through.text(), direct.text())
+		s.check(slices.Equal(through.names(), direct.names()), "events %v, without antwort %v", through.names(), direct.names())
+		whole := s.askAt(c.BaseURL, object{"input": capital})
+		s.check(whole.text() == direct.text(), "whole: %q", whole.text())
+		return fmt.Sprintf("%d events, the same with and without antwort", len(through.events))
 	}},
 	{"client-gone", func(s *session) string {
 		ctx, leave := context.WithCancel(s.ctx)

@@ -103,12 +103,13 @@ func runPhase(ctx context.Context, p phase, antwort string, tiers []string, mode
 		// vLLM's status after SIGTERM is its own affair.
 		defer func() { _ = vllm.Stop() }()
 	}
-	c, err := chain.Start(ctx, chain.Options{Antwort: antwort, Tiers: tiers, Upstream: model, Dir: dir, Log: say})
+	opt := chain.Options{Antwort: antwort, Tiers: tiers, Upstream: model, Dir: dir, Log: say}
+	c, err := chain.Start(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
 	for _, tc := range p.cases {
-		s := &session{ctx: ctx, url: c.BaseURL, backend: c.BackendURL, model: model}
+		s := &session{ctx: ctx, options: opt, url: c.BaseURL, backend: c.BackendURL, model: model}
 		r := s.run(tc)
 		say("%s: %s", tc.name, r.result())
 		rows = append(rows, r)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"antwort/e2e/chain"
 	"antwort/shared/streamcheck"
 )
 
@@ -27,7 +28,9 @@ type testCase struct {
 // A session is the run of one case.
 type session struct {
 	ctx                 context.Context
-	url, backend, model string // base URLs
+	options             chain.Options // of the chain under test
+	url, backend, model string        // base URLs
+	foreign             bool          // streams are another server's: not checked
 	problems            []string
 
 	// of all requests of the case that answered with a response
@@ -219,6 +222,9 @@ func (s *session) readStream(a *answer, r io.Reader, start time.Time) {
 		}
 	}
 	a.body = raw.Bytes()
+	if s.foreign {
+		return
+	}
 	for _, p := range streamcheck.Check(&raw) {
 		s.check(false, "stream: %v", p)
 	}
@@ -240,6 +246,15 @@ func (s *session) readEvent(a *answer, block string, start time.Time) {
 		a.response = *e.Response
 	}
 	a.events = append(a.events, e)
+}
+
+// names are the types of the events.
+func (a *answer) names() []string {
+	names := make([]string, len(a.events))
+	for i, e := range a.events {
+		names[i] = e.Type
+	}
+	return names
 }
 
 // deltas joins the deltas of one type.

@@ -162,7 +162,7 @@ testCase("stream-silence", "a silent stream is kept alive, and the comments that
 
 testCase("abort", "an aborted stream ends the generation upstream (litellm#37140)", async () => {
   const upstream = process.env.UPSTREAM_URL;
-  if (!upstream) return;
+  if (!upstream) return; // nobody to ask
   const stats = async (query = "") => (await fetch(`${upstream}/mock/stats${query}`)).json();
   const before = (await stats()).aborted;
   const stream = await client.responses.create({ model, input: "mock: tokens=100000 delay=5ms\nhi", stream: true });

@@ -21,7 +21,7 @@ def base_url():
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    if report.when == "teardown" or report.when == "setup" and report.passed:
+    if report.when == "teardown" or report.when == "setup" and report.passed or report.skipped:
         return
     path = os.environ.get("E2E_RESULTS")
     if not path:
