@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -44,7 +45,12 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		out = a.events.End(out, overload(), 0)
 		s.fail(overloaded)
 	}
-	s.complete = a.events.Done()
+	if a.events.Done() && !s.complete {
+		s.complete = true
+		if bytes.Contains(out, failedEvent) {
+			s.fail(upstreamStream)
+		}
+	}
 	setAnswerChunk(out, size)
 	s.written(out)
 	if a.held && len(out) == 0 {
@@ -53,6 +59,8 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	a.held = false
 	return types.ActionContinue
 }
+
+var failedEvent = []byte("event: response.failed\n")
 
 // trailers end a stream that is complete. The end of another one cannot be told
 // any more: Envoy takes no body here.

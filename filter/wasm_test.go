@@ -25,7 +25,7 @@ var module, panicking []byte
 
 func TestMain(m *testing.M) {
 	for to, tags := range map[*[]byte]string{&module: "tinygo", &panicking: "tinygo,antwort_panic"} {
-		b, err := build(tags)
+		b, err := build(".", tags)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -35,13 +35,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func build(tags string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "filter")
+// build compiles the module as `make build` does, from a checkout that dir is in.
+func build(dir, tags string) ([]byte, error) {
+	temp, err := os.MkdirTemp("", "filter")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "filter.wasm")
+	defer os.RemoveAll(temp)
+	out := filepath.Join(temp, "filter.wasm")
 	args := filtertest.BuildArgs(out, "antwort/wasm")
 	for i, a := range args {
 		if a == "-tags=tinygo" {
@@ -49,6 +50,7 @@ func build(tags string) ([]byte, error) {
 		}
 	}
 	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build antwort/wasm: %w: %s", err, output)

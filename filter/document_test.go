@@ -1,0 +1,60 @@
+package filter
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDocumentEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, in string
+		ends     bool
+	}{
+		{"object", `{"a":1}`, true},
+		{"white space around", " \n{} \r\n\t", true},
+		{"array", `[[],{}]`, true},
+		{"brackets in a string", `{"a":"}]"}`, true},
+		{"escaped quotes", `{"a":"\"}","b":"\\"}`, true},
+		{"unended string", `{"a":"}`, false},
+		{"unended string after escapes", `{"a":"\\\"}`, false},
+		{"unended object", `{"a":{}`, false},
+		{"scalar", `12`, false},
+		{"nothing", ``, false},
+		{"garbage behind", `{} x`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for split := range len(c.in) {
+				var d document
+				ended := d.ended([]byte(c.in[:split])) // before only when white space is all that follows
+				require.Equal(t, c.ends, ended && c.ends || d.ended([]byte(c.in)), "split at %d", split)
+			}
+		})
+	}
+}
+
+// However a valid document is cut, it ends at its end and not before.
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(`{"a":["\\\"",{}],"b":"}"}`), byte(3))
+	f.Fuzz(func(t *testing.T, b []byte, step byte) {
+		if !json.Valid(b) || len(b) == 0 || b[0] != '{' && b[0] != '[' {
+			return
+		}
+		var d document
+		for n := 0; n < len(b); n += int(step)%7 + 1 {
+			if d.ended(b[:n]) != json.Valid(b[:n]) {
+				if n > 0 && json.Valid(b[:n]) {
+					return // ended before, as only white space follows
+				}
+				t.Fatalf("%q of %q: expected %v", b[:n], b, json.Valid(b[:n]))
+			}
+			if json.Valid(b[:n]) {
+				return
+			}
+		}
+		if !d.ended(b) {
+			t.Fatalf("%q has not ended", b)
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package filter_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"antwort/filter/filtertest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Provider vllm-responses: what came in goes on, byte for byte.
+func TestForwardedBodiesAreUntouched(t *testing.T) {
+	stream := "event: response.created\ndata: {\"type\":\"response.created\",\"x\": 1 }\n\n: comment\r\n\r\n" +
+		"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":6," +
+		"\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens_details\":{\"reasoning_tokens\":4}}}}\n\nrest without an end"
+	for _, c := range []struct {
+		name, method, path, body string
+		answer                   http.HandlerFunc
+		status                   int
+		want                     string
+	}{
+		{"whole", "POST", "/v1/responses", `{ "anything" : [1,2] } `, gives(200, "application/json", `{ "usage": {"input_tokens":5,"output_tokens":6} }`), 200, `{ "usage": {"input_tokens":5,"output_tokens":6} }`},
+		{"not JSON at all", "POST", "/v1/responses", "oops", gives(200, "application/json", "oops too"), 200, "oops too"},
+		{"stream", "POST", "/v1/responses?a=b", hello, streams(stream), 200, stream},
+		{"error of the backend", "POST", "/v1/responses", hello, gives(422, "application/json", `{"detail":"as it came"}`, "Retry-After", "2"), 422, `{"detail":"as it came"}`},
+		{"retrieve", "GET", "/v1/responses/resp_1?include=x", "", gives(200, "application/json", `{"id":"resp_1"}`), 200, `{"id":"resp_1"}`},
+		{"unknown", "POST", "/v1/responses/a/b/c", "x", gives(200, "text/plain", "y"), 200, "y"},
+		{"compact", "POST", "/v1/responses/compact", "{}", gives(200, "application/json", `{"object":"x"}`), 200, `{"object":"x"}`},
+	} {
+		for _, profile := range profiles {
+			for _, chunk := range []int{0, 1, 9} {
+				t.Run(c.name+"/"+profile, func(t *testing.T) {
+					up := newUpstream(c.answer)
+					h := start(t, config("vllm-responses", profile), up, func(o *filtertest.Options) {
+						o.RequestSplit, o.ResponseSplit = filtertest.Every(chunk), filtertest.Every(chunk)
+						o.AllowOnHeadersStopIteration = false // it never holds headers
+					})
+					got := do(t, h, c.method, c.path, strings.NewReader(c.body), "Accept-Encoding", "br", "Content-Encoding", "zstd", "Authorization", "Bearer client")
+					require.False(t, got.cut)
+					require.Equal(t, c.status, got.status)
+					require.Equal(t, c.want, got.body)
+					r, body := up.last()
+					require.Equal(t, c.body, body)
+					require.Equal(t, c.path, r.RequestURI)
+					require.Equal(t, "zstd", r.Header.Get("Content-Encoding"))
+					require.Equal(t, "Bearer client", r.Header.Get("Authorization"), "the backend checks the client's credential")
+					if strings.HasPrefix(c.path, "/v1/responses?") {
+						require.Empty(t, r.Header.Get("Accept-Encoding"), "usage must be readable")
+					}
+					require.NotEmpty(t, got.header.Get("X-Request-Id"))
+				})
+			}
+		}
+	}
+}
+
+func TestForwardedUsageIsCounted(t *testing.T) {
+	usage := `{"input_tokens":5,"output_tokens":6,"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":4}}`
+	for name, answer := range map[string]http.HandlerFunc{
+		"whole": gives(200, "application/json", `{"usage":`+usage+`}`),
+		"stream": streams("event: response.output_text.delta\ndata: {}\n\n",
+			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, config("vllm-responses", "inline"), newUpstream(answer))
+			require.Equal(t, 200, post(t, h, hello).status)
+			wait(t, h)
+			require.Equal(t, []int64{5, 2, 6, 4}, tokens(h))
+			require.Len(t, h.Histogram("antwort.time_to_first_token_ms"), 1)
+			require.Zero(t, h.Counter("antwort.failures_total.cut"))
+			require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
+		})
+	}
+}
+
+func tokens(h *filtertest.Host) (n []int64) {
+	for _, kind := range []string{"input", "input_cached", "output", "output_reasoning"} {
+		n = append(n, int64(h.Counter("antwort.tokens_total."+kind)))
+	}
+	return n
+}
+
+// A forwarded stream is not gathered: what is held is one event at most.
+func TestForwardedStreamsAreNotHeld(t *testing.T) {
+	event := "event: response.output_text.delta\ndata: {\"delta\":\"" + strings.Repeat("x", 1000) + "\"}\n\n"
+	h := start(t, config("vllm-responses", "inline", "limits.in_flight_bytes", "2048", "limits.request_body_bytes", "2048"), newUpstream(streams(strings.Repeat(event, 500))))
+	got := post(t, h, hello)
+	require.Equal(t, strings.Repeat(event, 500), got.body)
+	require.Zero(t, h.Counter("antwort.failures_total.overloaded"))
+}
+
+func TestForwardedWithOwnKey(t *testing.T) {
+	up := newUpstream(gives(200, "application/json", "{}"))
+	h := start(t, config("vllm-responses", "inline", "engine.api_key", `"sk-own"`), up)
+	for _, path := range []string{"/v1/responses", "/v1/responses/resp_1"} {
+		do(t, h, "POST", path, bytes.NewReader(nil), "Authorization", "Bearer client")
+		r, _ := up.last()
+		require.Equal(t, "Bearer sk-own", r.Header.Get("Authorization"))
+	}
+}

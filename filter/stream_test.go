@@ -1,0 +1,217 @@
+package filter_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"antwort/filter/filtertest"
+	"antwort/shared/streamcheck"
+
+	"github.com/stretchr/testify/require"
+)
+
+// checked reads a stream and holds it against the protocol.
+func checked(t testing.TB, events string) {
+	t.Helper()
+	for _, p := range streamcheck.Check(strings.NewReader(events)) {
+		t.Errorf("streamcheck: %v\nin %s", p, events)
+	}
+}
+
+// Each chunk goes on as soon as it has come: the upstream sends the next one
+// only after the client has got the last one's event.
+func TestEventsPassAsTheyCome(t *testing.T) {
+	for _, provider := range []string{"vllm", "vllm-responses"} {
+		for _, profile := range profiles {
+			t.Run(provider+"/"+profile, func(t *testing.T) {
+				next := make(chan struct{})
+				answer := func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					for _, word := range []string{"one", "two", "three"} {
+						event := `data: {"choices":[{"delta":{"content":"` + word + `"}}]}` + "\n\n"
+						if provider == "vllm-responses" {
+							event = "event: response.output_text.delta\ndata: {\"delta\":\"" + word + "\"}\n\n"
+						}
+						_, _ = io.WriteString(w, event)
+						w.(http.Flusher).Flush()
+						select {
+						case <-next:
+						case <-r.Context().Done():
+							return
+						}
+					}
+				}
+				h := start(t, config(provider, profile), newUpstream(answer))
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/responses", strings.NewReader(helloStream))
+				require.NoError(t, err)
+				r.Header.Set("Content-Type", "application/json")
+				resp, err := http.DefaultTransport.RoundTrip(r)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				lines := bufio.NewScanner(resp.Body)
+				for _, word := range []string{"one", "two", "three"} {
+					for lines.Scan() && !strings.Contains(lines.Text(), `"delta":"`+word+`"`) {
+					}
+					require.NoError(t, lines.Err(), "waiting for the delta %q", word)
+					next <- struct{}{}
+				}
+			})
+		}
+	}
+}
+
+// The upstream going away leaves the filter nothing to say: the stream is cut.
+func TestResetInAStreamCutsIt(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			h := start(t, config("vllm", profile), newUpstream(func(w http.ResponseWriter, r *http.Request) {
+				streams(chatEvents[:3]...)(w, r)
+				panic(http.ErrAbortHandler)
+			}))
+			got := post(t, h, helloStream)
+			require.True(t, got.cut)
+			require.NotContains(t, got.body, "response.completed")
+			require.Contains(t, got.body, `"delta":" there"`)
+			wait(t, h)
+			require.EqualValues(t, 1, h.Counter("antwort.failures_total.cut"))
+			require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
+		})
+	}
+}
+
+// A stream that the upstream ends too early in good order ends as failed.
+func TestStreamThatEndsTooEarlyFails(t *testing.T) {
+	for _, profile := range profiles {
+		got := post(t, start(t, config("vllm", profile), newUpstream(streams(chatEvents[:3]...))), helloStream)
+		require.False(t, got.cut)
+		checked(t, got.body)
+		require.Contains(t, got.body, "event: response.failed")
+		require.True(t, strings.HasSuffix(got.body, "data: [DONE]\n\n"))
+	}
+}
+
+// The client going away ends the upstream's work.
+func TestClientGoneEndsTheUpstream(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			ended := make(chan struct{})
+			h := start(t, config("vllm", profile), newUpstream(func(w http.ResponseWriter, r *http.Request) {
+				streams(chatEvents[:2]...)(w, r)
+				<-r.Context().Done()
+				close(ended)
+			}))
+			ctx, cancel := context.WithCancel(context.Background())
+			r, err := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/responses", strings.NewReader(helloStream))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			require.NoError(t, err)
+			_, err = resp.Body.Read(make([]byte, 1))
+			require.NoError(t, err)
+			cancel()
+			resp.Body.Close()
+			select {
+			case <-ended:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the upstream still works 30 s after the client has gone")
+			}
+			wait(t, h)
+			require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
+		})
+	}
+}
+
+// With trailers the end of the stream comes after the last bytes, in a callback
+// that takes no body.
+func TestTrailers(t *testing.T) {
+	whole := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-End")
+		gives(200, "application/json", chatHello)(w, r)
+		w.Header().Set("X-End", "yes")
+	}
+	stream := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-End")
+		streams(chatEvents...)(w, r)
+		w.Header().Set("X-End", "yes")
+	}
+	refused := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-End")
+		gives(429, "application/json", `{"error":{"message":"slow down"}}`)(w, r)
+		w.Header().Set("X-End", "yes")
+	}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols}
+	defer transport.CloseIdleConnections()
+	for _, c := range []struct {
+		name, body string
+		answer     http.HandlerFunc
+		status     int
+		contains   string
+	}{
+		{"whole", hello, whole, 200, `"text":"Hi there"`},
+		{"streamed", helloStream, stream, 200, "data: [DONE]\n\n"},
+		{"refused", hello, refused, 429, `"message":"slow down"`},
+		{"incomplete request", hello[:len(hello)-1], whole, 400, `"code":"invalid_json"`},
+		{"no request", " ", whole, 400, `"code":"invalid_json"`},
+		{"no object", `"a"`, whole, 400, `"code":"invalid_json"`},
+	} {
+		for _, profile := range profiles {
+			for _, chunk := range []int{0, 1, 7} {
+				t.Run(c.name+"/"+profile, func(t *testing.T) {
+					up := newUpstream(c.answer)
+					h := start(t, config("vllm", profile), up, func(o *filtertest.Options) {
+						o.RequestSplit, o.ResponseSplit = filtertest.Every(chunk), filtertest.Every(chunk)
+					})
+					r, err := http.NewRequest("POST", h.URL+"/v1/responses", unsized(c.body))
+					require.NoError(t, err)
+					r.Header.Set("Content-Type", "application/json")
+					r.Trailer = http.Header{"X-Sent": {"1"}}
+					resp, err := transport.RoundTrip(r)
+					require.NoError(t, err)
+					defer resp.Body.Close()
+					b, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.Equal(t, c.status, resp.StatusCode, string(b))
+					require.Contains(t, string(b), c.contains)
+					if c.status != 400 {
+						require.Equal(t, "yes", resp.Trailer.Get("X-End"))
+						require.Len(t, up.finished(), 1)
+					} else if profile == "gated" {
+						require.Zero(t, up.count())
+					}
+				})
+			}
+		}
+	}
+}
+
+// An answer whose end came with its trailers, but that is not complete, cannot
+// be mended: a real status while headers are held, else a cut.
+func TestIncompleteAnswersWithTrailers(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		answer     http.HandlerFunc
+	}{
+		{"whole", hello, gives(200, "application/json", chatHello[:90])},
+		{"streamed", helloStream, streams(": comment\n\n")},
+	} {
+		answer := func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-End")
+			c.answer(w, r)
+			w.Header().Set("X-End", "yes")
+		}
+		got := post(t, start(t, config("vllm", "gated"), newUpstream(answer)), c.body)
+		require.Equal(t, 502, got.status, c.name)
+		errorOf(t, got.body)
+		got = post(t, start(t, config("vllm", "inline"), newUpstream(answer)), c.body)
+		require.True(t, got.cut, c.name)
+	}
+}
