@@ -100,7 +100,28 @@ func (x *exchange) json(status int, body []byte) {
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.begin(status)
-	n, err := x.w.Write(body)
+	x.write(body)
+}
+
+// stallable is the size of what a client that does not read can hold up: less
+// goes into the connection's buffers.
+const stallable = 32 << 10
+
+// write writes a part of the answer's body. A client that does not read it is
+// given as long as the upstream is for silence.
+func (x *exchange) write(p []byte) {
+	if len(p) < stallable {
+		n, err := x.w.Write(p)
+		x.wrote(n, err)
+		return
+	}
+	control := http.NewResponseController(x.w)
+	_ = control.SetWriteDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+	n, err := x.w.Write(p)
+	if err == nil {
+		err = control.Flush()
+	}
+	_ = control.SetWriteDeadline(time.Time{})
 	x.wrote(n, err)
 }
 

@@ -136,9 +136,8 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
 	}
 	x.begin(ans.Status)
 	for {
-		n, err := x.w.Write(head.b)
-		x.wrote(n, err)
-		if err != nil || !more {
+		x.write(head.b)
+		if x.failure != "" || !more {
 			return
 		}
 		head.b = head.b[:0]

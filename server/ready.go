@@ -28,8 +28,7 @@ func (x *exchange) readiness() {
 func (x *exchange) text(status int, body string) {
 	x.header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	x.begin(status)
-	n, err := x.w.Write([]byte(body))
-	x.wrote(n, err)
+	x.write([]byte(body))
 }
 
 // contactDelay is the longest wait between two tries to reach the upstream.

@@ -27,12 +27,13 @@ var noRoom [room]byte
 // takenSink writes HTTP/1.1 (RFC 9112) on a connection taken from net/http.
 type takenSink struct {
 	c       *takenConn
-	head    []byte // not yet written
+	head    *buffer // not yet written; nil: it is
 	chunked bool
 }
 
 func (t *takenSink) begin(status int, h http.Header) {
-	b := append(make([]byte, 0, 512), "HTTP/1.1 "...)
+	t.head = getBuffer()
+	b := append(t.head.b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
@@ -46,7 +47,7 @@ func (t *takenSink) begin(status int, h http.Header) {
 	}
 	w := appender(b)
 	_ = h.Write(&w) // an appender does not fail; line breaks in values become spaces
-	t.head = append(w, "\r\n"...)
+	t.head.b = append(w, "\r\n"...)
 }
 
 type appender []byte
@@ -76,9 +77,11 @@ func (t *takenSink) write(buf []byte, last bool) ([]byte, error) {
 		buf = append(buf, "0\r\n\r\n"...)
 	}
 	out := buf[start:]
-	if t.head != nil {
-		out = append(t.head, out...)
+	if head := t.head; head != nil {
 		t.head = nil
+		defer head.put()
+		head.b = append(head.b, out...)
+		out = head.b
 	}
 	_, err := t.c.Write(out)
 	return buf, err

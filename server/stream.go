@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -277,6 +278,10 @@ func (st *stream) streamHeader() http.Header {
 	}
 }
 
+// failedEvent is how the end of a failed answer shows in its bytes: line breaks
+// in JSON are escaped.
+var failedEvent = []byte("\nevent: response.failed\n")
+
 // write sends out to the client, the header first.
 func (st *stream) write(out *buffer, last bool) {
 	if !st.begun {
@@ -300,5 +305,8 @@ func (st *stream) write(out *buffer, last bool) {
 	st.x.sent += int64(n)
 	if last {
 		st.over, st.whole = true, true
+		if st.x.status == http.StatusOK && bytes.Contains(out.b, failedEvent) {
+			st.x.note("upstream_stream", nil)
+		}
 	}
 }
