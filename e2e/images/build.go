@@ -38,34 +38,48 @@ func (b *build) run() error {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{
 			Platform: &v1.Platform{OS: "linux", Architecture: arch}}}).(v1.ImageIndex)
 	}
+	var digests strings.Builder
+	if err := b.keep(imageName, index, &digests); err != nil {
+		return err
+	}
+	if err := b.filters(&digests); err != nil {
+		return err
+	}
+	fmt.Print(digests.String())
+	return os.WriteFile(filepath.Join(b.out, "digests.txt"), []byte(digests.String()), 0o644)
+}
+
+// filters builds the two images of the filter.
+func (b *build) filters(digests *strings.Builder) error {
 	filter, err := os.ReadFile(b.filter)
 	if err != nil {
 		return err
 	}
 	compat, err := compatImage(filter)
 	if err != nil {
-		return fmt.Errorf("image antwort-filter: %w", err)
+		return fmt.Errorf("image %s: %w", filterName, err)
 	}
 	artifact, err := artifactImage(filter)
 	if err != nil {
-		return fmt.Errorf("image antwort-filter-oci: %w", err)
+		return fmt.Errorf("image %s: %w", artifactName, err)
 	}
-	var digests strings.Builder
-	for _, one := range []struct {
-		name string
-		what interface{ Digest() (v1.Hash, error) }
-	}{{imageName, index}, {filterName, compat}, {artifactName, artifact}} {
-		if err := write(filepath.Join(b.out, one.name), one.what); err != nil {
-			return fmt.Errorf("image %s: %w", one.name, err)
-		}
-		digest, err := one.what.Digest()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&digests, "%s %s\n", one.name, digest)
+	if err := b.keep(filterName, compat, digests); err != nil {
+		return err
 	}
-	fmt.Print(digests.String())
-	return os.WriteFile(filepath.Join(b.out, "digests.txt"), []byte(digests.String()), 0o644)
+	return b.keep(artifactName, artifact, digests)
+}
+
+// keep writes an image or an index as a layout and notes its digest.
+func (b *build) keep(name string, what interface{ Digest() (v1.Hash, error) }, digests *strings.Builder) error {
+	if err := write(filepath.Join(b.out, name), what); err != nil {
+		return fmt.Errorf("image %s: %w", name, err)
+	}
+	digest, err := what.Digest()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(digests, "%s %s\n", name, digest)
+	return nil
 }
 
 // Names of the images: the program, and the filter as a one-layer image and as

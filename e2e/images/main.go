@@ -3,6 +3,7 @@
 // of Debian, and the filter in both forms that Istio takes.
 //
 //	images build -out DIR -binaries DIR -filter FILE -cache DIR -version V -revision REV -created SECONDS
+//	images filter -out DIR -filter FILE
 //	images push -out DIR -registry REGISTRY -tag TAG -kustomization FILE
 //	images lock -cache DIR
 //
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -27,7 +29,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("want build, push or lock")
+		return fmt.Errorf("want build, filter, push or lock")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	out := flags.String("out", "bin/images", "folder of the image layouts")
@@ -51,10 +53,13 @@ func run(args []string) error {
 		b.created = time.Unix(*created, 0).UTC()
 		b.cache, b.lock, b.out = *cache, filepath.Join(*locks, "debian.lock"), *out
 		return b.run()
+	case "filter":
+		b.out = *out
+		return b.filters(new(strings.Builder))
 	case "push":
 		return push(*out, *registry, *tag, *kustomization)
 	case "lock":
 		return writeLock(*cache, filepath.Join(*locks, "debian.lock"))
 	}
-	return fmt.Errorf("unknown command %q: want build, push or lock", args[0])
+	return fmt.Errorf("unknown command %q: want build, filter, push or lock", args[0])
 }
