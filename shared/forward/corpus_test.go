@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestCorpusPassesAndCutStreamsAreEnded(t *testing.T) {
 				whole, w := pass(in)
 				require.Equal(t, string(in), string(w.End(whole, nil)), "in one piece")
 				require.True(t, w.Done())
-				bytewise, w := pass(bytes.SplitAfter(in, nil)...)
+				bytewise, w := pass(slices.Collect(slices.Chunk(in, 1))...)
 				require.Equal(t, string(in), string(w.End(bytewise, nil)), "byte by byte")
 			}
 			for at := 0; at < len(in); at += 53 {

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"iter"
 	"strconv"
 	"unicode/utf8"
 
@@ -144,6 +145,7 @@ var refusedFields = map[string]string{
 	"prompt_logprobs":           "a response has no place for logprobs of the prompt",
 	"return_token_ids":          "a response has no place for token ids",
 	"echo":                      "a response has no place for the prompt",
+	"n":                         "a response has one answer: n must be 1",
 }
 
 // vllmFields are the sampling and serving fields of vLLM that a request may
@@ -151,7 +153,29 @@ var refusedFields = map[string]string{
 var vllmFields = map[string]struct{}{
 	"top_k": {}, "min_p": {}, "seed": {}, "stop": {}, "repetition_penalty": {}, "logit_bias": {},
 	"chat_template_kwargs": {}, "structured_outputs": {}, "vllm_xargs": {}, "cache_salt": {}, "priority": {},
-	"include_reasoning": {}, "ignore_eos": {}, "min_tokens": {}, "n": {},
+	"include_reasoning": {}, "ignore_eos": {}, "min_tokens": {},
+}
+
+// Fields yields the names of all fields of a request that the code knows, and
+// whether it reads, passes on or refuses them.
+func Fields() iter.Seq2[string, string] {
+	return func(yield func(name, fate string) bool) {
+		for i := range fields {
+			if !yield(fields[i].name, "read") {
+				return
+			}
+		}
+		for name := range vllmFields {
+			if !yield(name, "passed") {
+				return
+			}
+		}
+		for name := range refusedFields {
+			if !yield(name, "refused") {
+				return
+			}
+		}
+	}
 }
 
 func notStored(param string) *Error {

@@ -132,16 +132,12 @@ func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Erro
 	why, refused := refusedFields[name]
 	_, vllm := vllmFields[name]
 	switch {
-	case refused && !jsontext.IsNull(v):
-		return invalidCode(name, "unsupported_parameter", why)
-	case refused:
+	case refused && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
 		return nil
+	case refused:
+		return invalidCode(name, "unsupported_parameter", why)
 	case refuseUnknown && !vllm:
 		return unknown(name)
-	case name == "n" && v.Type() == fastjson.TypeNumber && v.GetInt() == 1:
-		return nil
-	case name == "n" && !jsontext.IsNull(v):
-		return invalidCode(name, "unsupported_parameter", "a response has one answer: n must be 1")
 	}
 	r.Extra = append(r.Extra, Member{name, v})
 	return nil

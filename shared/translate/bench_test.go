@@ -148,6 +148,6 @@ func TestAllocations(t *testing.T) {
 }
 
 const (
-	requestAllocations = 120
-	answerAllocations  = 20
+	requestAllocations = 12
+	answerAllocations  = 14
 )
