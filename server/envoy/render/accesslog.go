@@ -5,18 +5,18 @@ import "strings"
 // accessLog writes a line for each request, of the form of the native server's
 // log: no header but the request id, no query, no body.
 func (r *renderer) accessLog() any {
-	// Requests that Envoy refuses at once have no route.
-	well := expression("response.code < 500 && (response.code >= 400 || xds.route_name != '" + probeRoute + "')")
-	failed := statusFilter("GE", 500)
+	// A request that Envoy refuses at once has no route.
+	const noProbe = " && (!has(xds.route_name) || xds.route_name != '" + probeRoute + "')"
+	failed := r.requestLog("WARN", expression("response.code >= 500"+noProbe))
 	switch r.c.Observability.Log.Level {
 	case "error":
 		return nil
 	case "warn":
-		return list{r.requestLog("WARN", failed)}
+		return list{failed}
 	case "debug":
-		well = statusFilter("LE", 499)
+		return list{r.requestLog("INFO", statusFilter("LE", 499)), r.requestLog("WARN", statusFilter("GE", 500))}
 	}
-	return list{r.requestLog("INFO", well), r.requestLog("WARN", failed)}
+	return list{r.requestLog("INFO", expression("response.code < 500"+noProbe)), failed}
 }
 
 // requestFields follow time, level and message. The path is the one that the

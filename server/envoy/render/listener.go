@@ -30,10 +30,11 @@ func (r *renderer) connectionManager() object {
 	fields := object{
 		{"stat_prefix", "api"},
 		{"codec_type", "AUTO"}, // HTTP/1.1, and HTTP/2 with prior knowledge
-		// The client's address is its connection's, and headers that steer
-		// Envoy (x-envoy-…) are removed from requests.
+		// The client's address is its connection's, and nobody is internal:
+		// headers that steer Envoy (x-envoy-…) are removed from all requests.
+		// An empty list would mean the private networks.
 		{"use_remote_address", true},
-		{"internal_address_config", object{}},
+		{"internal_address_config", object{{"cidr_ranges", list{object{{"address_prefix", "0.0.0.0"}, {"prefix_len", 32}}}}}},
 		{"server_header_transformation", "PASS_THROUGH"},
 		{"preserve_external_request_id", true},
 		{"always_set_request_id_in_response", true},

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"antwort/shared/config"
@@ -35,7 +34,7 @@ func (r *renderer) pluginConfig() object {
 			{"code", object{{"local", object{{"filename", r.o.Module}}}}},
 			{"environment_variables", r.environment(variables)},
 		}},
-		{"configuration", typed("google.protobuf.Struct", object{{"value", json.RawMessage(filter.AppendJSON(nil))}})},
+		{"configuration", typed("google.protobuf.StringValue", object{{"value", string(filter.AppendJSON(nil))}})},
 		{"failure_policy", "FAIL_RELOAD"},
 		{"allow_on_headers_stop_iteration", gate},
 	}

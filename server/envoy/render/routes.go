@@ -38,6 +38,7 @@ func (r *renderer) routes() object {
 		{"virtual_hosts", list{object{
 			{"name", "api"},
 			{"domains", list{"*"}},
+			{"request_headers_to_remove", list{"x-envoy-external-address"}},
 			{"response_headers_to_remove", list{"server"}},
 			{"retry_policy", r.retries()},
 			{"routes", append(all, unknownPath())},
