@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -223,4 +224,34 @@ func TestOwnKeyRefused(t *testing.T) {
 	}
 	r = start(t, config.VLLM, llm, func(c *config.Config) { c.Engine.APIKey = config.NewSecret("right") })
 	require.Equal(t, 200, r.post(`{"model":"/mnt/models","input":"hi"}`).status)
+}
+
+// A backend may answer before it has the whole body, with a stream too.
+func TestForwardEarlyAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer func(http.ResponseWriter)
+		status int
+	}{
+		{"refusal", refusing(413, ""), 413},
+		{"stream", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": hello\n\n"+chatDone)
+		}, 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			backend := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+				_ = http.NewResponseController(w).EnableFullDuplex()
+				c.answer(w)
+			}))
+			r := start(t, config.VLLMResponses, backend)
+			raw := dial(t, r)
+			raw.send("POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
+			raw.send(strings.Repeat("x", 200_000)) // and no more
+			resp, err := http.ReadResponse(raw.r, nil)
+			require.NoError(t, err)
+			require.Equal(t, c.status, resp.StatusCode)
+			r.log.waitFor(t, `"msg":"request"`, "/v1/responses")
+		})
+	}
 }

@@ -37,6 +37,7 @@ type exchange struct {
 	cause        error  // detail for the log, may name addresses
 
 	unlink   func() bool // parts the work upstream from the request's context
+	upload   *upload     // a body that is passed on while it comes
 	detached bool        // a stream's goroutine finishes the exchange
 }
 
@@ -128,6 +129,7 @@ func (x *exchange) write(p []byte) {
 // begin sends the status and header.
 func (x *exchange) begin(status int) {
 	x.status = status
+	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
 }
 

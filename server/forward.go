@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"antwort/server/upstream"
@@ -57,8 +58,6 @@ func (x *exchange) forward() {
 	}
 	defer cancel(nil)
 	defer ans.Close()
-	copyAnswerHeader(x.header(), ans.Header)
-	x.header()["X-Request-Id"] = []string{x.id}
 	x.passWhole(ctx, ans)
 }
 
@@ -87,6 +86,9 @@ func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
 		}
 	}
 	req.Body, req.Stream, req.Length = buf.b, up, length
+	x.upload = up
+	// An answer that comes before the body's end is passed on at once.
+	_ = http.NewResponseController(x.w).EnableFullDuplex()
 	req.Unblock = func() { _ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) }
 	return nil
 }
@@ -94,10 +96,12 @@ func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
 // inlineBody is the largest body that is held instead of streamed, in bytes.
 const inlineBody = 64 << 10
 
-// upload is a request's body on its way, within the limit.
+// upload is a request's body on its way, within the limit. A goroutine of the
+// upstream's client may read it.
 type upload struct {
 	x    *exchange
 	left int64
+	read atomic.Bool // to its end
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -106,9 +110,18 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errTooLarge
 	}
 	if err == io.EOF {
+		u.read.Store(true)
 		u.x.unlimitReading()
 	}
 	return n, err
+}
+
+// closeAfter makes an answer the connection's last when the request's body was
+// not read to its end: the rest of it must not be taken for a request.
+func (x *exchange) closeAfter(h http.Header) {
+	if x.upload != nil && !x.upload.read.Load() && x.r.ProtoMajor == 1 {
+		h["Connection"] = []string{"close"}
+	}
 }
 
 // passWhole passes an answer that is no stream of events on.
@@ -123,11 +136,12 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
 		head.grow(512)
 		var f *failed
 		if more, f = x.readMore(ctx, ans, head); f != nil {
-			x.header().Del("Retry-After")
 			x.give(f)
 			return
 		}
 	}
+	copyAnswerHeader(x.header(), ans.Header)
+	x.header()["X-Request-Id"] = []string{x.id}
 	if !more && x.method != http.MethodHead {
 		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.b))}
 	}
@@ -186,6 +200,7 @@ func (st *stream) passHead(ans *upstream.Answer) {
 	copyAnswerHeader(h, ans.Header)
 	delete(h, "Content-Length")
 	h["X-Request-Id"] = []string{st.x.id}
+	st.x.closeAfter(h)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	out := getBuffer()

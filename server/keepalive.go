@@ -38,7 +38,8 @@ func (st *stream) tick() {
 		return
 	}
 	if st.listening && now.Sub(st.heard) >= st.idle {
-		st.cancel(errSilent) // the pump ends the answer
+		st.cancel(errSilent) // the pump ends the answer, if its client reads
+		st.timer.Reset(st.idle)
 		return
 	}
 	if st.keepAlive > 0 && now.Sub(st.wrote) >= st.keepAlive {

@@ -1,9 +1,9 @@
 package server
 
 import (
-	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,209 +164,6 @@ func TestWrongKindsOfAnswers(t *testing.T) {
 	}
 }
 
-func TestTimeLimits(t *testing.T) {
-	t.Run("no header within response_timeout", func(t *testing.T) {
-		for _, body := range []string{ask, askStream} {
-			left := make(chan struct{})
-			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				<-r.Context().Done()
-				close(left)
-			}))
-			r := start(t, config.VLLM, llm, func(c *config.Config) { c.Engine.ResponseTimeout = 50 * time.Millisecond })
-			got := r.post(body)
-			require.Equal(t, 504, got.status, got.body)
-			_, _, code := got.errorCode(t)
-			require.Equal(t, "upstream_timeout", code)
-			wait(t, left, "the upstream was not told")
-		}
-	})
-	t.Run("silence within a stream", func(t *testing.T) {
-		for begin, keepAlive := range map[string]time.Duration{"": time.Hour, chatRole: time.Hour, chatRole + chatText("a"): 10 * time.Millisecond} {
-			left := make(chan struct{}, 2)
-			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				streaming(w)(begin)
-				<-r.Context().Done()
-				left <- struct{}{}
-			}))
-			idle := func(c *config.Config) {
-				c.Engine.StreamIdleTimeout, c.Server.KeepAliveInterval = 60*time.Millisecond, keepAlive
-			}
-			back := start(t, config.VLLM, llm, idle)
-			for _, r := range []*running{back, back.front()} {
-				got := r.post(askStream)
-				wait(t, left, "the upstream was not told")
-				if begin == "" {
-					require.Equal(t, 504, got.status, got.body)
-					continue
-				}
-				checkStream(t, got.body)
-				require.Equal(t, "response.failed", lastEvent(t, got.body))
-				require.Contains(t, got.body, "upstream_timeout")
-			}
-		}
-	})
-	t.Run("a long stream that is not silent", func(t *testing.T) {
-		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-			send := streaming(w)
-			send(chatRole)
-			for range 30 {
-				time.Sleep(10 * time.Millisecond)
-				send(chatText("a"))
-			}
-			send(chatFinish + chatUsage + chatDone)
-		}))
-		idle := func(c *config.Config) {
-			c.Engine.StreamIdleTimeout, c.Engine.ResponseTimeout, c.Server.ReadTimeout = 150*time.Millisecond, 150*time.Millisecond, 150*time.Millisecond
-		}
-		back := start(t, config.VLLM, llm, idle)
-		for _, r := range []*running{back, back.front(idle)} {
-			got := r.post(askStream)
-			require.Equal(t, "response.completed", lastEvent(t, got.body))
-		}
-	})
-}
-
-// Silent streams get comments, and their first events when nothing came yet.
-func TestKeepAlive(t *testing.T) {
-	often := func(c *config.Config) { c.Server.KeepAliveInterval = 20 * time.Millisecond }
-	for _, c := range []struct {
-		name    string
-		silence func(w http.ResponseWriter) func(string) // before the pause
-	}{
-		{"before the header", func(w http.ResponseWriter) func(string) { return nil }},
-		{"before the first event", streaming},
-		{"after the first event", func(w http.ResponseWriter) func(string) {
-			send := streaming(w)
-			send(chatRole)
-			return send
-		}},
-		{"within an event", func(w http.ResponseWriter) func(string) {
-			send := streaming(w)
-			send(chatRole + chatText("a")[:20])
-			return func(s string) { send(chatText("a")[20:] + s) }
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			resume := make(chan struct{})
-			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				send := c.silence(w)
-				<-resume
-				if send == nil {
-					send = streaming(w)
-				}
-				send(chatText("b") + chatFinish + chatUsage + chatDone)
-			}))
-			back := start(t, config.VLLM, llm, often)
-			for _, r := range []*running{back, back.front(often), back.overHTTP2()} {
-				resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
-				require.Equal(t, 200, resp.StatusCode)
-				ev := readEvents(t, resp.Body)
-				var got strings.Builder
-				for comments := 0; comments < 3; {
-					e := ev.next()
-					got.WriteString(e)
-					if e == comment {
-						comments++
-					}
-				}
-				require.Contains(t, got.String(), "response.created")
-				resume <- struct{}{}
-				got.WriteString(ev.until("response.completed") + ev.next())
-				checkStream(t, got.String())
-				resp.Body.Close()
-			}
-		})
-	}
-}
-
-// After the stream was begun by a keep-alive, errors are events.
-func TestErrorAfterKeepAlive(t *testing.T) {
-	resume := make(chan struct{})
-	s := &scripted{steps: []func(http.ResponseWriter){func(w http.ResponseWriter) {
-		<-resume
-		refusing(400, "")(w)
-	}}}
-	r := start(t, config.VLLM, upstreamOf(t, s), func(c *config.Config) { c.Server.KeepAliveInterval = 20 * time.Millisecond })
-	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
-	require.Equal(t, 200, resp.StatusCode)
-	close(resume)
-	got := finish(t, resp)
-	checkStream(t, got.body)
-	require.Equal(t, "response.failed", lastEvent(t, got.body))
-}
-
-// A client that leaves takes its work with it.
-func TestClientAbort(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		body   string
-		before string // what the upstream has sent by then
-	}{
-		{"whole", ask, ""},
-		{"stream before the header", askStream, ""},
-		{"stream before the first event", askStream, ": nothing yet\n\n"},
-		{"stream", askStream, chatRole + chatText("a")},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			begun, left := make(chan struct{}, 1), make(chan time.Time, 1)
-			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				if c.before != "" {
-					streaming(w)(c.before)
-				}
-				begun <- struct{}{}
-				<-r.Context().Done()
-				left <- time.Now()
-			}))
-			back := start(t, config.VLLM, llm)
-			for _, r := range []*running{back, back.front(), back.overHTTP2()} {
-				ctx, cancel := context.WithCancel(t.Context())
-				var wg sync.WaitGroup
-				wg.Go(func() {
-					resp, err := r.do(ctx, "POST", "/v1/responses", strings.NewReader(c.body), "X-Request-Id", "leaver")
-					if err == nil {
-						_, _ = io.Copy(io.Discard, resp.Body)
-						resp.Body.Close()
-					}
-				})
-				wait(t, begun, "the upstream's request")
-				at := time.Now()
-				cancel()
-				took := wait(t, left, "the upstream was not told").Sub(at)
-				t.Logf("upstream told after %s", took)
-				wg.Wait()
-				line := r.log.waitFor(t, `"msg":"request"`, "leaver")
-				require.Equal(t, "client_gone", line["failure"])
-			}
-		})
-	}
-}
-
-// A client that stops reading stops the upstream's reading, and is let go in
-// the end.
-func TestClientThatDoesNotRead(t *testing.T) {
-	left := make(chan struct{})
-	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		send := streaming(w)
-		send(chatRole)
-		for r.Context().Err() == nil {
-			send(chatText(strings.Repeat("x", 64<<10)))
-		}
-		close(left)
-	}))
-	r := start(t, config.VLLM, llm, func(c *config.Config) {
-		c.Engine.StreamIdleTimeout, c.Server.KeepAliveInterval = 200*time.Millisecond, 50*time.Millisecond
-	})
-	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
-	defer resp.Body.Close()
-	wait(t, left, "the upstream was not told")
-	r.log.waitFor(t, `"failure":"client_gone"`)
-}
-
 // An event over the limit ends the stream instead of filling the memory.
 func TestEventOverTheLimit(t *testing.T) {
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
@@ -388,6 +185,8 @@ func TestManyStreams(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	front := back.front()
+	ready(t, front)
+	before := runtime.NumGoroutine()
 	var wg sync.WaitGroup
 	for i := range 300 {
 		wg.Go(func() {
@@ -402,4 +201,9 @@ func TestManyStreams(t *testing.T) {
 	wg.Wait()
 	require.EqualValues(t, 0, metric(t, back, "antwort_streams_in_flight"))
 	require.EqualValues(t, 0, metric(t, front, "antwort_streams_in_flight"))
+	http1.CloseIdleConnections()
+	front.up.CloseIdle()
+	back.up.CloseIdle()
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+10 }, guard, 10*time.Millisecond,
+		"goroutines are left: %d before", before)
 }

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestServeUntilTheSignal(t *testing.T) {
+	t.Setenv("ANTWORT_PROVIDER", "vllm")
+	t.Setenv("ANTWORT_BACKEND_URL", "http://127.0.0.1:1")
+	t.Setenv("ANTWORT_HOST", "127.0.0.1")
+	t.Setenv("ANTWORT_PORT", "0")
+	ctx, signal := context.WithCancel(t.Context())
+	log, stderr := io.Pipe()
+	exited := make(chan int, 1)
+	go func() {
+		exited <- Main(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, stderr)
+		stderr.Close()
+	}()
+	lines := bufio.NewScanner(log)
+	address := ""
+	for address == "" {
+		require.True(t, lines.Scan(), "no address in the log")
+		var line struct{ Msg, Address string }
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "not JSON: %s", lines.Text())
+		if line.Msg == "listening" {
+			address = line.Address
+		}
+	}
+	go func() {
+		for lines.Scan() {
+		}
+	}()
+	resp, err := http.Get("http://" + address + "/healthz")
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	signal()
+	require.Equal(t, exitOK, <-exited)
+	_, err = net.Dial("tcp", address)
+	require.Error(t, err, "somebody still listens")
+}
+
+func TestServeThatCannotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+	t.Setenv("ANTWORT_HOST", "127.0.0.1")
+	t.Setenv("ANTWORT_PROVIDER", "vllm")
+
+	code, _, stderr := run(t, "serve")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, stderr, "engine.backend_url")
+
+	t.Setenv("ANTWORT_BACKEND_URL", "http://127.0.0.1:1")
+	t.Setenv("ANTWORT_PORT", port)
+	code, _, stderr = run(t, "serve")
+	assert.Equal(t, exitRun, code)
+	assert.Contains(t, stderr, "cannot listen on 127.0.0.1:"+port)
+}

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"antwort/shared/responses"
+)
+
+// refuse ends the answer on an upstream stream that cannot be passed on.
+func (st *stream) refuse(err error, out *buffer) {
+	e := (*responses.Error)(nil)
+	if !errors.As(err, &e) {
+		e = responses.NewError(http.StatusBadGateway, "upstream_malformed", "the upstream's stream is not one of server-sent events")
+	}
+	st.x.note("upstream_stream", err)
+	st.cancel(err)
+	if !st.begun {
+		st.reply(e, out)
+		return
+	}
+	out.b = st.events.End(out.b, e, st.x.s.unix())
+	st.write(out, true)
+}
+
+// end ends the answer with an error: a real status while nothing was written,
+// terminal events afterwards.
+func (st *stream) end(e *responses.Error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.over {
+		return
+	}
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b[:0], noRoom[:]...)
+	if !st.begun {
+		st.reply(e, out)
+		return
+	}
+	out.b = st.events.End(out.b, e, st.x.s.unix())
+	st.write(out, true)
+}
+
+// fail ends the answer with a step that failed.
+func (st *stream) fail(f *failed) {
+	st.x.note(f.kind, f.cause)
+	if f.err == nil {
+		st.mu.Lock()
+		st.over = true
+		st.mu.Unlock()
+		return
+	}
+	st.end(f.err)
+}
+
+// reply answers with a whole error instead of a stream.
+func (st *stream) reply(e *responses.Error, out *buffer) {
+	out.b = e.AppendBody(append(out.b[:0], noRoom[:]...))
+	h := http.Header{
+		"Content-Type":   jsonType,
+		"Content-Length": []string{strconv.Itoa(len(out.b) - room)},
+		"X-Request-Id":   []string{st.x.id},
+	}
+	if e.RetryAfter != "" {
+		h.Set("Retry-After", e.RetryAfter)
+	}
+	st.begin(e.Status, h)
+	st.write(out, true)
+}
+
+func (st *stream) begin(status int, h http.Header) {
+	st.begun = true
+	st.x.status = status
+	st.out.begin(status, h)
+}
+
+func (st *stream) streamHeader() http.Header {
+	return http.Header{
+		"Content-Type":  []string{"text/event-stream"},
+		"Cache-Control": noCaching,
+		"X-Request-Id":  []string{st.x.id},
+	}
+}
+
+// failedEvent is how the end of a failed answer shows in its bytes: line breaks
+// in JSON are escaped.
+var failedEvent = []byte("\nevent: response.failed\n")
+
+// write sends out to the client, the header first.
+func (st *stream) write(out *buffer, last bool) {
+	if !st.begun {
+		st.begin(http.StatusOK, st.streamHeader())
+	}
+	n := len(out.b) - room
+	if n > 0 && st.x.firstEvent == 0 && st.x.status == http.StatusOK {
+		st.x.firstEvent = time.Since(st.x.start)
+	}
+	st.writing.Store(int64(time.Since(st.x.start)))
+	var err error
+	out.b, err = st.out.write(out.b, last)
+	st.writing.Store(0)
+	st.wrote = time.Now()
+	if err != nil {
+		st.over = true
+		st.x.note("client_gone", err)
+		st.cancel(errClientGone)
+		return
+	}
+	st.x.sent += int64(n)
+	if last {
+		st.over, st.whole = true, true
+		if st.x.status == http.StatusOK && bytes.Contains(out.b, failedEvent) {
+			st.x.note("upstream_stream", nil)
+		}
+	}
+}
