@@ -68,7 +68,7 @@ func (st *stream) readBody(r *http.Request) bool {
 				st.request.onData(p, end)
 			}
 		})
-		st.upstream.drained(max(st.host.opt.BufferLimit, 0))
+		st.upstream.drained(st.host.opt.BufferLimit)
 	}
 	buf := make([]byte, 16<<10)
 	for {

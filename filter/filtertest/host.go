@@ -175,6 +175,7 @@ func (h *Host) ready() *plugin {
 			h.w.log("critical", err.Error())
 			return nil
 		}
+		h.w.vm.close()
 		h.w.vm = v
 	}
 	p, err := h.start(h.w.vm)

@@ -41,7 +41,8 @@ type Options struct {
 	// (allow_on_headers_stop_iteration, Envoy 1.35): with it a filter that
 	// pauses in a header callback still gets the body callbacks.
 	AllowOnHeadersStopIteration bool
-	// BufferLimit is per_connection_buffer_limit_bytes; 0 stands for 1 MiB.
+	// BufferLimit is per_connection_buffer_limit_bytes; 0 stands for 1 MiB,
+	// negative for no limit.
 	BufferLimit int
 	// RouteTimeout is the route's time-out, from the end of the request to
 	// the end of the response; 0 stands for 15 s, negative for none.

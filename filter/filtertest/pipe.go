@@ -65,11 +65,11 @@ func (p *pipe) await() (h *headerMap, bodyless bool, err error) {
 	return p.headers, p.bodyless, nil
 }
 
-// drained waits until at most limit bytes wait to be read.
+// drained waits until at most limit bytes wait to be read; negative: no limit.
 func (p *pipe) drained(limit int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) > limit && p.err == nil {
+	for limit >= 0 && len(p.buf) > limit && p.err == nil {
 		p.changed.Wait()
 	}
 }

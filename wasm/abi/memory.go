@@ -33,10 +33,15 @@ func proxyOnMemoryAllocate(size int32) unsafe.Pointer {
 // the module's memory and a size, 4 bytes each.
 type result struct{ data, size uint32 }
 
-// deliver hands the bytes that the host wrote to the SDK's out-parameters.
+// deliver hands the bytes that the host wrote to the SDK's out-parameters. They
+// are in a buffer that the host call has asked for; without any, data is nil.
 func (r *result) deliver(data **byte, size *int) {
-	*data = (*byte)(unsafe.Pointer(uintptr(r.data)))
-	*size = int(r.size)
+	*data, *size = nil, int(r.size)
+	for _, buf := range held {
+		if start := unsafe.SliceData(buf); uint32(uintptr(unsafe.Pointer(start))) == r.data {
+			*data = start
+		}
+	}
 	release()
 }
 
