@@ -43,7 +43,9 @@ func (x *exchange) call(ctx context.Context, req *upstream.Request, statuses boo
 		if err != nil {
 			var e *upstream.Error
 			errors.As(err, &e)
-			x.s.metrics.upstreamError(e.Kind.String())
+			if ctx.Err() == nil {
+				x.s.metrics.upstreamError(e.Kind.String())
+			}
 			if e.Kind != upstream.Connect || attempt >= retry.MaxAttempts || ctx.Err() != nil {
 				return nil, x.upstreamFailed(ctx, e)
 			}
@@ -170,9 +172,5 @@ func (x *exchange) broken(ctx context.Context, err error) *failed {
 		return x.ended(ctx)
 	}
 	x.s.metrics.upstreamError("cut")
-	return &failed{"upstream_cut", err, cutError()}
-}
-
-func cutError() *responses.Error {
-	return responses.NewError(http.StatusBadGateway, "upstream_cut", "the model server's answer ended too early")
+	return &failed{"upstream_cut", err, translate.CutError()}
 }

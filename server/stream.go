@@ -10,6 +10,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/responses"
+	"antwort/shared/translate"
 )
 
 // events turns upstream bytes into the bytes of whole events for the client.
@@ -169,7 +170,10 @@ func (st *stream) feed(p []byte, readErr error) bool {
 			return false
 		}
 		if !st.begun && len(out.b) == room {
-			st.reply(orCut(cause), out)
+			if cause == nil {
+				cause = translate.CutError()
+			}
+			st.reply(cause, out)
 			return false
 		}
 		out.b = st.events.End(out.b, cause, now)
@@ -190,11 +194,4 @@ func (st *stream) whyEnded(readErr error) (*responses.Error, bool) {
 	f := st.x.broken(st.ctx, readErr)
 	st.x.note(f.kind, f.cause)
 	return f.err, f.err != nil
-}
-
-func orCut(e *responses.Error) *responses.Error {
-	if e == nil {
-		e = cutError()
-	}
-	return e
 }

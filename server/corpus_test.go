@@ -1,0 +1,114 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/shared/config"
+	"antwort/shared/corpus"
+)
+
+// The golden cases, through the server and through the chain: the same bytes
+// as the translation alone.
+func TestCorpus(t *testing.T) {
+	cases, err := corpus.Load()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(cases), 60)
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			chat := make(chan string, 1)
+			llm := httptest.NewServer(chats(func(w http.ResponseWriter, r *http.Request) {
+				b, _ := io.ReadAll(r.Body)
+				chat <- string(b)
+				corpusAnswer(w, &c)
+			}))
+			defer llm.Close()
+			cfg, err := config.Parse(c.Config)
+			require.NoError(t, err)
+			cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm.URL
+			cfg.Engine.Retry.MaxAttempts = 1
+			var clock corpusClock
+			s, err := New(cfg, Options{Now: clock.now, NewID: func() string { return corpus.ID }})
+			require.NoError(t, err)
+			back := httptest.NewServer(s)
+			defer back.Close()
+			fs, err := New(defaults(config.VLLMResponses, back.URL), Options{})
+			require.NoError(t, err)
+			front := httptest.NewServer(fs)
+			defer front.Close()
+			for _, url := range []string{back.URL, front.URL} {
+				clock.begun.Store(false)
+				resp, err := http1.Post(url+"/v1/responses", "application/json", bytes.NewReader(c.Request))
+				require.NoError(t, err)
+				compareWithCase(t, &c, finish(t, resp))
+				select {
+				case got := <-chat:
+					require.Equal(t, string(c.Expected.Chat), got)
+				default:
+					require.Nil(t, c.Expected.Chat, "nothing was sent upstream")
+				}
+			}
+			http1.CloseIdleConnections()
+		})
+	}
+}
+
+// corpusAnswer is the upstream's part of a case, streams event by event.
+func corpusAnswer(w http.ResponseWriter, c *corpus.Case) {
+	if c.Stream != nil {
+		send := streaming(w)
+		for _, ev := range strings.SplitAfter(string(c.Stream), "\n\n") {
+			send(ev)
+		}
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if c.RetryAfter != "" {
+		w.Header().Set("Retry-After", c.RetryAfter)
+	}
+	w.WriteHeader(c.Status)
+	_, _ = w.Write(c.Answer)
+}
+
+func compareWithCase(t *testing.T, c *corpus.Case, got answer) {
+	t.Helper()
+	switch want := c.Expected; {
+	case want.Error != nil:
+		var compact bytes.Buffer
+		require.NoError(t, json.Compact(&compact, []byte(got.body)), got.body)
+		have := fmt.Sprintf(`{"status":%d,`, got.status)
+		if after := got.header.Get("Retry-After"); after != "" {
+			have += fmt.Sprintf(`"retry_after":%q,`, after)
+		}
+		require.Equal(t, string(want.Error), have+`"body":`+compact.String()+`}`)
+	case want.Events != nil:
+		require.Equal(t, 200, got.status)
+		require.Equal(t, string(want.Events), got.body)
+		checkStream(t, got.body)
+	case want.Response != nil:
+		require.Equal(t, 200, got.status, got.body)
+		require.Equal(t, string(want.Response), got.body)
+	default: // a case of the request alone
+	}
+}
+
+// corpusClock tells the first who asks after begun was reset the time of
+// creation, and all later ones the time of the end.
+type corpusClock struct{ begun atomic.Bool }
+
+func (c *corpusClock) now() time.Time {
+	if c.begun.Swap(true) {
+		return time.Unix(corpus.Ended, 0)
+	}
+	return time.Unix(corpus.Created, 0)
+}
