@@ -68,7 +68,7 @@ func (st *stream) readBody(r *http.Request) bool {
 				st.request.onData(p, end)
 			}
 		})
-		st.upstream.drained(st.host.opt.BufferLimit)
+		st.upstream.drained(st.bufferLimit())
 	}
 	buf := make([]byte, 16<<10)
 	for {

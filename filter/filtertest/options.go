@@ -42,7 +42,8 @@ type Options struct {
 	// pauses in a header callback still gets the body callbacks.
 	AllowOnHeadersStopIteration bool
 	// BufferLimit is per_connection_buffer_limit_bytes; 0 stands for 1 MiB,
-	// negative for no limit.
+	// negative for no limit. It bounds the streams of HTTP/1 clients; those of
+	// HTTP/2 are bounded by Envoy's default stream window, 16 MiB.
 	BufferLimit int
 	// RouteTimeout is the route's time-out, from the end of the request to
 	// the end of the response; 0 stands for 15 s, negative for none.

@@ -253,7 +253,7 @@ func (s *side) hold(c *chunk) {
 
 // checkLimit fails the stream when the gathered body has grown over the limit.
 func (s *side) checkLimit() {
-	limit := s.st.host.opt.BufferLimit
+	limit := s.st.bufferLimit()
 	if s.over && len(s.held.b) <= limit/2 {
 		s.over = false
 		s.st.wake()

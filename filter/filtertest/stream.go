@@ -57,6 +57,18 @@ func (h *Host) newStream(r *http.Request) *stream {
 	return st
 }
 
+// http2Window is Envoy's default window of an HTTP/2 stream, in bytes. For
+// HTTP/2 clients it, and not the connection's limit, bounds what is gathered.
+const http2Window = 16 << 20
+
+// bufferLimit is how much of a body may be gathered, in bytes; negative: all.
+func (st *stream) bufferLimit() int {
+	if st.incoming.ProtoMajor > 1 && st.host.opt.BufferLimit >= 0 {
+		return http2Window
+	}
+	return st.host.opt.BufferLimit
+}
+
 // toClient sends the response on to the client.
 type toClient stream
 

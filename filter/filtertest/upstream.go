@@ -114,7 +114,7 @@ func (w *upstreamWriter) send(p []byte) (int, error) {
 	if w.left == 0 {
 		w.end()
 	}
-	w.st.client.drained(w.st.host.opt.BufferLimit)
+	w.st.client.drained(w.st.bufferLimit())
 	if w.gone {
 		return 0, errCut
 	}

@@ -23,6 +23,7 @@ type Exchange struct {
 	Sized      bool     // send Content-Length instead of chunked encoding
 	Trailers   string   // "name: value"
 	Arrives    bool     // after the first chunk wait until the upstream has the request's headers
+	Meanwhile  string   // after the first chunk another request with this script comes and goes
 	WaitFor    string   // before the request's end wait until the filter has logged this
 	AbortAfter string   // the client goes away when the filter has logged this, or (Arrived) when the upstream has the request
 	Open       bool     // the request is never ended: what is awaited comes before
@@ -47,7 +48,7 @@ func (x Exchange) exchange(r *record) string {
 		got = x.http1(r)
 	}
 	if x.Then != "" {
-		got += x.Then + ": " + x.again(r)
+		got += x.Then + ": " + r.request("")
 	}
 	return got
 }
@@ -75,6 +76,9 @@ func (x Exchange) send(r *record, write func(string) error, end func() error) er
 		}
 		if err := filter.await("request_body"); err != nil {
 			return fmt.Errorf("chunk %d: %w", i+1, err)
+		}
+		if x.Meanwhile != "" && i == 0 {
+			r.request(x.Meanwhile)
 		}
 		if x.Arrives && i == 0 {
 			if err := r.event(Arrived); err != nil {
@@ -225,11 +229,14 @@ func waited(sent <-chan error) string {
 	return ""
 }
 
-// again asks once more, without a script, and gives the status and the body.
-func (x Exchange) again(r *record) string {
+// request makes another request and gives the status and the body.
+func (r *record) request(script string) string {
 	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+r.proxy.Addr()+"/again", nil)
 	if err != nil {
 		return err.Error() + "\n"
+	}
+	if script != "" {
+		request.Header.Set("x-script", script)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)

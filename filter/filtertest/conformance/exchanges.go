@@ -79,6 +79,8 @@ func responseExchanges() []Exchange {
 		{Name: "response-paused-drained", Answer: chunks, Script: "resb:pause,drain;rese:read,replace=all"},
 		{Name: "response-headers-changed", Answer: Answer{Body: "whole"},
 			Script: "resh:resset=:status~418,resdel=content-length,resset=x-new~1,resset=content-type~application/json;rese:append=, and more"},
+		{Name: "response-grown-with-its-length-kept", Answer: Answer{Body: "whole"}, Script: "rese:append=, and more"},
+		{Name: "request-grown-with-its-length-kept", Chunks: []string{"aaaa"}, Sized: true, Script: "reqe:append=, and more"},
 		{Name: "response-headers-closed-in-the-body-phase", Answer: Answer{Body: "whole"},
 			Script: "resb1:resget=x-answer,resset=x-new~1,resdel=x-answer,resnames"},
 		{Name: "response-headers-paused-hang-without-the-knob", Answer: Answer{Chunks: []string{"one"}, Blind: true, Hang: true},
@@ -122,6 +124,8 @@ func limitExchanges() []Exchange {
 	return []Exchange{
 		{Name: "limit-request-held", Arrives: true, Setup: small, Chunks: big, Open: true, AnySizes: true, Script: "reqb:pause"},
 		{Name: "limit-request-held-with-headers", Setup: held, Chunks: big, Open: true, AnySizes: true, Script: "reqh:pause;reqb:pause"},
+		{Name: "limit-request-held-http2", Setup: small, HTTP2: true, Chunks: big, AnySizes: true, Script: "reqb:pause;reqe:read"},
+		{Name: "limit-response-held-http2", Setup: small, HTTP2: true, AnySizes: true, Script: "resb:pause;rese:read", Answer: Answer{Chunks: big, Blind: true}},
 		{Name: "limit-request-let-through", Setup: small, Chunks: big, AnySizes: true},
 		{Name: "limit-request-drained", Setup: small, Chunks: many, Script: "reqb:drain;reqe:fill=40000"},
 		{Name: "limit-request-paused-drained", Setup: small, Chunks: many, Script: "reqb:pause,drain;reqe:fill=1000"},

@@ -70,6 +70,10 @@ func panicExchanges() []Exchange {
 		{Name: "panic-in-response-body", Setup: closed("d"), Kills: true, Answer: chunks, Script: "resb2:panic", Then: "next"},
 		{Name: "panic-open-in-request-headers", Setup: open("e"), Kills: true, Answer: Answer{Body: "passed"}, Script: "reqh:panic", Then: "next"},
 		{Name: "panic-open-in-response-body", Setup: open("f"), Kills: true, Answer: chunks, Script: "resb1:panic", Then: "next"},
+		{Name: "panic-of-another-stream-in-the-request", Setup: closed("g"), Kills: true, Chunks: two, Arrives: true, Open: true, Meanwhile: "reqh:panic"},
+		{Name: "panic-of-another-stream-in-the-response", Setup: closed("h"), Kills: true, Answer: Answer{Chunks: chunks.Chunks, Meanwhile: "reqh:panic"}},
+		{Name: "panic-of-another-stream-open", Setup: open("i"), Kills: true, Answer: Answer{Chunks: chunks.Chunks, Meanwhile: "reqh:panic"}},
+		{Name: "panic-of-another-stream-reload", Setup: Setup{OwnVM: "reload2", Policy: filtertest.FailReload}, Kills: true, Answer: Answer{Chunks: chunks.Chunks, Meanwhile: "reqh:panic"}},
 		{Name: "panic-reload", Setup: reload, Kills: true, Revives: true, Script: "reqh:panic", Then: "next"},
 	}
 }

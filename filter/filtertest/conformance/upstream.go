@@ -15,15 +15,16 @@ const pause = 300 * time.Millisecond
 
 // Answer is what the upstream does.
 type Answer struct {
-	Status   int      // 0: 200
-	Chunks   []string // each is flushed; the next waits until the filter has seen it
-	Blind    bool     // the filter gets no callbacks: do not wait
-	Trailers string   // "name: value"
-	Reset    bool     // the connection is reset after the chunks; without chunks before the headers
-	Early    string   // answer without reading the request's body, once the filter has logged this
-	Hang     bool     // after the chunks wait until the request is cancelled
-	WaitFor  string   // before the end wait until the filter has logged this
-	Body     string   // the whole body at once, with Content-Length
+	Status    int      // 0: 200
+	Chunks    []string // each is flushed; the next waits until the filter has seen it
+	Blind     bool     // the filter gets no callbacks: do not wait
+	Trailers  string   // "name: value"
+	Reset     bool     // the connection is reset after the chunks; without chunks before the headers
+	Early     string   // answer without reading the request's body, once the filter has logged this
+	Hang      bool     // after the chunks wait until the request is cancelled
+	Meanwhile string   // after the first chunk another request with this script comes and goes
+	WaitFor   string   // before the end wait until the filter has logged this
+	Body      string   // the whole body at once, with Content-Length
 }
 
 // upstream is the handler of all exchanges, one at a time.
@@ -102,7 +103,10 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	for _, c := range a.Chunks {
+	for i, c := range a.Chunks {
+		if i == 1 && a.Meanwhile != "" {
+			rec.r.request(a.Meanwhile)
+		}
 		if _, err := io.WriteString(w, c); err != nil || control.Flush() != nil {
 			return
 		}
