@@ -304,6 +304,7 @@ func streamCut(t *testing.T, ctx context.Context, c openai.Client) {
 }
 
 func streamSilence(t *testing.T, ctx context.Context, c openai.Client) {
+	report.NeedsServer(t)
 	start := time.Now()
 	s := c.Responses.NewStreaming(ctx, ask("mock: text=\"a b\" first-delay=4500ms\nhi"))
 	defer s.Close()

@@ -17,11 +17,20 @@ def base_url():
     return url.rstrip("/") + "/v1"
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "server: needs a tier that is the native server")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("server") and os.environ.get("E2E_SERVER") == "0":
+        pytest.skip("only a server tier can")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    if report.when == "teardown" or report.when == "setup" and report.passed or report.skipped:
+    if report.when == "teardown" or report.when == "setup" and report.passed:
         return
     path = os.environ.get("E2E_RESULTS")
     if not path:
@@ -29,10 +38,12 @@ def pytest_runtest_makereport(item, call):
     result = {
         "case": item.originalname.removeprefix("test_").replace("_", "-"),
         "proves": " ".join((item.function.__doc__ or "").split()),
-        "ok": report.passed,
+        "ok": not report.failed,
         "seconds": report.duration,
     }
-    if not report.passed:
+    if report.skipped:
+        result["skipped"] = report.longrepr[2].removeprefix("Skipped: ")
+    elif report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         result["error"] = crash.message[:2000] if crash else str(report.longrepr)[:2000]
     with open(path, "a") as out:

@@ -19,6 +19,7 @@ type Result struct {
 	OK      bool    `json:"ok"`
 	Seconds float64 `json:"seconds"`
 	Error   string  `json:"error,omitempty"`
+	Skipped string  `json:"skipped,omitempty"` // why it did not run
 }
 
 // URL returns the base URL of the chain under test, without /v1. It skips the
@@ -32,18 +33,38 @@ func URL(t *testing.T) string {
 	return strings.TrimSuffix(url, "/")
 }
 
+// NeedsServer skips the test when E2E_SERVER is 0: no tier of the chain is the
+// native server, and the filter cannot do what the test wants (write while
+// upstream is silent or gone, or take back a status).
+func NeedsServer(t *testing.T) {
+	t.Helper()
+	if os.Getenv("E2E_SERVER") == "0" {
+		t.Skip(onlyServer)
+	}
+}
+
+const onlyServer = "only a server tier can"
+
 var mu sync.Mutex // of the file
 
 // Case runs one named case as a subtest and reports its result.
 func Case(t *testing.T, name, proves string, f func(t *testing.T)) {
 	t.Helper()
 	start := time.Now()
-	ok := t.Run(name, f)
+	skipped := ""
+	ok := t.Run(name, func(t *testing.T) {
+		defer func() {
+			if t.Skipped() {
+				skipped = onlyServer
+			}
+		}()
+		f(t)
+	})
 	file := os.Getenv("E2E_RESULTS")
 	if file == "" {
 		return
 	}
-	r := Result{Case: name, Proves: proves, OK: ok, Seconds: time.Since(start).Seconds()}
+	r := Result{Case: name, Proves: proves, OK: ok, Seconds: time.Since(start).Seconds(), Skipped: skipped}
 	if !ok {
 		r.Error = "see the log"
 	}

@@ -11,7 +11,9 @@
 // A chain is the subcommands of antwort joined by "+", the client's tier
 // first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
 // BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
-// (Codex needs it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
+// (Codex needs it; BASE_URL when unset), and UPSTREAM_URL its mock-llm. Where no
+// tier is "serve" (E2E_SERVER=0 says so of BASE_URL), the cases that only a
+// server can pass are skipped.
 package main
 
 import (
@@ -33,11 +35,12 @@ import (
 )
 
 type runner struct {
-	ctx        context.Context
-	e2e, cache string // folders
-	antwort    string
-	tiers      []string
-	out        string // folder of results and logs
+	ctx     context.Context
+	e2e     string // folder
+	antwort string // path of the binary
+	tiers   []string
+	env     []string // more for the suites
+	out     string   // folder of results and logs
 }
 
 func main() {
@@ -151,6 +154,9 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 			rows = append(rows, row{strings.Join(r.tiers, "+"), end})
 		}()
 		baseURL, upstream = c.BaseURL, c.Upstream
+		if !slices.Contains(r.tiers, "serve") {
+			r.env = append(r.env, "E2E_SERVER=0")
+		}
 	}
 	for _, c := range of {
 		rows = append(rows, r.client(c, baseURL, upstream)...)
@@ -182,7 +188,7 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	results := filepath.Join(r.out, c.client.name+".jsonl")
 	cmd := c.client.command(r.ctx, r.e2e, c.only)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
+	cmd.Env = append(append(os.Environ(), r.env...), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
 	runErr := cmd.Run()
 
 	rows, err := readResults(c.client.name, results)

@@ -17,6 +17,7 @@ type row struct {
 // printTable prints the rows, then each failure with how to run it alone, then
 // the totals. It returns the number of failures.
 func printTable(w io.Writer, rows []row) (failed int) {
+	skipped := 0
 	clientWidth, caseWidth := len("client"), len("case")
 	for _, r := range rows {
 		clientWidth, caseWidth = max(clientWidth, len(r.client)), max(caseWidth, len(r.Case))
@@ -28,9 +29,14 @@ func printTable(w io.Writer, rows []row) (failed int) {
 	line("client", "case", "result", "seconds", "proves")
 	for _, r := range rows {
 		result := "ok"
-		if !r.OK {
+		switch {
+		case !r.OK:
 			result = "FAILED"
 			failed++
+		case r.Skipped != "":
+			result = "-"
+			skipped++
+			r.Proves = r.Skipped + ": " + r.Proves
 		}
 		line(r.client, r.Case, result, fmt.Sprintf("%.2f", r.Seconds), r.Proves)
 	}
@@ -41,6 +47,6 @@ func printTable(w io.Writer, rows []row) (failed int) {
 				strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n    "), r.client, r.Case)
 		}
 	}
-	fmt.Fprintf(w, "%d passed, %d failed\n", len(rows)-failed, failed)
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", len(rows)-failed-skipped, failed, skipped)
 	return failed
 }
