@@ -92,7 +92,7 @@ func scrub(message string) string {
 		switch {
 		case strings.Contains(bare, "://") && !strings.HasPrefix(bare, "data:"):
 			words[i] = "<url>"
-		case strings.Contains(bare, ".py") && strings.ContainsAny(bare, "/\\"), strings.Contains(bare, "site-packages"):
+		case isPath(bare):
 			words[i] = "<path>"
 		case isAddress(bare):
 			words[i] = "<address>"
@@ -101,14 +101,29 @@ func scrub(message string) string {
 	return strings.Join(words, " ")
 }
 
-// isAddress reports whether word is an IPv4 address, with or without a port,
-// or the name of a Service in a cluster.
+// isPath reports whether word is a file of the upstream's code or machine.
+// Models are paths too, mostly below others than these.
+func isPath(word string) bool {
+	for _, root := range [...]string{"/root/", "/home/", "/usr/", "/opt/", "/var/", "/etc/", "/tmp/", "/proc/"} {
+		if strings.HasPrefix(word, root) {
+			return true
+		}
+	}
+	return strings.Contains(word, ".py") && strings.ContainsAny(word, "/\\") || strings.Contains(word, "site-packages")
+}
+
+// isAddress reports whether word is an IP address, with or without a port, a
+// host with a port, or the name of a Service in a cluster.
 func isAddress(word string) bool {
-	if strings.Contains(word, ".svc.cluster.local") {
+	host, port, _ := strings.Cut(word, ":")
+	switch {
+	case strings.Contains(word, ".svc.cluster.local"), strings.Contains(word, "::") && strings.Trim(word, "0123456789abcdef:[]") == "":
+		return true
+	case strings.Count(host, ".") == 3 && strings.Trim(host, "0123456789.") == "":
 		return true
 	}
-	host, _, _ := strings.Cut(word, ":")
-	return strings.Count(host, ".") == 3 && strings.Trim(host, "0123456789.") == ""
+	isPort := port == "80" || port == "443" || len(port) >= 4 && len(port) <= 5 && strings.Trim(port, "0123456789") == ""
+	return isPort && host != "" && strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == "" && strings.Trim(host, "0123456789") != ""
 }
 
 // ConnectError is the answer when no connection to the upstream was had.
