@@ -14,12 +14,24 @@ images: bin/filter.wasm $(EMBEDDED) ## Build the images without docker (antwort 
 	cd e2e/images && $(GO) build -o $(IMAGES)/images .
 	$(IMAGES)/images build -out $(IMAGES) -binaries $(IMAGES)/binaries -version $(IMAGE_VERSION) -revision "$(IMAGE_REVISION)" -created $(IMAGE_TIME)
 
+# The file that is told where the images are.
+KUSTOMIZATION ?= quickstarts/images/kustomization.yaml
 .PHONY: push
 push: ## Push them to REGISTRY=registry.example/team, and tell the quickstarts so
 	@test -n "$(REGISTRY)" || { echo "say where to: make push REGISTRY=registry.example/team" >&2; exit 1; }
 	@test -x $(IMAGES)/images || { echo "there are no images: run make images first" >&2; exit 1; }
-	$(IMAGES)/images push -out $(IMAGES) -registry "$(REGISTRY)" -tag "$(IMAGE_VERSION)"
+	$(IMAGES)/images push -out $(IMAGES) -registry "$(REGISTRY)" -tag "$(IMAGE_VERSION)" -kustomization "$(KUSTOMIZATION)"
 
 .PHONY: images-lock
 images-lock: ## Take the present versions of the images' Debian packages
 	cd e2e/images && $(GO) run . lock -cache ../.cache/images -locks .
+
+.PHONY: e2e-cluster
+e2e-cluster: build ## The quickstarts on a real Kubernetes with Istio, on this machine (root on Debian; 1 GB, 15 minutes the first time)
+	e2e/cluster/e2e.sh
+
+.PHONY: test-manifests
+test-manifests: bin/filter.wasm ## The manifests against Kubernetes' schemas and Istio's own analysis, without a cluster
+	cd e2e && $(GO) test ./manifests/...
+	cd e2e/images && $(GO) vet ./... && $(GO) test ./...
+	cd e2e/cluster/controlplane && $(GO) vet ./... && $(GO) test ./...

@@ -1,0 +1,166 @@
+package cluster
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// gateways are the three forms of the quickstart's Istio folder.
+var gateways = []string{"istio", "istio-classic", "istio-gated"}
+
+// privileged lets Istio's own gateway pods in: they set no seccomp profile.
+func privileged(t *testing.T, namespace string) {
+	t.Helper()
+	if _, err := try("get", "namespace", namespace); err != nil {
+		kubectl(t, "create", "namespace", namespace)
+	}
+	kubectl(t, "label", "namespace", namespace, "--overwrite", "pod-security.kubernetes.io/enforce=baseline")
+}
+
+func TestIstio(t *testing.T) {
+	llm(t)
+	privileged(t, "antwort")
+	doc := openReadme(t, readme06)
+	for _, form := range gateways {
+		t.Run(form, func(t *testing.T) {
+			folder := "quickstarts/06-responses-proxy/" + form
+			deploy(t, folder, "antwort", "antwort-backend", "antwort-frontend")
+			url := service(t, "antwort", "antwort-frontend")
+			t.Logf("first answer after another %.1f s", works(t, url).Seconds())
+			chain(t, openShell(t), doc)
+			if status, body, err := post(url+"/v1/elsewhere", capital); status != 404 || !strings.Contains(body, `"error"`) {
+				t.Errorf("an unknown path: %d %s %v", status, body, err)
+			}
+			metrics(t)
+		})
+	}
+}
+
+// metrics are the filter's, where Prometheus finds them in a gateway.
+func metrics(t *testing.T) {
+	t.Helper()
+	pod := kubectl(t, "get", "pods", "-n", "antwort", "-l", "gateway.networking.k8s.io/gateway-name=antwort-frontend", "-o", "jsonpath={.items[*].status.podIP}") +
+		kubectl(t, "get", "pods", "-n", "antwort", "-l", "istio=antwort-frontend", "-o", "jsonpath={.items[*].status.podIP}")
+	eventually(t, 20*time.Second, func() error {
+		out, err := exec.Command("curl", "-sS", "--max-time", "5", "http://"+pod+":15020/stats/prometheus").Output()
+		if err == nil && !strings.Contains(string(out), "antwort_requests_total") {
+			err = fmt.Errorf("no antwort_requests_total among %d bytes", len(out))
+		}
+		return err
+	})
+}
+
+// The block of the README, and what happens to a running gateway.
+func TestIstioPlugin(t *testing.T) {
+	llm(t)
+	privileged(t, "antwort")
+	const folder = "quickstarts/06-responses-proxy/istio"
+	user := openShell(t)
+	t.Cleanup(func() { remove(t, folder, "antwort") })
+	user.run(openReadme(t, readme06).blocks(t, "Istio")[0].text)
+	url := service(t, "antwort", "antwort-frontend")
+	works(t, url)
+	patch := func(spec string) {
+		t.Helper()
+		kubectl(t, "patch", "wasmplugin", "-n", "antwort", "antwort-frontend", "--type=merge", "-p", `{"spec":`+spec+`}`)
+	}
+	image := kubectl(t, "get", "wasmplugin", "-n", "antwort", "antwort-frontend", "-o", "jsonpath={.spec.url}")
+	repository, _, _ := strings.Cut(image, "@")
+
+	t.Run("the other form of the image", func(t *testing.T) {
+		patch(`{"url":"` + repository + `-oci:` + version(t) + `"}`)
+		logs(t, "antwort", "antwort-frontend", "antwort-filter-oci")
+		works(t, url)
+	})
+	t.Run("a changed configuration", func(t *testing.T) {
+		start := time.Now()
+		patch(`{"pluginConfig":{"limits":{"request_body_bytes":"1KiB"}}}`)
+		big := `{"model":"/mnt/models","input":"` + strings.Repeat("x", 2048) + `"}`
+		eventually(t, 30*time.Second, func() error {
+			status, body, err := post(url, big)
+			if status != 413 {
+				return fmt.Errorf("want 413, got %d %s %v", status, body, err)
+			}
+			return nil
+		})
+		t.Logf("in force %.1f s after the change", time.Since(start).Seconds())
+		patch(`{"pluginConfig":{"limits":null}}`)
+		works(t, url)
+	})
+	t.Run("a wrong configuration", func(t *testing.T) {
+		patch(`{"pluginConfig":{"engine":{"provdier":"vllm"}}}`)
+		logs(t, "antwort", "antwort-frontend", "antwort: configuration", "provdier", "did you mean")
+		status, body, err := post(url, capital)
+		t.Logf("a request then: %d %s %v", status, strings.TrimSpace(body), err)
+		patch(`{"pluginConfig":{"engine":{"provdier":null}}}`)
+		works(t, url)
+	})
+	t.Run("a missing image", func(t *testing.T) {
+		patch(`{"url":"` + repository + `:none"}`)
+		fails(t, url, 403, "RBAC")
+		logs(t, "antwort", "antwort-frontend", "cannot fetch Wasm module", "antwort-filter:none")
+		patch(`{"url":"` + image + `"}`)
+		works(t, url)
+	})
+	t.Run("a mistake in the manifest", func(t *testing.T) {
+		out, err := try("patch", "wasmplugin", "-n", "antwort", "antwort-frontend", "--type=merge", "-p", `{"spec":{"failStrategy":"FAIL_NEVER"}}`)
+		if err == nil || !strings.Contains(out, "Unsupported value") {
+			t.Errorf("expected an unsupported value, got %v: %s", err, out)
+		}
+	})
+}
+
+// version is the tag that make push has used.
+func version(t *testing.T) string {
+	t.Helper()
+	image := kubectl(t, "get", "deployment", "-n", "llm-serving", "llm-predictor", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	out, err := exec.Command("curl", "-sS", "http://127.0.0.1:5000/v2/team/antwort-filter-oci/tags/list").Output()
+	if err != nil {
+		t.Fatal(image, err)
+	}
+	_, rest, _ := strings.Cut(string(out), `"tags":["`)
+	tag, _, _ := strings.Cut(rest, `"`)
+	return tag
+}
+
+// Without the setting that only an EnvoyFilter has, the gated filter answers
+// instead of hanging.
+func TestGatedWithoutItsSetting(t *testing.T) {
+	llm(t)
+	privileged(t, "antwort")
+	deploy(t, "quickstarts/06-responses-proxy/istio", "antwort", "antwort-backend", "antwort-frontend")
+	url := service(t, "antwort", "antwort-frontend")
+	works(t, url)
+	kubectl(t, "patch", "wasmplugin", "-n", "antwort", "antwort-frontend", "--type=merge", "-p", `{"spec":{"pluginConfig":{"filter":{"profile":"gated"}}}}`)
+	fails(t, url, 500, "allow_on_headers_stop_iteration")
+	logs(t, "antwort", "antwort-frontend", "allow_on_headers_stop_iteration")
+}
+
+func TestQuickstart07(t *testing.T) {
+	llm(t)
+	privileged(t, "llm-serving")
+	doc := openReadme(t, "quickstarts/07-istio-filter/README.md")
+	user := openShell(t)
+	t.Cleanup(func() {
+		kubectl(t, "delete", "-k", "quickstarts/07-istio-filter", "-n", "llm-serving", "--ignore-not-found")
+	})
+	user.run(doc.blocks(t, "Deploy")[0].text)
+	url := service(t, "llm-serving", "antwort")
+	works(t, url)
+	test := doc.blocks(t, "Test")
+	forwarded(t, user, test[0].text, "http://localhost:8080/v1/models")
+	if got := user.run(test[1].text); got != strings.TrimSpace(test[2].text) {
+		t.Errorf("expected %s, got %s", test[2].text, got)
+	}
+	if err := stream(url, 20, 10*time.Millisecond, make(chan struct{})); err != nil {
+		t.Error(err)
+	}
+	out, err := exec.Command("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url+"/v1/chat/completions", "-d", "{}").Output()
+	if err != nil || string(out) != "403" {
+		t.Errorf("chat completions from outside: want 403, got %s %v", out, err)
+	}
+	user.run(doc.blocks(t, "Cleanup")[0].text)
+}
