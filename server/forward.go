@@ -215,7 +215,9 @@ type watchedEvents struct{ watch forward.Watch }
 
 func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
 	whole, err := e.watch.Write(p)
-	return append(dst, whole...), err
+	dst = append(dst, whole...)
+	e.watch.Release()
+	return dst, err
 }
 
 // Start has nothing to say: the first event is the upstream's.

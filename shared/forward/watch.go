@@ -49,6 +49,10 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 	}
 }
 
+// Release gives back what a stream that waits between two events does not need.
+// What Write returned is valid no longer.
+func (w *Watch) Release() { w.Framer.Release() }
+
 // Passed reports whether any event has passed.
 func (w *Watch) Passed() bool { return w.passed }
 

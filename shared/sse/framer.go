@@ -4,6 +4,7 @@ package sse
 import (
 	"bytes"
 	"errors"
+	"sync"
 )
 
 // DefaultMax is the longest event that a Framer accepts when Max is 0.
@@ -29,16 +30,40 @@ type Event struct {
 type Framer struct {
 	Max int // bytes of one event; 0 means DefaultMax
 
-	buf    []byte // bytes not yet returned, from start on
-	start  int    // where the event being read begins
-	line   int    // where its current line begins
-	pos    int    // how far it has been searched for a line end
-	skipLF bool   // the byte before pos was a CR
-	joined []byte // data of an event with several data lines
+	room   *[]byte // where buf came from
+	buf    []byte  // bytes not yet returned, from start on
+	start  int     // where the event being read begins
+	line   int     // where its current line begins
+	pos    int     // how far it has been searched for a line end
+	skipLF bool    // the byte before pos was a CR
+	joined []byte  // data of an event with several data lines
 }
+
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
+// Release gives the buffer back when no event has begun in it, so that a stream
+// that waits holds none. Events that were returned are valid no longer.
+func (f *Framer) Release() {
+	if f.room == nil || f.start < len(f.buf) {
+		return
+	}
+	if cap(f.buf) <= maxRoom {
+		*f.room = f.buf[:0]
+		rooms.Put(f.room)
+	}
+	f.room, f.buf = nil, nil
+	f.start, f.line, f.pos = 0, 0, 0
+}
+
+// maxRoom is the largest buffer that is kept for other streams, in bytes.
+const maxRoom = 64 << 10
 
 // Write takes the next bytes of the stream; p is copied.
 func (f *Framer) Write(p []byte) {
+	if f.room == nil {
+		f.room = rooms.Get().(*[]byte)
+		f.buf = *f.room
+	}
 	if f.start > 0 {
 		n := copy(f.buf, f.buf[f.start:])
 		f.buf = f.buf[:n]

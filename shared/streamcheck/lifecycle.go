@@ -25,7 +25,8 @@ func (c *Checker) lifecycle(short string, r *fastjson.Value, raw []byte) {
 		c.phase = beforeInProgress
 	case short == "in_progress" && c.phase == beforeInProgress:
 		c.phase = running
-	case short != "created" && short != "in_progress" && c.phase == running:
+	case short != "created" && short != "in_progress" && c.phase == running,
+		short == "failed" && c.phase == beforeInProgress: // a stream that was cut right after its first event
 		c.phase = ended
 	default:
 		if c.phase == running {

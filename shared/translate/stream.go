@@ -64,6 +64,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		return dst, nil
 	}
 	s.framer.Write(p)
+	defer s.framer.Release()
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
 	for !s.done {
