@@ -25,7 +25,9 @@
 //   - A paused body is gathered: the next body callback sees all of it. A body
 //     that is let through comes chunk by chunk.
 //   - A gathered body over [Options].BufferLimit fails the stream: 413 for a
-//     request; for a response 500, or a cut once its headers have passed.
+//     request; for a response 500, or a cut once its headers have passed. A
+//     body stopped with StopIterationAndWatermark (2) has no limit: reading
+//     waits instead, and chunks come one by one.
 //   - Headers can be read and written only in their own phase and while they
 //     are paused; otherwise the host call answers status 2, bad argument.
 //   - A local reply in the request phase, Envoy's own (413, 503, 504, 404)
@@ -34,9 +36,11 @@
 //     response headers have passed.
 //   - An upstream reset, a client that goes away: on_log, on_done, on_delete
 //     and nothing else.
-//   - HTTP trailers on both sides; the end of stream then comes with them.
-//   - A panic that escapes kills the VM with all of its streams; then
-//     [Options].FailurePolicy decides.
+//   - Trailers of HTTP/2 on both sides; the end of stream then comes with
+//     them. Those of HTTP/1 clients are dropped, as Envoy does unless told
+//     otherwise.
+//   - A panic that escapes kills the VM, and its streams at their next event;
+//     [Options].FailurePolicy decides what becomes of new requests.
 //   - Ticks, metrics, properties, effective contexts, HTTP call-outs, several
 //     plugins in one VM ([Host.Share]).
 //

@@ -18,7 +18,7 @@ func trailerExchanges() []Exchange {
 		{Name: "trailers-request-drained-last-chunk-paused", HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqb1:drain;reqb2:pause,drain;reqt:read,replace=whole"},
 		{Name: "trailers-request-headers-held", Setup: Setup{Knob: true}, HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqh:pause;reqb:pause;reqt:reqset=x-late~1,replace=whole"},
 		{Name: "trailers-request-reply", Arrives: true, HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqb:drain;reqt:reply=400~bad"},
-		{Name: "trailers-request-paused-in-trailers", HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqt:pause,arm=15;tick:contreq"},
+		{Name: "trailers-request-paused-in-trailers", HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqt:pause,arm=1;tick:contreq"},
 		{Name: "trailers-request-without-the-knob-continued-by-tick", HTTP2: true, Chunks: two, Blind: true, Trailers: trailers, Script: "reqh:pause,arm=15;reqt:trailer=x-trailer;tick:contreq"},
 		{Name: "trailers-request-watermark-drained", Setup: Setup{Knob: true}, HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqh:pause;reqb1:pausewatermark,drain;reqb2:replace=whole;reqt:reqset=x-late~1"},
 		{Name: "trailers-request-watermark-drained-reply", Setup: Setup{Knob: true}, HTTP2: true, Chunks: two, Trailers: trailers, Script: "reqh:pause;reqb:pausewatermark,drain;reqt:reply=400~bad"},
