@@ -182,6 +182,8 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		return x.refused(h, wrongAnswer(s, "an answer with a content-encoding that it was not offered"), end)
 	case x.turn.Streaming() && !stream:
 		return x.refused(h, &refusal{s: s, kind: upstreamAnswer, err: policy.NotStreamed()}, end)
+	case end && x.turn.Streaming():
+		return x.refused(h, &refusal{s: s, kind: upstreamStream, err: translate.CutError()}, end)
 	case end:
 		return x.refused(h, wrongAnswer(s, "an answer without a body"), end)
 	case x.turn.Streaming():
