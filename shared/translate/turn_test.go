@@ -1,8 +1,10 @@
 package translate_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 
 	"antwort/shared/corpus"
@@ -125,4 +127,31 @@ func TestHeldIsTheAnswerOnce(t *testing.T) {
 	}
 	require.Greater(t, s.Held(), 2000)
 	require.Less(t, s.Held(), 8000)
+}
+
+// A Translator serves all goroutines; run with -race.
+func TestConcurrentUse(t *testing.T) {
+	all := cases(t)
+	translators := make(map[translate.Options]*translate.Translator)
+	for _, c := range all {
+		translators[c.Options] = translate.New(c.Options)
+	}
+	var wait sync.WaitGroup
+	for worker := range 4 {
+		wait.Go(func() {
+			for i := range all {
+				c := &all[(i+worker*len(all)/4)%len(all)]
+				chat, turn, err := translators[c.Options].Request(nil, c.Request, corpus.ID, corpus.Created)
+				if !bytes.Equal(chat, c.Expected.Chat) {
+					t.Errorf("%s: expected the chat request as from one goroutine", c.Name)
+				}
+				if err == nil && c.Stream != nil {
+					if events, _ := corpus.Stream(nil, turn.Stream(), c.Stream); !bytes.Equal(events, c.Expected.Events) {
+						t.Errorf("%s: expected the events as from one goroutine", c.Name)
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
 }
