@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -73,26 +74,38 @@ var subscriptions = []struct{ file, stat string }{
 	{render.ListenersFile, "listener_manager.lds"},
 }
 
+// changeTime is how long Envoy may take to use a changed file; a new VM takes
+// seconds, on a busy machine many.
+const changeTime = 2 * time.Minute
+
 // apply brings a running Envoy from one plan to the next. When Envoy refuses a
-// part, it keeps what it had and gets the old files back.
+// part, it keeps what it had there and gets the old files back.
 func (g *gateway) apply(ctx context.Context, before, next *plan) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, changeTime, fmt.Errorf("envoy does not take it within %s", changeTime))
+	defer cancel()
 	for _, s := range subscriptions {
-		if next.files[s.file].Version == before.files[s.file].Version {
+		f := next.files[s.file]
+		if f.Version == before.files[s.file].Version {
 			continue
 		}
 		refused, err := g.admin.number(ctx, s.stat+".update_rejected")
 		if err != nil {
 			return err
 		}
-		if err := g.put(s.file, next.files[s.file]); err != nil {
+		if err := g.put(s.file, f); err != nil {
 			return err
 		}
-		if err := g.await(ctx, s.stat, next.files[s.file].Version, refused); err != nil {
-			for _, s := range subscriptions {
-				if putErr := g.put(s.file, before.files[s.file]); putErr != nil {
-					return putErr
-				}
-			}
+		if err := g.await(ctx, s.stat, f.Version, refused); err != nil {
+			return errors.Join(err, g.restore(before))
+		}
+	}
+	return nil
+}
+
+// restore gives Envoy the files of a plan.
+func (g *gateway) restore(p *plan) error {
+	for _, s := range subscriptions {
+		if err := g.put(s.file, p.files[s.file]); err != nil {
 			return err
 		}
 	}
@@ -114,7 +127,7 @@ func (g *gateway) await(ctx context.Context, stat, version string, refused uint6
 			return fmt.Errorf("envoy refused its %s: the warning above says why", stat)
 		}
 		if !sleep(ctx, pollInterval) {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -68,7 +69,7 @@ func eachLine(r io.Reader, do func(line []byte)) {
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 			do(bytes.Clone(line))
 		}
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}
 	}

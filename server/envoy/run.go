@@ -74,7 +74,11 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a temporary folder: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer func() {
+		if err := os.RemoveAll(folder); err != nil {
+			opt.Log.Warn("the temporary folder is left, with the keys in it", "problem", err.Error())
+		}
+	}()
 	g := &gateway{opt: opt, log: opt.Log, folder: folder}
 	g.admin = newAdmin(g.path(adminSocket))
 	g.control = newControl(g.admin, opt)
@@ -86,7 +90,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 		return fmt.Errorf("cannot listen in the temporary folder (TMPDIR chooses another one): %w", err)
 	}
 	server := &http.Server{Handler: g.control, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(ln)
+	go func() { _ = server.Serve(ln) }() // it ends with Close only
 	defer server.Close()
 	child, err := start(opt, g.arguments(cfg), folder)
 	if err != nil {
@@ -172,10 +176,11 @@ func (g *gateway) arguments(cfg *config.Config) []string {
 
 // supervise waits for whatever happens first: the end of ctx or of the child.
 func (g *gateway) supervise(ctx context.Context, child *child) error {
-	working, stop := context.WithCancel(ctx)
+	within, stop := context.WithCancel(ctx)
 	defer stop()
 	worked := make(chan error, 1)
-	go func() { worked <- g.work(working) }()
+	var working sync.WaitGroup
+	working.Go(func() { worked <- g.work(within) })
 	select {
 	case <-child.ended:
 		return child.died()
@@ -187,7 +192,7 @@ func (g *gateway) supervise(ctx context.Context, child *child) error {
 	case <-ctx.Done():
 		g.control.draining.Store(true)
 		stop()
-		<-worked
+		working.Wait()
 	}
 	return g.drain(child)
 }

@@ -19,11 +19,12 @@ func (r *renderer) accessLog() any {
 	return list{r.requestLog("INFO", expression("response.code < 500"+noProbe)), failed}
 }
 
-// requestFields follow time, level and message. The path is the one that the
-// filter has made of the client's.
+// requestFields follow time, level and message. The route is the client's; the
+// path is the one that the filter has made of it.
 var requestFields = object{
 	{"request_id", "%REQ(X-REQUEST-ID)%"},
 	{"method", "%REQ(:METHOD)%"},
+	{"route", "%ROUTE_NAME%"},
 	{"path", "%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH):256%"},
 	{"status", "%RESPONSE_CODE%"},
 	{"duration_ms", "%DURATION%"},

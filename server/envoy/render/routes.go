@@ -26,12 +26,12 @@ func (r *renderer) routes() object {
 		all = append(all, r.probe(m.Path, "/stats/prometheus?usedonly"))
 	}
 	all = append(all,
-		r.route("path", responsesPath),
-		r.route("prefix", responsesPath+"/"),
-		r.route("path", modelsPath),
-		r.route("prefix", modelsPath+"/"))
+		r.route(responsesPath, "path", responsesPath),
+		r.route(responsesPath+"/…", "prefix", responsesPath+"/"),
+		r.route(modelsPath, "path", modelsPath),
+		r.route(modelsPath+"/…", "prefix", modelsPath+"/"))
 	if r.c.Engine.Provider == config.VLLM {
-		all = append(all, r.route("path", chatPath))
+		all = append(all, r.route(responsesPath, "path", chatPath)) // what the filter makes of it
 	}
 	return object{
 		{"name", "api"},
@@ -46,9 +46,9 @@ func (r *renderer) routes() object {
 	}
 }
 
-// route leads to the backend. It has no time limit: a stream may be as long as
+// route leads to the backend; its name is for the log. It has no time limit: a stream may be as long as
 // it likes, and stream_idle_timeout ends silence.
-func (r *renderer) route(kind, path string) object {
+func (r *renderer) route(name, kind, path string) object {
 	action := object{
 		{"cluster", backendCluster},
 		{"timeout", "0s"},
@@ -57,7 +57,7 @@ func (r *renderer) route(kind, path string) object {
 	if r.backend.base != "" {
 		action = append(action, member{"prefix_rewrite", r.backend.base + path})
 	}
-	return object{{"match", object{{kind, path}}}, {"route", action}}
+	return object{{"name", name}, {"match", object{{kind, path}}}, {"route", action}}
 }
 
 // retries are Envoy's own, before the first byte of an answer. A request whose
@@ -106,6 +106,7 @@ func (r *renderer) probe(path, inside string) object {
 func unknownPath() object {
 	e := unknownURL()
 	return object{
+		{"name", "unknown"},
 		{"match", object{{"prefix", "/"}}},
 		{"direct_response", object{{"status", e.Status}, {"body", object{{"inline_string", string(e.AppendBody(nil))}}}}},
 		{"response_headers_to_add", list{setHeader("content-type", "application/json")}},

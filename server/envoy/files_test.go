@@ -1,0 +1,131 @@
+package envoy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"antwort/server/envoy/render"
+	"antwort/shared/config"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fakeEnvoy takes the files of a folder, but for one subscription that it
+// refuses once it changes.
+type fakeEnvoy struct {
+	g       *gateway
+	refuses string
+	mu      sync.Mutex
+	taken   []string // in their order
+}
+
+func (e *fakeEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	name := strings.NewReplacer("^", "", "$", "", `\`, "").Replace(r.URL.Query().Get("filter"))
+	for _, s := range subscriptions {
+		text, err := os.ReadFile(e.g.path(s.file))
+		if err != nil {
+			continue
+		}
+		version := e.g.current().files[s.file].Version
+		changed := !strings.Contains(string(text), version)
+		switch name {
+		case s.stat + ".version_text":
+			if changed && s.stat != e.refuses {
+				_, version, _ = strings.Cut(string(text), `"version_info": "`)
+				version, _, _ = strings.Cut(version, `"`)
+				e.taken = append(e.taken, s.file)
+			}
+			fmt.Fprintf(w, "%s: %q\n", name, version)
+		case s.stat + ".update_rejected":
+			n := 0
+			if changed && s.stat == e.refuses {
+				n = 1
+			}
+			fmt.Fprintf(w, "%s: %d\n", name, n)
+		}
+	}
+}
+
+// running is a gateway whose Envoy has taken the configuration.
+func running(t *testing.T, json, refuses string) (*gateway, *fakeEnvoy) {
+	t.Helper()
+	opt := Options{Log: slog.New(slog.DiscardHandler), Module: []byte("\x00asm")}
+	g := &gateway{opt: opt, log: opt.Log, folder: t.TempDir()}
+	e := &fakeEnvoy{g: g, refuses: refuses}
+	g.admin = fakeAdmin(t, e.ServeHTTP)
+	g.control = newControl(g.admin, opt)
+	require.NoError(t, g.prepare(parse(t, json)))
+	return g, e
+}
+
+func on(json string) string { return strings.Replace(minimal, "{", `{`+json+`,`, 1) }
+
+func TestChangeReplacesWhatDiffers(t *testing.T) {
+	for name, c := range map[string]struct {
+		json  string
+		files []string
+	}{
+		"the filter":      {on(`"translation":{"fold_system":false}`), []string{render.PluginFile}},
+		"its limits":      {on(`"limits":{"tools":7}`), []string{render.PluginFile}},
+		"the backend":     {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1), []string{render.ClustersFile, render.PluginFile, render.RoutesFile, render.ListenersFile}},
+		"the access log":  {on(`"observability":{"log":{"level":"debug"}}`), []string{render.PluginFile, render.ListenersFile}},
+		"the metric path": {on(`"observability":{"metrics":{"path":"/m"}}`), []string{render.PluginFile, render.RoutesFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, e := running(t, minimal, "")
+			next := parse(t, c.json)
+			require.NoError(t, g.change(t.Context(), next))
+			assert.Equal(t, c.files, e.taken)
+			assert.Same(t, next, g.current().cfg)
+		})
+	}
+}
+
+func TestRefusedChangeIsTakenBack(t *testing.T) {
+	g, e := running(t, minimal, "http.api.rds.api")
+	before := g.current()
+	err := g.change(t.Context(), parse(t, strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1)))
+	require.ErrorContains(t, err, "envoy refused its http.api.rds.api")
+	assert.Equal(t, []string{render.ClustersFile, render.PluginFile}, e.taken, "what comes after the refused file must not be changed")
+	assert.Same(t, before, g.current())
+	for name, f := range before.files {
+		text, err := os.ReadFile(g.path(name))
+		require.NoError(t, err)
+		assert.Equal(t, string(f.JSON), string(text), name)
+	}
+}
+
+func TestChangeEndsWithItsContext(t *testing.T) {
+	g, _ := running(t, minimal, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, g.change(ctx, parse(t, on(`"limits":{"tools":7}`))), context.Canceled)
+}
+
+func TestNewKeyIsANewVM(t *testing.T) {
+	g := &gateway{folder: "/tmp/x"}
+	with := func(key string) *config.Config {
+		return parse(t, strings.Replace(minimal, `"engine":{`, `"engine":{"api_key":"`+key+`",`, 1))
+	}
+	first, err := g.plan(with("one"), nil)
+	require.NoError(t, err)
+	same, err := g.plan(with("one"), first)
+	require.NoError(t, err)
+	assert.Equal(t, first.files, same.files)
+	other, err := g.plan(with("two"), first)
+	require.NoError(t, err)
+	assert.Contains(t, string(first.files[render.PluginFile].JSON), `"vm_id": "antwort-0"`)
+	assert.Contains(t, string(other.files[render.PluginFile].JSON), `"vm_id": "antwort-1"`)
+	none, err := g.plan(parse(t, minimal), other)
+	require.NoError(t, err)
+	assert.Contains(t, string(none.files[render.PluginFile].JSON), `"vm_id": "antwort-2"`)
+}
