@@ -45,7 +45,8 @@ translation: {unsupported_tools: drop}
 {{- end}}
 `))
 
-const startLimit = 30 * time.Second
+// startLimit is long for Envoy, which compiles the filter first.
+const startLimit = 90 * time.Second
 
 // Start starts the model server, then tier by tier towards the client, each
 // when the one behind it is ready. On an error nothing is left running. The
