@@ -20,6 +20,7 @@ type Stream struct {
 	framer sse.Framer
 	out    responses.Output
 	queue  queue
+	repeat repeat
 
 	calls       int    // one above the highest index of a call so far
 	named       int    // calls whose name came
@@ -93,6 +94,10 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		}
 		return s.complete(dst, w, now)
 	}
+	if text, ok := s.repeat.text(data); ok {
+		w.logprobs = w.logprobs[:0]
+		return s.text(dst, w, s.repeat.kind, text), nil
+	}
 	v, err := w.parser.ParseBytes(data)
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an event that is not JSON")
@@ -112,10 +117,14 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		return dst, nil
 	}
 	dst, failure := s.choice(dst, w, a)
-	if failure == nil && a.Finish != "" {
+	if failure != nil {
+		return dst, failure
+	}
+	if a.Finish != "" {
 		s.finish = a.Finish
 	}
-	return dst, failure
+	s.repeat.learn(data, &a)
+	return dst, nil
 }
 
 // choice takes what one chunk adds: reasoning, text and calls, in this order.
