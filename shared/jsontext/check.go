@@ -75,7 +75,7 @@ func (s *scanner) fail(problem string) error {
 }
 
 func (s *scanner) space() {
-	for s.i < len(s.b) {
+	for s.i < len(s.b) && s.b[s.i] <= ' ' {
 		switch s.b[s.i] {
 		case ' ', '\t', '\n', '\r':
 			s.i++
@@ -223,26 +223,35 @@ func (s *scanner) str() error {
 	return nil
 }
 
+// special are the bytes that do not stand for themselves inside a string.
+var special = func() (t [256]bool) {
+	for c := range 0x20 {
+		t[c] = true
+	}
+	t['"'], t['\\'] = true, true
+	return t
+}()
+
 // plain returns how many bytes of b are the inside of a string: up to a quote
 // or the end of b. It is false at the first byte that may not stand there.
 func plain(b []byte) (int, bool) {
 	i := 0
-	for i < len(b) {
-		c := b[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
+	for {
+		for i < len(b) && !special[b[i]] {
 			i++
-			continue
 		}
-		if c == '"' {
+		if i == len(b) || b[i] == '"' {
 			return i, true
 		}
-		n := escape(b[i:])
-		if c != '\\' || n == 0 {
+		n := 0
+		if b[i] == '\\' {
+			n = escape(b[i:])
+		}
+		if n == 0 {
 			return i, false
 		}
 		i += n
 	}
-	return i, true
 }
 
 // escape returns the length of the escape sequence that b starts with, a
