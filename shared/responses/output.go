@@ -38,6 +38,7 @@ type Output struct {
 	call      Call   // of the open item
 	logprobs  []byte // of the open text part, or of the next one, separated by commas
 	told      int    // how much of logprobs the deltas told
+	frame     deltaFrame
 }
 
 type itemKind uint8
@@ -83,9 +84,7 @@ func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 	if o.Quiet {
 		return dst
 	}
-	dst = o.partEvent(dst, "response.output_text.delta")
-	dst = append(dst, `,"delta":"`...)
-	dst = append(dst, delta...)
+	dst = o.deltaEvent(dst, "response.output_text.delta", delta)
 	dst = append(dst, `","logprobs":[`...)
 	dst = append(dst, untold...)
 	return append(dst, "]}\n\n"...)
@@ -127,10 +126,7 @@ func (o *Output) delta(dst []byte, name string, delta []byte) []byte {
 	if o.Quiet {
 		return dst
 	}
-	dst = o.partEvent(dst, name)
-	dst = append(dst, `,"delta":"`...)
-	dst = append(dst, delta...)
-	return append(dst, "\"}\n\n"...)
+	return append(o.deltaEvent(dst, name, delta), "\"}\n\n"...)
 }
 
 // BeginMessage opens a message without any text, for an answer that has none.
@@ -161,10 +157,7 @@ func (o *Output) CallDelta(dst, delta []byte) []byte {
 	if o.call.Custom {
 		name = "response.custom_tool_call_input.delta"
 	}
-	dst = o.itemEvent(dst, name)
-	dst = append(dst, `,"delta":"`...)
-	dst = append(dst, delta...)
-	return append(dst, "\"}\n\n"...)
+	return append(o.deltaEvent(dst, name, delta), "\"}\n\n"...)
 }
 
 // enter makes sure that an item of the kind with a part of the kind is open.
@@ -186,6 +179,7 @@ func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
 	}
 	o.part = part
 	o.parts++
+	o.frame.b = o.frame.b[:0]
 	o.partStart = len(o.items)
 	o.items = append(o.items, part.head()...)
 	o.textStart = len(o.items)
@@ -213,6 +207,7 @@ func (p partKind) head() string {
 // item is added with empty content.
 func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	o.open, o.part, o.parts = kind, noPart, 0
+	o.frame.b = o.frame.b[:0]
 	o.itemID = o.Resource.ItemID(prefix, o.count)
 	o.count++
 	if len(o.items) > 0 {
