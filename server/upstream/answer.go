@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,8 @@ type Answer struct {
 	// makes it end, and the error of its source.
 	sent    chan error
 	unblock func()
-	bodyErr *Error
+	bodyErr atomic.Pointer[Error]
+	failed  error // of a Wait, for the Read that follows
 }
 
 // readHeader reads the final status and header, passing over informational
@@ -51,7 +53,7 @@ func (a *Answer) readHeader(req *http.Request) error {
 		}
 		cn.budget = -1
 		a.Status, a.Header, a.Length, a.resp = resp.StatusCode, resp.Header, resp.ContentLength, resp
-		a.reuse = !a.spoilt && !resp.Close && (resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0)
+		a.reuse = !resp.Close && (resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0)
 		a.ended = resp.Body == http.NoBody
 		return nil
 	}
@@ -72,13 +74,20 @@ func (a *Answer) DropHeader() { a.Header, a.resp.Header = nil, nil }
 // Wait returns when bytes of the body, its end or an error can be read. It
 // holds no memory meanwhile: take a read buffer afterwards.
 func (a *Answer) Wait() {
-	if !a.ended {
-		a.cn.br.Peek(1) //nolint:errcheck // Read tells
+	if a.ended || a.failed != nil {
+		return
+	}
+	// The system tells of a reset once, and of the connection's end again and again.
+	if _, err := a.cn.br.Peek(1); err != nil && err != io.EOF {
+		a.failed = err
 	}
 }
 
 // Read reads the body, as an io.Reader.
 func (a *Answer) Read(p []byte) (int, error) {
+	if a.failed != nil {
+		return 0, a.failed
+	}
 	n, err := a.resp.Body.Read(p)
 	if err == io.EOF {
 		a.ended = true
@@ -98,26 +107,32 @@ func (a *Answer) Close() {
 	cn := a.cn
 	a.cn = nil
 	intact := a.stop() && a.ended && a.reuse
-	if a.sent != nil {
-		select {
-		case err := <-a.sent:
-			intact = intact && err == nil
-			errors.As(err, &a.bodyErr)
-			a.sent = nil
-		default:
-			intact = false // the upstream answered before it had the whole body
-		}
-	}
-	if intact {
+	sending := a.Sending() // the upstream answered before it had the whole body
+	if intact && !sending && !a.spoilt {
 		a.client.keep(cn)
 		return
 	}
 	cn.Conn.Close()
-	if a.sent != nil {
+	if sending {
 		if a.unblock != nil {
 			a.unblock()
 		}
-		errors.As(<-a.sent, &a.bodyErr)
+		<-a.sent
+	}
+}
+
+// Sending reports whether a part of the request is still to be sent, for an
+// upstream may answer early. Its Body is in use until then, or until Close.
+func (a *Answer) Sending() bool {
+	if a.sent == nil {
+		return false
+	}
+	select {
+	case err := <-a.sent:
+		a.sent, a.spoilt = nil, err != nil
+		return false
+	default:
+		return true
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 		ans, err := c.exchange(ctx, cn, req)
 		// The upstream may close a kept connection at the very moment it is
 		// used again: no byte of an answer came, so nothing was decided there.
-		if err == nil || !req.Repeatable || cn.answered || ctx.Err() != nil {
+		if err == nil || !req.Repeatable || req.Stream != nil || cn.answered || ctx.Err() != nil {
 			return ans, err
 		}
 		if e := (*Error)(nil); errors.As(err, &e) && e.Kind != Closed {

@@ -19,7 +19,8 @@ import (
 const inline = 64 << 10
 
 // Request is what Do sends. The caller leaves Header and Body alone until Do
-// has returned and, with a body over 64 KiB or a Stream, the answer is closed.
+// has returned and, with a body over 64 KiB or a Stream, the answer is closed
+// or no longer Sending.
 type Request struct {
 	Method string // GET, HEAD, POST or DELETE
 	Target string // path and query as on the wire, after the base URL's path
@@ -33,7 +34,7 @@ type Request struct {
 	Length  int64
 	Unblock func()
 	// Repeatable allows to send Body again on a new connection when a kept one
-	// turns out to be closed before any byte of an answer.
+	// turns out to be closed before any byte of an answer. A Stream is never.
 	Repeatable    bool
 	HeaderTimeout time.Duration // from the end of connecting to the answer's header; 0: none
 }
@@ -62,6 +63,8 @@ func (c *Client) exchange(ctx context.Context, cn *conn, req *Request) (*Answer,
 	a.stop = context.AfterFunc(ctx, cn.abort)
 	if req.HeaderTimeout > 0 {
 		cn.SetDeadline(time.Now().Add(req.HeaderTimeout))
+	} else if cn.reused {
+		cn.SetDeadline(time.Time{}) // an earlier answer's
 	}
 	if err := c.send(a, req); err != nil {
 		// An upstream that refuses a body half way has often answered already.
@@ -71,13 +74,14 @@ func (c *Client) exchange(ctx context.Context, cn *conn, req *Request) (*Answer,
 		}
 	}
 	if err := a.readHeader(methods[req.Method]); err != nil {
+		body := a.bodyErr.Load() // before Close makes the body end
 		a.Close()
-		if a.bodyErr != nil {
-			return nil, a.bodyErr
+		if body != nil {
+			return nil, body
 		}
 		return nil, err
 	}
-	if req.HeaderTimeout > 0 {
+	if req.HeaderTimeout > 0 || a.spoilt {
 		cn.SetDeadline(time.Time{})
 	}
 	return a, nil
@@ -117,7 +121,7 @@ func (c *Client) send(a *Answer, req *Request) error {
 		a.sent = make(chan error, 1)
 		a.unblock = req.Unblock
 		cn, sent := a.cn, a.sent
-		go func() { sent <- cn.sendBody(req) }()
+		go func() { sent <- a.sendBody(cn, req) }()
 		return nil
 	case len(req.Body) <= 16<<10: // one write: a copy is cheaper than a longer call
 		b = append(b, req.Body...)
@@ -133,7 +137,7 @@ func (c *Client) send(a *Answer, req *Request) error {
 
 // sendBody writes a long body. When its source fails, the connection is closed:
 // there is no other way to tell the upstream that the rest will not come.
-func (cn *conn) sendBody(req *Request) error {
+func (a *Answer) sendBody(cn *conn, req *Request) error {
 	if req.Stream == nil {
 		_, err := cn.Conn.Write(req.Body)
 		return err
@@ -165,8 +169,10 @@ func (cn *conn) sendBody(req *Request) error {
 			err = io.ErrUnexpectedEOF
 			fallthrough
 		case err != io.EOF:
+			e := &Error{Kind: Body, Err: err}
+			a.bodyErr.Store(e) // first, for the abort wakes those who ask for it
 			cn.abort()
-			return &Error{Kind: Body, Err: err}
+			return e
 		case chunks != nil:
 			return chunks.end()
 		default:
