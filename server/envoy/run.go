@@ -70,16 +70,12 @@ const (
 // nil after an orderly end; it says so when Envoy ended by itself, or did not
 // take its configuration. A *ConfigError is the user's to mend.
 func Run(ctx context.Context, cfg *config.Config, opt Options) error {
-	folder, err := os.MkdirTemp("", "antwort-envoy-") // mode 0700
+	folder, err := newFolder()
 	if err != nil {
-		return fmt.Errorf("cannot make a temporary folder: %w", err)
+		return err
 	}
-	defer func() {
-		if err := os.RemoveAll(folder); err != nil {
-			opt.Log.Warn("the temporary folder is left, with the keys in it", "problem", err.Error())
-		}
-	}()
-	g := &gateway{opt: opt, log: opt.Log, folder: folder}
+	defer folder.remove(opt.Log)
+	g := &gateway{opt: opt, log: opt.Log, folder: folder.path}
 	g.admin = newAdmin(g.path(adminSocket))
 	g.control = newControl(g.admin, opt)
 	if err := g.prepare(cfg); err != nil {
@@ -92,7 +88,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 	server := &http.Server{Handler: g.control, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(ln) }() // it ends with Close only
 	defer server.Close()
-	child, err := start(opt, g.arguments(cfg), folder)
+	child, err := start(opt, g.arguments(cfg), folder.path)
 	if err != nil {
 		return err
 	}
