@@ -24,6 +24,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/translate"
 )
 
@@ -35,21 +36,30 @@ type Options struct {
 	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: from crypto/rand
 }
 
-// Server answers requests for one configuration. Serve it once.
+// Server answers requests. Serve it once. What is in it depends on the
+// configuration; a changed one makes another Server of the same process, and
+// each exchange keeps the one that it began with.
 type Server struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	now     func() time.Time
-	newID   func() string
-	routes  routes
-	metrics *metrics
+	cfg    *config.Config
+	log    *slog.Logger
+	now    func() time.Time
+	newID  func() string
+	routes routes
 
 	translator *translate.Translator // nil when requests are forwarded
 	up         *upstream.Client
-	auth       string // Authorization for the upstream, "" when there is no key
+	auth       string         // Authorization for the upstream, "" when there is no key
+	access     *policy.Access // nil: everybody may call
 	contacted  atomic.Bool
 	models     atomic.Pointer[map[string]bool] // the upstream's, for labels
 
+	*process
+}
+
+// process is what all configurations have in common.
+type process struct {
+	inForce  atomic.Pointer[Server]
+	metrics  *metrics
 	draining atomic.Bool
 	ending   context.Context // ends, with a cause, what is left after draining
 	end      context.CancelCauseFunc
@@ -63,6 +73,12 @@ const upstreamIdle = 4 * time.Second
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
+	p := &process{metrics: newMetrics(string(cfg.Engine.Provider))}
+	p.ending, p.end = context.WithCancelCause(context.Background())
+	return newServer(cfg, opt, p)
+}
+
+func newServer(cfg *config.Config, opt Options, p *process) (*Server, error) {
 	up, err := upstream.New(cfg.Engine.BackendURL, upstream.Options{
 		ConnectTimeout: cfg.Engine.ConnectTimeout,
 		IdleTimeout:    upstreamIdle,
@@ -71,7 +87,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine.backend_url: %w", err)
 	}
-	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, up: up}
+	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, up: up, process: p}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -84,12 +100,11 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if key := cfg.Engine.APIKey; key.IsSet() {
 		s.auth = "Bearer " + key.Reveal()
 	}
+	s.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
 		s.translator = translate.New(translateOptions(cfg))
 	}
-	s.metrics = newMetrics(string(cfg.Engine.Provider))
 	s.routes = s.newRoutes()
-	s.ending, s.end = context.WithCancelCause(context.Background())
 	return s, nil
 }
 
@@ -97,8 +112,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 // accepting, lets what runs finish for drain_timeout, and ends the rest with
 // proper errors and terminal events. It returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	s.inForce.Store(s)
 	hs := &http.Server{
-		Handler:           s,
+		Handler:           s.process,
 		ReadHeaderTimeout: s.cfg.Server.ReadHeaderTimeout,
 		IdleTimeout:       s.cfg.Server.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.Server.MaxHeaderBytes,
@@ -121,13 +137,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case err := <-served:
 		hs.Close()
 		s.taken.close()
-		s.up.CloseIdle()
+		s.inForce.Load().up.CloseIdle()
 		return err
 	case <-ctx.Done():
 	}
-	s.drain(hs)
+	s.inForce.Load().drain(hs)
 	return nil
 }
+
+// ServeHTTP answers one request by the configuration in force.
+func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.inForce.Load().ServeHTTP(w, r) }
 
 // errShutdown is why an exchange ends when the time for draining is over.
 var errShutdown = fmt.Errorf("server is shutting down")

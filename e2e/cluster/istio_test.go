@@ -31,7 +31,7 @@ func TestIstio(t *testing.T) {
 			url := service(t, "antwort", "antwort-frontend")
 			t.Logf("first answer after another %.1f s", works(t, url).Seconds())
 			chain(t, openShell(t), doc)
-			if status, body, err := post(url+"/v1/elsewhere", capital); status != 404 || !strings.Contains(body, `"error"`) {
+			if status, body, err := post(url+"/v1/elsewhere", capital); status != 404 {
 				t.Errorf("an unknown path: %d %s %v", status, body, err)
 			}
 			metrics(t)

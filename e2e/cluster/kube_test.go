@@ -68,8 +68,8 @@ func deploy(t *testing.T, folder, namespace string, deployments ...string) {
 	if _, err := try("get", "namespace", namespace); err != nil {
 		kubectl(t, "create", "namespace", namespace)
 	}
-	kubectl(t, "apply", "-k", folder, "-n", namespace)
 	t.Cleanup(func() { remove(t, folder, namespace) })
+	kubectl(t, "apply", "-k", folder, "-n", namespace)
 	ready(t, namespace, deployments...)
 	t.Logf("%s: all ready %.1f s after apply", folder, time.Since(start).Seconds())
 }

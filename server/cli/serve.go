@@ -17,7 +17,7 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics until SIGTERM or SIGINT. Then it stops accepting, lets running answers finish for server.drain_timeout, and ends the rest properly. The log goes to standard error.
+	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics until SIGTERM or SIGINT. Then it stops accepting, lets running answers finish for server.drain_timeout, and ends the rest properly. A changed configuration file is checked and applied within a second or so, without touching what is running; a wrong one is logged and changes nothing. The log goes to standard error.
 
 Example:
 
@@ -43,6 +43,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 		return fmt.Errorf("server.host, server.port: cannot listen on %s: %w", address, err)
 	}
 	log.Info("listening", "address", ln.Addr().String(), "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+	go s.Follow(ctx, cmd.load)
 	return s.Serve(ctx, ln)
 }
 

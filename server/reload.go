@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"antwort/shared/config"
+)
+
+// followInterval is how often the configuration is read again. That takes well
+// under a millisecond, and sees every way of changing a file: editors, renames,
+// and the links of a mounted ConfigMap.
+const followInterval = time.Second
+
+// Follow takes over what load returns whenever that has changed, until ctx
+// ends. A bad configuration changes nothing; what is wrong with it is logged
+// once.
+func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)) {
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	var refused string // problem that was logged last
+	current := s
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		cfg, err := load()
+		if err == nil && cfg.Equal(current.cfg) {
+			if refused != "" {
+				s.log.Info("the configuration is again the one in force")
+			}
+			refused = ""
+			continue
+		}
+		var next *Server
+		if err == nil {
+			next, err = current.with(cfg)
+		}
+		if err != nil {
+			if err.Error() != refused {
+				refused = err.Error()
+				s.log.Error("the changed configuration is wrong, the old one stays in force", "problem", refused)
+			}
+			continue
+		}
+		refused = ""
+		go next.contact(ctx)
+		s.inForce.Store(next)
+		// What is in flight goes on with the old one.
+		current.up.CloseIdle()
+		current = next
+		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+	}
+}
+
+// with is a server of the same process with another configuration.
+func (s *Server) with(cfg *config.Config) (*Server, error) {
+	if cfg.Engine.Provider != s.cfg.Engine.Provider {
+		return nil, errors.New("engine.provider: a change needs a restart")
+	}
+	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process)
+	if err != nil {
+		return nil, err
+	}
+	// The pod was ready: one upstream that is away must not take it out of
+	// service, each request is told.
+	next.contacted.Store(s.contacted.Load())
+	old, now := s.cfg.Server, cfg.Server
+	if old.Host != now.Host || old.Port != now.Port || old.ReadHeaderTimeout != now.ReadHeaderTimeout ||
+		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || s.cfg.Observability.Log != cfg.Observability.Log {
+		s.log.Warn("server.host, port, read_header_timeout, idle_timeout, max_header_bytes and observability.log: a change takes effect at the next start")
+	}
+	return next, nil
+}
