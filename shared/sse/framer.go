@@ -36,6 +36,8 @@ type Framer struct {
 	line   int     // where its current line begins
 	pos    int     // how far it has been searched for a line end
 	skipLF bool    // the byte before pos was a CR
+	lines  int     // lines of the event so far, without the blank one
+	first  [2]int  // where its first line stands, from start
 	joined []byte  // data of an event with several data lines
 }
 
@@ -99,15 +101,25 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 				f.skipLF = f.pos == len(f.buf)
 			}
 		}
-		blank := end == f.line
+		begin := f.line
 		f.line = f.pos
-		if !blank {
+		if end != begin {
+			if f.lines++; f.lines == 1 {
+				f.first = [2]int{begin - f.start, end - f.start}
+			}
 			continue
 		}
 		raw := f.buf[f.start:f.pos]
-		f.start = f.pos
+		lines := f.lines
+		f.start, f.lines = f.pos, 0
 		if len(raw) > f.max() {
 			return Event{}, false, ErrTooLong
+		}
+		if lines == 1 { // most events of a chat stream are a single data line
+			if data, ok := bytes.CutPrefix(raw[f.first[0]:f.first[1]], []byte("data:")); ok {
+				data = bytes.TrimPrefix(data, []byte(" "))
+				return Event{Data: data[:len(data):len(data)], Raw: raw}, true, nil
+			}
 		}
 		return f.parse(raw), true, nil
 	}
