@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
 
@@ -25,8 +26,9 @@ type exchange struct {
 
 	// for the log line and the metrics
 	method, path string
-	status       int   // 0 until something was answered
-	sent         int64 // bytes of the answer's body
+	status       int              // 0 until something was answered
+	sent         int64            // bytes of the answer's body
+	caller       *policy.Identity // nil: not known, or nobody is asked
 	model        string
 	streamed     bool
 	firstEvent   time.Duration // after start; 0: none
@@ -51,6 +53,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.leave()
 	if r.ContentLength != 0 {
 		x.limitReading()
+	}
+	if !x.identify() {
+		return
 	}
 	if x.route.allow != "" && !x.route.allows(r.Method) {
 		x.wrongMethod()
@@ -195,7 +200,7 @@ func (x *exchange) finish() {
 	if !x.s.log.Enabled(ctx, level) {
 		return
 	}
-	var room [16]slog.Attr
+	var room [18]slog.Attr
 	attrs := append(room[:0],
 		slog.String("request_id", x.id),
 		slog.String("method", clip(x.method, 32)),
@@ -203,6 +208,12 @@ func (x *exchange) finish() {
 		slog.Int("status", x.status),
 		slog.Float64("duration_ms", milliseconds(took)),
 		slog.Int64("bytes", x.sent))
+	if x.caller != nil {
+		attrs = append(attrs, slog.String("subject", x.caller.Subject))
+		if x.caller.Tenant != "" {
+			attrs = append(attrs, slog.String("tenant", x.caller.Tenant))
+		}
+	}
 	if x.model != "" {
 		attrs = append(attrs, slog.String("model", clip(x.model, 256)))
 	}

@@ -32,7 +32,11 @@ func (x *exchange) forward() {
 	if x.r.URL.RawQuery != "" {
 		req.Target += "?" + x.r.URL.RawQuery
 	}
-	if f := x.attachBody(req, body); f != nil {
+	attach := x.attachBody
+	if x.restricted() {
+		attach = x.attachAllowed
+	}
+	if f := attach(req, body); f != nil {
 		x.give(f)
 		return
 	}

@@ -21,15 +21,15 @@ var ourOwn = map[string]bool{
 	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true,
 }
 
-// forwardHeader is the client's header for the upstream. The client's own
-// credential passes while there is no key of ours: with auth.type none, the
-// backend is who checks it.
+// forwardHeader is the client's header for the upstream, with what we know of
+// the caller. With auth.type none the client's own credential passes while there
+// is no key of ours: the backend is who checks it.
 func (x *exchange) forwardHeader() []byte {
 	b := make([]byte, 0, 512)
 	h := x.r.Header
 	named := connectionFields(h)
 	for name, values := range h {
-		if hopByHop[name] || ourOwn[name] || named[name] || name == "Authorization" && x.s.auth != "" {
+		if hopByHop[name] || ourOwn[name] || named[name] || x.withheld(name) {
 			continue
 		}
 		for _, v := range values {
@@ -38,6 +38,7 @@ func (x *exchange) forwardHeader() []byte {
 	}
 	b = append(b, "Accept-Encoding: identity\r\n"...)
 	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	b = x.appendIdentity(b)
 	if x.s.auth != "" {
 		b = upstream.AppendField(b, "Authorization", x.s.auth)
 	}

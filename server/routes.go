@@ -13,6 +13,7 @@ type route struct {
 	name   string // pattern, as it stands in logs and metrics
 	allow  string // methods, as in the Allow header
 	quiet  bool   // logged at debug level only
+	open   bool   // needs no credential
 	handle func(*exchange)
 }
 
@@ -45,12 +46,12 @@ func (s *Server) newRoutes() routes {
 		inputItems: &route{name: "/v1/responses/{id}/input_items", allow: "GET", handle: stored},
 		models:     &route{name: "/v1/models", allow: "GET, HEAD", handle: models},
 		model:      &route{name: "/v1/models/{id}", allow: "GET, HEAD", handle: model},
-		health:     &route{name: "/healthz", allow: "GET, HEAD", quiet: true, handle: (*exchange).health},
-		ready:      &route{name: "/readyz", allow: "GET, HEAD", quiet: true, handle: (*exchange).readiness},
+		health:     &route{name: "/healthz", allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).health},
+		ready:      &route{name: "/readyz", allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).readiness},
 		unknown:    &route{name: "unknown", handle: (*exchange).unknownPath},
 	}
 	if m := s.cfg.Observability.Metrics; m.Enabled {
-		rs.metrics = &route{name: m.Path, allow: "GET, HEAD", quiet: true, handle: (*exchange).scrape}
+		rs.metrics = &route{name: m.Path, allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).scrape}
 		rs.metricsPath = m.Path
 	}
 	return rs

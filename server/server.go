@@ -24,6 +24,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/translate"
 )
 
@@ -47,7 +48,8 @@ type Server struct {
 
 	translator *translate.Translator // nil when requests are forwarded
 	up         *upstream.Client
-	auth       string // Authorization for the upstream, "" when there is no key
+	auth       string         // Authorization for the upstream, "" when there is no key
+	access     *policy.Access // nil: everybody may call
 	contacted  atomic.Bool
 	models     atomic.Pointer[map[string]bool] // the upstream's, for labels
 
@@ -98,6 +100,7 @@ func newServer(cfg *config.Config, opt Options, p *process) (*Server, error) {
 	if key := cfg.Engine.APIKey; key.IsSet() {
 		s.auth = "Bearer " + key.Reveal()
 	}
+	s.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
 		s.translator = translate.New(translateOptions(cfg))
 	}

@@ -46,6 +46,11 @@ func (x *exchange) translate() {
 		return
 	}
 	x.model = turn.Model()
+	if err := x.caller.Allows(x.model); err != nil {
+		chat.put()
+		x.fail("forbidden_model", nil, err)
+		return
+	}
 	req := &upstream.Request{
 		Method:     http.MethodPost,
 		Target:     "/v1/chat/completions",
@@ -144,6 +149,7 @@ func (x *exchange) chatHeader(stream bool) []byte {
 		b = append(b, "Accept: application/json\r\n"...)
 	}
 	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	b = x.appendIdentity(b)
 	if x.s.auth != "" {
 		b = upstream.AppendField(b, "Authorization", x.s.auth)
 	}

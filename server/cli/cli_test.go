@@ -175,7 +175,7 @@ func TestCheckRefuses(t *testing.T) {
 	assert.Empty(t, out)
 	assert.Equal(t, "antwort: 2 problems in the configuration:\n"+
 		"  "+file+`:2:3: engine.provider: got the text "openai", want one of vllm, vllm-responses`+"\n"+
-		"  "+file+`:4:8: auth.type: got the text "jwt", want "none"; this version has no authentication of its own: let a proxy in front of it do that`+"\n", err)
+		"  "+file+`:4:8: auth.type: got the text "jwt", want one of none, api_key; for other ways let a proxy in front check who calls`+"\n", err)
 
 	code, _, err = run(t, "check", "--config", filepath.Join(t.TempDir(), "gone.yaml"))
 	assert.Equal(t, exitUsage, code)
@@ -184,4 +184,22 @@ func TestCheckRefuses(t *testing.T) {
 	code, _, err = run(t, "check")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, err, "engine.provider: must be set, here or by ANTWORT_PROVIDER, to one of vllm, vllm-responses")
+}
+
+func TestCheckSaysWhoMayCall(t *testing.T) {
+	const digest = "50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c"
+	file := configuration(t, "engine: {provider: vllm-responses, backend_url: http://llm}\n"+
+		"auth:\n  type: api_key\n  api_keys:\n  - {sha256: "+digest+", subject: alice}\n  - {key_env: BOBS_KEY, subject: bob, models: [m]}\n")
+	t.Setenv("BOBS_KEY", "HUSH")
+	code, out, _ := run(t, "check", "--config", file)
+	assert.Equal(t, exitOK, code)
+	assert.Contains(t, out, "who has one of 2 API keys, 1 of them for certain models only; the backend is told the caller, not the key\n")
+	assert.Contains(t, out, "warning     auth.api_keys: the filter takes keys with models only in filter.profile gated")
+	assert.NotContains(t, out, "HUSH")
+
+	file = configuration(t, "engine: {provider: vllm, backend_url: http://llm}\nauth:\n  type: api_key\n  api_keys:\n  - {sha256: "+digest+", subject: alice}\n  - key: HUSH\n    subject: bob\n")
+	code, _, err := run(t, "check", "--config", file)
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, err, file+":6:5: auth.api_keys[1].key: keys are not written in the configuration")
+	assert.NotContains(t, err, "HUSH")
 }

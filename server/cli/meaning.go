@@ -32,7 +32,7 @@ func meaning(c *config.Config) []statement {
 			text("limits.event_bytes"), "; ", keepAlive(c)),
 		say("retries", retries(c)),
 		say("shutdown", "running requests have ", text("server.drain_timeout"), " to finish"),
-		say("callers", "everybody who can connect: there is no authentication"),
+		say("callers", callers(c)),
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
 	}
@@ -76,6 +76,23 @@ func model(c *config.Config) string {
 	}
 }
 
+func callers(c *config.Config) string {
+	if c.Auth.Type == config.NoAuth {
+		return "everybody who can connect: there is no authentication"
+	}
+	restricted := 0
+	for _, k := range c.Auth.APIKeys {
+		if len(k.Models) > 0 {
+			restricted++
+		}
+	}
+	text := "who has one of " + strconv.Itoa(len(c.Auth.APIKeys)) + " API keys, " + strconv.Itoa(restricted) + " of them for certain models only"
+	if c.Auth.ForwardCredential {
+		return text + "; the key is passed on to the backend"
+	}
+	return text + "; the backend is told the caller, not the key"
+}
+
 func keepAlive(c *config.Config) string {
 	if c.Server.KeepAliveInterval == 0 {
 		return "no keep-alives"
@@ -112,6 +129,9 @@ func warnings(c *config.Config) []string {
 		if c.Translation != config.Default().Translation {
 			w = append(w, "translation: no effect, vllm-responses translates nothing")
 		}
+	}
+	if c.NeedsGate() && c.Filter.Profile != config.Gated {
+		w = append(w, "auth.api_keys: the filter takes keys with models only in filter.profile gated; antwort serve takes them")
 	}
 	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
 		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")

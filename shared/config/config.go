@@ -106,7 +106,9 @@ type Limits struct {
 
 // Auth is who may call.
 type Auth struct {
-	Type string // "none"
+	Type              string // NoAuth or APIKeyAuth
+	APIKeys           []APIKey
+	ForwardCredential bool // the client's credential is for the backend too
 }
 
 // Values of filter.profile.
@@ -159,6 +161,11 @@ func (c *Config) Equal(other *Config) bool {
 	}
 	for _, s := range secrets {
 		if s.value(c).Reveal() != s.value(other).Reveal() {
+			return false
+		}
+	}
+	for i, k := range c.Auth.APIKeys { // there are as many, as the texts are equal
+		if k.Digest != other.Auth.APIKeys[i].Digest {
 			return false
 		}
 	}

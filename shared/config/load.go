@@ -88,6 +88,7 @@ func (c *Config) validate(filter bool) Problems {
 	if filter {
 		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlightBytes)
 	}
+	c.validateAuth(&ps, filter)
 	return ps
 }
 
@@ -118,6 +119,7 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 		}
 		*s.value(c) = NewSecret(found)
 	}
+	c.resolveAPIKeys(&ps, lookup, readFile)
 	return ps.err()
 }
 

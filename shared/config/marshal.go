@@ -39,7 +39,7 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 		return dst
 	}
 	switch k.value.(type) {
-	case *integer, *boolean:
+	case *integer, *boolean, list:
 		return append(dst, text...)
 	}
 	return jsontext.AppendString(dst, text)
@@ -68,5 +68,7 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 		vars = append(vars, Variable{*env, *value})
 		*value, *file = Secret{}, ""
 	}
-	return &f, vars
+	keys, more := f.Auth.forFilter()
+	f.Auth.APIKeys = keys
+	return &f, append(vars, more...)
 }

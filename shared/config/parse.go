@@ -78,6 +78,8 @@ func (r *reader) section(section string, v *fastjson.Value) {
 func (r *reader) member(path string, v *fastjson.Value) {
 	k := find(path)
 	switch {
+	case k != nil && v.Type() == fastjson.TypeArray && k.list() != nil:
+		k.list().read(r, path, v)
 	case k != nil:
 		if in := fromJSON(v); !k.value.set(r.config, in) {
 			r.problems.add(path, "", k.wrong(in))

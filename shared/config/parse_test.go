@@ -129,7 +129,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"engine.provider", `""`, `got the text "", want one of vllm, vllm-responses`},
 		{"engine.default_model", `7`, "got the number 7, want a text: 1 to 512 bytes without control characters; write it in quotes"},
 		{"engine.default_model", `"a\nb"`, `got the text "a\nb", want a text: 1 to 512 bytes without control characters`},
-		{"auth.type", `"jwt"`, `got the text "jwt", want "none"; this version has no authentication of its own: let a proxy in front of it do that`},
+		{"auth.type", `"jwt"`, `got the text "jwt", want one of none, api_key; for other ways let a proxy in front check who calls`},
 		{"observability.metrics.path", `"/v1/metrics"`, `got the text "/v1/metrics", want a text: path that begins with / and is not under /v1, /healthz or /readyz`},
 		{"observability.metrics.path", `"metrics"`, `got the text "metrics", want a text: path that begins with / and is not under /v1, /healthz or /readyz`},
 		{"engine.backend_url", `8000`, "got the number 8000, want an absolute http:// or https:// URL, such as http://llm.example:8000"},
@@ -142,7 +142,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"engine.max_attempts", `80`, "unknown key, did you mean engine.retry.max_attempts?"},
 		{"servers", `{}`, "unknown key, did you mean server?"},
 		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, filter, observability"},
-		{"auth.api_keys", `[]`, "unknown key, allowed in auth: type"},
+		{"auth.jwks", `[]`, "unknown key, allowed in auth: type, api_keys, forward_credential"},
 		{"observability.tracing", `{}`, "unknown key, allowed in observability: metrics, log"},
 	} {
 		t.Run(test.path+" "+test.value, func(t *testing.T) {

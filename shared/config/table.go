@@ -183,9 +183,21 @@ var limitKeys = []key{{
 
 var authKeys = []key{{
 	path:  "auth.type",
-	value: &enum{at: func(c *Config) *string { return &c.Auth.Type }, def: "none", words: []string{"none"}, note: "this version has no authentication of its own: let a proxy in front of it do that"},
-	doc:   "Who may call: everybody who can connect.",
+	value: &enum{at: func(c *Config) *string { return &c.Auth.Type }, def: NoAuth, words: []string{NoAuth, APIKeyAuth}, note: "for other ways let a proxy in front check who calls"},
+	doc:   "Who may call: with `none` everybody who can connect, with `api_key` who has one of `auth.api_keys`.",
+}, {
+	path:    "auth.api_keys",
+	value:   &apiKeys{at: func(c *Config) *[]APIKey { return &c.Auth.APIKeys }},
+	doc:     "Keys that clients may use, each by its SHA-256, a file or an environment variable, with the caller's `subject` and `tenant` and, perhaps, the `models` that it may use (`*` stands for any text). At most 1000.",
+	example: `[{"sha256":"` + exampleDigest + `","subject":"alice","tenant":"team-a","models":["llama-*"]}]`,
+}, {
+	path:  "auth.forward_credential",
+	value: &boolean{at: func(c *Config) *bool { return &c.Auth.ForwardCredential }},
+	doc:   "Pass the client's key on to the backend, which then checks it too. Only with `vllm-responses` and without `engine.api_key`.",
 }}
+
+// exampleDigest is the SHA-256 of "example".
+const exampleDigest = "50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c"
 
 var filterKeys = []key{{
 	path:  "filter.profile",

@@ -57,6 +57,8 @@ func sample(k key) string {
 	switch {
 	case k.path == "engine.api_key":
 		return "sk-1"
+	case k.path == "auth.forward_credential":
+		return "true"
 	case k.example != "":
 		return k.example
 	default:

@@ -33,6 +33,19 @@ type explainer interface {
 	explain(in input) string
 }
 
+// list is a value that is a JSON array.
+type list interface {
+	value
+	// read sets what an array holds, or says what is wrong in it.
+	read(r *reader, path string, v *fastjson.Value)
+}
+
+// list is the key's value if it is one.
+func (k *key) list() list {
+	l, _ := k.value.(list)
+	return l
+}
+
 // form is how an input was written.
 type form int
 

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// Values of auth.type.
+const (
+	NoAuth     = "none"
+	APIKeyAuth = "api_key"
+)
+
+// validateAuth refuses what would be open where it seems closed, or closed to
+// everybody.
+func (c *Config) validateAuth(ps *Problems, filter bool) {
+	a := &c.Auth
+	closed := a.Type == APIKeyAuth
+	if closed && len(a.APIKeys) == 0 {
+		ps.add("auth.api_keys", "", "must be set with auth.type api_key: without a key nobody can call")
+	}
+	if !closed && len(a.APIKeys) > 0 {
+		ps.add("auth.api_keys", "", "there are keys, but auth.type "+a.Type+" asks nobody for one: set auth.type to api_key, or leave the keys out")
+	}
+	if a.ForwardCredential {
+		switch {
+		case !closed:
+			ps.add("auth.forward_credential", "", "needs auth.type api_key")
+		case c.Engine.Provider == VLLM:
+			ps.add("auth.forward_credential", "", "needs engine.provider vllm-responses: clients' keys are never sent to a model server, engine.api_key is")
+		case c.Engine.APIKey.IsSet() || c.Engine.APIKeyFile != "" || c.Engine.APIKeyEnv != "":
+			ps.add("auth.forward_credential", "", "and engine.api_key exclude each other: only one credential can be sent to the backend")
+		}
+	}
+	if !filter {
+		return
+	}
+	if closed {
+		ps.add("auth.type", "", "the filter cannot check API keys yet: use antwort serve, or let Envoy check who calls")
+	}
+	for i, k := range a.APIKeys {
+		if k.KeyFile != "" {
+			ps.add(entry(i)+".key_file", "", "the filter sees no files: use sha256, or key_env with a variable of vmConfig.env")
+		}
+		if c.NeedsGate() && len(k.Models) > 0 && c.Filter.Profile != Gated {
+			ps.add(entry(i)+".models", "", "the filter reads the model of forwarded requests only in filter.profile gated: set that, or leave models out")
+		}
+	}
+}
+
+// NeedsGate reports whether the filter can keep to the models of API keys in
+// its profile gated only: with provider vllm-responses request bodies pass
+// unread otherwise.
+func (c *Config) NeedsGate() bool {
+	if c.Engine.Provider != VLLMResponses {
+		return false
+	}
+	for _, k := range c.Auth.APIKeys {
+		if len(k.Models) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func entry(i int) string { return "auth.api_keys[" + strconv.Itoa(i) + "]" }
+
+// resolveAPIKeys makes the digests of the keys that are given by reference.
+func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool), readFile func(string) ([]byte, error)) {
+	keys := append([]APIKey(nil), c.Auth.APIKeys...) // the slice may be shared
+	first := make(map[[sha256.Size]byte]int, len(keys))
+	for i := range keys {
+		k := &keys[i]
+		path, found, problem := entry(i)+".sha256", "", ""
+		switch {
+		case k.KeyFile != "":
+			path = entry(i) + ".key_file"
+			found, problem = readSecret(readFile, k.KeyFile)
+		case k.KeyEnv != "":
+			path = entry(i) + ".key_env"
+			found, problem = lookupSecret(lookup, k.KeyEnv)
+		}
+		if k.SHA256 == "" {
+			found = strings.TrimRight(found, "\r\n")
+			if problem == "" && !isCredential(found) {
+				problem = "what it refers to is not a key: want " + new(secret).want()
+			}
+			if problem != "" {
+				ps.add(path, "", problem)
+				continue
+			}
+			k.Digest = sha256.Sum256([]byte(found))
+		}
+		if before, twice := first[k.Digest]; twice {
+			ps.add(path, "", "the same key as "+entry(before))
+		}
+		first[k.Digest] = i
+	}
+	if keys != nil {
+		c.Auth.APIKeys = keys
+	}
+}
+
+// forFilter are the keys as the filter can read them: those that have been
+// resolved by their digests. A file that was not read stays, and the filter
+// refuses it.
+func (a *Auth) forFilter() (keys []APIKey, vars []Variable) {
+	for _, k := range a.APIKeys {
+		switch {
+		case k.SHA256 != "":
+		case k.Digest != [sha256.Size]byte{}:
+			k.SHA256, k.KeyFile, k.KeyEnv = hex.EncodeToString(k.Digest[:]), "", ""
+		case k.KeyEnv != "":
+			vars = append(vars, Variable{Name: k.KeyEnv})
+		}
+		keys = append(keys, k)
+	}
+	return keys, vars
+}

@@ -1,0 +1,87 @@
+package corpus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Access are the cases of shared/policy/testdata/access.json: who may call, and
+// what the upstream is told about it. The same requests go to the policy
+// itself, to the server and to the filter.
+type Access struct {
+	Auth  json.RawMessage // section auth of the configuration
+	Cases []AccessCase
+}
+
+// An AccessCase is a request and what becomes of it. With status 200 it reaches
+// the upstream with the identity of the caller and without the credential, else
+// it does not reach it.
+type AccessCase struct {
+	Name   string
+	Method string // POST when empty
+	Target string // /v1/responses when empty
+	Header [][2]string
+	Body   string
+	Only   string // provider, when the other one decides in another way
+
+	Status          int
+	Code, Param     string // of the error
+	Subject, Tenant string // of the caller
+}
+
+// LoadAccess returns the cases.
+func LoadAccess() (*Access, error) {
+	_, file, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", "access.json"))
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	all := new(Access)
+	if err := decoder.Decode(all); err != nil {
+		return nil, fmt.Errorf("access.json: %w", err)
+	}
+	for i := range all.Cases {
+		c := &all.Cases[i]
+		if c.Method == "" {
+			c.Method = http.MethodPost
+		}
+		if c.Target == "" {
+			c.Target = "/v1/responses"
+		}
+	}
+	return all, nil
+}
+
+// Values are those of one header field, in the request's order.
+func (c *AccessCase) Values(name string) (values []string) {
+	for _, field := range c.Header {
+		if strings.EqualFold(field[0], name) {
+			values = append(values, field[1])
+		}
+	}
+	return values
+}
+
+// Wire is the request as bytes of HTTP/1.1, which clients of the library would
+// put in order.
+func (c *AccessCase) Wire(host string) []byte {
+	var b bytes.Buffer
+	b.WriteString(c.Method + " " + c.Target + " HTTP/1.1\r\nHost: " + host + "\r\n")
+	for _, field := range c.Header {
+		b.WriteString(field[0] + ": " + field[1] + "\r\n")
+	}
+	if c.Body != "" || c.Method == http.MethodPost {
+		b.WriteString("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(c.Body)) + "\r\n")
+	}
+	b.WriteString("\r\n" + c.Body)
+	return b.Bytes()
+}

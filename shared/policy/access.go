@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
+
+	"antwort/shared/config"
+	"antwort/shared/responses"
+)
+
+// Fields that tell the upstream who calls. Clients' own are removed from every
+// request.
+const (
+	SubjectField = "x-antwort-subject"
+	TenantField  = "x-antwort-tenant"
+)
+
+// CredentialFields are the fields that a client's key may stand in.
+var CredentialFields = [...]string{"authorization", "x-api-key"}
+
+// Access decides who may call. It is safe for concurrent use.
+type Access struct {
+	keys    []accessKey
+	Forward bool // the client's credential is for the upstream too
+}
+
+type accessKey struct {
+	digest words
+	caller Identity
+}
+
+// words are a digest, for comparing eight bytes at a time.
+type words [sha256.Size / 8]uint64
+
+func wordsOf(digest [sha256.Size]byte) (w words) {
+	for i, b := range digest {
+		w[i/8] = w[i/8]<<8 | uint64(b)
+	}
+	return w
+}
+
+// equal is 1 or 0. It takes the same steps whatever the words are.
+func (w *words) equal(other *words) int {
+	var diff uint64
+	for i := range w {
+		diff |= w[i] ^ other[i]
+	}
+	return int((diff|-diff)>>63 ^ 1)
+}
+
+// Identity is a caller whose credential was right. It must not be changed.
+type Identity struct {
+	Subject string
+	Tenant  string   // may be empty
+	models  []string // patterns; none: all
+}
+
+// NewAccess is the access that a configuration with resolved secrets grants;
+// nil when it asks nobody for a credential.
+func NewAccess(c *config.Config) *Access {
+	if c.Auth.Type == config.NoAuth {
+		return nil
+	}
+	a := &Access{Forward: c.Auth.ForwardCredential}
+	for _, k := range c.Auth.APIKeys {
+		if k.Digest == [sha256.Size]byte{} {
+			continue // was not resolved: nobody has it
+		}
+		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, k.Models}})
+	}
+	return a
+}
+
+// Identify finds out who calls, by all values of the fields authorization and
+// x-api-key (RFC 9110 section 11.6.2, RFC 6750 section 2.1). The error is a 401,
+// which also needs the header of Challenge. Nothing of the credential is in it.
+func (a *Access) Identify(authorization, apiKey []string) (*Identity, *responses.Error) {
+	credential, err := credentialOf(authorization, apiKey)
+	if err != nil {
+		return nil, err
+	}
+	if i := a.find(wordsOf(sha256.Sum256([]byte(credential)))); i >= 0 {
+		return &a.keys[i].caller, nil
+	}
+	return nil, unauthorized("invalid_api_key", "the API key is not known here")
+}
+
+// find compares with every key, and each comparison looks at every byte: how
+// long it takes says nothing about the digests.
+func (a *Access) find(digest words) int {
+	found := -1
+	for i := range a.keys {
+		found = subtle.ConstantTimeSelect(a.keys[i].digest.equal(&digest), i, found)
+	}
+	return found
+}
+
+// maxCredential bounds a credential, in bytes; no configured key is longer.
+const maxCredential = 8192
+
+// credentialOf is the one credential of a request. Several could be read in
+// different ways by whoever comes next, so they are refused, equal or not.
+func credentialOf(authorization, apiKey []string) (string, *responses.Error) {
+	switch {
+	case len(authorization)+len(apiKey) == 0:
+		return "", unauthorized("missing_api_key", "an API key is needed: send it as Authorization: Bearer …, or as x-api-key")
+	case len(authorization)+len(apiKey) > 1:
+		return "", unauthorized("invalid_api_key", "more than one credential: send Authorization: Bearer … or x-api-key, once")
+	}
+	var credential string
+	if len(apiKey) == 1 {
+		credential = strings.Trim(apiKey[0], " \t")
+	} else {
+		scheme, rest, _ := strings.Cut(strings.Trim(authorization[0], " \t"), " ")
+		if !strings.EqualFold(scheme, "bearer") {
+			return "", unauthorized("invalid_api_key", "authorization must have the scheme Bearer: Authorization: Bearer …")
+		}
+		credential = strings.TrimLeft(rest, " ")
+	}
+	switch {
+	case credential == "":
+		return "", unauthorized("missing_api_key", "the API key is empty")
+	case len(credential) > maxCredential:
+		return "", unauthorized("invalid_api_key", "the API key is longer than any")
+	}
+	for i := range len(credential) {
+		if credential[i] <= ' ' || credential[i] > '~' {
+			return "", unauthorized("invalid_api_key", "the API key has spaces or characters that are not printable ASCII")
+		}
+	}
+	return credential, nil
+}
+
+// Challenge is the header that an answer 401 needs (RFC 9110 section 11.6.1).
+var Challenge = [2]string{"www-authenticate", "Bearer"}
+
+func unauthorized(code, message string) *responses.Error {
+	return responses.NewError(401, code, message)
+}
