@@ -86,7 +86,9 @@ func contentCoding(h http.Header) string {
 // limitReading gives the client a time to send its body (slow loris). The limit
 // stays when the body is not read to its end: net/http then reads on.
 func (x *exchange) limitReading() {
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.s.cfg.Server.ReadTimeout))
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(time.Now().Add(x.s.cfg.Server.ReadTimeout))
+	_ = control.SetWriteDeadline(time.Time{}) // an earlier answer's: 100 Continue may be written
 }
 
 // unlimitReading lets net/http watch the connection without a limit.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -22,7 +23,12 @@ func (s *Server) unix() int64 { return s.now().Unix() }
 func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ending := context.AfterFunc(x.s.ending, func() { cancel(context.Cause(x.s.ending)) })
-	x.unlink = context.AfterFunc(x.r.Context(), func() { cancel(errClientGone) })
+	up := x.upload
+	x.unlink = context.AfterFunc(x.r.Context(), func() {
+		if up.clientLeft() {
+			cancel(errClientGone)
+		}
+	})
 	client := x.unlink
 	return ctx, func(cause error) {
 		ending()
@@ -126,7 +132,7 @@ const outageRetryAfter = "5"
 
 // upstreamFailed says what an exchange without an answer means for the client.
 func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *failed {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && e.Kind != upstream.Body {
 		return x.ended(ctx)
 	}
 	kind := "upstream_" + e.Kind.String()
@@ -170,6 +176,9 @@ func (x *exchange) ended(ctx context.Context) *failed {
 func (x *exchange) broken(ctx context.Context, err error) *failed {
 	if ctx.Err() != nil {
 		return x.ended(ctx)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &failed{"upstream_silent", errSilent, translate.TimeoutError()}
 	}
 	x.s.metrics.upstreamError("cut")
 	return &failed{"upstream_cut", err, translate.CutError()}

@@ -109,31 +109,32 @@ func (x *exchange) json(status int, body []byte) {
 	x.write(body)
 }
 
-// stallable is the size of what a client that does not read can hold up: less
-// goes into the connection's buffers.
-const stallable = 32 << 10
+// flushed is the size of what is written at once, so that its failure shows.
+const flushed = 32 << 10
 
-// write writes a part of the answer's body. A client that does not read it is
-// given as long as the upstream is for silence.
+// write writes a part of the answer's body.
 func (x *exchange) write(p []byte) {
-	if len(p) < stallable {
-		n, err := x.w.Write(p)
-		x.wrote(n, err)
-		return
+	if x.sent > 0 {
+		x.limitWriting() // anew: begin's limit was for the first part
 	}
-	control := http.NewResponseController(x.w)
-	_ = control.SetWriteDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
 	n, err := x.w.Write(p)
-	if err == nil {
-		err = control.Flush()
+	if err == nil && len(p) >= flushed {
+		err = http.NewResponseController(x.w).Flush()
 	}
-	_ = control.SetWriteDeadline(time.Time{})
 	x.wrote(n, err)
+}
+
+// limitWriting gives the client a time to read the answer, as long as the
+// upstream has for silence. It stays for what net/http writes after the
+// handler; limitReading and take end it.
+func (x *exchange) limitWriting() {
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
 }
 
 // begin sends the status and header.
 func (x *exchange) begin(status int) {
 	x.status = status
+	x.limitWriting()
 	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
 }

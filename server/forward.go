@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
 
 	"antwort/server/upstream"
@@ -22,7 +25,7 @@ import (
 // forward answers any request of the API.
 func (x *exchange) forward() {
 	body := getBuffer()
-	defer body.put()
+	defer func() { body.put() }()
 	req := &upstream.Request{
 		Method:     x.method,
 		Target:     x.path,
@@ -30,7 +33,8 @@ func (x *exchange) forward() {
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
 	if x.r.URL.RawQuery != "" {
-		req.Target += "?" + x.r.URL.RawQuery
+		// HTTP/2 lets spaces pass, which would end the target here.
+		req.Target += "?" + strings.ReplaceAll(x.r.URL.RawQuery, " ", "%20")
 	}
 	attach := x.attachBody
 	if x.restricted() {
@@ -47,7 +51,10 @@ func (x *exchange) forward() {
 		x.give(f)
 		return
 	}
-	if ans.Status == http.StatusOK && isEventStream(ans.Header) {
+	if ans.Status == http.StatusOK && x.method != http.MethodHead && isEventStream(ans.Header) {
+		if ans.Sending() {
+			body = nil // an early answer: the body is in use beyond this function
+		}
 		ev := &watchedEvents{}
 		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
 		st := x.newStream(ctx, cancel, ev)
@@ -93,7 +100,7 @@ func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
 	x.upload = up
 	// An answer that comes before the body's end is passed on at once.
 	_ = http.NewResponseController(x.w).EnableFullDuplex()
-	req.Unblock = func() { _ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) }
+	req.Unblock = up.unblock
 	return nil
 }
 
@@ -105,25 +112,66 @@ const inlineBody = 64 << 10
 type upload struct {
 	x    *exchange
 	left int64
-	read atomic.Bool // to its end
+
+	reading sync.Mutex // held by Read
+	slow    bool       // the client was, under reading
+
+	mu       sync.Mutex
+	read     bool // to its end
+	released bool // by unblock
 }
 
 func (u *upload) Read(p []byte) (int, error) {
+	u.reading.Lock()
+	defer u.reading.Unlock()
 	n, err := u.x.r.Body.Read(p)
+	u.slow = errors.Is(err, os.ErrDeadlineExceeded)
 	if u.left -= int64(n); u.left < 0 {
 		return 0, errTooLarge
 	}
 	if err == io.EOF {
-		u.read.Store(true)
+		u.mu.Lock()
+		u.read = true
 		u.x.unlimitReading()
+		u.mu.Unlock()
 	}
 	return n, err
+}
+
+// unblock makes a Read that waits for the client return.
+func (u *upload) unblock() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.released = true
+	if !u.read {
+		_ = http.NewResponseController(u.x.w).SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// clientLeft tells whether the end of the request's context means that: to
+// net/http a read that took too long looks the same. u may be nil.
+func (u *upload) clientLeft() bool {
+	if u == nil {
+		return true
+	}
+	u.reading.Lock() // a Read that failed returns at once
+	slow := u.slow
+	u.reading.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !slow && !u.released
+}
+
+func (u *upload) wholeRead() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.read
 }
 
 // closeAfter makes an answer the connection's last when the request's body was
 // not read to its end: the rest of it must not be taken for a request.
 func (x *exchange) closeAfter(h http.Header) {
-	if x.upload != nil && !x.upload.read.Load() && x.r.ProtoMajor == 1 {
+	if x.upload != nil && !x.upload.wholeRead() && x.r.ProtoMajor == 1 {
 		h["Connection"] = []string{"close"}
 	}
 }

@@ -89,5 +89,6 @@ func (m *metrics) retry(reason string)       { m.retries.WithLabelValues(reason)
 
 func (x *exchange) scrape() {
 	x.status = http.StatusOK
+	x.limitWriting()
 	x.s.metrics.handler.ServeHTTP(x.w, x.r)
 }

@@ -68,6 +68,7 @@ func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc
 		st.out = &takenSink{c: st.taken}
 	} else {
 		st.out = newWriterSink(w)
+		st.out.limit(time.Time{}) // an earlier answer's
 	}
 	return st
 }

@@ -47,14 +47,15 @@ func (st *stream) end(e *responses.Error) {
 
 // fail ends the answer with a step that failed.
 func (st *stream) fail(f *failed) {
+	st.mu.Lock()
 	st.x.note(f.kind, f.cause)
 	if f.err == nil {
-		st.mu.Lock()
 		st.over = true
-		st.mu.Unlock()
-		return
 	}
-	st.end(f.err)
+	st.mu.Unlock()
+	if f.err != nil {
+		st.end(f.err)
+	}
 }
 
 // reply answers with a whole error instead of a stream.

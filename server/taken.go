@@ -70,6 +70,7 @@ type takenConn struct {
 
 	mu     sync.Mutex
 	early  []byte        // of the client's next request
+	left   bool          // the client has
 	over   bool          // the answer has ended
 	keep   bool          // the connection outlives the answer
 	resume chan struct{} // closed at the answer's end, when early bytes wait for it
@@ -123,7 +124,7 @@ func (c *takenConn) watch() {
 	c.mu.Lock()
 	if n == 0 && c.early == nil {
 		over := c.over
-		c.keep = false
+		c.left = true
 		c.mu.Unlock()
 		if over {
 			c.Conn.Close()
@@ -161,7 +162,7 @@ func (c *takenConn) finish(whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
-	c.keep = whole && !c.set.closed.Load()
+	c.keep = whole && !c.left && !c.set.closed.Load()
 	switch {
 	case c.resume != nil:
 		close(c.resume)

@@ -116,8 +116,10 @@ func (st *stream) serveChat(req *upstream.Request, chat *buffer) {
 		st.fail(&failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server did not stream its answer")})
 		return
 	}
-	*req = upstream.Request{} // not needed while the stream lasts
-	chat.put()
+	if !ans.Sending() { // else an early answer: the rest of the request is still read from there
+		*req = upstream.Request{} // not needed while the stream lasts
+		chat.put()
+	}
 	st.pump(ans)
 }
 
