@@ -94,7 +94,20 @@ func TestIstioPlugin(t *testing.T) {
 		patch(`{"pluginConfig":{"engine":{"provdier":"vllm"}}}`)
 		logs(t, "antwort", "antwort-frontend", "antwort: configuration", "provdier", "did you mean")
 		status, body, err := post(url, capital)
-		t.Logf("a request then: %d %s %v", status, strings.TrimSpace(body), err)
+		if err != nil || status != 200 {
+			t.Errorf("the running gateway keeps the old one: want 200, got %d %s %v", status, body, err)
+		}
+		kubectl(t, "delete", "pod", "-n", "antwort", "-l", "gateway.networking.k8s.io/gateway-name=antwort-frontend")
+		for range 20 { // a new one has no old one to keep
+			if status, body, err = post(url, capital); err == nil {
+				break
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if status == 200 {
+			t.Errorf("a gateway that starts with a wrong configuration let a request pass: %s", body)
+		}
+		t.Logf("a gateway that starts with it: %d %s %v", status, strings.TrimSpace(body), err)
 		patch(`{"pluginConfig":{"engine":{"provdier":null}}}`)
 		works(t, url)
 	})
@@ -126,17 +139,20 @@ func version(t *testing.T) string {
 	return tag
 }
 
-// Without the setting that only an EnvoyFilter has, the gated filter answers
+// Without the setting that only an EnvoyFilter has, a gated filter answers
 // instead of hanging.
 func TestGatedWithoutItsSetting(t *testing.T) {
 	llm(t)
-	privileged(t, "antwort")
-	deploy(t, "quickstarts/06-responses-proxy/istio", "antwort", "antwort-backend", "antwort-frontend")
-	url := service(t, "antwort", "antwort-frontend")
+	privileged(t, "llm-serving")
+	const folder = "quickstarts/07-istio-filter"
+	t.Cleanup(func() { kubectl(t, "delete", "-k", folder, "-n", "llm-serving", "--ignore-not-found") })
+	kubectl(t, "apply", "-k", folder, "-n", "llm-serving")
+	ready(t, "llm-serving", "antwort")
+	url := service(t, "llm-serving", "antwort")
 	works(t, url)
-	kubectl(t, "patch", "wasmplugin", "-n", "antwort", "antwort-frontend", "--type=merge", "-p", `{"spec":{"pluginConfig":{"filter":{"profile":"gated"}}}}`)
+	kubectl(t, "patch", "wasmplugin", "-n", "llm-serving", "antwort", "--type=merge", "-p", `{"spec":{"pluginConfig":{"filter":{"profile":"gated"}}}}`)
 	fails(t, url, 500, "allow_on_headers_stop_iteration")
-	logs(t, "antwort", "antwort-frontend", "allow_on_headers_stop_iteration")
+	logs(t, "llm-serving", "antwort", "allow_on_headers_stop_iteration")
 }
 
 func TestQuickstart07(t *testing.T) {
