@@ -45,6 +45,7 @@ type exchange struct {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handling(r)
 	x := &exchange{s: s, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath()}
 	x.route = s.routes.find(x.path)
 	x.id = requestID(r.Header, s.newID)

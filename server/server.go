@@ -123,6 +123,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	hs.Protocols.SetHTTP1(true)
 	hs.Protocols.SetUnencryptedHTTP2(true)
+	shapeRefusals(hs)
 
 	returned := newReturnedConns()
 	s.taken.open(returned, s.cfg.Server.IdleTimeout)
@@ -131,8 +132,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	go s.contact(watch)
 
 	served := make(chan error, 2)
-	go func() { served <- hs.Serve(ln) }()
-	go func() { served <- hs.Serve(returned) }()
+	go func() { served <- hs.Serve(clientConns{ln}) }()
+	go func() { served <- hs.Serve(clientConns{returned}) }()
 	select {
 	case err := <-served:
 		hs.Close()

@@ -96,6 +96,9 @@ func (x *exchange) take(gone context.CancelCauseFunc) *takenConn {
 		return nil
 	}
 	_ = nc.SetDeadline(time.Time{})
+	if cc, ok := nc.(*clientConn); ok {
+		nc = cc.Conn
+	}
 	c := &takenConn{Conn: nc, set: set, gone: gone}
 	if r, ok := nc.(*resumedConn); ok && len(r.first) == 0 {
 		c.Conn = r.Conn
@@ -187,6 +190,8 @@ func (c *resumedConn) Read(p []byte) (int, error) {
 	}
 	return c.Conn.Read(p)
 }
+
+func (c *resumedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // returnedConns is the listener that gives connections back to net/http.
 type returnedConns struct {
