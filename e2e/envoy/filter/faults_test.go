@@ -61,6 +61,11 @@ func TestFaults(t *testing.T) {
 	})
 	g.becomes(t, "in_flight_bytes", 0)
 	require.Zero(t, g.stat(t, "panics_total"))
+	prometheus, err := g.Get("/stats/prometheus")
+	require.NoError(t, err)
+	for _, name := range []string{"requests_total", "failures_total_cut", "tokens_total_input", "time_to_first_token_ms_bucket", "in_flight_bytes", "panics_total"} {
+		require.Contains(t, prometheus, "\nantwort_"+name+"{")
+	}
 }
 
 // upstreamErrors are those of an upstream that answers, in the place of an
@@ -229,14 +234,16 @@ func largeBodies(t *testing.T, g *gateway, url string) {
 	const frame = len(`{"model":"m","input":""}`)
 	for size, status := range map[int]int{32_000_000: 200, 32 << 20: 200, 32<<20 + 1: 413} {
 		text := `{"model":"m","input":"` + strings.Repeat("a", size-frame) + `"}`
-		for _, body := range []io.Reader{strings.NewReader(text), unsized(text)} {
-			got := send(t, new(http.Transport), request(t, url, body))
-			require.False(t, got.cut)
-			require.Equal(t, status, got.status, "%d bytes", size)
-			if status == 200 {
-				require.Greater(t, len(got.body), 8<<20)
-			} else {
-				require.Equal(t, "request_too_large", code(t, got))
+		for version, client := range map[string]*http.Transport{"HTTP/1.1": {DisableKeepAlives: true}, "HTTP/2": http2(t)} {
+			for _, body := range []io.Reader{strings.NewReader(text), unsized(text)} {
+				got := send(t, client, request(t, url, body))
+				require.False(t, got.cut)
+				require.Equal(t, status, got.status, "%d bytes over %s", size, version)
+				if status == 200 {
+					require.Greater(t, len(got.body), 8<<20)
+				} else {
+					require.Equal(t, "request_too_large", code(t, got))
+				}
 			}
 		}
 	}
