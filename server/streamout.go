@@ -12,11 +12,13 @@ import (
 
 // refuse ends the answer on an upstream stream that cannot be passed on.
 func (st *stream) refuse(err error, out *buffer) {
+	var cause error // not the upstream's own words: they are not for logs
 	e := (*responses.Error)(nil)
 	if !errors.As(err, &e) {
+		cause = err
 		e = responses.NewError(http.StatusBadGateway, "upstream_malformed", "the upstream's stream is not one of server-sent events")
 	}
-	st.x.note("upstream_stream", err)
+	st.x.note("upstream_stream", cause)
 	st.cancel(err)
 	if !st.begun {
 		st.reply(e, out)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -65,7 +66,20 @@ func (a *Answer) headerError(err error) *Error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &op) || errors.Is(err, net.ErrClosed) {
 		return classify(err, Closed)
 	}
-	return classify(err, Malformed)
+	if isTimeout(err) || errors.Is(err, errHeaderTooLong) {
+		return classify(err, Malformed)
+	}
+	return &Error{Kind: Malformed, Err: errors.New(withoutQuotes(err.Error()))}
+}
+
+// withoutQuotes is what net/http says is wrong, without what the upstream said:
+// that may be an answer's content, which is not for logs.
+func withoutQuotes(s string) string {
+	s = strings.TrimPrefix(strings.TrimPrefix(s, "net/"), "http: ")
+	if i := strings.IndexAny(s, `":[`); i > 0 {
+		s = s[:i]
+	}
+	return strings.TrimRight(s, " ;,")
 }
 
 // DropHeader lets go of the header's memory, for answers that take long.
