@@ -8,6 +8,7 @@ package responses
 
 import (
 	"strconv"
+	"strings"
 
 	"antwort/shared/jsontext"
 )
@@ -24,21 +25,24 @@ type Error struct {
 	RetryAfter string // value of the Retry-After header, when there is one
 }
 
-func (e *Error) Error() string {
-	if e.Param != "" {
-		return e.Param + ": " + e.Message
-	}
-	return e.Message
-}
+func (e *Error) Error() string { return e.Message }
 
 // NewError returns an error whose type follows from the status.
 func NewError(status int, code, message string) *Error {
 	return &Error{Status: status, Type: typeOf(status), Code: code, Message: message}
 }
 
-// Invalid returns a 400 that names the field at fault.
+// Invalid returns a 400 that names the field at fault. The field also begins
+// the message, whose rest is a sentence about it ("must be …") or of its own:
+// the SDKs show their users the message alone.
 func Invalid(param, message string) *Error {
-	return &Error{Status: 400, Type: typeOf(400), Param: param, Message: message}
+	separator := ": "
+	for _, verb := range [...]string{"is ", "has ", "must ", "contradicts "} {
+		if strings.HasPrefix(message, verb) {
+			separator = " "
+		}
+	}
+	return &Error{Status: 400, Type: typeOf(400), Param: param, Message: param + separator + message}
 }
 
 func invalidCode(param, code, message string) *Error {

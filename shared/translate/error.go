@@ -62,8 +62,12 @@ func isContextOverflow(message string) bool {
 
 // param names the Responses field for the chat field that an upstream blames.
 func param(chatParam string) string {
-	field, _, _ := strings.Cut(chatParam, ".")
+	field := strings.TrimPrefix(chatParam, "body.") // vLLM's way to say "the request's"
+	field, _, _ = strings.Cut(field, ".")
 	field, _, _ = strings.Cut(field, "[")
+	if strings.Trim(field, "0123456789") == "" {
+		return "" // a position in the text
+	}
 	switch field {
 	case "messages", "prompt", "input_tokens":
 		return "input"
