@@ -3,6 +3,7 @@ package filter_test
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"antwort/filter/filtertest"
@@ -15,7 +16,8 @@ func TestUpstreamErrors(t *testing.T) {
 		return gives(status, "application/json", `{"error":{"message":"`+message+`","type":"BadRequestError","param":null,"code":400}}`, header...)
 	}
 	type setup struct{ profile, key string }
-	up, split, hosts := newUpstream(nil), 0, map[setup]*filtertest.Host{}
+	up, hosts := newUpstream(nil), map[setup]*filtertest.Host{}
+	var chunk atomic.Int64
 	for _, profile := range profiles {
 		for _, key := range []string{"null", `"sk-own"`} {
 			cfg := config("vllm", profile)
@@ -23,7 +25,7 @@ func TestUpstreamErrors(t *testing.T) {
 				cfg = config("vllm", profile, "engine.api_key", key)
 			}
 			hosts[setup{profile, key}] = start(t, cfg, up, func(o *filtertest.Options) {
-				o.ResponseSplit = func(int64) int { return split }
+				o.ResponseSplit = func(int64) int { return int(chunk.Load()) }
 			})
 		}
 	}
@@ -55,9 +57,10 @@ func TestUpstreamErrors(t *testing.T) {
 		{name: "encoded answer", answer: gives(200, "application/json", "\x1f\x8b", "Content-Encoding", "gzip"), status: 502, code: "upstream_invalid_answer"},
 	} {
 		for _, profile := range profiles {
-			for _, split = range []int{0, 1, 5} { // bytes in a chunk of the answer, 0: all
+			for _, split := range []int{0, 1, 5} { // bytes in a chunk of the answer, 0: all
 				t.Run(fmt.Sprintf("%s/%s/%d", c.name, profile, split), func(t *testing.T) {
 					up.set(c.answer)
+					chunk.Store(int64(split))
 					h := hosts[setup{profile, "null"}]
 					if c.ownKey {
 						h = hosts[setup{profile, `"sk-own"`}]

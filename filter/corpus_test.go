@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"antwort/filter/filtertest"
@@ -48,12 +49,12 @@ func TestCorpus(t *testing.T) {
 type corpusHost struct {
 	*filtertest.Host
 	up    *upstream
-	chunk int
+	chunk atomic.Int64
 }
 
 func newCorpusHost(t *testing.T, c *corpus.Case, profile string) *corpusHost {
 	h := &corpusHost{up: newUpstream(nil)}
-	split := func(int64) int { return h.chunk }
+	split := func(int64) int { return int(h.chunk.Load()) }
 	h.Host = start(t, corpusConfig(t, c, profile), h.up, func(o *filtertest.Options) {
 		o.RequestSplit, o.ResponseSplit = split, split
 	})
@@ -78,7 +79,7 @@ func corpusConfig(t *testing.T, c *corpus.Case, profile string) []byte {
 }
 
 func (h *corpusHost) run(t *testing.T, c *corpus.Case, profile string, chunk int) {
-	h.chunk = chunk
+	h.chunk.Store(int64(chunk))
 	h.up.set(corpusAnswer(c))
 	got := post(t, h.Host, string(c.Request))
 	want := c.Expected
