@@ -2,7 +2,6 @@ package filter
 
 import (
 	"strconv"
-	"time"
 
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -43,11 +42,12 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 
 func (a *chatAnswer) translate(all []byte, size int) types.Action {
 	s := a.x.s
-	out, err := a.x.turn.Response(s.out[:0], all, time.Now().Unix())
+	now := s.clock.now()
+	out, err := a.x.turn.Response(s.out[:0], all, now.Unix())
 	if err != nil {
 		return a.fail(upstreamAnswer, err, size)
 	}
-	s.firstToken()
+	s.firstToken(now)
 	return a.send(out, size)
 }
 

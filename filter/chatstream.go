@@ -3,7 +3,6 @@ package filter
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"antwort/shared/responses"
 	"antwort/shared/translate"
@@ -21,13 +20,13 @@ type chatStream struct {
 
 func (a *chatStream) body(size int, end bool) types.Action {
 	s := a.x.s
-	chunk := answerChunk(size)
+	chunk, now := answerChunk(size), s.clock.now()
 	out := s.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
 		out = a.events.Start(out)
 	}
-	out, err := a.events.Write(out, chunk, time.Now().Unix())
+	out, err := a.events.Write(out, chunk, now.Unix())
 	if err == nil && end && a.held && !a.events.Started() {
 		err = translate.CutError()
 	}
@@ -35,14 +34,14 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		return s.reply(upstreamStream, e)
 	}
 	if end {
-		out = a.events.End(out, nil, time.Now().Unix())
+		out = a.events.End(out, nil, now.Unix())
 	}
 	held := a.events.Held()
 	if held > 0 {
-		s.firstToken()
+		s.firstToken(now)
 	}
 	if !s.hold(held) {
-		out = a.events.End(out, overload(), 0)
+		out = a.events.End(out, overload(), now.Unix())
 		s.fail(overloaded)
 	}
 	if a.events.Done() && !s.complete {

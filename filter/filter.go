@@ -27,6 +27,7 @@ type vm struct {
 	free     [][]byte
 	out      []byte // what a callback writes to the host; not kept beyond it
 	parser   fastjson.Parser
+	clock    clock
 }
 
 // New returns the context for proxywasm.SetVMContext.

@@ -7,17 +7,19 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// forwarded is a request of provider vllm-responses: bodies pass untouched and
+// forwarded is a request of provider vllm-responses: bodies pass unchanged and
 // unbuffered, in both profiles. Of the request only its size is looked at, of
-// the answer its usage. Errors without a JSON body (Envoy's own) get one.
+// the answer its usage. Errors without a JSON body (Envoy's own) get one. Only the
+// body of a caller with certain models is read, see checked.
 type forwarded struct {
 	s      *stream
 	create bool // POST /v1/responses
 	size   int64
-	answer answer // nil: it passes
+	check  *checked // nil: the request's body passes unread
+	answer answer   // nil: it passes
 }
 
-func (x *forwarded) requestHeaders(h header, _ bool) types.Action {
+func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	limit := x.s.cfg.Limits.RequestBodyBytes
 	if h.length() > limit {
 		return x.s.reply(tooLarge, policy.TooLarge(limit))
@@ -28,18 +30,29 @@ func (x *forwarded) requestHeaders(h header, _ bool) types.Action {
 	if x.s.auth != "" {
 		h.setRequest("authorization", x.s.auth)
 	}
-	return types.ActionContinue
-}
-
-func (x *forwarded) requestBody(size int, _ bool) types.Action {
-	x.size += int64(size)
-	if limit := x.s.cfg.Limits.RequestBodyBytes; x.size > limit {
-		return x.s.reply(tooLarge, policy.TooLarge(limit))
+	if x.check != nil {
+		return x.check.headers(h, end)
 	}
 	return types.ActionContinue
 }
 
-func (x *forwarded) requestTrailers() types.Action { return types.ActionContinue }
+func (x *forwarded) requestBody(size int, end bool) types.Action {
+	x.size += int64(size)
+	if limit := x.s.cfg.Limits.RequestBodyBytes; x.size > limit {
+		return x.s.reply(tooLarge, policy.TooLarge(limit))
+	}
+	if x.check != nil {
+		return x.check.chunk(size, end)
+	}
+	return types.ActionContinue
+}
+
+func (x *forwarded) requestTrailers() types.Action {
+	if x.check != nil {
+		return x.check.trailers()
+	}
+	return types.ActionContinue
+}
 
 func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	status, kind := h.status(), policy.MediaType(h.get("content-type"))
@@ -82,6 +95,9 @@ func (x *forwarded) answerTrailers() types.Action {
 }
 
 func (x *forwarded) done() {
+	if x.check != nil {
+		x.check.free()
+	}
 	if x.answer != nil {
 		x.answer.free()
 	}

@@ -55,9 +55,8 @@ func (g *gate) leave(s *stream) {
 // check answers the requests that have waited for too long. It runs in the
 // plugin's context.
 func (g *gate) check() {
-	now := time.Now()
 	for _, s := range g.waiting {
-		if now.Sub(s.begun) < s.cfg.Filter.GateWait {
+		if s.clock.now().Sub(s.begun) < s.cfg.Filter.GateWait {
 			continue
 		}
 		if proxywasm.SetEffectiveContext(s.id) == nil {

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -30,6 +31,22 @@ func (h header) get(name string) string {
 		}
 	}
 	return ""
+}
+
+// all are the values of a field, in their order.
+func (h header) all(name string) (values []string) {
+	for i := range h {
+		if h[i][0] == name {
+			values = append(values, h[i][1])
+		}
+	}
+	return values
+}
+
+// drop removes fields from the request and from h, whose array it uses.
+func (h header) drop(names ...string) header {
+	h.removeRequest(names...)
+	return slices.DeleteFunc(h, func(field [2]string) bool { return slices.Contains(names, field[0]) })
 }
 
 func (h header) has(name string) bool {

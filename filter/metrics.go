@@ -25,6 +25,8 @@ const (
 	ungated
 	cut
 	panicked
+	unauthorized
+	forbiddenModel
 	failures // how many
 )
 
@@ -32,6 +34,7 @@ func (f failure) String() string {
 	return [failures]string{
 		"wrong_method", "wrong_content_type", "unsupported_encoding", "unknown_path", "not_stored", "too_large", "overloaded",
 		"invalid_request", "upstream_status", "upstream_answer", "upstream_stream", "ungated", "cut", "panic",
+		"unauthorized", "forbidden_model",
 	}[f]
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -19,6 +20,7 @@ type plugin struct {
 	cfg        *config.Config
 	translator *translate.Translator // nil when requests are forwarded
 	auth       string                // Authorization for the upstream, "" when there is no key
+	access     *policy.Access        // nil: everybody may call
 	metrics    metrics
 	gate       gate
 }
@@ -63,6 +65,7 @@ func (p *plugin) configure(size int) error {
 	if key := cfg.Engine.APIKey; key.IsSet() {
 		p.auth = "Bearer " + key.Reveal()
 	}
+	p.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
 		p.translator = translate.New(options(cfg))
 	}

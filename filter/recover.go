@@ -19,7 +19,7 @@ func (s *stream) recovered(action *types.Action) {
 		return
 	}
 	*action = types.ActionPause
-	s.exchange = nil // whatever state it is in
+	s.exchange, s.closed = nil, true // whatever state it is in
 	defer func() {
 		if r := recover(); r != nil {
 			logPanic(s.requestID, r)

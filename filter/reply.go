@@ -25,6 +25,13 @@ func (s *stream) reply(f failure, e *responses.Error, extra ...[2]string) types.
 	return types.ActionPause
 }
 
+// refuse replies to a request that no exchange has begun for.
+func (s *stream) refuse(h header, f failure, e *responses.Error, extra ...[2]string) {
+	s.metrics.requests.Increment(1)
+	s.requestID = h.get("x-request-id")
+	s.reply(f, e, extra...)
+}
+
 // overload is the answer when all bytes in flight are over the limit.
 func overload() *responses.Error {
 	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")

@@ -7,7 +7,6 @@ import (
 	"antwort/shared/config"
 	"antwort/shared/policy"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
@@ -20,7 +19,9 @@ type stream struct {
 	types.DefaultHttpContext
 	*plugin
 	id        uint32
-	exchange  exchange // nil: all passes untouched
+	exchange  exchange         // nil: all passes untouched
+	caller    *policy.Identity // nil: not known, or nobody is asked
+	closed    bool             // nothing more of the request may pass
 	requestID string
 	begun     time.Time // when the request's headers came
 	holding   int       // bytes, part of vm.inFlight
@@ -44,31 +45,37 @@ type exchange interface {
 // OnHttpRequestHeaders finds out what the request is for.
 func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
 	defer s.recovered(&action)
-	target, err := proxywasm.GetHttpRequestHeader(":path")
-	if err != nil || !strings.HasPrefix(target, "/v1/") {
-		return types.ActionContinue
+	s.closed = s.access != nil // until it is known who calls
+	h, known := s.identify(requestHeader())
+	if !known {
+		return types.ActionPause
 	}
-	path, _, _ := strings.Cut(target, "?")
-	return s.open(path, end)
+	path, _, _ := strings.Cut(h.get(":path"), "?")
+	route := policy.Find(path)
+	if s.confined(h, path, route) {
+		return types.ActionPause
+	}
+	s.closed = false
+	if policy.IsResponses(path) {
+		return s.open(h, path, route, end)
+	}
+	if route != nil && s.auth != "" { // the list of models is part of the API: it is asked for with our key
+		h.setRequest("authorization", s.auth)
+	}
+	return types.ActionContinue
 }
 
-func (s *stream) open(path string, end bool) types.Action {
-	route := policy.Find(path)
-	switch {
-	case policy.IsResponses(path):
-	case route != nil && s.auth != "":
-		// The list of models is part of the API: it is asked for with our key.
-		requestHeader().setRequest("authorization", s.auth)
-		return types.ActionContinue
-	default:
-		return types.ActionContinue
-	}
-	s.begun = time.Now()
+// open begins a request of the Responses API.
+func (s *stream) open(h header, path string, route *policy.Route, end bool) types.Action {
+	s.begun = s.clock.now()
 	s.metrics.requests.Increment(1)
-	h := requestHeader()
 	s.requestID = h.get("x-request-id")
 	if s.cfg.Engine.Provider == config.VLLMResponses {
-		s.exchange = &forwarded{s: s, create: route == policy.Create}
+		x := &forwarded{s: s, create: route == policy.Create}
+		if s.caller.Restricted() && (x.create || route == policy.Compact) {
+			x.check = &checked{s: s}
+		}
+		s.exchange = x
 	} else {
 		s.exchange = &translated{s: s, route: route, path: path}
 	}
@@ -79,7 +86,7 @@ func (s *stream) open(path string, end bool) types.Action {
 // OnHttpRequestBody comes for every chunk of the request's body.
 func (s *stream) OnHttpRequestBody(size int, end bool) (action types.Action) {
 	if s.exchange == nil {
-		return types.ActionContinue
+		return s.unread()
 	}
 	defer s.recovered(&action)
 	return s.exchange.requestBody(size, end)
@@ -88,10 +95,18 @@ func (s *stream) OnHttpRequestBody(size int, end bool) (action types.Action) {
 // OnHttpRequestTrailers ends a request that has trailers.
 func (s *stream) OnHttpRequestTrailers(int) (action types.Action) {
 	if s.exchange == nil {
-		return types.ActionContinue
+		return s.unread()
 	}
 	defer s.recovered(&action)
 	return s.exchange.requestTrailers()
+}
+
+// unread is what becomes of a request that nobody handles.
+func (s *stream) unread() types.Action {
+	if s.closed {
+		return types.ActionPause
+	}
+	return types.ActionContinue
 }
 
 // OnHttpResponseHeaders begins an answer: the upstream's or one of Envoy's own.
@@ -169,10 +184,17 @@ func (s *stream) fail(f failure) {
 	}
 }
 
+// sawToken is firstToken now.
+func (s *stream) sawToken() {
+	if !s.first {
+		s.firstToken(s.clock.now())
+	}
+}
+
 // firstToken notes that the answer has begun to say something.
-func (s *stream) firstToken() {
+func (s *stream) firstToken(now time.Time) {
 	if !s.first {
 		s.first = true
-		s.metrics.firstToken.Record(uint64(max(0, time.Since(s.begun).Milliseconds())))
+		s.metrics.firstToken.Record(uint64(max(0, now.Sub(s.begun).Milliseconds())))
 	}
 }

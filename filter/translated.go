@@ -3,7 +3,6 @@ package filter
 import (
 	"bytes"
 	"strconv"
-	"time"
 
 	"antwort/shared/config"
 	"antwort/shared/policy"
@@ -126,11 +125,14 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 // complete.
 func (x *translated) ask(body []byte, ended bool) types.Action {
 	s := x.s
-	out, turn, err := s.translator.Request(s.out[:0], body, newID(), time.Now().Unix())
+	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.clock.now().Unix())
 	x.body.free()
 	s.hold(0)
 	if err != nil {
 		return s.reply(invalidRequest, err)
+	}
+	if err := s.caller.Allows(turn.Model()); err != nil {
+		return s.reply(forbiddenModel, err)
 	}
 	x.asked, x.turn = true, turn
 	if ended && x.gated() {
@@ -144,7 +146,7 @@ func (x *translated) ask(body []byte, ended bool) types.Action {
 // trailing takes what comes after the document.
 func (x *translated) trailing(chunk []byte) types.Action {
 	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
-		return x.s.reply(invalidRequest, responses.NewError(400, "invalid_json", "the request body is not valid JSON: unexpected data after the JSON value"))
+		return x.s.reply(invalidRequest, afterDocument())
 	}
 	setRequestChunk(nil, len(chunk))
 	return types.ActionContinue

@@ -55,7 +55,7 @@ func (w *watchedStream) see(ev sse.Event) {
 		w.stop()
 	default:
 		if bytes.HasSuffix(ev.Name, []byte(".delta")) {
-			w.s.firstToken()
+			w.s.sawToken()
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (w *watchedAnswer) body(size int, end bool) types.Action {
 	all, whole := w.gathered.add(answerChunk(size), end)
 	switch {
 	case whole:
-		w.s.firstToken()
+		w.s.sawToken()
 		w.s.countUsage(all, "usage")
 	case int64(len(w.gathered.buf)) <= w.s.cfg.Limits.ResponseBodyBytes && w.s.hold(w.gathered.held()):
 		return types.ActionContinue

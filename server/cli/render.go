@@ -69,7 +69,11 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 		return err
 	}
 	for _, v := range variables {
-		fmt.Fprintf(io.Out, "# Envoy's environment must have %s, the key for the backend.\n", v.Name)
+		whose := "the key for the backend"
+		if v.Name != filter.Engine.APIKeyEnv {
+			whose = "a client's key"
+		}
+		fmt.Fprintf(io.Out, "# Envoy's environment must have %s, %s.\n", v.Name, whose)
 	}
 	_, err = io.Out.Write(text)
 	return err

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,9 +37,6 @@ func (c *Config) validateAuth(ps *Problems, filter bool) {
 	}
 	if !filter {
 		return
-	}
-	if closed {
-		ps.add("auth.type", "", "the filter cannot check API keys yet: use antwort serve, or let Envoy check who calls")
 	}
 	for i, k := range a.APIKeys {
 		if k.KeyFile != "" {
@@ -105,14 +103,15 @@ func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool)
 
 // forFilter are the keys as the filter can read them: those that have been
 // resolved by their digests. A file that was not read stays, and the filter
-// refuses it.
-func (a *Auth) forFilter() (keys []APIKey, vars []Variable) {
+// refuses it. The variables that are still to be resolved are added to vars.
+func (a *Auth) forFilter(vars []Variable) ([]APIKey, []Variable) {
+	var keys []APIKey
 	for _, k := range a.APIKeys {
 		switch {
 		case k.SHA256 != "":
 		case k.Digest != [sha256.Size]byte{}:
 			k.SHA256, k.KeyFile, k.KeyEnv = hex.EncodeToString(k.Digest[:]), "", ""
-		case k.KeyEnv != "":
+		case k.KeyEnv != "" && !slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == k.KeyEnv }):
 			vars = append(vars, Variable{Name: k.KeyEnv})
 		}
 		keys = append(keys, k)

@@ -68,7 +68,6 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 		vars = append(vars, Variable{*env, *value})
 		*value, *file = Secret{}, ""
 	}
-	keys, more := f.Auth.forFilter()
-	f.Auth.APIKeys = keys
-	return &f, append(vars, more...)
+	f.Auth.APIKeys, vars = f.Auth.forFilter(vars)
+	return &f, vars
 }

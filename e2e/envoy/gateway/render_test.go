@@ -62,7 +62,7 @@ func validate(t *testing.T, binary, file string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "filter.wasm"), emptyFilter(), 0o600))
 	cmd := exec.Command(binary, "--mode", "validate", "-c", "envoy.yaml", "--disable-hot-restart", "--log-level", "warning")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LLM_API_KEY=x")
+	cmd.Env = append(os.Environ(), "LLM_API_KEY=x", "BOBS_KEY=y")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", file, out)
 }

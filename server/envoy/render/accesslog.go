@@ -3,7 +3,7 @@ package render
 import "strings"
 
 // accessLog writes a line for each request, of the form of the native server's
-// log: no header but the request id, no query, no body.
+// log: no header but the request id and who calls, no query, no body.
 func (r *renderer) accessLog() any {
 	// A request that Envoy refuses at once has no route.
 	const noProbe = " && (!has(xds.route_name) || xds.route_name != '" + probeRoute + "')"
@@ -31,6 +31,8 @@ var requestFields = object{
 	{"first_byte_ms", "%RESPONSE_DURATION%"},
 	{"bytes", "%BYTES_SENT%"},
 	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+	{"subject", "%REQ(X-ANTWORT-SUBJECT)%"},
+	{"tenant", "%REQ(X-ANTWORT-TENANT)%"},
 	{"failure", "%RESPONSE_FLAGS_LONG%"},
 	{"cause", "%RESPONSE_CODE_DETAILS%"},
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 )
 
 // spare is what a held body may exceed limits.request_body_bytes by, so that
@@ -53,6 +54,7 @@ func (r *renderer) connectionManager() object {
 			{"initial_stream_window_size", 1 << 20},
 			{"initial_connection_window_size", 1 << 20},
 		}},
+		{"early_header_mutation_extensions", list{noIdentity()}},
 		{"access_log", r.accessLog()},
 		{"local_reply_config", localReplies()},
 	}
@@ -62,6 +64,15 @@ func (r *renderer) connectionManager() object {
 		fields = append(fields, member{"route_config", r.routes()})
 	}
 	return connectionManager(append(fields, member{"http_filters", r.filters()}))
+}
+
+// noIdentity removes what clients say about who they are, from all requests and
+// before anything else: the log, the probes and refused requests included. What
+// comes later is the filter's word.
+func noIdentity() object {
+	return extension("envoy.http.early_header_mutation.header_mutation",
+		"envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+		object{{"mutations", list{object{{"remove", policy.SubjectField}}, object{{"remove", policy.TenantField}}}}})
 }
 
 func connectionManager(fields object) object {

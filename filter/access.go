@@ -1,0 +1,52 @@
+package filter
+
+import (
+	"antwort/shared/policy"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+)
+
+// identify finds out who calls. It returns the header as the upstream may see
+// it: identities are ours to tell, and a credential that was for us ends here.
+// When the credential is wrong it answers, and known is false.
+//
+// It comes first for every request, whatever its path. Until it has passed the
+// stream is closed: no callback lets anything of the request through.
+func (s *stream) identify(h header) (left header, known bool) {
+	authorization, apiKey := h.all(policy.CredentialFields[0]), h.all(policy.CredentialFields[1])
+	h = h.drop(policy.SubjectField, policy.TenantField)
+	if s.access == nil {
+		return h, true
+	}
+	forcePanic(h, "identify")
+	caller, err := s.access.Identify(authorization, apiKey)
+	if err != nil {
+		s.refuse(h, unauthorized, err, policy.Challenge)
+		return h, false
+	}
+	if !s.access.Forward {
+		h = h.drop(policy.CredentialFields[:]...)
+	}
+	must(proxywasm.AddHttpRequestHeader(policy.SubjectField, caller.Subject))
+	if caller.Tenant != "" {
+		must(proxywasm.AddHttpRequestHeader(policy.TenantField, caller.Tenant))
+	}
+	s.caller = caller
+	return h, true
+}
+
+// confined refuses what a caller with certain models might reach others by:
+// paths that nobody looks into, and methods that begin another protocol.
+func (s *stream) confined(h header, path string, route *policy.Route) bool {
+	switch method := h.get(":method"); {
+	case !s.caller.Restricted():
+		return false
+	case route == nil:
+		s.refuse(h, unknownPath, policy.UnknownPath(path))
+	case !route.Allows(method):
+		s.refuse(h, wrongMethod, route.WrongMethod(method), [2]string{"allow", route.Allow})
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,97 @@
+package filter
+
+import (
+	"bytes"
+
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// checked is the body of a forwarded request whose caller may use certain
+// models only. It is gathered while the headers wait (filter.profile gated), and
+// goes on as it came when its model is one of them.
+type checked struct {
+	s      *stream
+	body   body
+	passed bool
+}
+
+func (c *checked) headers(h header, end bool) types.Action {
+	s := c.s
+	if coding := policy.Coding(h.get("content-encoding")); coding != "" {
+		return s.reply(unsupportedEncoding, policy.WrongCoding(coding, "none"), [2]string{"accept-encoding", "identity"})
+	}
+	c.body = body{s: s, length: h.length()}
+	if end {
+		return c.decide(nil)
+	}
+	if c.body.length >= 0 && c.body.length+s.inFlight > s.cfg.Limits.InFlightBytes {
+		return s.reply(overloaded, overload())
+	}
+	s.gate.pause(s)
+	return types.ActionPause
+}
+
+func (c *checked) chunk(size int, end bool) types.Action {
+	s := c.s
+	s.gate.passed(s)
+	chunk := requestChunk(size)
+	if c.passed {
+		return c.trailing(chunk)
+	}
+	all, whole := c.body.add(chunk, end)
+	if !s.hold(c.body.held()) {
+		return s.reply(overloaded, overload())
+	}
+	if whole {
+		return c.decide(all)
+	}
+	setRequestChunk(nil, size)
+	return pauseNoBuffer
+}
+
+// decide lets the body go on, or answers.
+func (c *checked) decide(all []byte) types.Action {
+	s, l := c.s, c.s.cfg.Limits
+	if err := s.caller.AllowsBody(&s.parser, all, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues}); err != nil {
+		kind := invalidRequest
+		if err.Status == 404 {
+			kind = forbiddenModel
+		}
+		return s.reply(kind, err)
+	}
+	must(proxywasm.ReplaceHttpRequestBody(all))
+	c.passed = true
+	c.free()
+	s.hold(0)
+	return types.ActionContinue
+}
+
+// trailing takes what comes after the document, which nobody has looked at.
+func (c *checked) trailing(chunk []byte) types.Action {
+	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
+		return c.s.reply(invalidRequest, afterDocument())
+	}
+	return types.ActionContinue
+}
+
+// trailers end the request. A document that is not complete by now is none.
+func (c *checked) trailers() types.Action {
+	c.s.gate.passed(c.s)
+	if c.passed {
+		return types.ActionContinue
+	}
+	if e := responses.Check(c.body.buf, responses.Limits{}); e != nil {
+		return c.s.reply(invalidRequest, e)
+	}
+	return c.s.reply(invalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
+}
+
+func (c *checked) free() { c.body.free() }
+
+func afterDocument() *responses.Error {
+	return responses.NewError(400, "invalid_json", "the request body is not valid JSON: unexpected data after the JSON value")
+}
