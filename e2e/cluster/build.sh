@@ -4,7 +4,7 @@
 # it is a module of its own, so that the product's go.mod stays clean. Never run `go get -u` or `go mod tidy` in it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"; mkdir -p $BIN
-K8S=v1.36.1 ISTIO=1.31.0-eed52ebb66ad CONTAINERD=v2.2.9 CRANE=v0.22.1
+K8S=v1.36.1 ISTIO=1.31.0-eed52ebb66ad CONTAINERD=v2.2.9 CRANE=v0.22.1 OPENSHIFT=v0.0.0-20251015095338-264e80a2b6e7
 command -v kubectl >/dev/null || { echo "kubectl is missing" >&2; exit 1; }
 export CGO_ENABLED=0 GOWORK=off GOFLAGS="-buildvcs=false -trimpath"
 have(){ for b in "$@"; do [ -x $BIN/$b ] || return 1; done; }
@@ -24,11 +24,12 @@ have crane || step "crane $CRANE" install github.com/google/go-containerregistry
 have containerd containerd-shim-runc-v2 || step "containerd $CONTAINERD" env GOBIN=$BIN go install -ldflags \
   "-s -w -X github.com/containerd/containerd/v2/version.Version=${CONTAINERD#v}" github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2}@$CONTAINERD
 "$HERE/../envoy/install" "$CACHE/envoy"   # the same that the image has
-# two files that come inside the Go modules: Istio's Envoy bootstrap template and the Gateway API's CRDs
+# what comes inside Go modules: Istio's Envoy bootstrap template, the CRDs of the Gateway API and of OpenShift's Route
 share(){ dir(){ go -C $HERE/controlplane list -m -f '{{.Dir}}' $1; }; go -C $HERE/controlplane mod download istio.io/istio sigs.k8s.io/gateway-api
   mkdir -p $CACHE/share; cp $(dir istio.io/istio)/tools/packaging/common/envoy_bootstrap.json $CACHE/share/
-  kubectl kustomize $(dir sigs.k8s.io/gateway-api)/config/crd >$CACHE/share/gateway-api.yaml; }
-[ -s $CACHE/share/gateway-api.yaml ] || step "templates and CRDs" share
+  kubectl kustomize $(dir sigs.k8s.io/gateway-api)/config/crd >$CACHE/share/gateway-api.yaml
+  cp "$(go mod download -json github.com/openshift/api@$OPENSHIFT | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"/route/v1/zz_generated.crd-manifests/routes.crd.yaml $CACHE/share/; }
+[ -s $CACHE/share/routes.crd.yaml ] || step "templates and CRDs" share
 need=(); for p in etcd-server:etcd runc:runc iproute2:ip nftables:nft conntrack:conntrack socat:socat openssl:openssl curl:curl; do
   PATH=$PATH:/usr/sbin command -v ${p#*:} >/dev/null || need+=(${p%%:*}); done
 [ -x /usr/lib/cni/ptp ] || need+=(containernetworking-plugins)

@@ -206,6 +206,12 @@ func containsAll(s string, words []string) bool {
 	return true
 }
 
+// forget removes the events of earlier tests.
+func forget(t *testing.T) {
+	t.Helper()
+	kubectl(t, "delete", "events", "--all", "-n", "antwort")
+}
+
 // event waits for an event with all of these words.
 func event(t *testing.T, namespace string, words ...string) {
 	t.Helper()

@@ -16,6 +16,11 @@ import (
 // stream reads a streamed answer of that many tokens and says what is wrong
 // with it; started is closed at its first event.
 func stream(url string, tokens int, delay time.Duration, started chan<- struct{}) error {
+	return streamTo("response.completed", url, tokens, delay, started)
+}
+
+// streamTo is stream with another terminal event.
+func streamTo(terminal, url string, tokens int, delay time.Duration, started chan<- struct{}) error {
 	body := fmt.Sprintf(`{"model":"/mnt/models","stream":true,"input":"mock: tokens=%d delay=%s"}`, tokens, delay)
 	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Post(url+"/v1/responses", "application/json", strings.NewReader(body))
@@ -41,8 +46,8 @@ func stream(url string, tokens int, delay time.Duration, started chan<- struct{}
 	if problems := check.Close(); len(problems) > 0 {
 		return fmt.Errorf("%v", problems[0])
 	}
-	if check.Count("response.completed") != 1 {
-		return fmt.Errorf("the stream did not complete")
+	if check.Count(terminal) != 1 {
+		return fmt.Errorf("the stream did not end with %s", terminal)
 	}
 	return nil
 }
@@ -125,6 +130,31 @@ func TestBackendKilled(t *testing.T) {
 	t.Logf("a request then: %d %s %v", status, strings.TrimSpace(body), err)
 	if status != 200 && !strings.Contains(body, `"error"`) {
 		t.Errorf("expected an error in the API's form, got %d %q %v", status, body, err)
+	}
+	works(t, url)
+	t.Logf("works again %.1f s after the kill", time.Since(killed).Seconds())
+}
+
+// The LLM's pod dies under a stream: the backend is there to end it properly.
+func TestLLMKilled(t *testing.T) {
+	llm(t)
+	deploy(t, "quickstarts/06-responses-proxy/base", "antwort", "antwort-backend", "antwort-frontend")
+	url := service(t, "antwort", "antwort-frontend")
+	works(t, url)
+
+	started, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- streamTo("response.failed", url, 600, 100*time.Millisecond, started) }()
+	<-started
+	killed := time.Now()
+	kubectl(t, "delete", "pod", "-n", "llm-serving", "--all", "--grace-period=0", "--force", "--wait=false")
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+		t.Logf("the stream ended with response.failed %.1f s after the kill", time.Since(killed).Seconds())
+	case <-time.After(20 * time.Second):
+		t.Error("the stream hangs although the LLM has gone")
 	}
 	works(t, url)
 	t.Logf("works again %.1f s after the kill", time.Since(killed).Seconds())

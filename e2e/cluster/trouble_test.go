@@ -66,12 +66,14 @@ func TestTrouble(t *testing.T) {
 	}
 
 	t.Run("wrong image", func(t *testing.T) {
+		forget(t)
 		kubectl(t, "patch", "deployment", "-n", "antwort", "antwort-backend", "-p", image)
 		event(t, "antwort", "Failed to pull image", "registry.test/team/none:v1", "not found")
 		works(t, url) // the old pod stays
 		mend(t)
 	})
 	t.Run("missing ConfigMap", func(t *testing.T) {
+		forget(t)
 		kubectl(t, "delete", "configmap", "-n", "antwort", "antwort-backend-config")
 		kubectl(t, "rollout", "restart", "-n", "antwort", "deployment/antwort-backend")
 		event(t, "antwort", "FailedMount", `configmap "antwort-backend-config" not found`)
@@ -79,10 +81,11 @@ func TestTrouble(t *testing.T) {
 		mend(t)
 	})
 	t.Run("wrong configuration", func(t *testing.T) {
+		forget(t)
 		setConfig(t, "backend", "engine:\n  provdier: vllm\n")
 		kubectl(t, "rollout", "restart", "-n", "antwort", "deployment/antwort-backend")
 		event(t, "antwort", "Back-off restarting failed container antwort", "antwort-backend")
-		logs(t, "antwort", "antwort-backend", "config.yaml:2:3", "provdier", "did you mean engine.provider?")
+		logs(t, "antwort", "antwort-backend", "]   /etc/antwort/config.yaml:2:3: engine.provdier", "did you mean engine.provider?")
 		works(t, url)
 		mend(t)
 	})
@@ -93,11 +96,12 @@ func TestTrouble(t *testing.T) {
 		}
 	})
 	t.Run("no LLM", func(t *testing.T) {
+		forget(t)
 		kubectl(t, "delete", "-k", "quickstarts/shared/llm-backend/mock")
 		fails(t, url, 503, "upstream_unavailable")
 		kubectl(t, "rollout", "restart", "-n", "antwort", "deployment/antwort-backend")
 		logs(t, "antwort", "antwort-backend", "no contact with the upstream yet", "llm-predictor")
-		event(t, "antwort", "Readiness probe failed", "503")
+		event(t, "antwort", "Readiness probe failed", "503", "antwort-backend")
 		llm(t)
 		ready(t, "antwort", "antwort-backend", "antwort-frontend")
 		works(t, url)
