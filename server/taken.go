@@ -42,7 +42,7 @@ func (t *takenConns) close() {
 		}
 		c.mu.Unlock()
 	}
-	t.returned.Close()
+	_ = t.returned.Close()
 }
 
 // abort closes every connection.

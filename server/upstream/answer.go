@@ -131,7 +131,7 @@ func (a *Answer) Close() {
 		if a.unblock != nil {
 			a.unblock()
 		}
-		<-a.sent
+		_ = <-a.sent
 	}
 }
 

@@ -94,9 +94,7 @@ func TestFieldsOfTheSpecificationsRequests(t *testing.T) {
 	}
 	schemas := openAPI(t)
 	var want []string
-	for _, p := range properties(schemas["CreateResponseBody"]) {
-		want = append(want, p)
-	}
+	want = append(want, properties(schemas["CreateResponseBody"])...)
 	for name, prefix := range map[string]string{"TextParam": "text.", "ReasoningParam": "reasoning.", "StreamOptionsParam": "stream_options."} {
 		for _, p := range properties(schemas[name]) {
 			want = append(want, prefix+p)
@@ -132,9 +130,7 @@ func TestFieldsOfAnswers(t *testing.T) {
 	_, rows := tableRows(t)
 	schemas := openAPI(t)
 	var want []string
-	for _, p := range properties(schemas["ResponseResource"]) {
-		want = append(want, p)
-	}
+	want = append(want, properties(schemas["ResponseResource"])...)
 	for _, name := range []string{"Usage", "InputTokensDetails", "OutputTokensDetails"} {
 		prefix := map[string]string{"Usage": "usage.", "InputTokensDetails": "usage.input_tokens_details.", "OutputTokensDetails": "usage.output_tokens_details."}[name]
 		for _, p := range properties(schemas[name]) {
