@@ -36,9 +36,9 @@ test: build ## All tests that need nothing but Go
 	$(MAKE) test-manifests
 
 .PHONY: e2e-clients
-e2e-clients: build ## The official clients (Go, Python, Node, Agents SDK, LangChain) against the chain
+e2e-clients: build envoy ## The official clients (Go, Python, Node, Agents SDK, LangChain) against servers and Envoy
 	e2e/clients/install
-	cd e2e && $(GO) run ./clients/run
+	cd e2e && for chain in serve+serve envoy+serve envoy; do ENVOY=$(ENVOY_BIN) $(GO) run ./clients/run -chain $$chain || exit 1; done
 
 .PHONY: e2e-envoy
 e2e-envoy: build envoy ## The filter in real Envoy
@@ -58,8 +58,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	  done; done
 
 .PHONY: bench
-bench: build ## Load benchmarks, as ratios to a plain reverse proxy
-	cd e2e && $(GO) run ./bench
+bench: build envoy ## Load benchmarks, as ratios to a plain reverse proxy and a plain Envoy
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./bench
 
 .PHONY: lint
 lint: $(CACHE)/bin/golangci-lint ## gofmt, vet, staticcheck, import rules
