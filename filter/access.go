@@ -14,7 +14,7 @@ import (
 // stream is closed: no callback lets anything of the request through.
 func (s *stream) identify(h header) (left header, known bool) {
 	authorization, apiKey := h.all(policy.CredentialFields[0]), h.all(policy.CredentialFields[1])
-	h = h.drop(policy.SubjectField, policy.TenantField)
+	h = h.withoutIdentity()
 	if s.access == nil {
 		return h, true
 	}
@@ -33,6 +33,18 @@ func (s *stream) identify(h header) (left header, known bool) {
 	}
 	s.caller = caller
 	return h, true
+}
+
+// withoutIdentity removes what a client says about who it is.
+func (h header) withoutIdentity() header {
+	for i := 0; i < len(h); {
+		if name := h[i][0]; policy.TellsIdentity(name) {
+			h = h.drop(name) // all fields of this name, h[i] among them
+		} else {
+			i++
+		}
+	}
+	return h
 }
 
 // confined refuses what a caller with certain models might reach others by:

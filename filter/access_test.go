@@ -3,6 +3,7 @@ package filter_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -90,6 +91,7 @@ func TestAccessCorpus(t *testing.T) {
 					require.Equal(t, c.Tenant, strings.Join(r.Header["X-Antwort-Tenant"], ","))
 					require.Empty(t, r.Header["Authorization"], "the client's key is not for the upstream")
 					require.Empty(t, r.Header["X-Api-Key"], "the client's key is not for the upstream")
+					require.NotContains(t, fmt.Sprint(r.Header), "root", "a forged identity passed")
 					if provider == "vllm-responses" {
 						require.Equal(t, c.Body, body, "the body is forwarded as it came")
 					}

@@ -43,14 +43,12 @@ func (x *exchange) appendIdentity(b []byte) []byte {
 // identities are ours to tell, and credentials were for us.
 func (x *exchange) withheld(name string) bool {
 	switch name {
-	case "X-Antwort-Subject", "X-Antwort-Tenant":
-		return true
 	case "Authorization":
 		return x.s.auth != "" || x.s.access != nil && !x.s.access.Forward
 	case "X-Api-Key":
 		return x.s.access != nil && !x.s.access.Forward
 	}
-	return false
+	return policy.TellsIdentity(name)
 }
 
 // restricted reports whether a forwarded body must be read, because its model

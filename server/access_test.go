@@ -113,6 +113,7 @@ func TestAccessCorpus(t *testing.T) {
 				require.Equal(t, c.Tenant, strings.Join(seen[0]["X-Antwort-Tenant"], ","))
 				require.Empty(t, seen[0]["Authorization"], "the client's key is not for the upstream")
 				require.Empty(t, seen[0]["X-Api-Key"], "the client's key is not for the upstream")
+				require.NotContains(t, fmt.Sprint(seen[0]), "root", "a forged identity passed")
 			})
 		}
 		require.NotContains(t, r.log.String(), "-key-", "a key is in the log")

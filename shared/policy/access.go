@@ -16,6 +16,30 @@ const (
 	TenantField  = "x-antwort-tenant"
 )
 
+// TellsIdentity reports whether a field's name is one of those, in any case, or
+// one that a backend which puts - for _ (CGI, WSGI) takes for one.
+func TellsIdentity(name string) bool {
+	return alike(name, SubjectField) || alike(name, TenantField)
+}
+
+func alike(name, field string) bool {
+	if len(name) != len(field) {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if c == '_' {
+			c = '-'
+		} else if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != field[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // CredentialFields are the fields that a client's key may stand in.
 var CredentialFields = [...]string{"authorization", "x-api-key"}
 
