@@ -60,6 +60,7 @@ func TestChainPassesBytes(t *testing.T) {
 	back := httptest.NewServer(tp)
 	t.Cleanup(back.Close)
 	front := start(t, config.VLLMResponses, back.URL)
+	ready(t, front) // or its greeting is taken for the last answer
 	const tools = `"tools":[{"type":"function","name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}},{"type":"custom","name":"patch"}],`
 	for _, c := range []struct {
 		name, body string
