@@ -13,7 +13,7 @@ finish(){ trap - EXIT
 
 mkdir -p $CACHE
 step "the cluster's programs" ./build.sh
-step "images" make -C $root -f Makefile -f quickstarts/deploy.mk images
+step "images" make -C $root images
 cp $root/bin/images/digests.txt $CACHE/digests.txt
 ./cluster.sh down; trap 'FAILED=1; exit' INT TERM; trap finish EXIT
 step "control plane" ./cluster.sh up
@@ -25,7 +25,7 @@ if [ "${ISTIO:-1}" = 1 ]; then
 fi
 # As the README says, but what users apply is a copy: the repository stays as it is.
 mkdir -p $RUN/tree && cp -r $root/quickstarts $root/istio $CACHE/share/routes.crd.yaml $RUN/tree/
-step "make images push" ./cluster.sh exec make -C $root -f Makefile -f quickstarts/deploy.mk images push REGISTRY=registry.test/team KUSTOMIZATION=$RUN/tree/quickstarts/images/kustomization.yaml
+step "make images push" ./cluster.sh exec make -C $root images push REGISTRY=registry.test/team KUSTOMIZATION=$RUN/tree/quickstarts/images/kustomization.yaml
 grep ^registry.test $CACHE/step.log
 step "the same commit makes the same digests" diff $CACHE/digests.txt $root/bin/images/digests.txt
 GOWORK=off go test -c -o $RUN/cluster.test . || exit 1
