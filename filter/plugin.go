@@ -6,7 +6,6 @@ import (
 
 	"antwort/shared/config"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 	"antwort/shared/translate"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -67,24 +66,10 @@ func (p *plugin) configure(size int) error {
 	}
 	p.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
-		p.translator = translate.New(options(cfg))
+		p.translator = translate.New(translate.OptionsOf(cfg))
 	}
 	p.metrics.define()
 	return nil
-}
-
-func options(cfg *config.Config) translate.Options {
-	t, l := cfg.Translation, cfg.Limits
-	return translate.Options{
-		DefaultModel:         cfg.Engine.DefaultModel,
-		FoldSystem:           t.FoldSystem,
-		ReasoningField:       t.ReasoningField,
-		ReasoningEvents:      t.ReasoningEvents,
-		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
-		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
-		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
-		EventBytes:           int(l.EventBytes),
-	}
 }
 
 // NewHttpContext makes the context of one request.

@@ -58,7 +58,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !x.identify() {
 		return
 	}
-	if x.route.allow != "" && !x.route.allows(r.Method) {
+	if x.route.Allow != "" && !x.route.Allows(r.Method) {
 		x.wrongMethod()
 		return
 	}
@@ -87,7 +87,7 @@ func (x *exchange) leave() {
 func (x *exchange) panicked(p any) {
 	x.s.metrics.panics.Inc()
 	x.failure, x.cause = "panic", fmt.Errorf("panic: %v", p)
-	x.s.log.Error("panic", "request_id", x.id, "route", x.route.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	x.s.log.Error("panic", "request_id", x.id, "route", x.route.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 func internalError() *responses.Error {

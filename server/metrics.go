@@ -67,8 +67,8 @@ func newMetrics(provider string) *metrics {
 // count counts a finished exchange.
 func (m *metrics) count(x *exchange, took time.Duration) {
 	m.inFlight.Dec()
-	m.requests.WithLabelValues(x.route.name, strconv.Itoa(x.status)).Inc()
-	m.duration.WithLabelValues(x.route.name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
+	m.requests.WithLabelValues(x.route.Name, strconv.Itoa(x.status)).Inc()
+	m.duration.WithLabelValues(x.route.Name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
 	if x.failure != "" {
 		m.failures.WithLabelValues(x.failure).Inc()
 	}

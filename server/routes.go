@@ -2,28 +2,18 @@ package server
 
 import (
 	"net/http"
-	"strings"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
 
 // route is one kind of request.
 type route struct {
-	name   string // pattern, as it stands in logs and metrics
-	allow  string // methods, as in the Allow header
-	quiet  bool   // logged at debug level only
-	open   bool   // needs no credential
+	*policy.Route
+	quiet  bool // logged at debug level only
+	open   bool // needs no credential
 	handle func(*exchange)
-}
-
-func (rt *route) allows(method string) bool {
-	for m := range strings.SplitSeq(rt.allow, ", ") {
-		if m == method {
-			return true
-		}
-	}
-	return false
 }
 
 type routes struct {
@@ -39,19 +29,19 @@ func (s *Server) newRoutes() routes {
 		create, stored, models, model = (*exchange).forward, (*exchange).forward, (*exchange).forward, (*exchange).forward
 	}
 	rs := routes{
-		responses:  &route{name: "/v1/responses", allow: "POST", handle: create},
-		compact:    &route{name: "/v1/responses/compact", allow: "POST", handle: stored},
-		response:   &route{name: "/v1/responses/{id}", allow: "GET, DELETE", handle: stored},
-		cancel:     &route{name: "/v1/responses/{id}/cancel", allow: "POST", handle: stored},
-		inputItems: &route{name: "/v1/responses/{id}/input_items", allow: "GET", handle: stored},
-		models:     &route{name: "/v1/models", allow: "GET, HEAD", handle: models},
-		model:      &route{name: "/v1/models/{id}", allow: "GET, HEAD", handle: model},
-		health:     &route{name: "/healthz", allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).health},
-		ready:      &route{name: "/readyz", allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).readiness},
-		unknown:    &route{name: "unknown", handle: (*exchange).unknownPath},
+		responses:  &route{Route: policy.Create, handle: create},
+		compact:    &route{Route: policy.Compact, handle: stored},
+		response:   &route{Route: policy.Stored, handle: stored},
+		cancel:     &route{Route: policy.Cancel, handle: stored},
+		inputItems: &route{Route: policy.InputItems, handle: stored},
+		models:     &route{Route: policy.Models, handle: models},
+		model:      &route{Route: policy.Model, handle: model},
+		health:     &route{Route: &policy.Route{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
+		ready:      &route{Route: &policy.Route{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).readiness},
+		unknown:    &route{Route: &policy.Route{Name: "unknown"}, handle: (*exchange).unknownPath},
 	}
 	if m := s.cfg.Observability.Metrics; m.Enabled {
-		rs.metrics = &route{name: m.Path, allow: "GET, HEAD", quiet: true, open: true, handle: (*exchange).scrape}
+		rs.metrics = &route{Route: &policy.Route{Name: m.Path, Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).scrape}
 		rs.metricsPath = m.Path
 	}
 	return rs
@@ -59,74 +49,31 @@ func (s *Server) newRoutes() routes {
 
 // find returns the route of a path, which is still escaped.
 func (rs *routes) find(path string) *route {
-	rest, ok := strings.CutPrefix(path, "/v1/")
-	if !ok {
-		switch {
-		case path == "/healthz":
-			return rs.health
-		case path == "/readyz":
-			return rs.ready
-		case rs.metrics != nil && path == rs.metricsPath:
-			return rs.metrics
-		}
-		return rs.unknown
+	switch {
+	case path == "/healthz":
+		return rs.health
+	case path == "/readyz":
+		return rs.ready
+	case rs.metrics != nil && path == rs.metricsPath:
+		return rs.metrics
 	}
-	if rest == "responses" {
+	switch policy.Find(path) {
+	case policy.Create:
 		return rs.responses
-	}
-	if rest == "models" {
+	case policy.Compact:
+		return rs.compact
+	case policy.Stored:
+		return rs.response
+	case policy.Cancel:
+		return rs.cancel
+	case policy.InputItems:
+		return rs.inputItems
+	case policy.Models:
 		return rs.models
-	}
-	if id, ok := strings.CutPrefix(rest, "models/"); ok && isModelPath(id) {
+	case policy.Model:
 		return rs.model
 	}
-	rest, ok = strings.CutPrefix(rest, "responses/")
-	if !ok {
-		return rs.unknown
-	}
-	id, action, deeper := strings.Cut(rest, "/")
-	switch {
-	case rest == "compact":
-		return rs.compact
-	case !isID(id):
-		return rs.unknown
-	case !deeper:
-		return rs.response
-	case action == "cancel":
-		return rs.cancel
-	case action == "input_items":
-		return rs.inputItems
-	}
 	return rs.unknown
-}
-
-// isID reports whether s can be the id of a response: it goes into the
-// upstream's path as it is.
-func isID(s string) bool {
-	if s == "" || len(s) > 256 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
-
-// isModelPath reports whether s can name a model: names with slashes are
-// common, steps up the path are not.
-func isModelPath(s string) bool {
-	if s == "" || len(s) > 512 {
-		return false
-	}
-	for step := range strings.SplitSeq(strings.ReplaceAll(strings.ToLower(s), "%2f", "/"), "/") {
-		if step = strings.ReplaceAll(step, "%2e", "."); step == "." || step == ".." {
-			return false
-		}
-	}
-	return true
 }
 
 func (x *exchange) unknownPath() {
@@ -135,9 +82,8 @@ func (x *exchange) unknownPath() {
 }
 
 func (x *exchange) wrongMethod() {
-	x.header().Set("Allow", x.route.allow)
-	x.fail("wrong_method", nil, responses.NewError(http.StatusMethodNotAllowed, "method_not_allowed",
-		clip(x.r.Method, 32)+" is not allowed for "+x.route.name+": use "+x.route.allow))
+	x.header().Set("Allow", x.route.Allow)
+	x.fail("wrong_method", nil, x.route.WrongMethod(x.r.Method))
 }
 
 func (x *exchange) notStored() {

@@ -102,7 +102,7 @@ func newServer(cfg *config.Config, opt Options, p *process) (*Server, error) {
 	}
 	s.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
-		s.translator = translate.New(translateOptions(cfg))
+		s.translator = translate.New(translate.OptionsOf(cfg))
 	}
 	s.routes = s.newRoutes()
 	return s, nil

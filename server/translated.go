@@ -8,26 +8,11 @@ import (
 	"time"
 
 	"antwort/server/upstream"
-	"antwort/shared/config"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
 
 // Provider vllm: POST /v1/responses becomes POST /v1/chat/completions.
-
-func translateOptions(cfg *config.Config) translate.Options {
-	t, l := cfg.Translation, cfg.Limits
-	return translate.Options{
-		DefaultModel:         cfg.Engine.DefaultModel,
-		FoldSystem:           t.FoldSystem,
-		ReasoningField:       t.ReasoningField,
-		ReasoningEvents:      t.ReasoningEvents,
-		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
-		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
-		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
-		EventBytes:           int(l.EventBytes),
-	}
-}
 
 // translate answers POST /v1/responses.
 func (x *exchange) translate() {

@@ -29,7 +29,7 @@ const recordings = "../../filter/filtertest/conformance"
 // filtertest's host is held against.
 func TestEnvoyDoesWhatIsRecorded(t *testing.T) {
 	envoy.Find(t)
-	wasm, err := filtertest.Build("antwort/filter/filtertest/testdata/script")
+	wasm, err := filtertest.Build("../../filter/filtertest/testdata/script")
 	require.NoError(t, err)
 	module := filepath.Join(t.TempDir(), "script.wasm")
 	require.NoError(t, os.WriteFile(module, wasm, 0o644))

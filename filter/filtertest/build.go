@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // BuildArgs are the arguments of the go command that compile a plugin written
@@ -20,9 +21,8 @@ func BuildArgs(out, pkg string) []string {
 	}
 }
 
-// Build compiles a plugin package for a test and gives the module. pkg is
-// what the go command takes: an import path or a folder, from the current
-// folder's point of view.
+// Build compiles a plugin package for a test and gives the module. pkg is a
+// folder ("./plugin", compiled in its own Go module) or an import path.
 func Build(pkg string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "filtertest")
 	if err != nil {
@@ -30,7 +30,12 @@ func Build(pkg string) ([]byte, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	out := filepath.Join(dir, "plugin.wasm")
+	folder := ""
+	if strings.HasPrefix(pkg, ".") {
+		folder, pkg = pkg, "."
+	}
 	cmd := exec.Command("go", BuildArgs(out, pkg)...)
+	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build %s: %w: %s", pkg, err, bytes.TrimSpace(output))

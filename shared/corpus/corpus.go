@@ -110,17 +110,7 @@ func load(dir string) (c Case, err error) {
 		return c, err
 	}
 	c.OwnKey = cfg.Engine.APIKey.Reveal() != ""
-	t, l := cfg.Translation, cfg.Limits
-	c.Options = translate.Options{
-		DefaultModel:         cfg.Engine.DefaultModel,
-		FoldSystem:           t.FoldSystem,
-		ReasoningField:       t.ReasoningField,
-		ReasoningEvents:      t.ReasoningEvents,
-		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
-		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
-		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
-		EventBytes:           int(l.EventBytes),
-	}
+	c.Options = translate.OptionsOf(cfg)
 	return c, nil
 }
 

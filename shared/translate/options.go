@@ -1,0 +1,21 @@
+package translate
+
+import (
+	"antwort/shared/config"
+	"antwort/shared/responses"
+)
+
+// OptionsOf returns the options that a configuration asks for.
+func OptionsOf(cfg *config.Config) Options {
+	t, l := cfg.Translation, cfg.Limits
+	return Options{
+		DefaultModel:         cfg.Engine.DefaultModel,
+		FoldSystem:           t.FoldSystem,
+		ReasoningField:       t.ReasoningField,
+		ReasoningEvents:      t.ReasoningEvents,
+		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
+		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
+		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
+		EventBytes:           int(l.EventBytes),
+	}
+}
