@@ -85,7 +85,7 @@ func TestAccessCorpus(t *testing.T) {
 						}
 						return
 					}
-					require.Equal(t, 1, up.count())
+					require.Len(t, up.finished(), 1)
 					r, body := up.last()
 					require.Equal(t, []string{c.Subject}, r.Header["X-Antwort-Subject"])
 					require.Equal(t, c.Tenant, strings.Join(r.Header["X-Antwort-Tenant"], ","))

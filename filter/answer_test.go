@@ -3,7 +3,6 @@ package filter_test
 import (
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"testing"
 
 	"antwort/filter/filtertest"
@@ -16,17 +15,14 @@ func TestUpstreamErrors(t *testing.T) {
 		return gives(status, "application/json", `{"error":{"message":"`+message+`","type":"BadRequestError","param":null,"code":400}}`, header...)
 	}
 	type setup struct{ profile, key string }
-	up, hosts := newUpstream(nil), map[setup]*filtertest.Host{}
-	var chunk atomic.Int64
+	hosts := map[setup]*splitHost{}
 	for _, profile := range profiles {
 		for _, key := range []string{"null", `"sk-own"`} {
 			cfg := config("vllm", profile)
 			if key != "null" {
 				cfg = config("vllm", profile, "engine.api_key", key)
 			}
-			hosts[setup{profile, key}] = start(t, cfg, up, func(o *filtertest.Options) {
-				o.ResponseSplit = func(int64) int { return int(chunk.Load()) }
-			})
+			hosts[setup{profile, key}] = startSplit(t, cfg)
 		}
 	}
 	for _, c := range []struct {
@@ -59,17 +55,16 @@ func TestUpstreamErrors(t *testing.T) {
 		for _, profile := range profiles {
 			for _, split := range []int{0, 1, 5} { // bytes in a chunk of the answer, 0: all
 				t.Run(fmt.Sprintf("%s/%s/%d", c.name, profile, split), func(t *testing.T) {
-					up.set(c.answer)
-					chunk.Store(int64(split))
 					h := hosts[setup{profile, "null"}]
 					if c.ownKey {
 						h = hosts[setup{profile, `"sk-own"`}]
 					}
+					h.set(c.answer, split)
 					body := hello
 					if c.stream {
 						body = helloStream
 					}
-					got := post(t, h, body)
+					got := post(t, h.Host, body)
 					require.Equal(t, c.status, got.status, got.body)
 					e := errorOf(t, got.body)
 					require.Equal(t, c.code, e.Code, got.body)

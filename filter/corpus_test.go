@@ -8,10 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	"antwort/filter/filtertest"
 	"antwort/shared/corpus"
 	"antwort/shared/streamcheck"
 
@@ -27,38 +25,22 @@ func TestCorpus(t *testing.T) {
 	require.NotEmpty(t, cases)
 	for _, profile := range profiles {
 		t.Run(profile, func(t *testing.T) {
-			hosts := map[string]*corpusHost{}
+			hosts := map[string]*splitHost{}
 			for i, c := range cases {
 				h := hosts[string(c.Config)]
 				if h == nil {
-					h = newCorpusHost(t, &c, profile)
+					h = startSplit(t, corpusConfig(t, &c, profile))
 					hosts[string(c.Config)] = h
 				}
 				for _, n := range []int{0, 1 + i%7, 64 + i%13} { // bytes in a chunk, 0: all
 					if n > 0 && n < 64 && len(c.Stream) > 64<<10 {
 						continue
 					}
-					t.Run(fmt.Sprintf("%s/%d", c.Name, n), func(t *testing.T) { h.run(t, &c, profile, n) })
+					t.Run(fmt.Sprintf("%s/%d", c.Name, n), func(t *testing.T) { runCase(t, h, &c, profile, n) })
 				}
 			}
 		})
 	}
-}
-
-// corpusHost is a host for the cases with one configuration.
-type corpusHost struct {
-	*filtertest.Host
-	up    *upstream
-	chunk atomic.Int64
-}
-
-func newCorpusHost(t *testing.T, c *corpus.Case, profile string) *corpusHost {
-	h := &corpusHost{up: newUpstream(nil)}
-	split := func(int64) int { return int(h.chunk.Load()) }
-	h.Host = start(t, corpusConfig(t, c, profile), h.up, func(o *filtertest.Options) {
-		o.RequestSplit, o.ResponseSplit = split, split
-	})
-	return h
 }
 
 // corpusConfig completes a case's configuration.
@@ -78,9 +60,8 @@ func corpusConfig(t *testing.T, c *corpus.Case, profile string) []byte {
 	return b
 }
 
-func (h *corpusHost) run(t *testing.T, c *corpus.Case, profile string, chunk int) {
-	h.chunk.Store(int64(chunk))
-	h.up.set(corpusAnswer(c))
+func runCase(t *testing.T, h *splitHost, c *corpus.Case, profile string, chunk int) {
+	h.set(corpusAnswer(c), chunk)
 	got := post(t, h.Host, string(c.Request))
 	want := c.Expected
 	if profile == "inline" {

@@ -16,6 +16,12 @@ func TestForwardedBodiesAreUntouched(t *testing.T) {
 	stream := "event: response.created\ndata: {\"type\":\"response.created\",\"x\": 1 }\n\n: comment\r\n\r\n" +
 		"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":6," +
 		"\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens_details\":{\"reasoning_tokens\":4}}}}\n\nrest without an end"
+	hosts := map[string]*splitHost{}
+	for _, profile := range profiles {
+		hosts[profile] = startSplit(t, config("vllm-responses", profile), func(o *filtertest.Options) {
+			o.AllowOnHeadersStopIteration = false // it never holds headers
+		})
+	}
 	for _, c := range []struct {
 		name, method, path, body string
 		answer                   http.HandlerFunc
@@ -33,16 +39,13 @@ func TestForwardedBodiesAreUntouched(t *testing.T) {
 		for _, profile := range profiles {
 			for _, chunk := range []int{0, 1, 9} {
 				t.Run(c.name+"/"+profile, func(t *testing.T) {
-					up := newUpstream(c.answer)
-					h := start(t, config("vllm-responses", profile), up, func(o *filtertest.Options) {
-						o.RequestSplit, o.ResponseSplit = filtertest.Every(chunk), filtertest.Every(chunk)
-						o.AllowOnHeadersStopIteration = false // it never holds headers
-					})
-					got := do(t, h, c.method, c.path, strings.NewReader(c.body), "Accept-Encoding", "br", "Content-Encoding", "zstd", "Authorization", "Bearer client")
+					h := hosts[profile]
+					h.set(c.answer, chunk)
+					got := do(t, h.Host, c.method, c.path, strings.NewReader(c.body), "Accept-Encoding", "br", "Content-Encoding", "zstd", "Authorization", "Bearer client")
 					require.False(t, got.cut)
 					require.Equal(t, c.status, got.status)
 					require.Equal(t, c.want, got.body)
-					r, body := up.last()
+					r, body := h.up.last()
 					require.Equal(t, c.body, body)
 					require.Equal(t, c.path, r.RequestURI)
 					require.Equal(t, "zstd", r.Header.Get("Content-Encoding"))

@@ -47,10 +47,10 @@ func TestHeadersOfATranslatedRequest(t *testing.T) {
 // asked for with our own key, nothing else is.
 func TestOtherPathsPass(t *testing.T) {
 	for _, provider := range []string{"vllm", "vllm-responses"} {
+		up := newUpstream(gives(418, "text/x", "as it is", "X-Some", "thing"))
+		h := start(t, config(provider, "gated", "engine.api_key", `"sk-own"`), up)
 		for _, path := range []string{"/", "/v1/chat/completions", "/v1/models", "/v1/models/a/b", "/v1/responsesx", "/metrics", "/v1/embeddings?x=1"} {
 			t.Run(provider+path, func(t *testing.T) {
-				up := newUpstream(gives(418, "text/x", "as it is", "X-Some", "thing"))
-				h := start(t, config(provider, "gated", "engine.api_key", `"sk-own"`), up)
 				got := do(t, h, "POST", path, strings.NewReader("a body"), "Content-Type", "text/y", "Authorization", "Bearer client", "Content-Encoding", "br", "Accept-Encoding", "br")
 				require.Equal(t, 418, got.status)
 				require.Equal(t, "as it is", got.body)

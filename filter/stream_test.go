@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"antwort/filter/filtertest"
 	"antwort/shared/streamcheck"
 
 	"github.com/stretchr/testify/require"
@@ -150,6 +149,10 @@ func TestTrailers(t *testing.T) {
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
 	defer transport.CloseIdleConnections()
+	hosts := map[string]*splitHost{}
+	for _, profile := range profiles {
+		hosts[profile] = startSplit(t, config("vllm", profile))
+	}
 	for _, c := range []struct {
 		name, body string
 		answer     http.HandlerFunc
@@ -166,10 +169,8 @@ func TestTrailers(t *testing.T) {
 		for _, profile := range profiles {
 			for _, chunk := range []int{0, 1, 7} {
 				t.Run(c.name+"/"+profile, func(t *testing.T) {
-					up := newUpstream(c.answer)
-					h := start(t, config("vllm", profile), up, func(o *filtertest.Options) {
-						o.RequestSplit, o.ResponseSplit = filtertest.Every(chunk), filtertest.Every(chunk)
-					})
+					h := hosts[profile]
+					h.set(c.answer, chunk)
 					r, err := http.NewRequest("POST", h.URL+"/v1/responses", unsized(c.body))
 					require.NoError(t, err)
 					r.Header.Set("Content-Type", "application/json")
@@ -183,9 +184,9 @@ func TestTrailers(t *testing.T) {
 					require.Contains(t, string(b), c.contains)
 					if c.status != 400 {
 						require.Equal(t, "yes", resp.Trailer.Get("X-End"))
-						require.Len(t, up.finished(), 1)
+						require.Len(t, h.up.finished(), 1)
 					} else if profile == "gated" {
-						require.Zero(t, up.count())
+						require.Zero(t, h.up.count())
 					}
 				})
 			}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +94,30 @@ func start(t testing.TB, cfg []byte, upstream http.Handler, more ...func(*filter
 	return filtertest.New(t, module, opt)
 }
 
+// splitHost is a host for many cases: each sets the upstream's answer and how
+// bodies are cut.
+type splitHost struct {
+	*filtertest.Host
+	up    *upstream
+	chunk atomic.Int64
+}
+
+func startSplit(t testing.TB, cfg []byte, more ...func(*filtertest.Options)) *splitHost {
+	t.Helper()
+	h := &splitHost{up: newUpstream(nil)}
+	split := func(int64) int { return int(h.chunk.Load()) }
+	h.Host = start(t, cfg, h.up, append(more, func(o *filtertest.Options) {
+		o.RequestSplit, o.ResponseSplit = split, split
+	})...)
+	return h
+}
+
+// set is for the next case; chunk is in bytes, 0: all there is.
+func (h *splitHost) set(answer http.HandlerFunc, chunk int) {
+	h.up.set(answer)
+	h.chunk.Store(int64(chunk))
+}
+
 // upstream is a model server that answers as it is told and keeps what it got.
 type upstream struct {
 	mu       sync.Mutex
@@ -141,11 +166,17 @@ func (u *upstream) count() int {
 	return len(u.requests)
 }
 
+// last is the last request that came to its end: one that was cut may be noted
+// late, among those of the next case.
 func (u *upstream) last() (*http.Request, string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := len(u.requests) - 1
-	return u.requests[n], u.bodies[n]
+	for i := len(u.requests) - 1; i >= 0; i-- {
+		if u.broken[i] == nil {
+			return u.requests[i], u.bodies[i]
+		}
+	}
+	return nil, ""
 }
 
 // gives answers with a status and a body, whole.
