@@ -32,7 +32,7 @@ func workloads(scale int) []workload {
 		{"20 KB", long(20 << 10), false, 3000 * scale},
 		{"126 KB", long(126 << 10), false, 1000 * scale},
 		{"stream of 100 deltas", "mock: tokens=100 delay=0s", true, 1500 * scale},
-		{"paced stream of 100 deltas", "mock: tokens=100 delay=5ms", true, 600 * scale},
+		{"paced stream of 100 deltas", "mock: tokens=100 delay=5ms", true, 300 * scale},
 	}
 }
 
@@ -116,11 +116,11 @@ type endless struct{}
 func (endless) Pace(time.Duration, uint64) (time.Duration, bool) { return 0, false }
 func (endless) Rate(time.Duration) float64                       { return 0 }
 
-// firstEvents returns the median time to the first bytes of 50 answers, one
+// firstEvents returns the median time to the first bytes of 20 answers, one
 // after the other.
 func firstEvents(url string, body []byte) time.Duration {
 	var times []time.Duration
-	for range 50 {
+	for range 20 {
 		began := time.Now()
 		resp, err := http.Post(url, "application/json", bytes.NewReader(body))
 		if err != nil {

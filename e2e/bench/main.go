@@ -2,7 +2,7 @@
 // one machine, as ratios to a plain reverse proxy: Go's httputil.ReverseProxy
 // for the servers, Envoy without the filter for the filter.
 //
-//	bench [-antwort PATH] [-envoy PATH] [-scale N] [-only TEXT]
+//	bench [-antwort PATH] [-envoy PATH] [-scale N] [-only TEXT] [-workload TEXT]
 //
 // The load comes from vegeta, closed loop; CPU and memory are those of the
 // measured processes, from /proc.
@@ -32,16 +32,17 @@ func main() {
 	scale := flag.Int("scale", 1, "multiplies the number of requests")
 	streams := flag.Int("streams", 500, "streams held for the memory figure")
 	only := flag.String("only", "", "measure only targets whose name contains this")
+	load := flag.String("workload", "", "measure only workloads whose name contains this; none is fine, memory comes last")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	if err := run(ctx, *antwort, *envoy, *only, *scale, *streams); err != nil {
+	if err := run(ctx, *antwort, *envoy, *only, *load, *scale, *streams); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, antwort, envoy, only string, scale, streams int) error {
+func run(ctx context.Context, antwort, envoy, only, load string, scale, streams int) error {
 	antwort, err := filepath.Abs(antwort)
 	if err != nil {
 		return err
@@ -69,6 +70,9 @@ func run(ctx context.Context, antwort, envoy, only string, scale, streams int) e
 		return err
 	}
 	for _, w := range workloads(scale) {
+		if !strings.Contains(w.name, load) {
+			continue
+		}
 		if err := table(ctx, w, targets, only); err != nil {
 			return err
 		}
