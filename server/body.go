@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 
 	"github.com/klauspost/compress/gzip"
@@ -50,11 +51,11 @@ func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
 		return x.readCompressed(coding, limit)
 	default:
 		x.header().Set("Accept-Encoding", "gzip, zstd") // RFC 9110 section 15.5.16
-		return nil, &failed{"unsupported_encoding", nil, responses.NewError(http.StatusUnsupportedMediaType, "unsupported_content_encoding",
-			"content-encoding "+clip(coding, 64)+" is not supported: use gzip, zstd or none")}
+		return nil, &failed{"unsupported_encoding", nil, policy.WrongCoding(coding, "gzip, zstd or none")}
 	}
 }
 
+// checkType is stricter than policy.ContentType: parameters must be well formed.
 func (x *exchange) checkType() *responses.Error {
 	given := x.r.Header.Get("Content-Type")
 	if given == "application/json" {
@@ -65,7 +66,7 @@ func (x *exchange) checkType() *responses.Error {
 	}
 	message := "content-type must be application/json"
 	if given != "" {
-		message += ", not " + clip(given, 64)
+		message += ", not " + policy.Clip(given, 64)
 	}
 	return responses.NewError(http.StatusUnsupportedMediaType, "unsupported_content_type", message)
 }
@@ -117,8 +118,7 @@ func readInto(buf *buffer, r io.Reader, limit int64) error {
 }
 
 func tooLarge(limit int64) *failed {
-	return &failed{"too_large", nil, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
-		fmt.Sprintf("the request body is over this server's limit of %d bytes", limit))}
+	return &failed{"too_large", nil, policy.TooLarge(limit)}
 }
 
 // readError tells what went wrong between the client and us.

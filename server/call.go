@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
@@ -164,7 +165,7 @@ func (x *exchange) ended(ctx context.Context) *failed {
 		e.RetryAfter = "1"
 		return &failed{"shutdown", nil, e}
 	case errors.Is(cause, errPanicked):
-		return &failed{"panic", nil, internalError()}
+		return &failed{"panic", nil, policy.Internal()}
 	case errors.Is(cause, errSilent):
 		return &failed{"upstream_silent", cause, translate.TimeoutError()}
 	default:

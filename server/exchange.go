@@ -71,7 +71,7 @@ func (x *exchange) leave() {
 	if p != nil && p != http.ErrAbortHandler {
 		x.panicked(p)
 		if x.status == 0 {
-			x.fail("panic", x.cause, internalError())
+			x.fail("panic", x.cause, policy.Internal())
 			p = nil
 		}
 	}
@@ -88,10 +88,6 @@ func (x *exchange) panicked(p any) {
 	x.s.metrics.panics.Inc()
 	x.failure, x.cause = "panic", fmt.Errorf("panic: %v", p)
 	x.s.log.Error("panic", "request_id", x.id, "route", x.route.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-}
-
-func internalError() *responses.Error {
-	return responses.NewError(http.StatusInternalServerError, "internal_error", "the server failed on this request; the request id tells its operator where to look")
 }
 
 func (x *exchange) header() http.Header { return x.w.Header() }
@@ -205,8 +201,8 @@ func (x *exchange) finish() {
 	var room [18]slog.Attr
 	attrs := append(room[:0],
 		slog.String("request_id", x.id),
-		slog.String("method", clip(x.method, 32)),
-		slog.String("path", clip(x.path, 256)),
+		slog.String("method", policy.Clip(x.method, 32)),
+		slog.String("path", policy.Clip(x.path, 256)),
 		slog.Int("status", x.status),
 		slog.Float64("duration_ms", milliseconds(took)),
 		slog.Int64("bytes", x.sent))
@@ -217,7 +213,7 @@ func (x *exchange) finish() {
 		}
 	}
 	if x.model != "" {
-		attrs = append(attrs, slog.String("model", clip(x.model, 256)))
+		attrs = append(attrs, slog.String("model", policy.Clip(x.model, 256)))
 	}
 	if x.streamed {
 		attrs = append(attrs, slog.Bool("stream", true))
@@ -235,7 +231,7 @@ func (x *exchange) finish() {
 		attrs = append(attrs, slog.String("failure", x.failure))
 	}
 	if x.cause != nil {
-		attrs = append(attrs, slog.String("cause", clip(x.cause.Error(), 512)))
+		attrs = append(attrs, slog.String("cause", policy.Clip(x.cause.Error(), 512)))
 	}
 	x.s.log.LogAttrs(ctx, level, "request", attrs...)
 }

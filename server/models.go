@@ -7,6 +7,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/jsontext"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 
 	"github.com/valyala/fastjson"
@@ -45,7 +46,7 @@ func (x *exchange) showModel() {
 			return
 		}
 	}
-	e := responses.NewError(http.StatusNotFound, "model_not_found", "the model "+clip(id, 256)+" does not exist")
+	e := responses.NewError(http.StatusNotFound, "model_not_found", "the model "+policy.Clip(id, 256)+" does not exist")
 	e.Param = "model"
 	x.fail("unknown_model", nil, e)
 }

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"net/http"
-
 	"antwort/shared/config"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 )
 
 // route is one kind of request.
@@ -77,8 +74,7 @@ func (rs *routes) find(path string) *route {
 }
 
 func (x *exchange) unknownPath() {
-	x.fail("unknown_path", nil, responses.NewError(http.StatusNotFound, "unknown_url",
-		"unknown path: "+clip(x.r.URL.EscapedPath(), 256)+" (this server has /v1/responses and /v1/models)"))
+	x.fail("unknown_path", nil, policy.UnknownPath(x.r.URL.EscapedPath()))
 }
 
 func (x *exchange) wrongMethod() {
@@ -87,17 +83,5 @@ func (x *exchange) wrongMethod() {
 }
 
 func (x *exchange) notStored() {
-	message := "responses are not stored by this server, so there is none to look up: send the whole conversation as input"
-	code := "response_not_found"
-	if x.route == x.s.routes.compact {
-		message, code = "this server cannot compact conversations", "unsupported_endpoint"
-	}
-	x.fail("not_stored", nil, responses.NewError(http.StatusNotFound, code, message))
-}
-
-func clip(s string, n int) string {
-	if len(s) > n {
-		return s[:n] + "…"
-	}
-	return s
+	x.fail("not_stored", nil, x.route.NotHere())
 }

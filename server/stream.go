@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
@@ -120,7 +121,7 @@ func (st *stream) endBroken() {
 			st.over = true
 		}
 	}()
-	st.end(internalError())
+	st.end(policy.Internal())
 }
 
 // pump moves the upstream's events to the client until either ends.

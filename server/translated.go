@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
@@ -98,7 +99,7 @@ func (st *stream) serveChat(req *upstream.Request, chat *buffer) {
 			st.fail(st.x.refused(st.ctx, ans))
 			return
 		}
-		st.fail(&failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server did not stream its answer")})
+		st.fail(&failed{"upstream_answer", nil, policy.NotStreamed()})
 		return
 	}
 	if !ans.Sending() { // else an early answer: the rest of the request is still read from there
@@ -177,7 +178,7 @@ func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *bu
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
 		case int64(len(buf.b)) > limit:
-			return &failed{"upstream_answer", errTooLarge, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's answer is over this server's limit")}
+			return &failed{"upstream_answer", errTooLarge, policy.AnswerTooLarge()}
 		case err == io.EOF:
 			return nil
 		case err != nil:
