@@ -83,6 +83,8 @@ func (st *stream) run(serve func(*stream)) {
 	st.guard(serve)
 }
 
+const never = 1<<63 - 1 // a time.Duration that does not pass
+
 // guard ends the answer and the exchange however serve ends.
 func (st *stream) guard(serve func(*stream)) {
 	defer func() {
@@ -107,9 +109,9 @@ func (st *stream) guard(serve func(*stream)) {
 			panic(http.ErrAbortHandler) // the client must not take it for the end
 		}
 	}()
-	st.mu.Lock()
-	st.timer = time.AfterFunc(st.nextTick(st.heard), st.tick)
-	st.mu.Unlock()
+	// tick reads st.timer without the lock: it is there before the first tick.
+	st.timer = time.AfterFunc(never, st.tick)
+	st.timer.Reset(st.nextTick(st.heard))
 	serve(st)
 }
 
