@@ -80,6 +80,9 @@ func callers(c *config.Config) string {
 	if c.Auth.Type == config.NoAuth {
 		return "everybody who can connect: there is no authentication"
 	}
+	if c.Auth.Type == config.JWTAuth {
+		return bearers(c)
+	}
 	restricted := 0
 	for _, k := range c.Auth.APIKeys {
 		if len(k.Models) > 0 {
@@ -91,6 +94,24 @@ func callers(c *config.Config) string {
 		return text + "; the key is passed on to the backend"
 	}
 	return text + "; the backend is told the caller, not the key"
+}
+
+// bearers says whose tokens are believed.
+func bearers(c *config.Config) string {
+	j := c.Auth.JWT
+	keys := j.JWKSURL + ", asked for every " + c.Text("auth.jwt.jwks_refresh")
+	if j.JWKSFile != "" {
+		keys = j.JWKSFile
+	}
+	text := "who has a token of " + j.Issuer + " for " + strings.Join(j.Audiences, " or ") + ", checked with the keys of " + keys +
+		"; the caller is its claim " + j.SubjectClaim
+	if j.TenantClaim != "" {
+		text += ", the tenant its claim " + j.TenantClaim
+	}
+	if c.Auth.ForwardCredential {
+		return text + "; the token is passed on to the backend"
+	}
+	return text + "; the backend is told the caller, not the token"
 }
 
 func keepAlive(c *config.Config) string {

@@ -5,15 +5,22 @@ import (
 	"strings"
 )
 
-// baseURL is the address of a backend, to which "/v1/…" is appended.
-type baseURL struct{ at func(*Config) *string }
+// baseURL is the address of a backend, to which "/v1/…" is appended, or that
+// of a document.
+type baseURL struct {
+	at    func(*Config) *string
+	whole bool // a document: path and query stay as they are
+}
 
 func (*baseURL) kind() string      { return "URL" }
 func (k *baseURL) reset(c *Config) { *k.at(c) = "" }
 
 func (*baseURL) values() string { return "http:// or https://" }
 
-func (*baseURL) want() string {
+func (k *baseURL) want() string {
+	if k.whole {
+		return "an absolute http:// or https:// URL, such as https://issuer.example/jwks.json"
+	}
 	return "an absolute http:// or https:// URL, such as http://llm.example:8000"
 }
 
@@ -21,7 +28,7 @@ func (k *baseURL) set(c *Config, in input) bool {
 	if !in.isText() {
 		return false
 	}
-	base, problem := parseBase(in.text)
+	base, problem := k.parse(in.text)
 	if problem != "" {
 		return false
 	}
@@ -29,12 +36,23 @@ func (k *baseURL) set(c *Config, in input) bool {
 	return true
 }
 
-func (*baseURL) explain(in input) string {
+func (k *baseURL) explain(in input) string {
 	if !in.isText() {
 		return ""
 	}
-	_, problem := parseBase(in.text)
+	_, problem := k.parse(in.text)
 	return problem
+}
+
+func (k *baseURL) parse(s string) (url, problem string) {
+	if !k.whole {
+		return parseBase(s)
+	}
+	base, query, _ := strings.Cut(s, "?")
+	if _, problem = parseBase(base); problem == "" && (!isGraphic(query) || strings.Contains(query, "#")) {
+		problem = "the query has a fragment or characters that a URL cannot have"
+	}
+	return s, problem
 }
 
 // redact hides what may be a password or a key: user information and the query.
@@ -50,7 +68,10 @@ func (*baseURL) redact(in input) string {
 
 func (k *baseURL) text(c *Config) string { return *k.at(c) }
 
-func (*baseURL) schema(dst []byte, _ *Config) []byte {
+func (k *baseURL) schema(dst []byte, _ *Config) []byte {
+	if k.whole {
+		return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+([?][^#]*)?$"`...)
+	}
 	return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+$"`...)
 }
 
@@ -173,6 +194,23 @@ func isIPv4(s string) bool {
 		}
 	}
 	return strings.Count(s, ".") == 3
+}
+
+// isNetwork reports whether s is an IP address or a network in CIDR form
+// (RFC 4632 section 3.1, RFC 4291 section 2.3).
+func isNetwork(s string) bool {
+	address, length, masked := strings.Cut(s, "/")
+	bits := uint64(32)
+	switch {
+	case isIPv6(address):
+		bits = 128
+	case !isIPv4(address):
+		return false
+	case !masked:
+		return true
+	}
+	n, err := strconv.ParseUint(length, 10, 8)
+	return !masked || err == nil && n <= bits && (length[0] != '0' || n == 0 && length == "0")
 }
 
 // isPath reports whether s, the path without its first slash, may stand in a

@@ -268,14 +268,7 @@ func (k *APIKey) appendJSON(dst []byte) []byte {
 		}
 	}
 	if len(k.Models) > 0 {
-		dst = append(dst, `"models":[`...)
-		for i, model := range k.Models {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = jsontext.AppendString(dst, model)
-		}
-		dst = append(dst, "],"...)
+		dst = append(appendTexts(append(dst, `"models":`...), k.Models), ',')
 	}
 	dst[len(dst)-1] = '}' // in the place of the last comma: a subject is always there
 	return dst

@@ -12,25 +12,26 @@ import (
 const (
 	NoAuth     = "none"
 	APIKeyAuth = "api_key"
+	JWTAuth    = "jwt"
 )
 
 // validateAuth refuses what would be open where it seems closed, or closed to
 // everybody.
 func (c *Config) validateAuth(ps *Problems, filter bool) {
 	a := &c.Auth
-	closed := a.Type == APIKeyAuth
-	if closed && len(a.APIKeys) == 0 {
+	if a.Type == APIKeyAuth && len(a.APIKeys) == 0 {
 		ps.add("auth.api_keys", "", "must be set with auth.type api_key: without a key nobody can call")
 	}
-	if !closed && len(a.APIKeys) > 0 {
+	if a.Type != APIKeyAuth && len(a.APIKeys) > 0 {
 		ps.add("auth.api_keys", "", "there are keys, but auth.type "+a.Type+" asks nobody for one: set auth.type to api_key, or leave the keys out")
 	}
+	c.validateJWT(ps, filter)
 	if a.ForwardCredential {
 		switch {
-		case !closed:
-			ps.add("auth.forward_credential", "", "needs auth.type api_key")
+		case a.Type == NoAuth:
+			ps.add("auth.forward_credential", "", "needs auth.type api_key or jwt")
 		case c.Engine.Provider == VLLM:
-			ps.add("auth.forward_credential", "", "needs engine.provider vllm-responses: clients' keys are never sent to a model server, engine.api_key is")
+			ps.add("auth.forward_credential", "", "needs engine.provider vllm-responses: clients' credentials are never sent to a model server, engine.api_key is")
 		case c.Engine.APIKey.IsSet() || c.Engine.APIKeyFile != "" || c.Engine.APIKeyEnv != "":
 			ps.add("auth.forward_credential", "", "and engine.api_key exclude each other: only one credential can be sent to the backend")
 		}

@@ -73,7 +73,7 @@ func TestAuthIsRefused(t *testing.T) {
 		"no keys":                 {`{"type":"api_key"}`, "auth.api_keys: must be set with auth.type api_key: without a key nobody can call"},
 		"an empty list":           {`{"type":"api_key","api_keys":[]}`, "auth.api_keys: must be set with auth.type api_key"},
 		"keys that nobody needs":  {strings.Replace(key(""), `"type":"api_key",`, "", 1), "auth.api_keys: there are keys, but auth.type none asks nobody for one"},
-		"an unknown type":         {`{"type":"jwt"}`, "auth.type: "},
+		"an unknown type":         {`{"type":"oidc"}`, "auth.type: "},
 		"a key in clear":          {key(`,{"key":"HUSH","subject":"b"}`), `auth.api_keys[1].key: keys are not written in the configuration: give its digest, sha256: … (printf %s "$KEY" | sha256sum), or key_file or key_env`},
 		"a key in clear in place": {key(`,"HUSH"`), "auth.api_keys[1]: got [redacted], want an object"},
 		"a key instead of a list": {`{"type":"api_key","api_keys":"HUSH"}`, "auth.api_keys: got a text, want a list of objects"},
@@ -94,7 +94,7 @@ func TestAuthIsRefused(t *testing.T) {
 		"one key for two":         {key(`,{"sha256":"` + strings.ToUpper(digestOf("one")) + `","subject":"b"}`), "auth.api_keys[1].sha256: the same key as auth.api_keys[0]"},
 		"too many":                {`{"api_keys":[` + strings.Repeat("0,", 1000) + `0]}`, "auth.api_keys: has 1001 keys, at most 1000 are allowed"},
 		"a credential passed on":  {strings.Replace(key(""), "{", `{"forward_credential":true,`, 1), "auth.forward_credential: needs engine.provider vllm-responses"},
-		"nobody's passed on":      {`{"forward_credential":true}`, "auth.forward_credential: needs auth.type api_key"},
+		"nobody's passed on":      {`{"forward_credential":true}`, "auth.forward_credential: needs auth.type api_key or jwt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(Sources{JSON: withAuth(test.auth)})

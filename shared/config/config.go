@@ -40,6 +40,24 @@ type Server struct {
 	DrainTimeout      time.Duration // 0: streams end at once
 	KeepAliveInterval time.Duration // 0: no keep-alives
 	MaxHeaderBytes    int
+	TLS               TLS
+	TrustedProxies    []string // IP addresses and networks
+	Admin             Admin
+}
+
+// TLS is the server's certificate; without one it speaks HTTP in clear.
+type TLS struct {
+	CertFile string // PEM, the chain, the server's own certificate first
+	KeyFile  string // PEM
+}
+
+// On reports whether the server speaks HTTPS.
+func (t TLS) On() bool { return t.CertFile != "" }
+
+// Admin is the port for those who run the server.
+type Admin struct {
+	Host string
+	Port int // 0: there is none
 }
 
 // Provider is the API that the backend speaks.
@@ -106,9 +124,22 @@ type Limits struct {
 
 // Auth is who may call.
 type Auth struct {
-	Type              string // NoAuth or APIKeyAuth
+	Type              string // NoAuth, APIKeyAuth or JWTAuth
 	APIKeys           []APIKey
+	JWT               JWT
 	ForwardCredential bool // the client's credential is for the backend too
+}
+
+// JWT is which tokens are believed, and who their bearers are.
+type JWT struct {
+	Issuer       string
+	Audiences    []string // one of them must be among the token's
+	JWKSURL      string   // where the issuer's keys are; or JWKSFile
+	JWKSFile     string
+	SubjectClaim string
+	TenantClaim  string // "": callers have no tenant
+	ClockSkew    time.Duration
+	JWKSRefresh  time.Duration
 }
 
 // Values of filter.profile.

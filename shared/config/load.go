@@ -88,6 +88,7 @@ func (c *Config) validate(filter bool) Problems {
 	if filter {
 		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlightBytes)
 	}
+	c.validateListeners(&ps)
 	c.validateAuth(&ps, filter)
 	return ps
 }

@@ -69,5 +69,6 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 		*value, *file = Secret{}, ""
 	}
 	f.Auth.APIKeys, vars = f.Auth.forFilter(vars)
+	f.Auth.JWT.forFilter()
 	return &f, vars
 }

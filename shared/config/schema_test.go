@@ -62,7 +62,10 @@ func TestSchemaRefusesWhatItCan(t *testing.T) {
 		`{"limits":{"event_bytes":1}}`,
 		`{"limits":{"event_bytes":"8MB"}}`,
 		`{"translation":{"fold_system":"true"}}`,
-		`{"auth":{"type":"jwt"}}`,
+		`{"auth":{"type":"oidc"}}`,
+		`{"server":{"trusted_proxies":"10.0.0.0/8"}}`,
+		`{"server":{"trusted_proxies":[8]}}`,
+		`{"auth":{"jwt":{"jwks_url":"https://a@b/"}}}`,
 	} {
 		assert.Error(t, validate(t, schema, []byte(json)), json)
 		_, err := Parse([]byte(json))

@@ -57,6 +57,30 @@ var serverKeys = []key{{
 	path:  "server.max_header_bytes",
 	value: &size{atInt: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
 	doc:   "Size of a request's header.",
+}, {
+	path:    "server.tls.cert_file",
+	value:   &text{at: func(c *Config) *string { return &c.Server.TLS.CertFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with the server's certificate and its chain, in PEM. With it and `key_file` the server speaks HTTPS only, HTTP/1.1 and HTTP/2. Both files are read again when they change. Not for the filter.",
+	example: "/etc/antwort/tls/tls.crt",
+}, {
+	path:    "server.tls.key_file",
+	value:   &text{at: func(c *Config) *string { return &c.Server.TLS.KeyFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with the certificate's private key, in PEM.",
+	example: "/etc/antwort/tls/tls.key",
+}, {
+	path:    "server.trusted_proxies",
+	value:   &texts{at: func(c *Config) *[]string { return &c.Server.TrustedProxies }, accepts: isNetwork, allowed: "an IP address, or a network such as 10.0.0.0/8", max: 100},
+	doc:     "Who is believed about `X-Forwarded-…`: the addresses of the proxies in front. From others these fields are replaced by what the connection shows.",
+	example: `["10.0.0.0/8"]`,
+}, {
+	path:  "server.admin.host",
+	value: &text{at: func(c *Config) *string { return &c.Server.Admin.Host }, def: "127.0.0.1", accepts: isListenHost, allowed: "IP address or host name without port"},
+	doc:   "Address of the admin port.",
+}, {
+	path:    "server.admin.port",
+	value:   &integer{at: func(c *Config) *int { return &c.Server.Admin.Port }, min: 0, max: 65535},
+	doc:     "Port of its own for metrics, the state of the backends and profiles, which are then on no other; `/healthz` and `/readyz` are on both. 0 is no such port.",
+	example: "9090",
 }}
 
 var engineKeys = []key{{
@@ -183,17 +207,54 @@ var limitKeys = []key{{
 
 var authKeys = []key{{
 	path:  "auth.type",
-	value: &enum{at: func(c *Config) *string { return &c.Auth.Type }, def: NoAuth, words: []string{NoAuth, APIKeyAuth}, note: "for other ways let a proxy in front check who calls"},
-	doc:   "Who may call: with `none` everybody who can connect, with `api_key` who has one of `auth.api_keys`.",
+	value: &enum{at: func(c *Config) *string { return &c.Auth.Type }, def: NoAuth, words: []string{NoAuth, APIKeyAuth, JWTAuth}, note: "for other ways let a proxy in front check who calls"},
+	doc:   "Who may call: with `none` everybody who can connect, with `api_key` who has one of `auth.api_keys`, with `jwt` who has a token as `auth.jwt` describes it.",
 }, {
 	path:    "auth.api_keys",
 	value:   &apiKeys{at: func(c *Config) *[]APIKey { return &c.Auth.APIKeys }},
 	doc:     "Keys that clients may use, each by its SHA-256, a file or an environment variable, with the caller's `subject` and `tenant` and, perhaps, the `models` that it may use (`*` stands for any text). At most 1000.",
 	example: `[{"sha256":"` + exampleDigest + `","subject":"alice","tenant":"team-a","models":["llama-*"]}]`,
 }, {
+	path:    "auth.jwt.issuer",
+	value:   &text{at: func(c *Config) *string { return &c.Auth.JWT.Issuer }, accepts: isClaimText, allowed: "1 to 512 printable ASCII characters without spaces"},
+	doc:     "What the claim `iss` of a token must be, to the letter. Needed with `auth.type: jwt`.",
+	example: "https://issuer.example",
+}, {
+	path:    "auth.jwt.audiences",
+	value:   &texts{at: func(c *Config) *[]string { return &c.Auth.JWT.Audiences }, accepts: isClaimText, allowed: "1 to 512 printable ASCII characters without spaces", max: 20},
+	doc:     "One of these must be in the claim `aud` of a token. Needed with `auth.type: jwt`.",
+	example: `["antwort"]`,
+}, {
+	path:    "auth.jwt.jwks_url",
+	value:   &baseURL{at: func(c *Config) *string { return &c.Auth.JWT.JWKSURL }, whole: true},
+	doc:     "Where the issuer's public keys are (a JSON Web Key Set). Exactly one of `jwks_url` and `jwks_file` is set; the filter alone needs neither, Envoy or Istio checks the tokens.",
+	example: "https://issuer.example/jwks.json",
+}, {
+	path:    "auth.jwt.jwks_file",
+	value:   &text{at: func(c *Config) *string { return &c.Auth.JWT.JWKSFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with those keys. It is read again when it changes.",
+	example: "/etc/antwort/jwks.json",
+}, {
+	path:  "auth.jwt.subject_claim",
+	value: &text{at: func(c *Config) *string { return &c.Auth.JWT.SubjectClaim }, def: "sub", accepts: isIdentity, allowed: "name of a claim"},
+	doc:   "Claim that says who the caller is. A token without it is refused.",
+}, {
+	path:    "auth.jwt.tenant_claim",
+	value:   &text{at: func(c *Config) *string { return &c.Auth.JWT.TenantClaim }, accepts: isIdentity, allowed: "name of a claim"},
+	doc:     "Claim that says for whom the caller works. A token without it has no tenant.",
+	example: "tenant",
+}, {
+	path:  "auth.jwt.clock_skew",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Auth.JWT.ClockSkew }, def: time.Minute, min: time.Second, max: 10 * time.Minute, zero: "none"},
+	doc:   "How far the issuer's clock may be from ours, for `exp`, `nbf` and `iat`.",
+}, {
+	path:  "auth.jwt.jwks_refresh",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Auth.JWT.JWKSRefresh }, def: 5 * time.Minute, min: 10 * time.Second, max: 24 * time.Hour},
+	doc:   "How long the keys of `jwks_url` are believed before they are asked for again.",
+}, {
 	path:  "auth.forward_credential",
 	value: &boolean{at: func(c *Config) *bool { return &c.Auth.ForwardCredential }},
-	doc:   "Pass the client's key on to the backend, which then checks it too. Only with `vllm-responses` and without `engine.api_key`.",
+	doc:   "Pass the client's key or token on to the backend, which then checks it too. Only with `vllm-responses` and without `engine.api_key`.",
 }}
 
 // exampleDigest is the SHA-256 of "example".
@@ -231,6 +292,9 @@ var observabilityKeys = []key{{
 func isLine(s string) bool {
 	return s != "" && len(s) <= 512 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
+
+// isClaimText accepts what a token may be compared with to the letter.
+func isClaimText(s string) bool { return s != "" && len(s) <= 512 && isGraphic(s) }
 
 func isVariable(s string) bool {
 	for i := range len(s) {

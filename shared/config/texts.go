@@ -1,0 +1,90 @@
+package config
+
+import (
+	"strconv"
+
+	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
+)
+
+// texts is a list of texts that a function accepts. In the environment it is
+// its JSON, as every list.
+type texts struct {
+	at      func(*Config) *[]string
+	accepts func(string) bool
+	allowed string // what one of them may be
+	max     int    // how many there may be
+}
+
+func (*texts) kind() string { return "list" }
+
+func (k *texts) values() string { return "at most " + strconv.Itoa(k.max) + ", each " + k.allowed }
+
+func (k *texts) want() string {
+	return `a list such as ["a","b"] of at most ` + strconv.Itoa(k.max) + " texts: " + k.allowed
+}
+
+func (k *texts) reset(c *Config) { *k.at(c) = nil }
+
+// set reads the JSON of an environment variable.
+func (k *texts) set(c *Config, in input) bool {
+	if in.form != variable || jsontext.Check([]byte(in.text), bounds) != nil {
+		return false
+	}
+	v, err := fastjson.Parse(in.text)
+	if err != nil || v.Type() != fastjson.TypeArray {
+		return false
+	}
+	r := reader{config: c}
+	k.read(&r, "", v)
+	return r.problems == nil
+}
+
+// read sets the list of a file.
+func (k *texts) read(r *reader, path string, v *fastjson.Value) {
+	entries := v.GetArray()
+	if len(entries) > k.max {
+		r.problems.add(path, "", "has "+strconv.Itoa(len(entries))+" entries, at most "+strconv.Itoa(k.max)+" are allowed")
+		return
+	}
+	var list []string
+	for i, entry := range entries {
+		in := fromJSON(entry)
+		if !in.isText() || !k.accepts(in.text) {
+			r.problems.add(path+"["+strconv.Itoa(i)+"]", "", "got "+in.got()+", want a text: "+k.allowed)
+			continue
+		}
+		list = append(list, in.text)
+	}
+	if len(list) == len(entries) {
+		*k.at(r.config) = list
+	}
+}
+
+// text is the list as JSON, which is YAML too.
+func (k *texts) text(c *Config) string {
+	list := *k.at(c)
+	if len(list) == 0 {
+		return ""
+	}
+	return string(appendTexts(nil, list))
+}
+
+// appendTexts appends a JSON array of strings.
+func appendTexts(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, text := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendString(dst, text)
+	}
+	return append(dst, ']')
+}
+
+func (k *texts) schema(dst []byte, _ *Config) []byte {
+	dst = append(dst, `"type":"array","maxItems":`...)
+	dst = strconv.AppendInt(dst, int64(k.max), 10)
+	return append(dst, `,"items":{"type":"string"}`...)
+}
