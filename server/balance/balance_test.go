@@ -1,0 +1,455 @@
+package balance_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"antwort/server/balance"
+
+	"github.com/stretchr/testify/require"
+)
+
+// clock is a time that stands until it is moved.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+
+func options(c *clock) balance.Options {
+	return balance.Options{EjectAfter: 3, EjectTime: 5 * time.Second, MaxEjectTime: 30 * time.Second, Now: c.now}
+}
+
+// backends have the weights, and are named a, b, c, …
+func backends(weights ...int) []balance.Backend {
+	var all []balance.Backend
+	for i, w := range weights {
+		all = append(all, balance.Backend{Name: string(rune('a' + i)), Weight: w})
+	}
+	return all
+}
+
+func group(c *clock, weights ...int) *balance.Group {
+	return balance.New(backends(weights...), options(c), nil)
+}
+
+func pick(t *testing.T, g *balance.Group, key uint64, tried balance.Tried) balance.Lease {
+	t.Helper()
+	l, ok := g.Pick(key, tried)
+	require.True(t, ok, "no backend was left")
+	return l
+}
+
+func TestRequestsOneAfterTheOtherKeepTheWeights(t *testing.T) {
+	for _, weights := range [][]int{{1}, {1, 1}, {3, 1}, {1, 3}, {5, 3, 2}, {100, 1}, {1, 1, 1, 1}} {
+		t.Run(fmt.Sprint(weights), func(t *testing.T) {
+			g := group(new(clock), weights...)
+			got, sum := make([]int, len(weights)), 0
+			for range 2000 {
+				l := pick(t, g, 0, 0)
+				got[l.Index]++
+				l.Release()
+			}
+			for _, w := range weights {
+				sum += w
+			}
+			for i, w := range weights {
+				require.InDelta(t, float64(2000*w)/float64(sum), float64(got[i]), 2, "weights %v got %v", weights, got)
+			}
+		})
+	}
+}
+
+// load keeps n requests in flight, each of a duration by its backend, in steps of
+// time, and returns how many each backend took.
+func load(t *testing.T, g *balance.Group, n, requests int, duration func(backend int) int) []int {
+	type running struct {
+		lease balance.Lease
+		until int
+	}
+	var flight []running
+	got := make([]int, g.Len())
+	for now := 0; requests > 0; now++ {
+		flight = slices.DeleteFunc(flight, func(r running) bool {
+			if r.until <= now {
+				r.lease.Release()
+			}
+			return r.until <= now
+		})
+		for ; len(flight) < n && requests > 0; requests-- {
+			l := pick(t, g, 0, 0)
+			got[l.Index]++
+			flight = append(flight, running{l, now + duration(l.Index)})
+		}
+	}
+	return got
+}
+
+func TestConcurrentRequestsKeepTheWeights(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 2, 3, 8, 64, 500} {
+		got := load(t, group(new(clock), 3, 1), n, 20_000, func(int) int { return 1 + random.IntN(20) })
+		require.InDelta(t, 0.75, float64(got[0])/20_000, 0.04, "%d at once: %v", n, got)
+	}
+}
+
+// The slower backend has as many requests in flight as the other one, so it
+// finishes fewer.
+func TestSlowBackendGetsLess(t *testing.T) {
+	got := load(t, group(new(clock), 1, 1), 64, 20_000, func(i int) int { return []int{10, 40}[i] })
+	require.InDelta(t, 0.8, float64(got[0])/20_000, 0.05, "%v", got)
+}
+
+// A turn that a busy backend could not take is not made up for: it would get
+// everything once it is free.
+func TestBusyBackendSavesNoTurnsUp(t *testing.T) {
+	g := group(new(clock), 1, 1)
+	var held []balance.Lease
+	for len(held) < 100 { // b is busy
+		l := pick(t, g, 0, 1)
+		held = append(held, l)
+	}
+	for range 90 {
+		l := pick(t, g, 0, 0)
+		require.Zero(t, l.Index)
+		l.Release()
+	}
+	for i := range held {
+		held[i].Release()
+	}
+	var got [2]int
+	for range 20 {
+		l := pick(t, g, 0, 0)
+		got[l.Index]++
+		l.Release()
+	}
+	require.InDelta(t, 10, got[0], 1)
+}
+
+func TestTriedBackendsAreNotChosenAgain(t *testing.T) {
+	g := group(new(clock), 1, 1, 1)
+	var tried balance.Tried
+	var got []int
+	for range 3 {
+		l := pick(t, g, 0, tried)
+		tried.Add(l.Index)
+		got = append(got, l.Index)
+	}
+	require.ElementsMatch(t, []int{0, 1, 2}, got)
+	_, ok := g.Pick(0, tried)
+	require.False(t, ok)
+	_, ok = balance.New(nil, options(new(clock)), nil).Pick(0, 0)
+	require.False(t, ok)
+}
+
+func TestPriorities(t *testing.T) {
+	c := new(clock)
+	all := []balance.Backend{{Name: "c", Weight: 1, Priority: 2}, {Name: "a", Weight: 1}, {Name: "b", Weight: 1, Priority: 1}, {Name: "d", Weight: 1}}
+	g := balance.New(all, options(c), nil)
+	for range 10 { // however busy they are
+		l := pick(t, g, 0, 0)
+		require.Contains(t, []int{1, 3}, l.Index)
+	}
+	eject(t, g, 1)
+	for range 5 {
+		l := pick(t, g, 0, 0)
+		require.Equal(t, 3, l.Index)
+	}
+	var tried balance.Tried
+	tried.Add(3)
+	l := pick(t, g, 0, tried)
+	require.Equal(t, 2, l.Index, "all before are ejected or tried")
+	eject(t, g, 3)
+	l = pick(t, g, 0, 0)
+	require.Equal(t, 2, l.Index)
+	eject(t, g, 2)
+	l = pick(t, g, 0, 0)
+	require.Equal(t, 0, l.Index)
+	c.pass(5 * time.Second)
+	l = pick(t, g, 0, 0)
+	require.Contains(t, []int{1, 3}, l.Index, "the first ones are tried again")
+}
+
+// eject fails a backend until it is ejected.
+func eject(t *testing.T, g *balance.Group, i int) {
+	t.Helper()
+	for n := 1; ; n++ {
+		l := at(t, g, i)
+		d := l.Failed()
+		l.Release()
+		if n == 3 {
+			require.Equal(t, 5*time.Second, d)
+			return
+		}
+		require.Zero(t, d)
+	}
+}
+
+// at is a lease of one backend.
+func at(t *testing.T, g *balance.Group, i int) balance.Lease {
+	t.Helper()
+	var tried balance.Tried
+	for j := range g.Len() {
+		if j != i {
+			tried.Add(j)
+		}
+	}
+	return pick(t, g, 0, tried)
+}
+
+func state(g *balance.Group, i int) balance.State { return g.Status()[i].State }
+
+func TestEjection(t *testing.T) {
+	c := new(clock)
+	g := group(c, 1, 1)
+	for range 2 {
+		l := at(t, g, 0)
+		require.Zero(t, l.Failed())
+		l.Release()
+	}
+	l := at(t, g, 0)
+	require.False(t, l.Answered())
+	l.Release()
+	require.Zero(t, g.Status()[0].Failures, "only failures in a row count")
+	late := at(t, g, 0)
+	lateAnswer := at(t, g, 0)
+	eject(t, g, 0)
+	require.Zero(t, late.Failed(), "what began before counts once")
+	late.Release()
+	require.False(t, lateAnswer.Answered(), "an old answer says nothing about now")
+	lateAnswer.Release()
+	require.Equal(t, balance.Ejected, state(g, 0))
+
+	c.pass(5*time.Second - 1)
+	for range 10 {
+		l := pick(t, g, 0, 0)
+		require.Equal(t, 1, l.Index)
+	}
+	c.pass(1)
+	require.Equal(t, balance.HalfOpen, state(g, 0))
+	probe := pick(t, g, 0, 0)
+	require.Zero(t, probe.Index)
+	for range 10 {
+		l := pick(t, g, 0, 0)
+		require.Equal(t, 1, l.Index, "one at a time")
+	}
+	for _, want := range []time.Duration{10, 20, 30, 30} { // doubled up to the maximum
+		require.Equal(t, want*time.Second, probe.Failed())
+		probe.Release()
+		c.pass(want*time.Second - 1)
+		require.Equal(t, balance.Ejected, state(g, 0))
+		c.pass(1)
+		probe = pick(t, g, 0, 0)
+		require.Zero(t, probe.Index)
+	}
+	probe.Release() // without having shown anything
+	probe = pick(t, g, 0, 0)
+	require.Zero(t, probe.Index)
+	require.True(t, probe.Answered())
+	require.Equal(t, balance.Well, state(g, 0))
+	probe.Release()
+	eject(t, g, 0) // for the first time again
+}
+
+// With all ejected a request is tried all the same, and each on another one.
+func TestAllEjected(t *testing.T) {
+	c := new(clock)
+	g := group(c, 1, 1)
+	eject(t, g, 1)
+	c.pass(time.Second)
+	eject(t, g, 0)
+	c.pass(time.Second)
+	first := pick(t, g, 0, 0)
+	require.Equal(t, 1, first.Index, "its time is up first")
+	require.Zero(t, first.Failed())
+	second := pick(t, g, 0, 0)
+	require.Equal(t, 0, second.Index, "the other one did not get its turn")
+	require.True(t, second.Answered())
+	require.Equal(t, balance.Well, state(g, 0))
+	third := pick(t, g, 0, 0)
+	require.Equal(t, 0, third.Index)
+
+	one := group(c, 1)
+	eject(t, one, 0)
+	for range 3 {
+		l := pick(t, one, 0, 0)
+		require.Zero(t, l.Failed())
+		l.Release()
+	}
+	require.Equal(t, 5*time.Second, one.Status()[0].Left, "it does not grow with every request")
+}
+
+func affine(c *clock, prev *balance.Group, all []balance.Backend) *balance.Group {
+	opt := options(c)
+	opt.MaxLoadPercent = 200
+	return balance.New(all, opt, prev)
+}
+
+// homes are where the keys 1 to n go while nothing is in flight.
+func homes(t *testing.T, g *balance.Group, n int) []int {
+	all := make([]int, n)
+	for key := range n {
+		l := pick(t, g, spread(key), 0)
+		all[key] = l.Index
+		l.Release()
+	}
+	return all
+}
+
+func spread(key int) uint64 { return uint64(key+1) * 0x9e3779b97f4a7c15 }
+
+func TestAffinity(t *testing.T) {
+	const n = 4000
+	for _, weights := range [][]int{{1, 1, 1, 1}, {3, 1, 2, 2}} {
+		c := new(clock)
+		g := affine(c, nil, backends(weights...))
+		before := homes(t, g, n)
+		require.Equal(t, before, homes(t, g, n), "a key has one home")
+		sum, count := 0, make([]int, len(weights))
+		for _, w := range weights {
+			sum += w
+		}
+		for _, i := range before {
+			count[i]++
+		}
+		for i, w := range weights {
+			p := float64(w) / float64(sum)
+			require.InDelta(t, n*p, float64(count[i]), 4*math.Sqrt(n*p*(1-p)), "weights %v got %v", weights, count)
+		}
+		eject(t, g, 2)
+		moved := make([]int, len(weights))
+		for key, i := range homes(t, g, n) {
+			if before[key] == 2 {
+				require.NotEqual(t, 2, i)
+				moved[i]++
+				continue
+			}
+			require.Equal(t, before[key], i, "a key moved that was not the ejected one's")
+		}
+		for i := range weights {
+			require.Equal(t, i != 2, moved[i] > count[2]/10, "its share is spread: %v", moved)
+		}
+		c.pass(5 * time.Second)
+		probe := at(t, g, 2)
+		probe.Answered()
+		probe.Release()
+		require.Equal(t, before, homes(t, g, n), "all come back")
+	}
+}
+
+// The order of backends does not matter, nor which others there are.
+func TestAffinityIsByName(t *testing.T) {
+	all := backends(1, 1, 1, 1)
+	g := affine(new(clock), nil, all)
+	before := homes(t, g, 500)
+	turned := slices.Clone(all)
+	slices.Reverse(turned)
+	for key, i := range homes(t, affine(new(clock), nil, turned), 500) {
+		require.Equal(t, all[before[key]].Name, turned[i].Name)
+	}
+	for key, i := range homes(t, affine(new(clock), nil, append(all, balance.Backend{Name: "new", Weight: 1})), 500) {
+		require.True(t, i == 4 || i == before[key])
+	}
+}
+
+func TestHotKeyDoesNotOverloadItsBackend(t *testing.T) {
+	g := affine(new(clock), nil, backends(1, 1, 1, 1))
+	home := homes(t, g, 1)[0]
+	got := make([]int, 4)
+	for range 400 {
+		l := pick(t, g, spread(0), 0)
+		got[l.Index]++
+	}
+	require.InDelta(t, 200, got[home], 2, "twice its share: %v", got)
+	require.Equal(t, 400, got[0]+got[1]+got[2]+got[3])
+}
+
+func TestAffinityWithoutKeyGoesByLoad(t *testing.T) {
+	g := affine(new(clock), nil, backends(3, 1))
+	var got [2]int
+	for range 400 {
+		l := pick(t, g, 0, 0)
+		got[l.Index]++
+		l.Release()
+	}
+	require.InDelta(t, 300, got[0], 2)
+}
+
+// A changed configuration forgets neither who is ejected nor what is in flight.
+func TestNextGenerationKnowsItsBackends(t *testing.T) {
+	c := new(clock)
+	old := group(c, 1, 1)
+	running := at(t, old, 1)
+	eject(t, old, 0)
+	g := balance.New([]balance.Backend{{Name: "new", Weight: 1}, {Name: "b", Weight: 1}, {Name: "a", Weight: 2}}, options(c), old)
+	s := g.Status()
+	require.Equal(t, []balance.State{balance.Well, balance.Well, balance.Ejected}, []balance.State{s[0].State, s[1].State, s[2].State})
+	require.Equal(t, []int{0, 1, 0}, []int{s[0].Active, s[1].Active, s[2].Active})
+	running.Release()
+	running.Release()
+	require.Zero(t, g.Status()[1].Active)
+}
+
+func TestConcurrentUse(t *testing.T) {
+	g := affine(&clock{}, nil, backends(1, 2, 3))
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(n)))
+			for range 2000 {
+				l, ok := g.Pick(random.Uint64()&^1, 0)
+				if !ok {
+					t.Error("no backend")
+					return
+				}
+				if random.IntN(3) == 0 {
+					l.Failed()
+				} else {
+					l.Answered()
+				}
+				g.Status()
+				l.Release()
+			}
+		})
+	}
+	all.Wait()
+	for _, s := range g.Status() {
+		require.Zero(t, s.Active)
+	}
+}
+
+func TestChoosingAllocatesNothing(t *testing.T) {
+	for _, key := range []uint64{0, 1} {
+		g := affine(&clock{}, nil, backends(1, 2, 3))
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			l, _ := g.Pick(key, 0)
+			l.Answered()
+			l.Release()
+		}))
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{1, 4, 16, 64} {
+		for name, key := range map[string]uint64{"load": 0, "affinity": 12345} {
+			b.Run(fmt.Sprint(name, n), func(b *testing.B) {
+				var all []balance.Backend
+				for i := range n {
+					all = append(all, balance.Backend{Name: fmt.Sprint("http://vllm-", i), Weight: 1 + i%3})
+				}
+				g := affine(&clock{}, nil, all)
+				b.ReportAllocs()
+				for b.Loop() {
+					l, _ := g.Pick(key, 0)
+					l.Answered()
+					l.Release()
+				}
+			})
+		}
+	}
+}
