@@ -169,13 +169,13 @@ func TestCheckTakesTheFileFromTheEnvironment(t *testing.T) {
 }
 
 func TestCheckRefuses(t *testing.T) {
-	file := configuration(t, "engine:\n  provider: openai\n  backend_url: http://llm\nauth: {type: jwt}\n")
+	file := configuration(t, "engine:\n  provider: openai\n  backend_url: http://llm\nauth: {type: oidc}\n")
 	code, out, err := run(t, "check", "--config", file)
 	assert.Equal(t, exitUsage, code)
 	assert.Empty(t, out)
 	assert.Equal(t, "antwort: 2 problems in the configuration:\n"+
 		"  "+file+`:2:3: engine.provider: got the text "openai", want one of vllm, vllm-responses`+"\n"+
-		"  "+file+`:4:8: auth.type: got the text "jwt", want one of none, api_key; for other ways let a proxy in front check who calls`+"\n", err)
+		"  "+file+`:4:8: auth.type: got the text "oidc", want one of none, api_key, jwt; for other ways let a proxy in front check who calls`+"\n", err)
 
 	code, _, err = run(t, "check", "--config", filepath.Join(t.TempDir(), "gone.yaml"))
 	assert.Equal(t, exitUsage, code)
