@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"antwort/shared/jsontext"
-
 	"github.com/valyala/fastjson"
 )
 
@@ -39,25 +37,7 @@ type apiKeys struct {
 	at func(*Config) *[]APIKey
 }
 
-// member is one text of an entry.
-type member struct {
-	name    string
-	at      func(*APIKey) *string
-	accepts func(string) bool
-	allowed string
-	hidden  bool // a wrong input is not shown: it may be a key
-}
-
 const makeDigest = "printf %s \"$KEY\" | sha256sum"
-
-// members are those of an entry but models, in their order.
-var members = []member{
-	{"sha256", func(k *APIKey) *string { return &k.SHA256 }, isDigest, "the key's digest, 64 hexadecimal digits: " + makeDigest, true},
-	{"key_file", func(k *APIKey) *string { return &k.KeyFile }, isLine, "path of a file", true},
-	{"key_env", func(k *APIKey) *string { return &k.KeyEnv }, isVariable, "name of an environment variable (letters, digits and _)", true},
-	{"subject", func(k *APIKey) *string { return &k.Subject }, isIdentity, "1 to 128 printable ASCII characters without spaces", false},
-	{"tenant", func(k *APIKey) *string { return &k.Tenant }, isIdentity, "1 to 128 printable ASCII characters without spaces", false},
-}
 
 func (*apiKeys) kind() string { return "list" }
 
@@ -106,13 +86,10 @@ func (*apiKeys) redact(in input) string {
 	return in.got()
 }
 
-func (k *apiKeys) parse(text string) ([]APIKey, Problems) {
-	if jsontext.Check([]byte(text), bounds) != nil {
-		return nil, Problems{{Text: "it is not a JSON text"}}
-	}
-	v, err := fastjson.Parse(text)
-	if err != nil || v.Type() != fastjson.TypeArray {
-		return nil, Problems{{Text: "it is no JSON list"}}
+func (*apiKeys) parse(text string) ([]APIKey, Problems) {
+	v, problem := parseList(text)
+	if problem != "" {
+		return nil, Problems{{Text: problem}}
 	}
 	var r reader
 	return r.apiKeys("auth.api_keys", v), r.problems
@@ -147,32 +124,26 @@ func (r *reader) apiKeys(path string, v *fastjson.Value) []APIKey {
 }
 
 func (r *reader) apiKey(path string, v *fastjson.Value) (key APIKey) {
-	object, err := v.Object()
-	if err != nil {
-		r.problems.add(path, "", "got "+hideText(fromJSON(v))+", want an object with one of sha256, key_file and key_env, and with subject")
-		return key
-	}
-	before := len(r.problems)
-	seen := make(map[string]bool, object.Len())
-	object.Visit(func(name []byte, v *fastjson.Value) {
-		at := path + "." + string(name)
-		if seen[string(name)] {
-			r.problems.add(at, "", "the key occurs twice")
-			return
+	ok := r.object(path, v, []member{
+		{"sha256", textAt(&key.SHA256, isDigest, "the key's digest, 64 hexadecimal digits: "+makeDigest, true)},
+		{"key_file", textAt(&key.KeyFile, isLine, "path of a file", true)},
+		{"key_env", textAt(&key.KeyEnv, isVariable, "name of an environment variable (letters, digits and _)", true)},
+		{"subject", textAt(&key.Subject, isIdentity, anIdentity, false)},
+		{"tenant", textAt(&key.Tenant, isIdentity, anIdentity, false)},
+		{"models", textsAt(&key.Models, maxModels, isLine, "a name, in which * stands for any text")},
+	}, func(name string) string {
+		switch name {
+		case "key", "api_key", "value", "secret", "token":
+			return "keys are not written in the configuration: give its digest, sha256: … (" + makeDigest + "), or key_file or key_env"
 		}
-		seen[string(name)] = true
-		if string(name) == "models" {
-			key.Models = r.models(at, v)
-			return
-		}
-		r.apiKeyMember(&key, at, string(name), v)
+		return ""
 	})
-	if len(r.problems) > before {
+	if !ok {
 		return key
 	}
 	given := 0
-	for _, m := range members[:3] {
-		if *m.at(&key) != "" {
+	for _, way := range []string{key.SHA256, key.KeyFile, key.KeyEnv} {
+		if way != "" {
 			given++
 		}
 	}
@@ -192,57 +163,6 @@ func (r *reader) apiKey(path string, v *fastjson.Value) (key APIKey) {
 	return key
 }
 
-func (r *reader) apiKeyMember(key *APIKey, path, name string, v *fastjson.Value) {
-	for _, m := range members {
-		if m.name != name {
-			continue
-		}
-		in := fromJSON(v)
-		if in.isText() && m.accepts(in.text) {
-			*m.at(key) = in.text
-			return
-		}
-		got := in.got()
-		if m.hidden {
-			got = hideText(in)
-		}
-		r.problems.add(path, "", "got "+got+", want a text: "+m.allowed)
-		return
-	}
-	switch name {
-	case "key", "api_key", "value", "secret", "token":
-		r.problems.add(path, "", "keys are not written in the configuration: give its digest, sha256: … ("+makeDigest+"), or key_file or key_env")
-	default:
-		r.problems.add(path, "", "unknown key, allowed here: sha256, key_file, key_env, subject, tenant, models")
-	}
-}
-
-func (r *reader) models(path string, v *fastjson.Value) []string {
-	list := v.GetArray()
-	if len(list) == 0 || len(list) > maxModels {
-		r.problems.add(path, "", "want a list of 1 to "+strconv.Itoa(maxModels)+" names of models, in which * stands for any text; leave it out to allow all models")
-		return nil
-	}
-	models := make([]string, 0, len(list))
-	for i, v := range list {
-		in := fromJSON(v)
-		if !in.isText() || !isLine(in.text) {
-			r.problems.add(path+"["+strconv.Itoa(i)+"]", "", "got "+in.got()+", want a text: 1 to 512 bytes without control characters")
-			continue
-		}
-		models = append(models, in.text)
-	}
-	return models
-}
-
-// hideText is got without a text, which may be a key.
-func hideText(in input) string {
-	if in.form == other {
-		return in.got()
-	}
-	return Redacted
-}
-
 // text is the list as JSON, which is YAML too. No key is in it.
 func (k *apiKeys) text(c *Config) string {
 	keys := *k.at(c)
@@ -260,32 +180,29 @@ func (k *apiKeys) text(c *Config) string {
 }
 
 func (k *APIKey) appendJSON(dst []byte) []byte {
-	dst = append(dst, '{')
-	for _, m := range members {
-		if text := *m.at(k); text != "" {
-			dst = append(jsontext.AppendString(dst, m.name), ':')
-			dst = append(jsontext.AppendString(dst, text), ',')
-		}
-	}
-	if len(k.Models) > 0 {
-		dst = append(appendTexts(append(dst, `"models":`...), k.Models), ',')
-	}
-	dst[len(dst)-1] = '}' // in the place of the last comma: a subject is always there
-	return dst
+	w := objectWriter{dst: dst}
+	w.text("sha256", k.SHA256)
+	w.text("key_file", k.KeyFile)
+	w.text("key_env", k.KeyEnv)
+	w.text("subject", k.Subject)
+	w.text("tenant", k.Tenant)
+	w.texts("models", k.Models)
+	return w.end()
 }
 
 func (k *apiKeys) schema(dst []byte, _ *Config) []byte {
 	dst = append(dst, `"type":"array","maxItems":`...)
 	dst = strconv.AppendInt(dst, maxAPIKeys, 10)
 	dst = append(dst, `,"items":{"type":"object","additionalProperties":false,"required":["subject"],"oneOf":[`+
-		`{"required":["sha256"]},{"required":["key_file"]},{"required":["key_env"]}],"properties":{`...)
-	for _, m := range members {
-		dst = append(jsontext.AppendString(dst, m.name), `:{"type":"string","description":`...)
-		dst = append(jsontext.AppendString(dst, m.allowed), "},"...)
-	}
-	dst = append(dst, `"models":{"type":"array","minItems":1,"maxItems":`...)
+		`{"required":["sha256"]},{"required":["key_file"]},{"required":["key_env"]}],"properties":{`+
+		`"sha256":{"type":"string","pattern":"^[0-9A-Fa-f]{64}$","description":"The key's digest."},`+
+		`"key_file":{"type":"string","description":"File with the key."},`+
+		`"key_env":{"type":"string","description":"Environment variable with the key."},`+
+		`"subject":{"type":"string","description":"Who the caller is."},`+
+		`"tenant":{"type":"string","description":"On whose behalf."},`+
+		`"models":{"type":"array","minItems":1,"maxItems":`...)
 	dst = strconv.AppendInt(dst, maxModels, 10)
-	return append(dst, `,"items":{"type":"string"}}}}`...)
+	return append(dst, `,"items":{"type":"string"},"description":"Models that the key may use, * stands for any text; none: all."}}}`...)
 }
 
 // isDigest accepts a SHA-256 as hexadecimal digits.
@@ -293,6 +210,8 @@ func isDigest(s string) bool {
 	_, err := hex.DecodeString(s)
 	return err == nil && len(s) == 2*sha256.Size
 }
+
+const anIdentity = "1 to 128 printable ASCII characters without spaces"
 
 // isIdentity accepts what can go into a header and a log as it is.
 func isIdentity(s string) bool { return s != "" && len(s) <= 128 && isGraphic(s) }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Values of auth.type.
@@ -72,20 +71,10 @@ func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool)
 	first := make(map[[sha256.Size]byte]int, len(keys))
 	for i := range keys {
 		k := &keys[i]
-		path, found, problem := entry(i)+".sha256", "", ""
-		switch {
-		case k.KeyFile != "":
-			path = entry(i) + ".key_file"
-			found, problem = readSecret(readFile, k.KeyFile)
-		case k.KeyEnv != "":
-			path = entry(i) + ".key_env"
-			found, problem = lookupSecret(lookup, k.KeyEnv)
-		}
+		path := entry(i) + ".sha256"
 		if k.SHA256 == "" {
-			found = strings.TrimRight(found, "\r\n")
-			if problem == "" && !isCredential(found) {
-				problem = "what it refers to is not a key: want " + new(secret).want()
-			}
+			var found, problem string
+			path, found, problem = resolveSecret(entry(i)+".key", k.KeyFile, k.KeyEnv, lookup, readFile)
 			if problem != "" {
 				ps.add(path, "", problem)
 				continue

@@ -86,7 +86,7 @@ func TestAuthIsRefused(t *testing.T) {
 		"a subject with spaces":   {key(`,{"key_env":"A","subject":"a b"}`), `auth.api_keys[1].subject: got the text "a b", want a text: 1 to 128 printable`},
 		"a subject with a line":   {key(`,{"key_env":"A","subject":"a\r\nx: y"}`), "auth.api_keys[1].subject: got the text"},
 		"an empty tenant":         {key(`,{"key_env":"A","subject":"b","tenant":""}`), "auth.api_keys[1].tenant: got"},
-		"no models":               {key(`,{"key_env":"A","subject":"b","models":[]}`), "auth.api_keys[1].models: want a list of 1 to 100 names of models"},
+		"no models":               {key(`,{"key_env":"A","subject":"b","models":[]}`), "auth.api_keys[1].models: want a list of 1 to 100 texts, each a name"},
 		"a model as a text":       {key(`,{"key_env":"A","subject":"b","models":"m"}`), "auth.api_keys[1].models: want a list"},
 		"a model that is none":    {key(`,{"key_env":"A","subject":"b","models":["m",7]}`), "auth.api_keys[1].models[1]: got the number 7"},
 		"an unknown member":       {key(`,{"key_env":"A","subject":"b","scopes":[]}`), "auth.api_keys[1].scopes: unknown key, allowed here: sha256, key_file, key_env, subject, tenant, models"},

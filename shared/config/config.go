@@ -26,6 +26,8 @@ type Config struct {
 	Translation   Translation
 	Limits        Limits
 	Auth          Auth
+	Routing       Routing
+	Routes        []Route // see AllRoutes
 	Filter        Filter
 	Observability Observability
 }
@@ -198,6 +200,13 @@ func (c *Config) Equal(other *Config) bool {
 	for i, k := range c.Auth.APIKeys { // there are as many, as the texts are equal
 		if k.Digest != other.Auth.APIKeys[i].Digest {
 			return false
+		}
+	}
+	for i, route := range c.Routes {
+		for j, b := range route.Backends {
+			if b.APIKey.Reveal() != other.Routes[i].Backends[j].APIKey.Reveal() {
+				return false
+			}
 		}
 	}
 	return true

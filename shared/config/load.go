@@ -59,7 +59,8 @@ func (c *Config) ValidateFilter() error { return c.validate(true).err() }
 func (c *Config) validate(filter bool) Problems {
 	var ps Problems
 	for _, k := range table {
-		if k.require && k.value.text(c) == "" && !(filter && k.path == "engine.backend_url") {
+		optional := k.path == "engine.backend_url" && (filter || len(c.Routes) > 0)
+		if k.require && k.value.text(c) == "" && !optional {
 			ps.add(k.path, "", "must be set, here or by "+variableOf(k.path)+", to "+k.value.want())
 		}
 	}
@@ -90,6 +91,7 @@ func (c *Config) validate(filter bool) Problems {
 	}
 	c.validateListeners(&ps)
 	c.validateAuth(&ps, filter)
+	c.validateRoutes(&ps, filter)
 	return ps
 }
 
@@ -99,29 +101,36 @@ func (c *Config) validate(filter bool) Problems {
 func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile func(string) ([]byte, error)) error {
 	var ps Problems
 	for _, s := range secrets {
-		path, found, problem := "", "", ""
-		switch {
-		case *s.file(c) != "":
-			path = s.path + "_file"
-			found, problem = readSecret(readFile, *s.file(c))
-		case *s.env(c) != "":
-			path = s.path + "_env"
-			found, problem = lookupSecret(lookup, *s.env(c))
-		default:
+		if *s.file(c) == "" && *s.env(c) == "" {
 			continue
 		}
-		found = strings.TrimRight(found, "\r\n")
-		if problem == "" && !isCredential(found) {
-			problem = "what it refers to is not a key: want " + new(secret).want()
-		}
+		path, found, problem := resolveSecret(s.path, *s.file(c), *s.env(c), lookup, readFile)
 		if problem != "" {
 			ps.add(path, "", problem)
 			continue
 		}
 		*s.value(c) = NewSecret(found)
 	}
+	c.resolveRoutes(&ps, lookup, readFile)
 	c.resolveAPIKeys(&ps, lookup, readFile)
 	return ps.err()
+}
+
+// resolveSecret reads the secret x that x_file or x_env refers to; path is the
+// one that does.
+func resolveSecret(x, file, env string, lookup func(string) (string, bool), readFile func(string) ([]byte, error)) (path, found, problem string) {
+	if file != "" {
+		path = x + "_file"
+		found, problem = readSecret(readFile, file)
+	} else {
+		path = x + "_env"
+		found, problem = lookupSecret(lookup, env)
+	}
+	found = strings.TrimRight(found, "\r\n")
+	if problem == "" && !isCredential(found) {
+		problem = "what it refers to is not a key: want " + new(secret).want()
+	}
+	return path, found, problem
 }
 
 func readSecret(read func(string) ([]byte, error), path string) (found, problem string) {

@@ -31,6 +31,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			JSONDepth: 64, JSONValues: 1_000_000, InputItems: 10_000, Tools: 512, InFlightBytes: 256 << 20,
 		},
 		Auth:          Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},
+		Routing:       Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute},
 		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second},
 		Observability: Observability{Metrics: Metrics{Enabled: true, Path: "/metrics"}, Log: Log{Level: "info", Format: "json"}},
 	}
@@ -151,7 +152,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"port", `80`, "unknown key, did you mean server.port?"},
 		{"engine.max_attempts", `80`, "unknown key, did you mean engine.retry.max_attempts?"},
 		{"servers", `{}`, "unknown key, did you mean server?"},
-		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, filter, observability"},
+		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, filter, observability"},
 		{"auth.scopes", `[]`, "unknown key, allowed in auth: type, api_keys, jwt, forward_credential"},
 		{"observability.tracing", `{}`, "unknown key, allowed in observability: metrics, log"},
 	} {

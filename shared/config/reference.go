@@ -60,6 +60,9 @@ func Example() []byte {
 
 // openSections writes the headings that lead from one section to another.
 func openSections(b *strings.Builder, from, to string) {
+	if to == "" {
+		return
+	}
 	shared, depth := "", 0
 	for name := range strings.SplitSeq(to, ".") {
 		shared = join(shared, name)

@@ -41,7 +41,7 @@ func TestSchemaAcceptsEveryKey(t *testing.T) {
 		require.NoError(t, err, k.path)
 		assert.NoError(t, validate(t, schema, json), k.path)
 	}
-	for _, json := range []string{`{}`, `null`, `{"server":null}`, `{"limits":{"tools":7,"event_bytes":4096}}`} {
+	for _, json := range []string{`{}`, `null`, `{"server":null}`, `{"limits":{"tools":7,"event_bytes":4096}}`, `{"routes":` + fullRoute + `}`} {
 		assert.NoError(t, validate(t, schema, []byte(json)), json)
 	}
 }
@@ -57,6 +57,9 @@ func TestSchemaRefusesWhatItCan(t *testing.T) {
 		`{"server":{"drain_timeout":30}}`,
 		`{"server":{"drain_timeout":"30"}}`,
 		`{"engine":{"provider":"openai"}}`,
+		`{"routes":[{"name":"a"}]}`,
+		`{"routes":[{"name":"A","backends":[{"url":"http://a"}]}]}`,
+		`{"routes":[{"name":"a","backends":[{"url":"http://a","api_key":"k"}]}]}`,
 		`{"engine":{"backend_url":"llm"}}`,
 		`{"engine":{"retry":{"max_attempts":0}}}`,
 		`{"limits":{"event_bytes":1}}`,

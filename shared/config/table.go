@@ -8,7 +8,7 @@ import (
 
 // table is the schema: one row per key, sections together, in the order of the
 // reference.
-var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, filterKeys, observabilityKeys)
+var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, filterKeys, observabilityKeys)
 
 // credential ties the three ways to give one secret together.
 type credential struct {
@@ -259,6 +259,25 @@ var authKeys = []key{{
 
 // exampleDigest is the SHA-256 of "example".
 const exampleDigest = "50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c"
+
+var routingKeys = []key{{
+	path:  "routing.eject_after",
+	value: &integer{at: func(c *Config) *int { return &c.Routing.EjectAfter }, def: 5, min: 1, max: 1000},
+	doc:   "A backend that has failed this often in a row gets no requests for a while, if the route has another. Failures are those of its host: no connection, none kept, no header in time; what the model answers is none.",
+}, {
+	path:  "routing.eject_time",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Routing.EjectTime }, def: 5 * time.Second, min: time.Millisecond, max: time.Hour},
+	doc:   "That while. Then one request tries the backend: a success brings it back, a failure ejects it for twice as long.",
+}, {
+	path:  "routing.max_eject_time",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Routing.MaxEjectTime }, def: time.Minute, min: time.Millisecond, max: 24 * time.Hour},
+	doc:   "The longest while.",
+}, {
+	path:    "routes",
+	value:   routeList{},
+	doc:     "Where requests go by model, tenant or header, see routing.md: the first route that matches, and `engine.backend_url` when none does. At most 200.",
+	example: `[{"name": "llama", "match": {"models": ["llama-*"]}, "backends": [{"url": "http://llama.example:8000"}]}]`,
+}}
 
 var filterKeys = []key{{
 	path:  "filter.profile",
