@@ -46,7 +46,8 @@ var CredentialFields = [...]string{"authorization", "x-api-key"}
 // Access decides who may call. It is safe for concurrent use.
 type Access struct {
 	keys    []accessKey
-	Forward bool // the client's credential is for the upstream too
+	token   *tokenClaims // with auth.type jwt, which has no keys
+	Forward bool         // the client's credential is for the upstream too
 }
 
 type accessKey struct {
@@ -87,6 +88,9 @@ func NewAccess(c *config.Config) *Access {
 		return nil
 	}
 	a := &Access{Forward: c.Auth.ForwardCredential}
+	if c.Auth.Type == config.JWTAuth {
+		a.token = newTokenClaims(&c.Auth.JWT)
+	}
 	for _, k := range c.Auth.APIKeys {
 		if k.Digest == [sha256.Size]byte{} {
 			continue // was not resolved: nobody has it
@@ -100,7 +104,7 @@ func NewAccess(c *config.Config) *Access {
 // x-api-key (RFC 9110 section 11.6.2, RFC 6750 section 2.1). The error is a 401,
 // which also needs the header of Challenge. Nothing of the credential is in it.
 func (a *Access) Identify(authorization, apiKey []string) (*Identity, *responses.Error) {
-	credential, err := credentialOf(authorization, apiKey)
+	credential, err := keyWords.credentialOf(authorization, apiKey)
 	if err != nil {
 		return nil, err
 	}
@@ -120,17 +124,26 @@ func (a *Access) find(digest words) int {
 	return found
 }
 
-// maxCredential bounds a credential, in bytes; no configured key is longer.
+// maxCredential bounds a credential, in bytes; no configured key is longer, and
+// few tokens are.
 const maxCredential = 8192
+
+// credentialWords are how a kind of credential is spoken of.
+type credentialWords struct{ what, how, missing, invalid string }
+
+var (
+	keyWords   = credentialWords{"API key", "Authorization: Bearer …, or as x-api-key", "missing_api_key", "invalid_api_key"}
+	tokenWords = credentialWords{"token", "Authorization: Bearer …", "missing_token", "invalid_token"}
+)
 
 // credentialOf is the one credential of a request. Several could be read in
 // different ways by whoever comes next, so they are refused, equal or not.
-func credentialOf(authorization, apiKey []string) (string, *responses.Error) {
+func (w *credentialWords) credentialOf(authorization, apiKey []string) (string, *responses.Error) {
 	switch {
 	case len(authorization)+len(apiKey) == 0:
-		return "", unauthorized("missing_api_key", "an API key is needed: send it as Authorization: Bearer …, or as x-api-key")
+		return "", unauthorized(w.missing, "a credential is needed: send your "+w.what+" as "+w.how)
 	case len(authorization)+len(apiKey) > 1:
-		return "", unauthorized("invalid_api_key", "more than one credential: send Authorization: Bearer … or x-api-key, once")
+		return "", unauthorized(w.invalid, "more than one credential: send "+w.how+", once")
 	}
 	var credential string
 	if len(apiKey) == 1 {
@@ -138,19 +151,19 @@ func credentialOf(authorization, apiKey []string) (string, *responses.Error) {
 	} else {
 		scheme, rest, _ := strings.Cut(strings.Trim(authorization[0], " \t"), " ")
 		if !strings.EqualFold(scheme, "bearer") {
-			return "", unauthorized("invalid_api_key", "authorization must have the scheme Bearer: Authorization: Bearer …")
+			return "", unauthorized(w.invalid, "authorization must have the scheme Bearer: Authorization: Bearer …")
 		}
 		credential = strings.TrimLeft(rest, " ")
 	}
 	switch {
 	case credential == "":
-		return "", unauthorized("missing_api_key", "the API key is empty")
+		return "", unauthorized(w.missing, "the "+w.what+" is empty")
 	case len(credential) > maxCredential:
-		return "", unauthorized("invalid_api_key", "the API key is longer than any")
+		return "", unauthorized(w.invalid, "the "+w.what+" is longer than any")
 	}
 	for i := range len(credential) {
 		if credential[i] <= ' ' || credential[i] > '~' {
-			return "", unauthorized("invalid_api_key", "the API key has spaces or characters that are not printable ASCII")
+			return "", unauthorized(w.invalid, "the "+w.what+" has spaces or characters that are not printable ASCII")
 		}
 	}
 	return credential, nil
