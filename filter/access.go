@@ -21,7 +21,7 @@ func (s *stream) identify(h header) (left header, known bool) {
 	forcePanic(h, "identify")
 	caller, err := s.access.Identify(authorization, apiKey)
 	if err != nil {
-		s.refuse(h, unauthorized, err, policy.Challenge)
+		s.refuse(h, unauthorized, err, policy.Challenge(err))
 		return h, false
 	}
 	if !s.access.Forward {

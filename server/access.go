@@ -19,7 +19,7 @@ func (x *exchange) identify() bool {
 	}
 	caller, err := x.s.access.Identify(x.r.Header["Authorization"], x.r.Header["X-Api-Key"])
 	if err != nil {
-		x.header()["Www-Authenticate"] = []string{policy.Challenge[1]}
+		x.header()["Www-Authenticate"] = []string{policy.Challenge(err)[1]}
 		x.fail("unauthorized", nil, err)
 		return false
 	}

@@ -169,8 +169,15 @@ func (w *credentialWords) credentialOf(authorization, apiKey []string) (string, 
 	return credential, nil
 }
 
-// Challenge is the header that an answer 401 needs (RFC 9110 section 11.6.1).
-var Challenge = [2]string{"www-authenticate", "Bearer"}
+// Challenge is the header field that an answer 401 needs (RFC 9110 section
+// 11.6.1, RFC 6750 section 3).
+func Challenge(e *responses.Error) [2]string {
+	value := "Bearer"
+	if e.Code == tokenWords.invalid {
+		value = `Bearer error="invalid_token"`
+	}
+	return [2]string{"www-authenticate", value}
+}
 
 func unauthorized(code, message string) *responses.Error {
 	return responses.NewError(401, code, message)

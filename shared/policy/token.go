@@ -36,6 +36,14 @@ func MissingToken() *responses.Error {
 // to read and has nothing of the token in it.
 func InvalidToken(why string) *responses.Error { return unauthorized("invalid_token", why) }
 
+// AuthUnavailable is the answer while nobody's token can be verified. It is not
+// the caller's fault.
+func AuthUnavailable() *responses.Error {
+	e := responses.NewError(503, "auth_unavailable", "tokens cannot be verified at the moment, as the issuer's keys are not to be had: try again later")
+	e.RetryAfter = "5"
+	return e
+}
+
 // Verified is the caller of a token whose signature, issuer, audience and times
 // somebody has verified. claim gives a claim's text, "" when the token has none;
 // it is false when the claim is something else than a text. The error is a 401.

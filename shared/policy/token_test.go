@@ -60,6 +60,11 @@ func TestToken(t *testing.T) {
 			require.Equal(t, 401, err.Status)
 			require.Equal(t, test.code, err.Code)
 			require.NotContains(t, err.Message, "a.b.c")
+			challenge := "Bearer"
+			if test.code == "invalid_token" {
+				challenge = `Bearer error="invalid_token"`
+			}
+			require.Equal(t, [2]string{"www-authenticate", challenge}, policy.Challenge(err))
 		})
 	}
 }
