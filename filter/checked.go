@@ -56,7 +56,11 @@ func (c *checked) chunk(size int, end bool) types.Action {
 // decide lets the body go on, or answers.
 func (c *checked) decide(all []byte) types.Action {
 	s, l := c.s, c.s.cfg.Limits
-	if err := s.caller.AllowsBody(&s.parser, all, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues}); err != nil {
+	reading, err := policy.Read(all, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
+	if err == nil {
+		err = s.caller.AllowsReading(reading)
+	}
+	if err != nil {
 		kind := invalidRequest
 		if err.Status == 404 {
 			kind = forbiddenModel

@@ -72,9 +72,10 @@ func (x *exchange) attachAllowed(req *upstream.Request, buf *buffer) *failed {
 		return x.readError(err, limits.RequestBodyBytes)
 	}
 	x.unlimitReading()
-	p := usageParsers.Get()
-	defer usageParsers.Put(p)
-	err := x.caller.AllowsBody(p, buf.b, responses.Limits{Depth: limits.JSONDepth, Values: limits.JSONValues})
+	reading, err := policy.Read(buf.b, responses.Limits{Depth: limits.JSONDepth, Values: limits.JSONValues})
+	if err == nil {
+		err = x.caller.AllowsReading(reading)
+	}
 	if err != nil {
 		return &failed{refusedBody(err), nil, err}
 	}

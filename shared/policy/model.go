@@ -1,13 +1,6 @@
 package policy
 
-import (
-	"strings"
-
-	"antwort/shared/jsontext"
-	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
-)
+import "antwort/shared/responses"
 
 // Restricted reports whether the caller may use certain models only. Nobody
 // (nil) is not restricted.
@@ -24,53 +17,21 @@ func (id *Identity) Allows(model string) *responses.Error {
 			return nil
 		}
 	}
+	return noModel(model)
+}
+
+func noModel(model string) *responses.Error {
 	e := responses.NewError(404, "model_not_found", "the model "+Clip(model, 256)+" does not exist or you do not have access to it")
 	e.Param = "model"
 	return e
 }
 
-// AllowsBody decides about a request that is forwarded as it is, by its body.
-// Whoever reads it next must find the same model in it: what parsers read in
-// different ways is refused.
-func (id *Identity) AllowsBody(p *fastjson.Parser, body []byte, lim responses.Limits) *responses.Error {
-	if !id.Restricted() {
-		return nil
-	}
-	if err := responses.Check(body, lim); err != nil {
-		return err
-	}
-	v, parseErr := p.ParseBytes(body)
-	if parseErr != nil || v.Type() != fastjson.TypeObject {
-		return responses.NewError(400, "invalid_json", "the request body must be a JSON object")
-	}
-	var model *fastjson.Value
-	var err *responses.Error
-	v.GetObject().Visit(func(name []byte, v *fastjson.Value) {
-		switch {
-		case err != nil || len(name) > 64 || !strings.EqualFold(string(name), "model"):
-		case string(name) != "model":
-			err = refuseModel(Clip(string(name), 64), "unknown_parameter", "unknown parameter, the name is written model")
-		case model != nil:
-			err = refuseModel("model", "duplicate_parameter", "is given more than once")
-		default:
-			model = v
-		}
-	})
-	switch {
-	case err != nil:
-		return err
-	case model == nil || jsontext.IsNull(model):
+// AllowsReading decides about a request that is forwarded as it is.
+func (id *Identity) AllowsReading(r *Reading) *responses.Error {
+	if id.Restricted() && r.Model == "" {
 		return refuseModel("model", "missing_required_parameter", "is required: this API key is for certain models only")
-	case model.Type() != fastjson.TypeString:
-		return refuseModel("model", "invalid_type", "must be a string")
 	}
-	return id.Allows(string(model.GetStringBytes()))
-}
-
-func refuseModel(param, code, message string) *responses.Error {
-	e := responses.Invalid(param, message)
-	e.Code = code
-	return e
+	return id.Allows(r.Model)
 }
 
 // matches reports whether a name fits a pattern, in which each * stands for any

@@ -49,8 +49,10 @@ func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) 
 	if err != nil {
 		return nil, err
 	}
-	w.str(`{"model":`)
+	start := len(w.dst)
+	w.str(modelMember)
 	w.dst = jsontext.AppendString(w.dst, upstreamModel)
+	sent := len(w.dst) - start
 	w.str(`,"messages":[`)
 	if err := w.input(); err != nil {
 		return nil, err
@@ -70,6 +72,7 @@ func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) 
 		resource:  responses.NewResource(r, tools, choice, model, id, now),
 		streaming: r.Stream,
 		model:     model,
+		sent:      sent,
 		raised:    raisedTools(lowered),
 	}, nil
 }

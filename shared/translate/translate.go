@@ -11,6 +11,7 @@ package translate
 import (
 	"sync"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
 	"github.com/valyala/fastjson"
@@ -51,6 +52,7 @@ type Turn struct {
 	resource  *responses.Resource
 	streaming bool
 	model     string
+	sent      int // bytes of the chat request up to its model's end
 	raised    []raisedTool
 	usage     responses.Usage
 	hasUsage  bool
@@ -61,6 +63,17 @@ func (u *Turn) Streaming() bool { return u.streaming }
 
 // Model returns the model that the client named, or the default.
 func (u *Turn) Model() string { return u.model }
+
+// AppendRenamed appends the chat request that was made for this turn with
+// another model, for an upstream that has another name for it.
+func (u *Turn) AppendRenamed(dst, chat []byte, model string) []byte {
+	dst = append(dst, modelMember...)
+	dst = jsontext.AppendString(dst, model)
+	return append(dst, chat[u.sent:]...)
+}
+
+// modelMember is what a chat request begins with.
+const modelMember = `{"model":`
 
 // Usage returns the upstream's token counts, once they came.
 func (u *Turn) Usage() (responses.Usage, bool) { return u.usage, u.hasUsage }

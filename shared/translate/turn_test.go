@@ -52,6 +52,18 @@ func TestTurnTellsOfTheRequest(t *testing.T) {
 	require.Equal(t, responses.Usage{Input: 42, Output: 8, Total: 50}, usage)
 }
 
+// A request that goes to another upstream after all has that one's name of the
+// model, and is otherwise the same.
+func TestRequestsForUpstreamsWithOtherNames(t *testing.T) {
+	chat, turn, err := translate.New(benchOptions).Request([]byte("before"), []byte(`{"model":"a\"b","input":"{\"model\":"}`), corpus.ID, corpus.Created)
+	require.Nil(t, err)
+	chat = chat[len("before"):]
+	other := turn.AppendRenamed([]byte("x"), chat, `/mnt/"models"`)
+	require.Equal(t, `x{"model":"/mnt/\"models\""`+strings.TrimPrefix(string(chat), `{"model":"a\"b"`), string(other))
+	require.Equal(t, string(chat), string(turn.AppendRenamed(nil, chat, `a"b`)))
+	require.Equal(t, `a"b`, turn.Model())
+}
+
 func TestRefusedRequestLeavesTheBuffer(t *testing.T) {
 	out, turn, err := translate.New(benchOptions).Request([]byte("before"), []byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"g"}}`), corpus.ID, corpus.Created)
 	require.NotNil(t, err)

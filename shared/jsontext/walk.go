@@ -1,0 +1,66 @@
+package jsontext
+
+// Members calls visit for each member of an object that Check has passed: with
+// the escaped inside of its name, and its value as text, which is
+// object[at:at+len(value)]. It stops when visit returns false, and does nothing
+// when the value is no object.
+func Members(object []byte, visit func(name, value []byte, at int) bool) {
+	s, ok := enter(object, '{')
+	for ok && s.i < len(s.b) && s.b[s.i] == '"' {
+		start := s.i + 1
+		if s.str() != nil {
+			return
+		}
+		name := s.b[start : s.i-1]
+		s.space()
+		s.i++ // the colon
+		s.space()
+		at := s.i
+		if s.value() != nil || !visit(name, s.b[at:s.i], at) {
+			return
+		}
+		s.next()
+	}
+}
+
+// Elements is Members for an array.
+func Elements(array []byte, visit func(value []byte) bool) {
+	s, ok := enter(array, '[')
+	for ok && s.i < len(s.b) && s.b[s.i] != ']' {
+		at := s.i
+		if s.value() != nil || !visit(s.b[at:s.i]) {
+			return
+		}
+		s.next()
+	}
+}
+
+// enter is a scanner behind the bracket that b begins with.
+func enter(b []byte, bracket byte) (*scanner, bool) {
+	s := &scanner{b: b, lim: Limits{Depth: MaxDepth}}
+	s.space()
+	if s.i >= len(b) || b[s.i] != bracket {
+		return s, false
+	}
+	s.i++
+	s.space()
+	return s, true
+}
+
+// next goes behind the comma, if there is one.
+func (s *scanner) next() {
+	s.space()
+	if s.i < len(s.b) && s.b[s.i] == ',' {
+		s.i++
+		s.space()
+	}
+}
+
+// Text is the escaped inside of a string given as text; false when the value is
+// none.
+func Text(value []byte) ([]byte, bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return nil, false
+	}
+	return value[1 : len(value)-1], true
+}

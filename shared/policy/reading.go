@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"strings"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+)
+
+// A Reading is what a request's body says about where it may go. It refers to
+// the body.
+type Reading struct {
+	Model string // "" when none is named
+
+	object         []byte
+	model          []byte // its value as text, at modelAt; nil: there is no such member
+	modelAt        int
+	cacheKey       []byte
+	instructions   []byte
+	input          []byte
+	changesBackend bool
+}
+
+// Read reads the body of a request that may be forwarded as it is. Whoever reads
+// it next must find the same model in it: what parsers read in different ways is
+// refused.
+func Read(body []byte, lim responses.Limits) (*Reading, *responses.Error) {
+	if err := responses.Check(body, lim); err != nil {
+		return nil, err
+	}
+	r := &Reading{object: body}
+	isObject, err := false, (*responses.Error)(nil)
+	if i := skipSpace(body); i < len(body) {
+		isObject = body[i] == '{'
+	}
+	if !isObject {
+		return nil, responses.NewError(400, "invalid_json", "the request body must be a JSON object")
+	}
+	jsontext.Members(body, func(name, value []byte, at int) bool {
+		err = r.member(name, value, at)
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.model == nil || string(r.model) == "null" {
+		return r, nil
+	}
+	text, isText := jsontext.Text(r.model)
+	if !isText {
+		return nil, refuseModel("model", "invalid_type", "must be a string")
+	}
+	r.Model = string(jsontext.Decode(nil, text))
+	return r, nil
+}
+
+func (r *Reading) member(name, value []byte, at int) *responses.Error {
+	if len(name) > 6*64 { // each byte may be escaped
+		return nil
+	}
+	var room [64]byte
+	decoded := name
+	for _, c := range name {
+		if c == '\\' {
+			decoded = jsontext.Decode(room[:0], name)
+			break
+		}
+	}
+	switch string(decoded) {
+	case "model":
+		if r.model != nil {
+			return refuseModel("model", "duplicate_parameter", "is given more than once")
+		}
+		r.model, r.modelAt = value, at
+	case "prompt_cache_key":
+		r.cacheKey = value
+	case "instructions":
+		r.instructions = value
+	case "input":
+		r.input = value
+	case "background":
+		r.changesBackend = r.changesBackend || string(value) == "true"
+	case "conversation":
+		r.changesBackend = r.changesBackend || string(value) != "null"
+	default:
+		if strings.EqualFold(string(decoded), "model") {
+			return refuseModel(string(decoded), "unknown_parameter", "unknown parameter, the name is written model")
+		}
+	}
+	return nil
+}
+
+func skipSpace(b []byte) int {
+	i := 0
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// Repeatable reports whether the request may be sent to another backend after
+// one has broken off without an answer: it begins nothing there that goes on by
+// itself (background) and changes nothing that stays (conversation).
+func (r *Reading) Repeatable() bool { return !r.changesBackend }
+
+// AppendRenamed appends the body with another model; nothing else of it is
+// changed.
+func (r *Reading) AppendRenamed(dst []byte, model string) []byte {
+	if r.model != nil {
+		dst = append(dst, r.object[:r.modelAt]...)
+		dst = jsontext.AppendString(dst, model)
+		return append(dst, r.object[r.modelAt+len(r.model):]...)
+	}
+	open := skipSpace(r.object) + 1
+	rest := r.object[open:]
+	dst = append(append(dst, r.object[:open]...), `"model":`...)
+	dst = jsontext.AppendString(dst, model)
+	if first := skipSpace(rest); rest[first] != '}' {
+		dst = append(dst, ',')
+	}
+	return append(dst, rest...)
+}
+
+func refuseModel(param, code, message string) *responses.Error {
+	e := responses.Invalid(param, message)
+	e.Code = code
+	return e
+}
