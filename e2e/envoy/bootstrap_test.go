@@ -69,13 +69,24 @@ func listener(name string, setup conformance.Setup, module string) object {
 				"@type":        filters + "network.http_connection_manager.v3.HttpConnectionManager",
 				"stat_prefix":  "http",
 				"route_config": object{"virtual_hosts": []object{{"name": "all", "domains": []string{"*"}, "routes": routes(setup)}}},
-				"http_filters": []object{
-					{"name": "wasm", "typed_config": object{"@type": filters + "http.wasm.v3.Wasm", "config": plugin(setup, module)}},
-					{"name": "router", "typed_config": object{"@type": filters + "http.router.v3.Router"}},
-				},
+				"http_filters": append(notes(setup),
+					object{"name": "wasm", "typed_config": object{"@type": filters + "http.wasm.v3.Wasm", "config": plugin(setup, module)}},
+					object{"name": "router", "typed_config": object{"@type": filters + "http.router.v3.Router"}},
+				),
 			},
 		}}}},
 	}
+}
+
+// notes is the filter in front that sets dynamic metadata.
+func notes(setup conformance.Setup) []object {
+	if setup.Metadata == "" {
+		return nil
+	}
+	return []object{{"name": "notes", "typed_config": object{
+		"@type":    "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
+		"metadata": []object{{"metadata_namespace": "noted.by", "value": json.RawMessage(setup.Metadata)}},
+	}}}
 }
 
 func plugin(setup conformance.Setup, module string) object {

@@ -11,13 +11,14 @@ import (
 type status uint32
 
 const (
-	statusOK                  status = 0
-	statusNotFound            status = 1
-	statusBadArgument         status = 2
-	statusInvalidMemoryAccess status = 6
-	statusCasMismatch         status = 8
-	statusInternalFailure     status = 10
-	statusUnimplemented       status = 12
+	statusOK                   status = 0
+	statusNotFound             status = 1
+	statusBadArgument          status = 2
+	statusSerializationFailure status = 3
+	statusInvalidMemoryAccess  status = 6
+	statusCasMismatch          status = 8
+	statusInternalFailure      status = 10
+	statusUnimplemented        status = 12
 )
 
 // args are the parameters of a host call, 4 or 8 bytes each.

@@ -41,6 +41,7 @@
 //     otherwise.
 //   - A panic that escapes kills the VM, and its streams at their next event;
 //     [Options].FailurePolicy decides what becomes of new requests.
+//   - Dynamic metadata of filters in front of this one, read as properties.
 //   - Ticks, metrics, properties, effective contexts, HTTP call-outs, several
 //     plugins in one VM ([Host.Share]).
 //

@@ -65,6 +65,11 @@ type Options struct {
 	// Properties answer get_property, by path with dots between its parts;
 	// they go before the host's own.
 	Properties map[string]string
+	// Metadata gives what filters in front of this one have noted about a
+	// request (dynamic metadata), by namespace: envoy.filters.http.jwt_authn has
+	// the claims of a verified token, under the name that payload_in_metadata
+	// gives. Values are as encoding/json reads them.
+	Metadata func(*http.Request) map[string]any
 	// Trace receives what passes between host and module, a line each. It is
 	// written to while the VM runs and must not call the host.
 	Trace io.Writer

@@ -9,8 +9,19 @@ import (
 // hostGetProperty answers from Options.Properties, from what set_property has
 // stored, and from the few of Envoy's attributes that the host knows.
 func hostGetProperty(c args) status {
-	path := strings.ReplaceAll(c.string(0), "\x00", ".")
-	value, ok := c.v.target().property(path)
+	path := c.string(0)
+	value, ok := c.v.target().property(strings.ReplaceAll(path, "\x00", "."))
+	if noted, is := strings.CutPrefix(path, "metadata\x00filter_metadata\x00"); is && !ok {
+		st := c.v.target().stream
+		if st == nil {
+			return statusNotFound
+		}
+		var s status
+		if value, s = st.metadata(strings.Split(noted, "\x00")); s != statusOK {
+			return s
+		}
+		ok = true
+	}
 	if !ok {
 		return statusNotFound
 	}

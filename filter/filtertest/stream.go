@@ -32,6 +32,7 @@ type stream struct {
 	upstreamCtx   context.Context
 	timeout       *time.Timer
 	properties    map[string]string // set_property
+	noted         map[string]any    // dynamic metadata of filters in front
 	incoming      *http.Request
 }
 

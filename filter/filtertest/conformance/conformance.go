@@ -40,6 +40,7 @@ type Setup struct {
 	OwnVM         string // not empty: a VM of its own, by this name
 	Unreachable   bool   // the upstream refuses connections
 	HTTP2Upstream bool   // HTTP/2 to the upstream, whatever the client speaks
+	Metadata      string // JSON that a filter in front notes as dynamic metadata, under "noted.by"
 }
 
 // BufferLimit of the exchanges about limits, in bytes.

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -40,6 +41,11 @@ func startHost(t *testing.T, wasm []byte, setup conformance.Setup, upstream http
 	}
 	if setup.Unreachable {
 		opt.Upstream = filtertest.Unreachable
+	}
+	if setup.Metadata != "" {
+		var noted map[string]any
+		require.NoError(t, json.Unmarshal([]byte(setup.Metadata), &noted))
+		opt.Metadata = func(*http.Request) map[string]any { return map[string]any{"noted.by": noted} }
 	}
 	host, err := filtertest.Start(wasm, opt)
 	require.NoError(t, err)

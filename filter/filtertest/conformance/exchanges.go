@@ -13,6 +13,23 @@ func Exchanges() []Exchange {
 
 var two = []string{"aaaa", "bb"}
 
+// noted is dynamic metadata with a value of each kind.
+const noted = `{"text":"alice","empty":"","unicode":"ä\u0000","number":42,"large":1e300,"yes":true,"no":false,"nothing":null,` +
+	`"list":["antwort","x"],"none":[],"mixed":["a",1,true,["b"]],"broken":["a",null],"emptied":["a",{}],"object":{"text":"inside"},"deep":{"object":{"list":["y"]}}}`
+
+// readNoted is a script that reads all of it in each of the phases.
+func readNoted(phases ...string) string {
+	var paths []string
+	for _, path := range []string{
+		"text", "empty", "unicode", "number", "large", "yes", "no", "nothing", "list", "none", "mixed", "broken", "emptied", "object", "deep",
+		"missing", "object/text", "deep/object/list", "object/missing", "text/deeper", "list/0", "list/1", "list/2", "list/x",
+	} {
+		paths = append(paths, "property=metadata/filter_metadata/noted.by/"+path)
+	}
+	reads := strings.Join(append(paths, "property=metadata/filter_metadata/nobody/text"), ",")
+	return strings.Join(phases, ":"+reads+";") + ":" + reads
+}
+
 func requestExchanges() []Exchange {
 	return []Exchange{
 		{Name: "request-without-body", Answer: Answer{Body: "hello"}},
@@ -59,6 +76,8 @@ func requestExchanges() []Exchange {
 		{Name: "request-waits-for-a-call-out", Chunks: two, Blind: true, Script: "reqh:pause,call=other;call:contreq"},
 		{Name: "call-out-to-an-unknown-cluster", Script: "reqh:call=nowhere"},
 		{Name: "request-http2", HTTP2: true, Chunks: two, Script: "reqb:read"},
+		{Name: "request-metadata", Setup: Setup{Metadata: noted}, Chunks: two, Script: readNoted("reqh", "reqb1", "resh")},
+		{Name: "request-metadata-missing", Script: readNoted("reqh")},
 		{Name: "path-without-route", Setup: Setup{Routes: []string{"/path"}}, Chunks: two, Open: true, Blind: true,
 			Script: "reqh:reqset=:path~/nowhere"},
 		{Name: "path-changed-to-another-route", Setup: Setup{Routes: []string{"/path", "/other"}},

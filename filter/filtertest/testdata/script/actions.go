@@ -75,8 +75,15 @@ func (s *stream) act(name, value string) string {
 		return result(proxywasm.ResumeHttpRequest())
 	case "contres":
 		return result(proxywasm.ResumeHttpResponse())
-	case "property":
-		v, err := proxywasm.GetProperty(strings.Split(value, "."))
+	case "property": // PATH, its parts apart by dots, or by slashes when there are any
+		separator := "."
+		if strings.Contains(value, "/") {
+			separator = "/"
+		}
+		v, err := proxywasm.GetProperty(strings.Split(value, separator))
+		if strings.ContainsFunc(string(v), func(r rune) bool { return r < ' ' || r > '~' }) {
+			return result(err) + " " + strconv.QuoteToASCII(string(v))
+		}
 		return result(err) + " " + string(v)
 	case "count":
 		proxywasm.DefineCounterMetric(value).Increment(1)
