@@ -19,7 +19,11 @@ func (s *stream) identify(h header) (left header, known bool) {
 		return h, true
 	}
 	forcePanic(h, "identify")
-	caller, err := s.access.Identify(authorization, apiKey)
+	identify := s.access.Identify
+	if s.access.ByToken() {
+		identify = s.verified
+	}
+	caller, err := identify(authorization, apiKey)
 	if err != nil {
 		s.refuse(h, unauthorized, err, policy.Challenge(err))
 		return h, false

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"antwort/shared/config"
+	"antwort/shared/corpus"
 	"antwort/shared/policy"
 
 	"github.com/stretchr/testify/require"
@@ -111,4 +112,39 @@ func TestTenantWithoutItsClaim(t *testing.T) {
 	})
 	require.Nil(t, err)
 	require.Empty(t, id.Tenant)
+}
+
+// The cases that the server, the filter and Envoy run too. What verifiers find
+// out is theirs.
+func TestTokenCorpus(t *testing.T) {
+	all, err := corpus.LoadTokens()
+	require.NoError(t, err)
+	issuer, err := corpus.NewIssuer()
+	require.NoError(t, err)
+	access := byToken(t, `,"tenant_claim":"org"`)
+	for i := range all.Cases {
+		c := &all.Cases[i]
+		t.Run(c.Name, func(t *testing.T) {
+			r := c.Request(issuer)
+			_, e := access.Token(trimmed(r.Values("authorization")), trimmed(r.Values("x-api-key")))
+			var id *policy.Identity
+			if e == nil {
+				if c.RefusedBy != "" {
+					return
+				}
+				id, e = access.Verified(func(name string) (string, bool) {
+					value, has := c.Claims[name]
+					text, is := value.(string)
+					return text, is || !has
+				})
+			}
+			if c.Status == 200 {
+				require.Nil(t, e)
+				require.Equal(t, [2]string{c.Subject, c.Tenant}, [2]string{id.Subject, id.Tenant})
+				return
+			}
+			require.NotNil(t, e, "it was let in")
+			require.Equal(t, []any{c.Status, c.Code}, []any{e.Status, e.Code}, e.Message)
+		})
+	}
 }
