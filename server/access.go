@@ -43,9 +43,7 @@ func (x *exchange) appendIdentity(b []byte) []byte {
 // identities are ours to tell, and credentials were for us.
 func (x *exchange) withheld(name string) bool {
 	switch name {
-	case "Authorization":
-		return x.s.auth != "" || x.s.access != nil && !x.s.access.Forward
-	case "X-Api-Key":
+	case "Authorization", "X-Api-Key":
 		return x.s.access != nil && !x.s.access.Forward
 	}
 	return policy.TellsIdentity(name)

@@ -38,51 +38,6 @@ func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
 	}
 }
 
-// call sends a request upstream, again after failures that a further attempt
-// may mend while nothing was answered: no connection, and, when statuses is
-// set, 429 and 503. The answer must be closed.
-func (x *exchange) call(ctx context.Context, req *upstream.Request, statuses bool) (*upstream.Answer, *failed) {
-	retry := x.s.cfg.Engine.Retry
-	req.HeaderTimeout = x.s.cfg.Engine.ResponseTimeout
-	for attempt := 1; ; attempt++ {
-		ans, err := x.s.up.Do(ctx, req)
-		reason, delay := "", backoff(retry.BaseDelay, retry.MaxDelay, attempt)
-		if err != nil {
-			var e *upstream.Error
-			errors.As(err, &e)
-			if ctx.Err() == nil {
-				x.s.metrics.upstreamError(e.Kind.String())
-			}
-			if e.Kind != upstream.Connect || attempt >= retry.MaxAttempts || ctx.Err() != nil {
-				return nil, x.upstreamFailed(ctx, e)
-			}
-			reason = "connect"
-		} else {
-			x.s.contacted.Store(true)
-			reason = strconv.Itoa(ans.Status)
-			again := statuses && (ans.Status == http.StatusTooManyRequests || ans.Status == http.StatusServiceUnavailable)
-			if again {
-				x.s.metrics.upstreamError(reason)
-			}
-			if !again || attempt >= retry.MaxAttempts {
-				return ans, nil
-			}
-			if after, ok := retryAfter(ans.Header.Get("Retry-After"), x.s.now()); ok {
-				if after > retry.MaxDelay {
-					return ans, nil
-				}
-				delay = max(delay, after)
-			}
-			discard(ans)
-		}
-		x.retries++
-		x.s.metrics.retry(reason)
-		if !sleep(ctx, delay) {
-			return nil, x.ended(ctx)
-		}
-	}
-}
-
 // backoff doubles with each attempt; the random part keeps clients apart.
 func backoff(base, limit time.Duration, attempt int) time.Duration {
 	d := limit
@@ -139,7 +94,7 @@ func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *faile
 	kind := "upstream_" + e.Kind.String()
 	switch e.Kind {
 	case upstream.Connect:
-		if !x.s.contacted.Load() {
+		if !x.pool.contacted.Load() {
 			return &failed{kind, e, translate.ConnectError()}
 		}
 		out := responses.NewError(http.StatusServiceUnavailable, "upstream_unavailable", "the model server cannot be reached at the moment: try again later")
@@ -173,6 +128,9 @@ func (x *exchange) ended(ctx context.Context) *failed {
 	}
 }
 
+// brokenOff is the kind of an answer that broke.
+const brokenOff = "upstream_cut"
+
 // broken says what a failed read of the upstream's answer means for the client.
 func (x *exchange) broken(ctx context.Context, err error) *failed {
 	if ctx.Err() != nil {
@@ -181,6 +139,6 @@ func (x *exchange) broken(ctx context.Context, err error) *failed {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &failed{"upstream_silent", errSilent, translate.TimeoutError()}
 	}
-	x.s.metrics.upstreamError("cut")
-	return &failed{"upstream_cut", err, translate.CutError()}
+	x.countError("cut")
+	return &failed{brokenOff, err, translate.CutError()}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"antwort/server/balance"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
@@ -37,6 +38,11 @@ type exchange struct {
 	retries      int
 	failure      string // kind, "" when all went well
 	cause        error  // detail for the log, may name addresses
+
+	pool     *pool     // nil until the request has a way
+	backend  *backend  // the last that was tried; nil: none
+	attempts *attempts // nil when nothing is kept for another one
+	lease    balance.Lease
 
 	unlink   func() bool // parts the work upstream from the request's context
 	upload   *upload     // a body that is passed on while it comes
@@ -125,7 +131,15 @@ func (x *exchange) write(p []byte) {
 // upstream has for silence. It stays for what net/http writes after the
 // handler; limitReading and take end it.
 func (x *exchange) limitWriting() {
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.idle()))
+}
+
+// idle is how long either side of an answer may be silent.
+func (x *exchange) idle() time.Duration {
+	if x.backend != nil {
+		return x.backend.StreamIdleTimeout
+	}
+	return x.s.cfg.Engine.StreamIdleTimeout
 }
 
 // begin sends the status and header.
@@ -183,6 +197,7 @@ const statusClientGone = 499
 // finish writes the log line and counts. Every exchange comes here once.
 func (x *exchange) finish() {
 	took := time.Since(x.start)
+	x.lease.Release()
 	if x.status == 0 {
 		x.status = statusClientGone
 	}
@@ -198,7 +213,7 @@ func (x *exchange) finish() {
 	if !x.s.log.Enabled(ctx, level) {
 		return
 	}
-	var room [18]slog.Attr
+	var room [20]slog.Attr
 	attrs := append(room[:0],
 		slog.String("request_id", x.id),
 		slog.String("method", policy.Clip(x.method, 32)),
@@ -214,6 +229,9 @@ func (x *exchange) finish() {
 	}
 	if x.model != "" {
 		attrs = append(attrs, slog.String("model", policy.Clip(x.model, 256)))
+	}
+	if x.backend != nil {
+		attrs = append(attrs, slog.String("route", x.pool.Name), slog.String("backend", x.backend.URL))
 	}
 	if x.streamed {
 		attrs = append(attrs, slog.Bool("stream", true))

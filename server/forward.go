@@ -24,52 +24,93 @@ import (
 
 // forward answers any request of the API.
 func (x *exchange) forward() {
-	body := getBuffer()
-	defer func() { body.put() }()
-	req := &upstream.Request{
+	a := &attempts{pool: x.s.pools[0], body: getBuffer()}
+	a.request = upstream.Request{
 		Method:     x.method,
 		Target:     x.path,
-		Header:     x.forwardHeader(),
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
+	a.repeatable = a.request.Repeatable
+	a.request.Header, a.own = x.forwardHeader()
 	if x.r.URL.RawQuery != "" {
 		// HTTP/2 lets spaces pass, which would end the target here.
-		req.Target += "?" + strings.ReplaceAll(x.r.URL.RawQuery, " ", "%20")
+		a.request.Target += "?" + strings.ReplaceAll(x.r.URL.RawQuery, " ", "%20")
 	}
 	attach := x.attachBody
 	if x.restricted() {
 		attach = x.attachAllowed
 	}
-	if f := attach(req, body); f != nil {
+	if f := attach(&a.request, a.body); f != nil {
+		a.drop()
 		x.give(f)
 		return
 	}
+	x.attempt(a)
 	ctx, cancel := x.work()
-	ans, f := x.call(ctx, req, false)
-	if f != nil {
-		cancel(nil)
-		x.give(f)
-		return
-	}
-	if ans.Status == http.StatusOK && x.method != http.MethodHead && isEventStream(ans.Header) {
-		if ans.Sending() {
-			body = nil // an early answer: the body is in use beyond this function
+	watched := false
+	defer func() {
+		if !watched {
+			cancel(nil)
+			a.drop()
 		}
+	}()
+	for {
+		ans, f := x.call(ctx)
+		if f == nil && x.isWatched(ans) {
+			watched = true
+			x.watch(ctx, cancel, ans)
+			return
+		}
+		if f == nil {
+			f = x.passWhole(ctx, ans)
+		}
+		if f == nil {
+			return
+		}
+		if !x.another(f) {
+			x.give(f)
+			return
+		}
+	}
+}
+
+// isWatched reports whether an answer is a stream of events for the client.
+func (x *exchange) isWatched(ans *upstream.Answer) bool {
+	return ans.Status == http.StatusOK && x.method != http.MethodHead && isEventStream(ans.Header)
+}
+
+// watch passes a stream on.
+func (x *exchange) watch(ctx context.Context, cancel context.CancelCauseFunc, ans *upstream.Answer) {
+	st := x.newStream(ctx, cancel, func() events {
 		ev := &watchedEvents{}
 		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
-		st := x.newStream(ctx, cancel, ev)
-		// A backend with the same interval comes first with its own comment.
-		st.keepAlive += st.keepAlive / 3
-		st.ans = ans
-		st.run(func(st *stream) {
-			st.passHead(ans)
-			st.pump(ans)
-		})
-		return
+		return ev
+	})
+	// A backend with the same interval comes first with its own comment.
+	st.keepAlive += st.keepAlive / 3
+	st.ans = ans
+	st.run((*stream).serveWatched)
+}
+
+// serveWatched streams the answer that is there, or another one's that comes in
+// its place.
+func (st *stream) serveWatched() {
+	ans := st.ans
+	for {
+		st.passHead(ans)
+		if !st.pump(ans) {
+			return
+		}
+		var f *failed
+		if ans, f = st.x.call(st.ctx); f != nil {
+			st.fail(f)
+			return
+		}
+		if !st.x.isWatched(ans) {
+			st.passAnswer(ans)
+			return
+		}
 	}
-	defer cancel(nil)
-	defer ans.Close()
-	x.passWhole(ctx, ans)
 }
 
 // attachBody reads what of the body comes at once; more is streamed.
@@ -177,7 +218,8 @@ func (x *exchange) closeAfter(h http.Header) {
 }
 
 // passWhole passes an answer that is no stream of events on.
-func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
+func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed {
+	defer ans.Close()
 	head := getBuffer()
 	defer head.put()
 	if ans.Length > 0 {
@@ -188,8 +230,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
 		head.grow(512)
 		var f *failed
 		if more, f = x.readMore(ctx, ans, head); f != nil {
-			x.give(f)
-			return
+			return f
 		}
 	}
 	copyAnswerHeader(x.header(), ans.Header)
@@ -204,7 +245,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) {
 	for {
 		x.write(head.b)
 		if x.failure != "" || !more {
-			return
+			return nil
 		}
 		head.b = head.b[:0]
 		var f *failed
@@ -221,7 +262,7 @@ const wholeAnswer = 256 << 10
 
 // readMore reads once into the free part of buf. It returns false at the end.
 func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer) (bool, *failed) {
-	ans.SetReadDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+	ans.SetReadDeadline(time.Now().Add(x.idle()))
 	n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
 	buf.b = buf.b[:len(buf.b)+n]
 	switch err {
@@ -246,7 +287,8 @@ func (x *exchange) readUsage(body []byte) {
 	}
 }
 
-// passHead passes the status and header of a stream on.
+// passHead passes the status and header of a stream on; while another backend
+// could answer in its place, only with its first event.
 func (st *stream) passHead(ans *upstream.Answer) {
 	h := make(http.Header, len(ans.Header)+1)
 	copyAnswerHeader(h, ans.Header)
@@ -255,11 +297,36 @@ func (st *stream) passHead(ans *upstream.Answer) {
 	st.x.closeAfter(h)
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.head = h
+	if st.x.replaceable() {
+		return
+	}
 	out := getBuffer()
 	defer out.put()
 	out.b = append(out.b, noRoom[:]...)
-	st.begin(ans.Status, h)
 	st.write(out, false)
+}
+
+// passAnswer passes a whole answer on that came in the place of a stream.
+func (st *stream) passAnswer(ans *upstream.Answer) {
+	defer ans.Close()
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b, noRoom[:]...)
+	if f := st.x.readAnswer(st.ctx, ans, out); f != nil {
+		st.fail(f)
+		return
+	}
+	h := make(http.Header, len(ans.Header)+2)
+	copyAnswerHeader(h, ans.Header)
+	h["X-Request-Id"] = []string{st.x.id}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.b) - room)}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.over {
+		st.begin(ans.Status, h)
+		st.write(out, true)
+	}
 }
 
 // watchedEvents are the events of a forwarded stream.

@@ -22,10 +22,10 @@ var ourOwn = map[string]bool{
 }
 
 // forwardHeader is the client's header for the upstream, with what we know of
-// the caller. With auth.type none the client's own credential passes while there
-// is no key of ours: the backend is who checks it.
-func (x *exchange) forwardHeader() []byte {
-	b := make([]byte, 0, 512)
+// the caller; own is the client's credential, for a backend that has no key of
+// ours: with auth.type none it is who checks it.
+func (x *exchange) forwardHeader() (b, own []byte) {
+	b = make([]byte, 0, 512)
 	h := x.r.Header
 	named := connectionFields(h)
 	for name, values := range h {
@@ -33,16 +33,16 @@ func (x *exchange) forwardHeader() []byte {
 			continue
 		}
 		for _, v := range values {
-			b = upstream.AppendField(b, name, v)
+			if name == "Authorization" {
+				own = upstream.AppendField(own, name, v)
+			} else {
+				b = upstream.AppendField(b, name, v)
+			}
 		}
 	}
 	b = append(b, "Accept-Encoding: identity\r\n"...)
 	b = upstream.AppendField(b, "X-Request-Id", x.id)
-	b = x.appendIdentity(b)
-	if x.s.auth != "" {
-		b = upstream.AppendField(b, "Authorization", x.s.auth)
-	}
-	return b
+	return x.appendIdentity(b), own
 }
 
 // copyAnswerHeader copies what of an answer's header is for the client.

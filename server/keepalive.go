@@ -16,15 +16,15 @@ var (
 // tick looks after silence: the upstream's for too long ends the stream, the
 // client's not reading for as long too, and a comment breaks ours.
 func (st *stream) tick() {
-	now := time.Now()
+	now, idle := time.Now(), time.Duration(st.idle.Load())
 	if !st.mu.TryLock() {
 		// The pump is at work: writing for long means that the client reads nothing.
 		began := st.writing.Load()
-		if began != 0 && time.Since(st.x.start)-time.Duration(began) >= st.idle {
+		if began != 0 && time.Since(st.x.start)-time.Duration(began) >= idle {
 			st.out.limit(now) // fails that write
 			return
 		}
-		st.timer.Reset(min(st.idle, max(st.keepAlive, time.Second)))
+		st.timer.Reset(min(idle, max(st.keepAlive, time.Second)))
 		return
 	}
 	defer st.mu.Unlock()
@@ -37,9 +37,9 @@ func (st *stream) tick() {
 	if st.over {
 		return
 	}
-	if st.listening && now.Sub(st.heard) >= st.idle {
+	if st.listening && now.Sub(st.heard) >= idle {
 		st.cancel(errSilent) // the pump ends the answer, if its client reads
-		st.timer.Reset(st.idle)
+		st.timer.Reset(idle)
 		return
 	}
 	if st.keepAlive > 0 && now.Sub(st.wrote) >= st.keepAlive {
@@ -53,18 +53,22 @@ func (st *stream) keep() {
 	out := getBuffer()
 	defer out.put()
 	out.b = append(out.b, noRoom[:]...)
-	if st.begun {
+	if st.begun || st.head != nil {
 		out.b = append(out.b, comment...)
 	} else if out.b = st.events.Start(out.b); len(out.b) == room {
+		st.wrote = time.Now() // nothing can be said yet
 		return
 	}
-	st.out.limit(time.Now().Add(st.idle))
+	st.out.limit(time.Now().Add(time.Duration(st.idle.Load())))
 	st.write(out, false)
 	st.out.limit(time.Time{})
+	if st.listening {
+		st.x.attempts, st.anew = nil, nil // the request may be on its way still
+	}
 }
 
 func (st *stream) nextTick(now time.Time) time.Duration {
-	next := st.idle
+	next := time.Duration(st.idle.Load())
 	if st.listening {
 		next -= now.Sub(st.heard)
 	}

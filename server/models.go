@@ -53,9 +53,15 @@ func (x *exchange) showModel() {
 
 // fetchModels returns the upstream's list, which is a JSON object.
 func (x *exchange) fetchModels() (*buffer, *failed) {
+	x.attempt(&attempts{
+		pool:       x.s.pools[0],
+		request:    upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: x.chatHeader(false), Repeatable: true},
+		repeatable: true,
+		statuses:   true,
+	})
 	ctx, cancel := x.work()
 	defer cancel(nil)
-	ans, f := x.call(ctx, &upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: x.chatHeader(false), Repeatable: true}, true)
+	ans, f := x.call(ctx)
 	if f != nil {
 		return nil, f
 	}

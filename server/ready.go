@@ -34,36 +34,51 @@ func (x *exchange) text(status int, body string) {
 // contactDelay is the longest wait between two tries to reach the upstream.
 const contactDelay = 5 * time.Second
 
-// contact asks the upstream for its models until it answers: anything but a
-// failure of its own is a contact.
+// contact asks every backend for its models until it answers: anything but a
+// failure of its own is a contact. One answer of any of them makes the server
+// ready: a route whose backends are away must not take the others out of
+// service, each request is told.
 func (s *Server) contact(ctx context.Context) {
+	for _, p := range s.pools {
+		for _, b := range p.backends {
+			go s.contactBackend(ctx, p, b)
+		}
+	}
+}
+
+func (s *Server) contactBackend(ctx context.Context, p *pool, b *backend) {
+	log := s.log.With("route", p.Name, "backend", b.URL)
 	for attempt := 1; ; attempt++ {
-		problem := s.greet(ctx)
+		problem := s.greet(ctx, b)
 		if problem == "" {
-			s.contacted.Store(true)
-			s.log.Info("upstream answers: ready")
+			p.contacted.Store(true)
+			if s.contacted.Swap(true) {
+				log.Info("upstream answers")
+			} else {
+				log.Info("upstream answers: ready")
+			}
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("no contact with the upstream yet", "problem", problem, "attempt", attempt)
+		log.Warn("no contact with the upstream yet", "problem", problem, "attempt", attempt)
 		if !sleep(ctx, backoff(100*time.Millisecond, contactDelay, attempt)) {
 			return
 		}
 	}
 }
 
-// maxModels bounds the labels that an upstream can cause.
+// maxModels bounds the labels that a backend can cause.
 const maxModels = 32
 
-// greet returns what is wrong, "" when the upstream answered.
-func (s *Server) greet(ctx context.Context) string {
+// greet returns what is wrong, "" when the backend answered.
+func (s *Server) greet(ctx context.Context, b *backend) string {
 	header := []byte("User-Agent: antwort\r\nAccept: application/json\r\n")
-	if s.auth != "" {
-		header = upstream.AppendField(header, "Authorization", s.auth)
+	if b.auth != "" {
+		header = upstream.AppendField(header, "Authorization", b.auth)
 	}
-	ans, err := s.up.Do(ctx, &upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: header, Repeatable: true, HeaderTimeout: contactDelay})
+	ans, err := b.client.Do(ctx, &upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: header, Repeatable: true, HeaderTimeout: contactDelay})
 	if err != nil {
 		return err.Error()
 	}
@@ -88,15 +103,18 @@ func (s *Server) greet(ctx context.Context) string {
 			names[string(id)] = true
 		}
 	}
-	s.models.Store(&names)
+	b.models.Store(&names)
 	return ""
 }
 
 // modelLabel is the model's name when it is one of few that are known.
-func (s *Server) modelLabel(model string) string {
-	names := s.models.Load()
-	if model != "" && (model == s.cfg.Engine.DefaultModel || names != nil && (*names)[model]) {
-		return model
+func (x *exchange) modelLabel() string {
+	if x.model == "" || x.backend == nil {
+		return "other"
+	}
+	names := x.backend.models.Load()
+	if x.model == x.s.cfg.Engine.DefaultModel || names != nil && (*names)[x.model] {
+		return x.model
 	}
 	return "other"
 }

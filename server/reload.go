@@ -47,10 +47,10 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 			continue
 		}
 		refused = ""
-		go next.contact(ctx)
+		next.contact(ctx)
 		s.inForce.Store(next)
 		// What is in flight goes on with the old one.
-		current.up.CloseIdle()
+		current.closeIdle(next.pools)
 		current = next
 		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
 	}
@@ -61,13 +61,10 @@ func (s *Server) with(cfg *config.Config) (*Server, error) {
 	if cfg.Engine.Provider != s.cfg.Engine.Provider {
 		return nil, errors.New("engine.provider: a change needs a restart")
 	}
-	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process)
+	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process, s.pools)
 	if err != nil {
 		return nil, err
 	}
-	// The pod was ready: one upstream that is away must not take it out of
-	// service, each request is told.
-	next.contacted.Store(s.contacted.Load())
 	old, now := s.cfg.Server, cfg.Server
 	if old.Host != now.Host || old.Port != now.Port || old.ReadHeaderTimeout != now.ReadHeaderTimeout ||
 		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || s.cfg.Observability.Log != cfg.Observability.Log {

@@ -22,7 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antwort/server/upstream"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/translate"
@@ -47,47 +46,38 @@ type Server struct {
 	routes routes
 
 	translator *translate.Translator // nil when requests are forwarded
-	up         *upstream.Client
-	auth       string         // Authorization for the upstream, "" when there is no key
-	access     *policy.Access // nil: everybody may call
-	contacted  atomic.Bool
-	models     atomic.Pointer[map[string]bool] // the upstream's, for labels
+	pools      []*pool               // one for each route, in their order
+	access     *policy.Access        // nil: everybody may call
 
 	*process
 }
 
 // process is what all configurations have in common.
 type process struct {
-	inForce  atomic.Pointer[Server]
-	metrics  *metrics
-	draining atomic.Bool
-	ending   context.Context // ends, with a cause, what is left after draining
-	end      context.CancelCauseFunc
-	taken    takenConns
-	detached sync.WaitGroup // streams that net/http no longer knows of
+	inForce   atomic.Pointer[Server]
+	metrics   *metrics
+	contacted atomic.Bool // some upstream has answered
+	draining  atomic.Bool
+	ending    context.Context // ends, with a cause, what is left after draining
+	end       context.CancelCauseFunc
+	taken     takenConns
+	detached  sync.WaitGroup // streams that net/http no longer knows of
 }
-
-// upstreamIdle is how long an unused upstream connection is kept: less than
-// the 5 s after which uvicorn, and so vLLM, closes it, possibly under a request.
-const upstreamIdle = 4 * time.Second
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	p := &process{metrics: newMetrics(string(cfg.Engine.Provider))}
 	p.ending, p.end = context.WithCancelCause(context.Background())
-	return newServer(cfg, opt, p)
+	return newServer(cfg, opt, p, nil)
 }
 
-func newServer(cfg *config.Config, opt Options, p *process) (*Server, error) {
-	up, err := upstream.New(cfg.Engine.BackendURL, upstream.Options{
-		ConnectTimeout: cfg.Engine.ConnectTimeout,
-		IdleTimeout:    upstreamIdle,
-		MaxIdle:        cfg.Engine.MaxIdleConnections,
-	})
+// newServer makes a server that goes on with the pools of the one before.
+func newServer(cfg *config.Config, opt Options, p *process, before []*pool) (*Server, error) {
+	pools, err := newPools(cfg, p.metrics, before)
 	if err != nil {
-		return nil, fmt.Errorf("engine.backend_url: %w", err)
+		return nil, err
 	}
-	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, up: up, process: p}
+	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, pools: pools, process: p}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -96,9 +86,6 @@ func newServer(cfg *config.Config, opt Options, p *process) (*Server, error) {
 	}
 	if s.newID == nil {
 		s.newID = randomID
-	}
-	if key := cfg.Engine.APIKey; key.IsSet() {
-		s.auth = "Bearer " + key.Reveal()
 	}
 	s.access = policy.NewAccess(cfg)
 	if cfg.Engine.Provider == config.VLLM {
@@ -129,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.taken.open(returned, s.cfg.Server.IdleTimeout)
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
-	go s.contact(watch)
+	s.contact(watch)
 
 	served := make(chan error, 2)
 	go func() { served <- hs.Serve(clientConns{ln}) }()
@@ -138,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case err := <-served:
 		hs.Close()
 		s.taken.close()
-		s.inForce.Load().up.CloseIdle()
+		s.inForce.Load().closeIdle(nil)
 		return err
 	case <-ctx.Done():
 	}
@@ -177,7 +164,7 @@ func (s *Server) drain(hs *http.Server) {
 	}
 	s.end(errShutdown)
 	s.taken.abort()
-	s.up.CloseIdle()
+	s.closeIdle(nil)
 	s.log.Info("stopped")
 }
 

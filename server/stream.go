@@ -37,10 +37,11 @@ type stream struct {
 	ctx    context.Context // of the upstream's work
 	cancel context.CancelCauseFunc
 	events events
-	taken  *takenConn // nil: the answer goes through net/http
+	anew   func() events // for another backend's answer
+	taken  *takenConn    // nil: the answer goes through net/http
 
 	keepAlive time.Duration // silence before a comment; 0: none
-	idle      time.Duration // silence of either side before the end
+	idle      atomic.Int64  // silence of either side before the end, a time.Duration
 	timer     *time.Timer
 	writing   atomic.Int64 // when the present write began, nanoseconds after x.start; 0: none
 
@@ -48,6 +49,7 @@ type stream struct {
 	out       sink
 	ans       *upstream.Answer // nil until its header came
 	listening bool             // it did, so that silence counts
+	head      http.Header      // to begin with; nil: our own
 	begun     bool             // status and header are written
 	over      bool             // the answer has ended
 	whole     bool             // … as it should
@@ -57,9 +59,9 @@ type stream struct {
 
 // newStream makes the stream of an answer; ctx and cancel are its work's. It
 // takes the client's connection over when it can.
-func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc, ev events) *stream {
-	cfg := x.s.cfg
-	st := &stream{x: x, ctx: ctx, cancel: cancel, events: ev, keepAlive: cfg.Server.KeepAliveInterval, idle: cfg.Engine.StreamIdleTimeout}
+func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc, anew func() events) *stream {
+	st := &stream{x: x, ctx: ctx, cancel: cancel, events: anew(), anew: anew, keepAlive: x.s.cfg.Server.KeepAliveInterval}
+	st.idle.Store(int64(x.idle()))
 	st.heard = time.Now()
 	st.wrote = st.heard
 	x.streamed = true
@@ -104,6 +106,9 @@ func (st *stream) guard(serve func(*stream)) {
 		} else if st.ans != nil {
 			st.ans.Close()
 		}
+		if a := st.x.attempts; a != nil && st.over {
+			a.drop()
+		}
 		st.cancel(nil)
 		if st.taken == nil && st.begun && !st.whole {
 			panic(http.ErrAbortHandler) // the client must not take it for the end
@@ -126,32 +131,51 @@ func (st *stream) endBroken() {
 	st.end(policy.Internal())
 }
 
-// pump moves the upstream's events to the client until either ends.
-func (st *stream) pump(ans *upstream.Answer) {
+// pump moves the upstream's events to the client until either ends. It returns
+// true when the upstream's ended before anything was the client's, and another
+// backend is to be asked.
+func (st *stream) pump(ans *upstream.Answer) (again bool) {
 	defer func() { st.x.usage, st.x.hasUsage = st.events.Usage() }()
 	ans.DropHeader()
 	st.mu.Lock()
 	st.ans, st.listening, st.heard = ans, true, time.Now()
+	st.idle.Store(int64(st.x.idle()))
 	st.timer.Reset(st.nextTick(st.heard))
+	if st.begun {
+		st.settle()
+	}
 	st.mu.Unlock()
 	for {
 		ans.Wait() // without holding a buffer
 		in := getBuffer()
 		n, err := ans.Read(in.b[:cap(in.b)])
-		more := st.feed(in.b[:n], err)
+		more, again := st.feed(in.b[:n], err)
 		in.put()
 		if !more {
-			return
+			return again
 		}
 	}
 }
 
-// feed passes upstream bytes on. It returns false at the end of the answer.
-func (st *stream) feed(p []byte, readErr error) bool {
+// settle lets go of the request: the answer will be nobody else's.
+func (st *stream) settle() {
+	a := st.x.attempts
+	if a == nil {
+		return
+	}
+	st.x.attempts, st.anew = nil, nil
+	if !st.ans.Sending() { // else an early answer: the rest of the request is still read from there
+		a.drop()
+	}
+}
+
+// feed passes upstream bytes on. more is false at the end of the answer, again
+// true when another one is to come.
+func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.over {
-		return false
+		return false, false
 	}
 	st.heard = time.Now()
 	out := getBuffer()
@@ -162,40 +186,48 @@ func (st *stream) feed(p []byte, readErr error) bool {
 	if len(p) > 0 {
 		if out.b, err = st.events.Write(out.b, p, now); err != nil {
 			st.refuse(err, out)
-			return false
+			return false, false
 		}
 	}
 	last := st.events.Done()
 	if readErr != nil && !last {
 		last = true
-		cause, told := st.whyEnded(readErr)
-		if !told {
+		f := st.whyEnded(readErr)
+		switch {
+		case f.err == nil: // nobody is there to be told
+			st.x.note(f.kind, f.cause)
 			st.over = true
-			return false
+			return false, false
+		case !st.begun && len(out.b) == room && st.x.another(f):
+			st.listening, st.head, st.events = false, nil, st.anew()
+			st.ans.Close()
+			st.ans = nil
+			return false, true
+		}
+		if readErr != io.EOF || !st.begun && len(out.b) == room {
+			st.x.note(f.kind, f.cause)
 		}
 		if !st.begun && len(out.b) == room {
-			if cause == nil {
-				cause = translate.CutError()
-			}
-			st.reply(cause, out)
-			return false
+			st.reply(f.err, out)
+			return false, false
 		}
-		out.b = st.events.End(out.b, cause, now)
+		if readErr == io.EOF {
+			f.err = nil // they just ended
+		}
+		out.b = st.events.End(out.b, f.err, now)
 	}
 	if len(out.b) > room || last {
 		st.write(out, last)
+		st.settle()
 		st.heard = st.wrote // while it wrote, nobody listened
 	}
-	return !st.over
+	return !st.over, false
 }
 
-// whyEnded says why the upstream's bytes ended: nil when they just did. It
-// returns false when there is no client to be told.
-func (st *stream) whyEnded(readErr error) (*responses.Error, bool) {
+// whyEnded says why the upstream's bytes ended.
+func (st *stream) whyEnded(readErr error) *failed {
 	if readErr == io.EOF {
-		return nil, true
+		return &failed{brokenOff, nil, translate.CutError()}
 	}
-	f := st.x.broken(st.ctx, readErr)
-	st.x.note(f.kind, f.cause)
-	return f.err, f.err != nil
+	return st.x.broken(st.ctx, readErr)
 }

@@ -96,7 +96,11 @@ var failedEvent = []byte("\nevent: response.failed\n")
 // write sends out to the client, the header first.
 func (st *stream) write(out *buffer, last bool) {
 	if !st.begun {
-		st.begin(http.StatusOK, st.streamHeader())
+		if st.head == nil {
+			st.head = st.streamHeader()
+		}
+		st.begin(http.StatusOK, st.head)
+		st.head = nil
 	}
 	n := len(out.b) - room
 	if n > 0 && st.x.firstEvent == 0 && st.x.status == http.StatusOK {

@@ -37,76 +37,85 @@ func (x *exchange) translate() {
 		x.fail("forbidden_model", nil, err)
 		return
 	}
-	req := &upstream.Request{
-		Method:     http.MethodPost,
-		Target:     "/v1/chat/completions",
-		Header:     x.chatHeader(turn.Streaming()),
-		Body:       chat.b,
-		Repeatable: true, // a completion changes nothing upstream
-	}
+	x.attempt(&attempts{
+		pool: x.s.pools[0],
+		request: upstream.Request{
+			Method:     http.MethodPost,
+			Target:     "/v1/chat/completions",
+			Header:     x.chatHeader(turn.Streaming()),
+			Body:       chat.b,
+			Repeatable: true, // a completion changes nothing upstream
+		},
+		body:       chat,
+		rename:     func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.b, model) },
+		repeatable: true,
+		statuses:   true,
+	})
 	ctx, cancel := x.work()
 	if turn.Streaming() {
-		x.newStream(ctx, cancel, chatEvents{turn.Stream(), turn}).run(func(st *stream) { st.serveChat(req, chat) })
+		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream(), turn} })
+		st.run((*stream).serveChat)
 		return
 	}
-	defer chat.put()
+	defer x.attempts.drop()
 	defer cancel(nil)
-	ans, f := x.call(ctx, req, true)
-	if f != nil {
-		x.give(f)
-		return
+	for {
+		ans, f := x.call(ctx)
+		if f == nil {
+			f = x.whole(ctx, ans, turn)
+		}
+		if f == nil {
+			return
+		}
+		if !x.another(f) {
+			x.give(f)
+			return
+		}
 	}
-	defer ans.Close()
-	x.whole(ctx, ans, turn)
 }
 
 // whole translates an answer that is not streamed.
-func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) {
+func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failed {
+	defer ans.Close()
 	if ans.Status != http.StatusOK {
-		x.give(x.refused(ctx, ans))
-		return
+		return x.refused(ctx, ans)
 	}
 	answer := getBuffer()
 	defer answer.put()
 	if f := x.readAnswer(ctx, ans, answer); f != nil {
-		x.give(f)
-		return
+		return f
 	}
 	out := getBuffer()
 	defer out.put()
 	b, err := turn.Response(out.b, answer.b, x.s.unix())
 	out.b = b
 	if err != nil {
-		x.fail("upstream_answer", nil, err)
-		return
+		return &failed{"upstream_answer", nil, err}
 	}
 	x.usage, x.hasUsage = turn.Usage()
 	x.json(http.StatusOK, out.b)
+	return nil
 }
 
-// serveChat calls the upstream and streams its answer. It puts chat back.
-func (st *stream) serveChat(req *upstream.Request, chat *buffer) {
-	ans, f := st.x.call(st.ctx, req, true)
-	if f != nil {
-		chat.put()
-		st.fail(f)
-		return
-	}
-	if !isEventStream(ans.Header) {
-		defer chat.put()
-		defer ans.Close()
-		if ans.Status != http.StatusOK {
-			st.fail(st.x.refused(st.ctx, ans))
+// serveChat calls the upstream and streams its answer.
+func (st *stream) serveChat() {
+	for again := true; again; {
+		ans, f := st.x.call(st.ctx)
+		if f != nil {
+			st.fail(f)
 			return
 		}
-		st.fail(&failed{"upstream_answer", nil, policy.NotStreamed()})
-		return
+		if !isEventStream(ans.Header) {
+			defer ans.Close()
+			if ans.Status != http.StatusOK {
+				st.fail(st.x.refused(st.ctx, ans))
+				return
+			}
+			st.fail(&failed{"upstream_answer", nil, policy.NotStreamed()})
+			return
+		}
+		again = st.pump(ans)
 	}
-	if !ans.Sending() { // else an early answer: the rest of the request is still read from there
-		*req = upstream.Request{} // not needed while the stream lasts
-		chat.put()
-	}
-	st.pump(ans)
 }
 
 // chatEvents are the events of a translated stream.
@@ -138,9 +147,6 @@ func (x *exchange) chatHeader(stream bool) []byte {
 	}
 	b = upstream.AppendField(b, "X-Request-Id", x.id)
 	b = x.appendIdentity(b)
-	if x.s.auth != "" {
-		b = upstream.AppendField(b, "Authorization", x.s.auth)
-	}
 	for _, name := range [...]string{"Traceparent", "Tracestate"} {
 		if v := x.r.Header[name]; len(v) == 1 {
 			b = upstream.AppendField(b, name, v[0])
@@ -156,11 +162,11 @@ const errorBody = 64 << 10
 func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failed {
 	buf := getBuffer()
 	defer buf.put()
-	ans.SetReadDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+	ans.SetReadDeadline(time.Now().Add(x.idle()))
 	if err := readInto(buf, io.LimitReader(ans, errorBody), errorBody); err != nil && ctx.Err() != nil {
 		return x.ended(ctx)
 	}
-	e := translate.UpstreamError(ans.Status, buf.b, ans.Header.Get("Retry-After"), x.s.auth != "")
+	e := translate.UpstreamError(ans.Status, buf.b, ans.Header.Get("Retry-After"), x.backend.auth != "")
 	return &failed{"upstream_status", nil, e}
 }
 
@@ -173,7 +179,7 @@ func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *bu
 	}
 	for {
 		buf.grow(512)
-		ans.SetReadDeadline(time.Now().Add(x.s.cfg.Engine.StreamIdleTimeout))
+		ans.SetReadDeadline(time.Now().Add(x.idle()))
 		n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
