@@ -14,7 +14,7 @@ import (
 // stream is closed: no callback lets anything of the request through.
 func (s *stream) identify(h header) (left header, known bool) {
 	authorization, apiKey := h.all(policy.CredentialFields[0]), h.all(policy.CredentialFields[1])
-	h = h.withoutIdentity()
+	h = h.withoutReserved()
 	if s.access == nil {
 		return h, true
 	}
@@ -39,10 +39,11 @@ func (s *stream) identify(h header) (left header, known bool) {
 	return h, true
 }
 
-// withoutIdentity removes what a client says about who it is.
-func (h header) withoutIdentity() header {
+// withoutReserved removes what is not a client's to say: who it is, and where its
+// request goes.
+func (h header) withoutReserved() header {
 	for i := 0; i < len(h); {
-		if name := h[i][0]; policy.TellsIdentity(name) {
+		if name := h[i][0]; policy.IsReserved(name) {
 			h = h.drop(name) // all fields of this name, h[i] among them
 		} else {
 			i++

@@ -168,7 +168,7 @@ func TestPanicWhileIdentifyingFailsClosed(t *testing.T) {
 			h := filtertest.New(t, panicking, filtertest.Options{Upstream: up, AllowOnHeadersStopIteration: profile == "gated",
 				Configuration: config(provider, profile, "auth.type", `"api_key"`, "auth.api_keys", aliceKeys)})
 			for _, path := range []string{"/v1/responses", "/v1/models", "/other"} {
-				got := do(t, h, "POST", path, strings.NewReader(hello), "X-Api-Key", aliceKey, "X-Antwort-Panic", "identify")
+				got := do(t, h, "POST", path, strings.NewReader(hello), "X-Api-Key", aliceKey, "X-Panic-In", "identify")
 				require.Equal(t, 500, got.status)
 				require.Zero(t, up.count(), "the upstream saw it")
 			}

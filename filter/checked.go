@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"strconv"
 
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -10,11 +11,13 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// checked is the body of a forwarded request whose caller may use certain
-// models only. It is gathered while the headers wait (filter.profile gated), and
-// goes on as it came when its model is one of them.
+// checked is the body of a forwarded request that is read: its caller may use
+// certain models only, or the route depends on it. It is gathered while the
+// headers wait (filter.profile gated), and goes on as it came, except that a
+// route may send another name of the model.
 type checked struct {
 	s      *stream
+	asking header // what the route is chosen by
 	body   body
 	passed bool
 }
@@ -24,7 +27,7 @@ func (c *checked) headers(h header, end bool) types.Action {
 	if coding := policy.Coding(h.get("content-encoding")); coding != "" {
 		return s.reply(unsupportedEncoding, policy.WrongCoding(coding, "none"), [2]string{"accept-encoding", "identity"})
 	}
-	c.body = body{s: s, length: h.length()}
+	c.asking, c.body = h, body{s: s, length: h.length()}
 	if end {
 		return c.decide(nil)
 	}
@@ -66,6 +69,21 @@ func (c *checked) decide(all []byte) types.Action {
 			kind = forbiddenModel
 		}
 		return s.reply(kind, err)
+	}
+	if err := s.choose(c.asking, reading.Model); err != nil {
+		return s.reply(noRoute, err)
+	}
+	s.send()
+	s.keepTogether(reading)
+	if s.to.several && reading.Repeatable() {
+		must(proxywasm.ReplaceHttpRequestHeader(retryField, "reset"))
+	}
+	if s.to.model != "" {
+		all = reading.AppendRenamed(s.take(len(all)+len(s.to.model)+16), s.to.model)
+		defer s.give(all)
+		if c.asking.has("content-length") {
+			must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(all))))
+		}
 	}
 	must(proxywasm.ReplaceHttpRequestBody(all))
 	c.passed = true

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"antwort/shared/config"
 	"antwort/shared/policy"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -14,6 +15,7 @@ import (
 type forwarded struct {
 	s      *stream
 	create bool // POST /v1/responses
+	asks   bool // its body names a model
 	size   int64
 	check  *checked // nil: the request's body passes unread
 	answer answer   // nil: it passes
@@ -27,13 +29,34 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	if x.create {
 		h.removeRequest("accept-encoding") // usage must be readable
 	}
-	if x.s.auth != "" {
-		h.setRequest("authorization", x.s.auth)
+	decided, err := x.s.chooseUnread(h)
+	if err != nil {
+		return x.s.reply(noRoute, err)
 	}
-	if x.check != nil {
+	if x.reads(decided) {
+		x.check = &checked{s: x.s}
 		return x.check.headers(h, end)
 	}
+	if !decided { // no body says what it is about
+		if err := x.s.choose(h, ""); err != nil {
+			return x.s.reply(noRoute, err)
+		}
+	}
+	x.s.send()
 	return types.ActionContinue
+}
+
+// reads reports whether the body has to be read: its model decides, or what
+// becomes of it there depends on it. In the profile inline nothing does.
+func (x *forwarded) reads(decided bool) bool {
+	switch s := x.s; {
+	case !x.asks || s.cfg.Filter.Profile != config.Gated:
+		return false
+	case s.caller.Restricted() || !decided:
+		return true
+	default:
+		return s.to.readsBody()
+	}
 }
 
 func (x *forwarded) requestBody(size int, end bool) types.Action {

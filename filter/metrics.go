@@ -27,6 +27,7 @@ const (
 	panicked
 	unauthorized
 	forbiddenModel
+	noRoute
 	failures // how many
 )
 
@@ -34,7 +35,7 @@ func (f failure) String() string {
 	return [failures]string{
 		"wrong_method", "wrong_content_type", "unsupported_encoding", "unknown_path", "not_stored", "too_large", "overloaded",
 		"invalid_request", "upstream_status", "upstream_answer", "upstream_stream", "ungated", "cut", "panic",
-		"unauthorized", "forbidden_model",
+		"unauthorized", "forbidden_model", "no_route",
 	}[f]
 }
 

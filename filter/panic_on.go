@@ -2,10 +2,10 @@
 
 package filter
 
-// forcePanic panics when the header x-antwort-panic names the place. It is in
+// forcePanic panics when the header x-panic-in names the place. It is in
 // builds for tests only.
 func forcePanic(h header, place string) {
-	if h.get("x-antwort-panic") == place {
+	if h.get("x-panic-in") == place {
 		panic("forced in " + place)
 	}
 }

@@ -33,7 +33,7 @@ func TestPanics(t *testing.T) {
 					answer = streams(chatEvents...)
 				}
 				up.set(answer)
-				got := post(t, h, c.body, "X-Antwort-Panic", c.place, "X-Request-Id", "id-2")
+				got := post(t, h, c.body, "X-Panic-In", c.place, "X-Request-Id", "id-2")
 				panics++
 				require.Equal(t, c.cut, got.cut, got.body)
 				if !c.cut {
@@ -53,5 +53,5 @@ func TestPanics(t *testing.T) {
 	}
 	// The header means nothing to the filter that is shipped.
 	h := start(t, config("vllm", "inline"), newUpstream(gives(200, "application/json", chatHello)))
-	require.Equal(t, 200, post(t, h, hello, "X-Antwort-Panic", "request_body").status)
+	require.Equal(t, 200, post(t, h, hello, "X-Panic-In", "request_body").status)
 }

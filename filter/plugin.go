@@ -18,8 +18,9 @@ type plugin struct {
 	*vm
 	cfg        *config.Config
 	translator *translate.Translator // nil when requests are forwarded
-	auth       string                // Authorization for the upstream, "" when there is no key
 	access     *policy.Access        // nil: everybody may call
+	router     *policy.Router        // nil: there are no routes, and one target
+	targets    []target
 	metrics    metrics
 	gate       gate
 }
@@ -61,10 +62,12 @@ func (p *plugin) configure(size int) error {
 		return err
 	}
 	p.cfg = cfg
-	if key := cfg.Engine.APIKey; key.IsSet() {
-		p.auth = "Bearer " + key.Reveal()
-	}
 	p.access = policy.NewAccess(cfg)
+	if routes := cfg.AllRoutes(); len(cfg.Routes) > 0 {
+		p.router, p.targets = policy.NewRouter(routes), targets(routes)
+	} else {
+		p.targets = []target{{auth: bearer(cfg.Engine.APIKey)}}
+	}
 	if cfg.Engine.Provider == config.VLLM {
 		p.translator = translate.New(translate.OptionsOf(cfg))
 	}

@@ -21,6 +21,7 @@ type stream struct {
 	id        uint32
 	exchange  exchange         // nil: all passes untouched
 	caller    *policy.Identity // nil: not known, or nobody is asked
+	to        *target          // nil: not chosen yet
 	closed    bool             // nothing more of the request may pass
 	requestID string
 	begun     time.Time // when the request's headers came
@@ -59,9 +60,25 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
 	if policy.IsResponses(path) {
 		return s.open(h, path, route, end)
 	}
-	if route != nil && s.auth != "" { // the list of models is part of the API: it is asked for with our key
-		h.setRequest("authorization", s.auth)
+	if route != nil {
+		return s.list(h, path, route)
 	}
+	return types.ActionContinue
+}
+
+// list handles a request for the list of models, or one of them.
+func (s *stream) list(h header, path string, route *policy.Route) types.Action {
+	if s.router == nil {
+		s.to = &s.targets[0]
+	} else if method := h.get(":method"); !route.Allows(method) {
+		s.refuse(h, wrongMethod, route.WrongMethod(method), [2]string{"allow", route.Allow})
+	} else if err := s.models(h, path, route); err != nil {
+		s.refuse(h, noRoute, err)
+	}
+	if s.to == nil { // it has been answered
+		return types.ActionPause
+	}
+	s.send()
 	return types.ActionContinue
 }
 
@@ -71,11 +88,8 @@ func (s *stream) open(h header, path string, route *policy.Route, end bool) type
 	s.metrics.requests.Increment(1)
 	s.requestID = h.get("x-request-id")
 	if s.cfg.Engine.Provider == config.VLLMResponses {
-		x := &forwarded{s: s, create: route == policy.Create}
-		if s.caller.Restricted() && (x.create || route == policy.Compact) {
-			x.check = &checked{s: s}
-		}
-		s.exchange = x
+		asks := (route == policy.Create || route == policy.Compact) && h.get(":method") == "POST"
+		s.exchange = &forwarded{s: s, create: route == policy.Create, asks: asks}
 	} else {
 		s.exchange = &translated{s: s, route: route, path: path}
 	}

@@ -29,6 +29,7 @@ type translated struct {
 	turn    *translate.Turn
 	answer  answer
 	panicIn string // for test builds
+	asking  header // gated: what the route is chosen by
 }
 
 // answer is how answers of one kind are handled.
@@ -49,20 +50,22 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 		return action
 	}
 	x.body = body{s: x.s, length: h.length()}
-	x.panicIn = h.get("x-antwort-panic")
+	x.panicIn = h.get("x-panic-in")
 	if end {
 		return x.ask(nil, true)
 	}
 	h.setRequest(":path", chatPath)
 	h.removeRequest("content-length", "accept-encoding")
 	h.removeRequest(secrets...)
-	if x.s.auth != "" {
-		must(proxywasm.ReplaceHttpRequestHeader("authorization", x.s.auth))
-	}
 	if x.gated() {
+		x.asking = h
 		x.s.gate.pause(x.s)
 		return types.ActionPause
 	}
+	if _, err := x.s.chooseUnread(h); err != nil {
+		return x.s.reply(noRoute, err)
+	}
+	x.s.send()
 	return types.ActionContinue
 }
 
@@ -126,7 +129,7 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 func (x *translated) ask(body []byte, ended bool) types.Action {
 	s := x.s
 	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.clock.now().Unix())
-	x.body.free()
+	defer x.body.free()
 	s.hold(0)
 	if err != nil {
 		return s.reply(invalidRequest, err)
@@ -135,12 +138,38 @@ func (x *translated) ask(body []byte, ended bool) types.Action {
 		return s.reply(forbiddenModel, err)
 	}
 	x.asked, x.turn = true, turn
+	if x.gated() {
+		if err := s.choose(x.asking, turn.Model()); err != nil {
+			return s.reply(noRoute, err)
+		}
+		s.send()
+		if err := x.keepTogether(body); err != nil {
+			return s.reply(invalidRequest, err)
+		}
+	}
+	s.written(out)
+	if s.to.model != "" {
+		out = turn.AppendRenamed(s.take(len(out)+len(s.to.model)), out, s.to.model)
+		defer s.give(out)
+	}
 	if ended && x.gated() {
 		must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(out))))
 	}
 	must(proxywasm.ReplaceHttpRequestBody(out))
-	s.written(out)
 	return types.ActionContinue
+}
+
+// keepTogether names the conversation, where that decides about the backend.
+func (x *translated) keepTogether(body []byte) *responses.Error {
+	if !x.s.to.affinity {
+		return nil
+	}
+	l := x.s.cfg.Limits
+	r, err := policy.Read(body, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
+	if err == nil {
+		x.s.keepTogether(r)
+	}
+	return err
 }
 
 // trailing takes what comes after the document.
@@ -174,7 +203,7 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		h.setAnswer("x-request-id", s.requestID)
 	}
 	if status != 200 {
-		return x.refused(h, &refusal{s: s, kind: upstreamStatus, status: status, ownKey: s.auth != ""}, end)
+		return x.refused(h, &refusal{s: s, kind: upstreamStatus, status: status, ownKey: s.to != nil && s.to.auth != ""}, end)
 	}
 	stream := policy.MediaType(h.get("content-type")) == "text/event-stream"
 	switch {
@@ -240,5 +269,5 @@ func (x *translated) done() {
 }
 
 func (x *translated) mayPanic(place string) {
-	forcePanic(header{{"x-antwort-panic", x.panicIn}}, place)
+	forcePanic(header{{"x-panic-in", x.panicIn}}, place)
 }

@@ -46,7 +46,7 @@ func (x *exchange) withheld(name string) bool {
 	case "Authorization", "X-Api-Key":
 		return x.s.access != nil && !x.s.access.Forward
 	}
-	return policy.TellsIdentity(name)
+	return policy.IsReserved(name)
 }
 
 // restricted reports whether a forwarded body must be read, because its model

@@ -9,31 +9,30 @@ import (
 	"antwort/shared/responses"
 )
 
-// Fields that tell the upstream who calls. Clients' own are removed from every
-// request.
+// Fields that tell the upstream who calls.
 const (
 	SubjectField = "x-antwort-subject"
 	TenantField  = "x-antwort-tenant"
 )
 
-// TellsIdentity reports whether a field's name is one of those, in any case, or
-// one that a backend which puts - for _ (CGI, WSGI) takes for one.
-func TellsIdentity(name string) bool {
-	return alike(name, SubjectField) || alike(name, TenantField)
-}
+// reserved begins the names of fields that are a gateway's own to set.
+const reserved = "x-antwort-"
 
-func alike(name, field string) bool {
-	if len(name) != len(field) {
+// IsReserved reports whether a field's name begins so, in any case, or is one
+// that a backend which puts - for _ (CGI, WSGI) takes for one. Clients' fields of
+// such names are removed from every request.
+func IsReserved(name string) bool {
+	if len(name) < len(reserved) {
 		return false
 	}
-	for i := range len(name) {
+	for i := range len(reserved) {
 		c := name[i]
 		if c == '_' {
 			c = '-'
 		} else if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		if c != field[i] {
+		if c != reserved[i] {
 			return false
 		}
 	}

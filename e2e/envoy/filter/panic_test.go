@@ -31,7 +31,7 @@ func TestPanics(t *testing.T) {
 				if c.body == helloStream {
 					g.up.set(streams(chatEvents...))
 				}
-				got := post(t, url, c.body, "X-Antwort-Panic", c.place)
+				got := post(t, url, c.body, "X-Panic-In", c.place)
 				panics++
 				require.Equal(t, c.cut, got.cut, got.body)
 				if !c.cut {
