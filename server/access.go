@@ -1,11 +1,8 @@
 package server
 
 import (
-	"net/http"
-
 	"antwort/server/upstream"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 )
 
 // Who may call. Every path but the probes and the metrics asks for a
@@ -47,44 +44,4 @@ func (x *exchange) withheld(name string) bool {
 		return x.s.access != nil && !x.s.access.Forward
 	}
 	return policy.IsReserved(name)
-}
-
-// restricted reports whether a forwarded body must be read, because its model
-// decides about it.
-func (x *exchange) restricted() bool {
-	return x.caller.Restricted() && (x.route == x.s.routes.responses || x.route == x.s.routes.compact)
-}
-
-// attachAllowed reads a body to its end and attaches it when the caller may use
-// its model. A coded body is refused: it would be read twice, by two decoders.
-func (x *exchange) attachAllowed(req *upstream.Request, buf *buffer) *failed {
-	limits := x.s.cfg.Limits
-	if coding := contentCoding(x.r.Header); coding != "" {
-		x.header().Set("Accept-Encoding", "identity")
-		return &failed{"unsupported_encoding", nil, policy.WrongCoding(coding, "none")}
-	}
-	if x.r.ContentLength > limits.RequestBodyBytes {
-		return tooLarge(limits.RequestBodyBytes)
-	}
-	if err := readInto(buf, x.r.Body, limits.RequestBodyBytes); err != nil {
-		return x.readError(err, limits.RequestBodyBytes)
-	}
-	x.unlimitReading()
-	reading, err := policy.Read(buf.b, responses.Limits{Depth: limits.JSONDepth, Values: limits.JSONValues})
-	if err == nil {
-		err = x.caller.AllowsReading(reading)
-	}
-	if err != nil {
-		return &failed{refusedBody(err), nil, err}
-	}
-	req.Body = buf.b
-	return nil
-}
-
-// refusedBody is the kind of a body's refusal.
-func refusedBody(err *responses.Error) string {
-	if err.Status == http.StatusNotFound {
-		return "forbidden_model"
-	}
-	return "invalid_request"
 }

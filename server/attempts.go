@@ -25,8 +25,9 @@ type attempts struct {
 	rename  func(dst []byte, model string) []byte
 	renamed *buffer
 
-	repeatable bool // may be sent again to another backend after it was sent to one
-	statuses   bool // 429 and 503 are tried again at the same backend too
+	repeatable bool          // may be sent again to another backend after it was sent to one
+	statuses   bool          // 429 and 503 are tried again at the same backend too
+	quick      time.Duration // until the header, before another backend is tried; 0: the backend's own
 
 	header int           // length of request.Header as it was given
 	tried  balance.Tried // in this round
@@ -58,11 +59,12 @@ func (a *attempts) to(b *backend) *upstream.Request {
 		r.Header = append(r.Header, a.own...)
 	}
 	r.HeaderTimeout = b.ResponseTimeout
-	if a.rename == nil {
-		return r
+	if a.quick > 0 {
+		r.HeaderTimeout = min(a.quick, r.HeaderTimeout)
 	}
-	r.Body = a.body.b
-	if b.Model != "" {
+	if a.rename != nil && b.Model == "" {
+		r.Body = a.body.b
+	} else if a.rename != nil {
 		if a.renamed == nil {
 			a.renamed = getBuffer()
 			a.renamed.grow(len(a.body.b) + len(b.Model))
@@ -152,7 +154,11 @@ func (x *exchange) afterError(ctx context.Context, e *upstream.Error) (reason st
 			delay, more = x.again(false)
 		}
 	case upstream.Timeout:
-		x.unreached(reason)
+		if x.attempts.quick > 0 {
+			delay, more = x.again(false)
+		} else {
+			x.unreached(reason)
+		}
 	}
 	return reason, delay, more
 }

@@ -12,39 +12,52 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/config"
 	"antwort/shared/forward"
 	"antwort/shared/responses"
 
 	"github.com/valyala/fastjson"
 )
 
-// Provider vllm-responses: a request goes on as it came, its body unread, and
-// the answer comes back as it is. A stream is cut into events and watched,
-// never rebuilt.
+// Provider vllm-responses: a request goes on as it came, but perhaps with
+// another model, and the answer comes back as it is. A stream is cut into events
+// and watched, never rebuilt.
 
-// forward answers any request of the API.
-func (x *exchange) forward() {
-	a := &attempts{pool: x.s.pools[0], body: getBuffer()}
+// forward answers any request of the API. With pool nil the model decides where
+// it goes.
+func (x *exchange) forward(p *pool) {
+	a := &attempts{pool: p, body: getBuffer()}
 	a.request = upstream.Request{
 		Method:     x.method,
 		Target:     x.path,
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
 	a.repeatable = a.request.Repeatable
-	a.request.Header, a.own = x.forwardHeader()
 	if x.r.URL.RawQuery != "" {
 		// HTTP/2 lets spaces pass, which would end the target here.
 		a.request.Target += "?" + strings.ReplaceAll(x.r.URL.RawQuery, " ", "%20")
 	}
 	attach := x.attachBody
-	if x.restricted() {
-		attach = x.attachAllowed
+	if x.mustRead(p) {
+		attach = x.attachRead
 	}
-	if f := attach(&a.request, a.body); f != nil {
+	if f := attach(a); f != nil {
 		a.drop()
 		x.give(f)
 		return
 	}
+	if a.pool.provider == config.VLLM { // the model has led there
+		a.drop()
+		x.notStored()
+		return
+	}
+	x.forwardTo(a)
+}
+
+// forwardTo answers with the first backend's answer that is whole, or has begun
+// to be the client's.
+func (x *exchange) forwardTo(a *attempts) {
+	a.request.Header, a.own = x.forwardHeader()
 	x.attempt(a)
 	ctx, cancel := x.work()
 	watched := false
@@ -114,7 +127,8 @@ func (st *stream) serveWatched() {
 }
 
 // attachBody reads what of the body comes at once; more is streamed.
-func (x *exchange) attachBody(req *upstream.Request, buf *buffer) *failed {
+func (x *exchange) attachBody(a *attempts) *failed {
+	req, buf := &a.request, a.body
 	limit := x.s.cfg.Limits.RequestBodyBytes
 	length := x.r.ContentLength
 	switch {
@@ -282,7 +296,9 @@ func (x *exchange) readUsage(body []byte) {
 	p := usageParsers.Get()
 	defer usageParsers.Put(p)
 	if v, err := p.ParseBytes(body); err == nil {
-		x.model = string(v.GetStringBytes("model"))
+		if x.model == "" {
+			x.model = string(v.GetStringBytes("model"))
+		}
 		x.usage, x.hasUsage = responses.ReadUsage(v.Get("usage"))
 	}
 }

@@ -1,23 +1,58 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"antwort/server/upstream"
-	"antwort/shared/jsontext"
+	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
 	"github.com/valyala/fastjson"
 )
 
-// Provider vllm: the model list is the upstream's as it is; vLLM has no
+// The list of models is what the routes offer to the caller. vLLM has no
 // endpoint for a single model, so that one is looked up in the list.
 
+// Lists are made for people who wait, of several answers.
+const (
+	listTime  = 10 * time.Second // for all
+	listQuick = 3 * time.Second  // until one backend's header; then another is asked
+)
+
+// listModels answers GET /v1/models.
 func (x *exchange) listModels() {
-	buf, f := x.fetchModels()
+	reach := x.s.router.Reachable(x.ask())
+	if len(reach) == 1 && !x.caller.Restricted() {
+		if p := x.s.pools[reach[0]]; len(p.Match.Models) == 0 && !p.renames {
+			x.listAsIs(p)
+			return
+		}
+	}
+	list, f := x.mergeModels(reach)
+	if f != nil {
+		x.give(f)
+		return
+	}
+	x.json(http.StatusOK, list.Append(nil))
+}
+
+// listAsIs answers with the list of the one pool that everything goes to.
+func (x *exchange) listAsIs(p *pool) {
+	if p.provider == config.VLLMResponses {
+		x.forward(p)
+		return
+	}
+	ctx, cancel := x.work()
+	defer cancel(nil)
+	buf, f := x.fetchModels(ctx, p, 0)
 	if f != nil {
 		x.give(f)
 		return
@@ -26,57 +61,146 @@ func (x *exchange) listModels() {
 	x.json(http.StatusOK, buf.b)
 }
 
+// mergeModels asks a backend of each route at once. What a route does not say is
+// missing in the list; only when none says anything, that is a failure.
+func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
+	work, cancel := x.work()
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(work, listTime, errSilent)
+	defer stop()
+	type told struct {
+		part *exchange
+		buf  *buffer
+		f    *failed
+	}
+	all := make([]told, len(reach))
+	var asked sync.WaitGroup
+	for n, i := range reach {
+		part := &exchange{s: x.s, r: x.r, route: x.route, id: x.id, method: x.method, path: x.path, start: x.start, caller: x.caller}
+		all[n].part = part
+		asked.Go(func() {
+			defer part.lease.Release()
+			defer func() {
+				if p := recover(); p != nil {
+					part.panicked(p)
+					all[n].f = &failed{"panic", fmt.Errorf("panic: %v", p), policy.Internal()}
+				}
+			}()
+			all[n].buf, all[n].f = part.fetchModels(ctx, x.s.pools[i], listQuick)
+		})
+	}
+	asked.Wait()
+	list := x.s.router.NewModelList(x.ask(), x.caller)
+	var first *failed
+	heard := len(reach) == 0
+	for n, i := range reach {
+		answer := &all[n]
+		x.retries += answer.part.retries
+		f := answer.f
+		if f == nil {
+			if !list.Add(i, &answer.part.backend.Backend, answer.buf.b) {
+				f = noList()
+			}
+			answer.buf.put()
+		}
+		if f == nil {
+			heard = true
+			continue
+		}
+		if first == nil {
+			first = f
+		}
+		if f.err != nil {
+			x.s.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.s.pools[i].Name, "failure", f.kind)
+		}
+	}
+	if !heard {
+		return nil, first
+	}
+	return list, nil
+}
+
+// showModel answers GET /v1/models/{id}.
 func (x *exchange) showModel() {
 	id, err := url.PathUnescape(strings.TrimPrefix(x.path, "/v1/models/"))
 	if err != nil {
 		x.unknownPath()
 		return
 	}
-	buf, f := x.fetchModels()
+	x.model = id
+	if err := x.caller.Allows(id); err != nil {
+		x.fail("forbidden_model", nil, err)
+		return
+	}
+	p := x.poolOf(id)
+	if p == nil {
+		x.noRoute()
+		return
+	}
+	if p.provider == config.VLLMResponses && !p.renames {
+		x.forward(p)
+		return
+	}
+	ctx, cancel := x.work()
+	defer cancel(nil)
+	buf, f := x.fetchModels(ctx, p, 0)
 	if f != nil {
 		x.give(f)
 		return
 	}
 	defer buf.put()
-	var p fastjson.Parser
-	list, _ := p.ParseBytes(buf.b) // fetchModels has parsed it
-	for _, m := range list.GetArray("data") {
-		if string(m.GetStringBytes("id")) == id {
-			x.json(http.StatusOK, jsontext.AppendValue(nil, m))
-			return
-		}
+	list := x.s.router.NewModelList(x.ask(), x.caller)
+	list.Add(slices.Index(x.s.pools, p), &x.backend.Backend, buf.b)
+	if entry, ok := list.AppendModel(nil, id); ok {
+		x.json(http.StatusOK, entry)
+		return
 	}
 	e := responses.NewError(http.StatusNotFound, "model_not_found", "the model "+policy.Clip(id, 256)+" does not exist")
 	e.Param = "model"
 	x.fail("unknown_model", nil, e)
 }
 
-// fetchModels returns the upstream's list, which is a JSON object.
-func (x *exchange) fetchModels() (*buffer, *failed) {
-	x.attempt(&attempts{
-		pool:       x.s.pools[0],
-		request:    upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: x.chatHeader(false), Repeatable: true},
-		repeatable: true,
-		statuses:   true,
-	})
-	ctx, cancel := x.work()
-	defer cancel(nil)
-	ans, f := x.call(ctx)
-	if f != nil {
-		return nil, f
+// fetchModels returns the list of one of the pool's backends, which is a JSON
+// object. quick is how long one may take before another is asked; 0: as long as
+// for any answer.
+func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer, *failed) {
+	a := &attempts{pool: p, repeatable: true, quick: quick, statuses: p.provider == config.VLLM}
+	a.request = upstream.Request{Method: http.MethodGet, Target: "/v1/models", Repeatable: true}
+	if p.provider == config.VLLM {
+		a.request.Header = x.chatHeader(false)
+	} else {
+		a.request.Header, a.own = x.forwardHeader()
 	}
+	x.attempt(a)
+	for {
+		ans, f := x.call(ctx)
+		var buf *buffer
+		if f == nil {
+			buf, f = x.readModels(ctx, ans)
+		}
+		if f == nil || !x.another(f) {
+			return buf, f
+		}
+	}
+}
+
+func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer, *failed) {
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
 		return nil, x.refused(ctx, ans)
 	}
 	buf := getBuffer()
-	if f := x.readAnswer(ctx, ans, buf); f != nil {
+	f := x.readAnswer(ctx, ans, buf)
+	if f == nil && (fastjson.ValidateBytes(buf.b) != nil || len(buf.b) == 0 || buf.b[0] != '{') {
+		f = noList()
+	}
+	if f != nil {
 		buf.put()
 		return nil, f
 	}
-	if fastjson.ValidateBytes(buf.b) != nil || len(buf.b) == 0 || buf.b[0] != '{' {
-		buf.put()
-		return nil, &failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's list of models is not JSON")}
-	}
 	return buf, nil
+}
+
+func noList() *failed {
+	return &failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's list of models is not JSON")}
 }

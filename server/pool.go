@@ -8,6 +8,7 @@ import (
 	"antwort/server/balance"
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,7 @@ type pool struct {
 	provider  config.Provider
 	group     *balance.Group // of backends, in their order
 	backends  []*backend
+	renames   bool        // some backend has another name for a model
 	contacted atomic.Bool // any of them was there once
 }
 
@@ -67,6 +69,7 @@ func newPools(cfg *config.Config, m *metrics, before []*pool) ([]*pool, error) {
 				next.auth = "Bearer " + b.APIKey.Reveal()
 			}
 			p.backends = append(p.backends, next)
+			p.renames = p.renames || b.Model != ""
 			members = append(members, balance.Backend{Name: b.URL, Weight: b.Weight, Priority: b.Priority})
 		}
 		var state *balance.Group
@@ -100,6 +103,19 @@ func (p *pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 		}
 	}
 	return upstream.New(b.URL, upstream.Options{ConnectTimeout: b.ConnectTimeout, IdleTimeout: upstreamIdle, MaxIdle: maxIdle})
+}
+
+// conversation is the key of a request's body, which is valid; 0 when the pool
+// needs none.
+func (p *pool) conversation(body []byte) uint64 {
+	if p.Balance != config.Affinity || len(p.backends) == 1 {
+		return 0
+	}
+	reading, err := policy.ReadChecked(body)
+	if err != nil {
+		return 0
+	}
+	return reading.Conversation()
 }
 
 // closeIdle closes the unused connections to backends that are not in next.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"antwort/shared/config"
 	"antwort/shared/policy"
 )
 
@@ -21,18 +20,14 @@ type routes struct {
 }
 
 func (s *Server) newRoutes() routes {
-	create, stored, models, model := (*exchange).translate, (*exchange).notStored, (*exchange).listModels, (*exchange).showModel
-	if s.cfg.Engine.Provider == config.VLLMResponses {
-		create, stored, models, model = (*exchange).forward, (*exchange).forward, (*exchange).forward, (*exchange).forward
-	}
 	rs := routes{
-		responses:  &route{Route: policy.Create, handle: create},
-		compact:    &route{Route: policy.Compact, handle: stored},
-		response:   &route{Route: policy.Stored, handle: stored},
-		cancel:     &route{Route: policy.Cancel, handle: stored},
-		inputItems: &route{Route: policy.InputItems, handle: stored},
-		models:     &route{Route: policy.Models, handle: models},
-		model:      &route{Route: policy.Model, handle: model},
+		responses:  &route{Route: policy.Create, handle: (*exchange).create},
+		compact:    &route{Route: policy.Compact, handle: (*exchange).compact},
+		response:   &route{Route: policy.Stored, handle: (*exchange).stored},
+		cancel:     &route{Route: policy.Cancel, handle: (*exchange).stored},
+		inputItems: &route{Route: policy.InputItems, handle: (*exchange).stored},
+		models:     &route{Route: policy.Models, handle: (*exchange).listModels},
+		model:      &route{Route: policy.Model, handle: (*exchange).showModel},
 		health:     &route{Route: &policy.Route{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
 		ready:      &route{Route: &policy.Route{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).readiness},
 		unknown:    &route{Route: &policy.Route{Name: "unknown"}, handle: (*exchange).unknownPath},

@@ -45,9 +45,12 @@ type Server struct {
 	newID  func() string
 	routes routes
 
-	translator *translate.Translator // nil when requests are forwarded
-	pools      []*pool               // one for each route, in their order
-	access     *policy.Access        // nil: everybody may call
+	translator *translate.Translator
+	translates bool // some route does, for provider vllm
+	forwards   bool // some route does, for provider vllm-responses
+	router     *policy.Router
+	pools      []*pool        // one for each route, in their order
+	access     *policy.Access // nil: everybody may call
 
 	*process
 }
@@ -88,9 +91,15 @@ func newServer(cfg *config.Config, opt Options, p *process, before []*pool) (*Se
 		s.newID = randomID
 	}
 	s.access = policy.NewAccess(cfg)
-	if cfg.Engine.Provider == config.VLLM {
-		s.translator = translate.New(translate.OptionsOf(cfg))
+	s.router = policy.NewRouter(cfg.AllRoutes())
+	for _, p := range pools {
+		if p.provider == config.VLLM {
+			s.translates = true
+		} else {
+			s.forwards = true
+		}
 	}
+	s.translator = translate.New(translate.OptionsOf(cfg))
 	s.routes = s.newRoutes()
 	return s, nil
 }

@@ -15,30 +15,43 @@ import (
 
 // Provider vllm: POST /v1/responses becomes POST /v1/chat/completions.
 
-// translate answers POST /v1/responses.
-func (x *exchange) translate() {
+// translate answers POST /v1/responses. With pool nil the model decides where it
+// goes.
+func (x *exchange) translate(p *pool) {
 	body, f := x.readJSON()
 	if f != nil {
 		x.give(f)
 		return
 	}
+	x.translateBody(p, body)
+}
+
+// translateBody is translate for a body that was read. It puts body back.
+func (x *exchange) translateBody(p *pool, body *buffer) {
 	chat := getBuffer()
 	out, turn, err := x.s.translator.Request(chat.b, body.b, x.s.newID(), x.s.unix())
 	chat.b = out
-	body.put()
+	kind := "invalid_request"
+	if err == nil {
+		x.model = turn.Model()
+		err, kind = x.caller.Allows(x.model), "forbidden_model"
+	}
+	if err == nil && p == nil {
+		if p = x.poolOf(x.model); p == nil {
+			err, kind = policy.NoRoute(x.model), "no_route"
+		}
+	}
 	if err != nil {
+		body.put()
 		chat.put()
-		x.fail("invalid_request", nil, err)
+		x.fail(kind, nil, err)
 		return
 	}
-	x.model = turn.Model()
-	if err := x.caller.Allows(x.model); err != nil {
-		chat.put()
-		x.fail("forbidden_model", nil, err)
-		return
-	}
-	x.attempt(&attempts{
-		pool: x.s.pools[0],
+	key := p.conversation(body.b)
+	body.put()
+	a := &attempts{
+		pool: p,
+		key:  key,
 		request: upstream.Request{
 			Method:     http.MethodPost,
 			Target:     "/v1/chat/completions",
@@ -47,17 +60,20 @@ func (x *exchange) translate() {
 			Repeatable: true, // a completion changes nothing upstream
 		},
 		body:       chat,
-		rename:     func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.b, model) },
 		repeatable: true,
 		statuses:   true,
-	})
+	}
+	if p.renames {
+		a.rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.b, model) }
+	}
+	x.attempt(a)
 	ctx, cancel := x.work()
 	if turn.Streaming() {
 		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream(), turn} })
 		st.run((*stream).serveChat)
 		return
 	}
-	defer x.attempts.drop()
+	defer a.drop()
 	defer cancel(nil)
 	for {
 		ans, f := x.call(ctx)

@@ -28,6 +28,11 @@ func Read(body []byte, lim responses.Limits) (*Reading, *responses.Error) {
 	if err := responses.Check(body, lim); err != nil {
 		return nil, err
 	}
+	return ReadChecked(body)
+}
+
+// ReadChecked is Read for a body that responses.Check has passed.
+func ReadChecked(body []byte) (*Reading, *responses.Error) {
 	r := &Reading{object: body}
 	isObject, err := false, (*responses.Error)(nil)
 	if i := skipSpace(body); i < len(body) {
