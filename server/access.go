@@ -1,6 +1,8 @@
 package server
 
 import (
+	"net/http"
+
 	"antwort/server/upstream"
 	"antwort/shared/policy"
 )
@@ -14,10 +16,15 @@ func (x *exchange) identify() bool {
 	if x.s.access == nil || x.route.open {
 		return true
 	}
-	caller, err := x.s.access.Identify(x.r.Header["Authorization"], x.r.Header["X-Api-Key"])
+	caller, err, cause := x.s.identify(x.r)
 	if err != nil {
-		x.header()["Www-Authenticate"] = []string{policy.Challenge(err)[1]}
-		x.fail("unauthorized", nil, err)
+		kind := "unauthorized"
+		if err.Status == http.StatusUnauthorized {
+			x.header()["Www-Authenticate"] = []string{policy.Challenge(err)[1]}
+		} else {
+			kind = "auth_unavailable"
+		}
+		x.fail(kind, cause, err)
 		return false
 	}
 	x.caller = caller

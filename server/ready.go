@@ -13,13 +13,16 @@ import (
 func (x *exchange) health() { x.text(http.StatusOK, "ok\n") }
 
 // readiness is about this server, not the upstream's present state: later
-// outages are told to each request, and must not take all pods away at once.
+// outages, the issuer's too, are told to each request, and must not take all
+// pods away at once.
 func (x *exchange) readiness() {
 	switch {
 	case x.s.draining.Load():
 		x.text(http.StatusServiceUnavailable, "shutting down\n")
 	case !x.s.contacted.Load():
 		x.text(http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n")
+	case x.s.tokens != nil && !x.s.tokens.HadKeys():
+		x.text(http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n")
 	default:
 		x.text(http.StatusOK, "ok\n")
 	}

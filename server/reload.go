@@ -37,7 +37,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 		}
 		var next *Server
 		if err == nil {
-			next, err = current.with(cfg)
+			next, err = current.with(ctx, cfg)
 		}
 		if err != nil {
 			if err.Error() != refused {
@@ -51,18 +51,24 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 		s.inForce.Store(next)
 		// What is in flight goes on with the old one.
 		current.closeIdle(next.pools)
+		if !next.tokens.Shares(current.tokens) {
+			current.stopTokens()
+		}
 		current = next
 		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
 	}
 }
 
 // with is a server of the same process with another configuration.
-func (s *Server) with(cfg *config.Config) (*Server, error) {
+func (s *Server) with(ctx context.Context, cfg *config.Config) (*Server, error) {
 	if cfg.Engine.Provider != s.cfg.Engine.Provider {
 		return nil, errors.New("engine.provider: a change needs a restart")
 	}
-	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process, s.pools)
+	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := next.awaitTokens(ctx, s); err != nil {
 		return nil, err
 	}
 	old, now := s.cfg.Server, cfg.Server

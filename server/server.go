@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"antwort/server/token"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/translate"
@@ -49,8 +50,9 @@ type Server struct {
 	translates bool // some route does, for provider vllm
 	forwards   bool // some route does, for provider vllm-responses
 	router     *policy.Router
-	pools      []*pool        // one for each route, in their order
-	access     *policy.Access // nil: everybody may call
+	pools      []*pool         // one for each route, in their order
+	access     *policy.Access  // nil: everybody may call
+	tokens     *token.Verifier // nil: callers have API keys, or nothing
 
 	*process
 }
@@ -74,9 +76,13 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	return newServer(cfg, opt, p, nil)
 }
 
-// newServer makes a server that goes on with the pools of the one before.
-func newServer(cfg *config.Config, opt Options, p *process, before []*pool) (*Server, error) {
-	pools, err := newPools(cfg, p.metrics, before)
+// newServer makes a server that goes on with what the one before has, which may
+// be nil.
+func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Server, error) {
+	if before == nil {
+		before = &Server{}
+	}
+	pools, err := newPools(cfg, p.metrics, before.pools)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +97,9 @@ func newServer(cfg *config.Config, opt Options, p *process, before []*pool) (*Se
 		s.newID = randomID
 	}
 	s.access = policy.NewAccess(cfg)
+	if s.tokens, err = s.newTokens(before.tokens); err != nil {
+		return nil, err
+	}
 	s.router = policy.NewRouter(cfg.AllRoutes())
 	for _, p := range pools {
 		if p.provider == config.VLLM {
@@ -126,6 +135,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	s.contact(watch)
+	s.startTokens()
+	defer func() { s.inForce.Load().stopTokens() }()
 
 	served := make(chan error, 2)
 	go func() { served <- hs.Serve(clientConns{ln}) }()
