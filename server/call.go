@@ -139,6 +139,10 @@ func (x *exchange) broken(ctx context.Context, err error) *failed {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &failed{"upstream_silent", errSilent, translate.TimeoutError()}
 	}
+	return x.brokeOff(err)
+}
+
+func (x *exchange) brokeOff(err error) *failed {
 	x.countError("cut")
 	return &failed{brokenOff, err, translate.CutError()}
 }

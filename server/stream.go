@@ -11,7 +11,6 @@ import (
 	"antwort/server/upstream"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
-	"antwort/shared/translate"
 )
 
 // events turns upstream bytes into the bytes of whole events for the client.
@@ -192,29 +191,19 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	last := st.events.Done()
 	if readErr != nil && !last {
 		last = true
-		f := st.whyEnded(readErr)
-		switch {
-		case f.err == nil: // nobody is there to be told
-			st.x.note(f.kind, f.cause)
-			st.over = true
-			return false, false
-		case !st.begun && len(out.b) == room && st.x.another(f):
-			st.listening, st.head, st.events = false, nil, st.anew()
-			st.ans.Close()
-			st.ans = nil
-			return false, true
-		}
-		if readErr != io.EOF || !st.begun && len(out.b) == room {
-			st.x.note(f.kind, f.cause)
-		}
 		if !st.begun && len(out.b) == room {
-			st.reply(f.err, out)
-			return false, false
+			return false, st.endUnheard(readErr, out)
 		}
-		if readErr == io.EOF {
-			f.err = nil // they just ended
+		var cause *responses.Error // nil: they just ended
+		if readErr != io.EOF {
+			f := st.x.broken(st.ctx, readErr)
+			st.x.note(f.kind, f.cause)
+			if cause = f.err; cause == nil { // nobody is there to be told
+				st.over = true
+				return false, false
+			}
 		}
-		out.b = st.events.End(out.b, f.err, now)
+		out.b = st.events.End(out.b, cause, now)
 	}
 	if len(out.b) > room || last {
 		st.write(out, last)
@@ -224,10 +213,26 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	return !st.over, false
 }
 
-// whyEnded says why the upstream's bytes ended.
-func (st *stream) whyEnded(readErr error) *failed {
+// endUnheard ends an answer of which nothing is the client's. It returns true
+// when another backend's is to come in its place.
+func (st *stream) endUnheard(readErr error, out *buffer) (again bool) {
+	var f *failed
 	if readErr == io.EOF {
-		return &failed{brokenOff, nil, translate.CutError()}
+		f = st.x.brokeOff(nil)
+	} else {
+		f = st.x.broken(st.ctx, readErr)
 	}
-	return st.x.broken(st.ctx, readErr)
+	if st.x.another(f) {
+		st.listening, st.head, st.events = false, nil, st.anew()
+		st.ans.Close()
+		st.ans = nil
+		return true
+	}
+	st.x.note(f.kind, f.cause)
+	if f.err == nil { // nobody is there to be told
+		st.over = true
+		return false
+	}
+	st.reply(f.err, out)
+	return false
 }

@@ -63,6 +63,9 @@ func (a *Answer) readHeader(req *http.Request) error {
 func (a *Answer) headerError(err error) *Error {
 	// A connection that ends inside the header or before it.
 	var op *net.OpError
+	if a.cn.ended {
+		return &Error{Kind: Closed, Err: err}
+	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &op) || errors.Is(err, net.ErrClosed) {
 		return classify(err, Closed)
 	}

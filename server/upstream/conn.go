@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"errors"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ type conn struct {
 
 	budget    int  // header bytes still allowed; negative: no limit
 	answered  bool // a byte of the present answer has come
+	ended     bool // the upstream has ended the connection
 	reused    bool
 	idleSince time.Time
 
@@ -54,6 +56,7 @@ func (cn *conn) Read(p []byte) (int, error) {
 		p = p[:min(len(p), cn.budget)]
 	}
 	n, err := cn.Conn.Read(p)
+	cn.ended = cn.ended || err == io.EOF
 	if n > 0 {
 		cn.answered = true
 		if cn.budget >= 0 {
