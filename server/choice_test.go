@@ -95,14 +95,15 @@ func TestRoutingCorpus(t *testing.T) {
 	}
 }
 
-// providers in both orders: the model decides between translating and
-// forwarding.
+// The model decides between translating and forwarding.
 func TestRoutesOfBothProviders(t *testing.T) {
 	chat := upstreamOf(t, chats(answering200))
 	came := make(chan string, 10)
 	forwards := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		came <- r.URL.Path + " " + string(body)
+		if r.Method == http.MethodPost { // else the greeting
+			body, _ := io.ReadAll(r.Body)
+			came <- r.URL.Path + " " + string(body)
+		}
 		_, _ = io.WriteString(w, `{"forwarded":true}`)
 	}))
 	r := start(t, config.VLLM, "", withRoutes(t, `[
@@ -110,9 +111,6 @@ func TestRoutesOfBothProviders(t *testing.T) {
 		{"name":"whole","match":{"models":["whole"]},"backends":[{"url":"`+forwards+`","provider":"vllm-responses","model":"inner"}]},
 		{"name":"rest","match":{"headers":{"x-rest":"yes"}},"backends":[{"url":"`+forwards+`","provider":"vllm-responses"}]}]`))
 	ready(t, r)
-	for len(came) > 0 { // the greeting
-		<-came
-	}
 	got := r.post(`{"model":"chat-1","input":"hi"}`)
 	require.Equal(t, 200, got.status, got.body)
 	require.Contains(t, got.body, `"object":"response"`)
@@ -141,8 +139,9 @@ func TestCodedBodies(t *testing.T) {
 	came := make(chan string, 10)
 	backend := func() string {
 		return upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			came <- string(body)
+			if body, _ := io.ReadAll(r.Body); r.Method == http.MethodPost {
+				came <- string(body)
+			}
 			answering(w)
 		}))
 	}
@@ -151,12 +150,6 @@ func TestCodedBodies(t *testing.T) {
 		{"name":"named","match":{"headers":{"x-named":"yes"}},"backends":[{"url":"`+a+`","model":"inner"}]},
 		{"name":"two","match":{"headers":{"x-two":"yes"}},"balance":"affinity","backends":[{"url":"`+a+`"},{"url":"`+b+`"}]},
 		{"name":"model","match":{"models":["m"]},"backends":[{"url":"`+a+`"}]}]`))
-	for len(came) < 3 {
-		ready(t, r) // and greeted
-	}
-	for len(came) > 0 {
-		<-came
-	}
 	coded := "\x1f\x8b coded"
 	send := func(header, body string) answer {
 		req, err := http.NewRequest("POST", r.url+"/v1/responses", strings.NewReader(body))
