@@ -30,6 +30,15 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	if e == nil {
 		return c.Conn.Write(p)
 	}
+	if _, err := c.Conn.Write(lastAnswer(e)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// lastAnswer is an answer outside of any handler, after which the connection
+// ends.
+func lastAnswer(e *responses.Error) []byte {
 	body := e.AppendBody(nil)
 	b := append([]byte("HTTP/1.1 "), strconv.Itoa(e.Status)...)
 	b = append(b, ' ')
@@ -37,10 +46,7 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	b = append(b, "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n\r\n"...)
-	if _, err := c.Conn.Write(append(b, body...)); err != nil {
-		return 0, err
-	}
-	return len(p), nil
+	return append(b, body...)
 }
 
 // CloseWrite lets net/http end a connection so that its last answer is read.

@@ -73,8 +73,8 @@ func (s *Server) with(ctx context.Context, cfg *config.Config) (*Server, error) 
 	}
 	old, now := s.cfg.Server, cfg.Server
 	if old.Host != now.Host || old.Port != now.Port || old.ReadHeaderTimeout != now.ReadHeaderTimeout ||
-		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || s.cfg.Observability.Log != cfg.Observability.Log {
-		s.log.Warn("server.host, port, read_header_timeout, idle_timeout, max_header_bytes and observability.log: a change takes effect at the next start")
+		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || old.TLS.On() != now.TLS.On() || old.Admin != now.Admin || s.cfg.Observability.Log != cfg.Observability.Log {
+		s.log.Warn("server.host, port, read_header_timeout, idle_timeout, max_header_bytes, admin, TLS or not, and observability.log: a change takes effect at the next start")
 	}
 	return next, nil
 }

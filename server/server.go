@@ -59,20 +59,26 @@ type Server struct {
 
 // process is what all configurations have in common.
 type process struct {
-	inForce   atomic.Pointer[Server]
-	metrics   *metrics
-	contacted atomic.Bool // some upstream has answered
-	draining  atomic.Bool
-	ending    context.Context // ends, with a cause, what is left after draining
-	end       context.CancelCauseFunc
-	taken     takenConns
-	detached  sync.WaitGroup // streams that net/http no longer knows of
+	inForce     atomic.Pointer[Server]
+	metrics     *metrics
+	certificate certificate // with server.tls
+	contacted   atomic.Bool // some upstream has answered
+	draining    atomic.Bool
+	ending      context.Context // ends, with a cause, what is left after draining
+	end         context.CancelCauseFunc
+	taken       takenConns
+	detached    sync.WaitGroup // streams that net/http no longer knows of
 }
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	p := &process{metrics: newMetrics(string(cfg.Engine.Provider))}
 	p.ending, p.end = context.WithCancelCause(context.Background())
+	if cfg.Server.TLS.On() {
+		if _, err := p.certificate.load(cfg.Server.TLS); err != nil {
+			return nil, err
+		}
+	}
 	return newServer(cfg, opt, p, nil)
 }
 
@@ -127,7 +133,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		Protocols:         new(http.Protocols),
 	}
 	hs.Protocols.SetHTTP1(true)
-	hs.Protocols.SetUnencryptedHTTP2(true)
 	shapeRefusals(hs)
 
 	returned := newReturnedConns()
@@ -138,8 +143,17 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.startTokens()
 	defer func() { s.inForce.Load().stopTokens() }()
 
+	conns := net.Listener(clientConns{ln})
+	if s.cfg.Server.TLS.On() {
+		hs.Protocols.SetHTTP2(true)
+		hs.TLSConfig = s.certificate.config()
+		conns = newTLSConns(ln, hs.TLSConfig, s.cfg.Server.ReadHeaderTimeout, s.log)
+		go s.certificate.follow(watch, s.process)
+	} else {
+		hs.Protocols.SetUnencryptedHTTP2(true)
+	}
 	served := make(chan error, 2)
-	go func() { served <- hs.Serve(clientConns{ln}) }()
+	go func() { served <- hs.Serve(conns) }()
 	go func() { served <- hs.Serve(clientConns{returned}) }()
 	select {
 	case err := <-served:
