@@ -15,16 +15,16 @@ import (
 // certificate is the server's, read again when its files change. Connections
 // keep the one that they began with.
 type certificate struct {
-	current atomic.Pointer[pair]
+	current atomic.Pointer[keyPair]
 }
 
-// pair is a certificate with what it was read from.
-type pair struct {
+// keyPair is a certificate with what it was read from.
+type keyPair struct {
 	chain, key []byte
 	tls.Certificate
 }
 
-func readPair(files config.TLS) (*pair, error) {
+func readPair(files config.TLS) (*keyPair, error) {
 	chain, err := os.ReadFile(files.CertFile)
 	if err != nil {
 		return nil, fmt.Errorf("server.tls.cert_file: %w", err)
@@ -33,11 +33,11 @@ func readPair(files config.TLS) (*pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server.tls.key_file: %w", err)
 	}
-	return &pair{chain: chain, key: key}, nil
+	return &keyPair{chain: chain, key: key}, nil
 }
 
 // parse makes the certificate of the files' bytes.
-func (p *pair) parse() (err error) {
+func (p *keyPair) parse() (err error) {
 	if p.Certificate, err = tls.X509KeyPair(p.chain, p.key); err != nil {
 		err = fmt.Errorf("server.tls.cert_file and key_file: %w", err)
 	}
