@@ -14,6 +14,7 @@ import (
 // values: routes, statuses, kinds, and models that the upstream lists.
 type metrics struct {
 	handler http.Handler
+	own     prometheus.Registerer // with the prefix
 
 	requests       *prometheus.CounterVec   // route, code
 	duration       *prometheus.HistogramVec // route, stream
@@ -49,6 +50,7 @@ func newMetrics(provider string) *metrics {
 		return g
 	}
 	m := &metrics{
+		own:             own,
 		handler:         promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		requests:        counter("requests_total", "Requests answered, by route and status (499: the client left first).", "route", "code"),
 		tokens:          counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),

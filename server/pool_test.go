@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/shared/config"
+)
+
+// holding is a backend that streams until it is told to end.
+func holding(t *testing.T, came chan<- string, name string, end <-chan struct{}) string {
+	return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		send := streaming(w)
+		send(chatRole + chatText(name))
+		came <- name
+		<-end
+		send(chatFinish + chatUsage + chatDone)
+	}))
+}
+
+func TestBackendsStatus(t *testing.T) {
+	came, end := make(chan string, 10), make(chan struct{})
+	up, down := holding(t, came, "up", end), "http://"+closedAddress(t)
+	r := start(t, config.VLLM, "", pair(t, down, up), func(c *config.Config) { c.Routing.EjectAfter = 1 })
+	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
+	wait(t, came, "the stream")
+	var got struct{ Routes []routeStatus }
+	require.NoError(t, json.Unmarshal(r.backendsJSON(), &got))
+	require.Len(t, got.Routes, 1)
+	left := &got.Routes[0].Backends[0].Left
+	require.InDelta(t, 5, *left, 5)
+	*left = 0
+	require.Equal(t, []routeStatus{{"pair", "vllm", "least_request", []backendStatus{
+		{URL: down, State: "ejected", Weight: 1, Failures: 1},
+		{URL: up, State: "well", Weight: 1, Priority: 1, Active: 1},
+	}}}, got.Routes)
+	require.EqualValues(t, 2, metric(t, r, "antwort_backend_state", `route="pair"`, down))
+	require.EqualValues(t, 0, metric(t, r, "antwort_backend_state", `route="pair"`, up))
+	require.EqualValues(t, 1, metric(t, r, "antwort_backend_requests_in_flight", `route="pair"`, up))
+	close(end)
+	finish(t, resp)
+	r.log.waitFor(t, `"msg":"request"`, "/v1/responses")
+	require.EqualValues(t, 0, metric(t, r, "antwort_backend_requests_in_flight"))
+}
+
+// Routes may come, change and go while streams run: each stream goes on where it
+// is, its place is known to the next configuration, and nobody is refused.
+func TestChangedRoutes(t *testing.T) {
+	came, end := make(chan string, 100), make(chan struct{})
+	a, b, c := holding(t, came, "a", end), holding(t, came, "b", end), holding(t, came, "c", end)
+	routes := func(urls ...string) func(*config.Config) {
+		var list []string
+		for _, url := range urls {
+			list = append(list, fmt.Sprintf(`{"url":%q}`, url))
+		}
+		return withRoutes(t, `[{"name":"r","backends":[`+strings.Join(list, ",")+`]}]`)
+	}
+	r := start(t, config.VLLM, "", routes(a, b))
+	ready(t, r)
+	var file atomic.Pointer[config.Config]
+	edited := func(edit func(*config.Config)) *config.Config {
+		next := *r.cfg
+		edit(&next)
+		return &next
+	}
+	file.Store(r.cfg)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go r.Follow(ctx, func() (*config.Config, error) { return file.Load(), nil })
+
+	var streams []*http.Response
+	open := func() string {
+		streams = append(streams, r.open("POST", "/v1/responses", strings.NewReader(askStream)))
+		return wait(t, came, "a stream")
+	}
+	require.ElementsMatch(t, []string{"a", "b"}, []string{open(), open()})
+	file.Store(edited(routes(b, c)))
+	r.log.waitFor(t, "the changed configuration is in force")
+	require.Equal(t, "c", open(), "b has one in flight")
+	before, after := r.pools[0], r.inForce.Load().pools[0]
+	require.Same(t, before.backends[1].client, after.backends[0].client, "its connections are kept")
+
+	file.Store(edited(func(c *config.Config) { c.Routes, c.Engine.BackendURL = nil, a }))
+	require.Eventually(t, func() bool { return r.inForce.Load().pools[0].Name == config.DefaultRoute }, guard, 1e6)
+	require.Equal(t, "a", open())
+	close(end)
+	for _, resp := range streams {
+		got := finish(t, resp)
+		checkStream(t, got.body)
+		require.Equal(t, "response.completed", lastEvent(t, got.body))
+	}
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"encoding/json"
+
+	"antwort/server/balance"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// routeStatus is what the operator sees of a route.
+type routeStatus struct {
+	Name     string          `json:"name"`
+	Provider string          `json:"provider"`
+	Balance  string          `json:"balance"`
+	Backends []backendStatus `json:"backends"`
+}
+
+type backendStatus struct {
+	URL      string  `json:"url"`
+	State    string  `json:"state"` // well, half-open or ejected
+	Weight   int     `json:"weight"`
+	Priority int     `json:"priority"`
+	Active   int     `json:"requests_in_flight"`
+	Failures int     `json:"failures_in_a_row"`
+	Left     float64 `json:"ejected_for_seconds,omitempty"` // from now on
+}
+
+// backendsJSON is the state of all backends of the configuration in force, as
+// JSON.
+func (p *process) backendsJSON() []byte {
+	all := []routeStatus{}
+	p.eachPool(func(pool *pool, states []balance.Status) {
+		route := routeStatus{Name: pool.Name, Provider: string(pool.provider), Balance: pool.Balance}
+		for _, s := range states {
+			route.Backends = append(route.Backends, backendStatus{
+				s.Name, s.State.String(), s.Weight, s.Priority, s.Active, s.Failures, s.Left.Seconds()})
+		}
+		all = append(all, route)
+	})
+	text, err := json.MarshalIndent(map[string]any{"routes": all}, "", "  ")
+	if err != nil {
+		panic(err) // there is nothing in it that has no JSON
+	}
+	return append(text, '\n')
+}
+
+func (p *process) eachPool(visit func(*pool, []balance.Status)) {
+	if s := p.inForce.Load(); s != nil {
+		for _, pool := range s.pools {
+			visit(pool, pool.group.Status())
+		}
+	}
+}
+
+// backendGauges are read from the balancers when somebody asks.
+type backendGauges struct {
+	process         *process
+	inFlight, state *prometheus.Desc
+}
+
+func newBackendGauges(p *process) *backendGauges {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, []string{"route", "backend"}, nil)
+	}
+	return &backendGauges{p,
+		desc("backend_requests_in_flight", "Requests and streams that a backend has at the moment."),
+		desc("backend_state", "0: takes requests; 1: takes one at a time after an ejection; 2: ejected."),
+	}
+}
+
+func (g *backendGauges) Describe(out chan<- *prometheus.Desc) {
+	out <- g.inFlight
+	out <- g.state
+}
+
+func (g *backendGauges) Collect(out chan<- prometheus.Metric) {
+	g.process.eachPool(func(p *pool, states []balance.Status) {
+		for _, s := range states {
+			out <- prometheus.MustNewConstMetric(g.inFlight, prometheus.GaugeValue, float64(s.Active), p.Name, s.Name)
+			out <- prometheus.MustNewConstMetric(g.state, prometheus.GaugeValue, float64(s.State), p.Name, s.Name)
+		}
+	})
+}
