@@ -58,8 +58,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	  done; done
 
 .PHONY: bench
-bench: build envoy ## Load benchmarks, as ratios to a plain reverse proxy and a plain Envoy
-	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./bench
+bench: build envoy ## Load benchmarks, as ratios to a plain proxy (BENCH="-only filter -workload small" for a part)
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./bench $(BENCH)
 
 .PHONY: lint
 lint: $(CACHE)/bin/golangci-lint ## gofmt, vet, staticcheck, import rules

@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"sort"
 	"strings"
-	"sync"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
@@ -58,56 +56,73 @@ func (w workload) request(t target) (path string, body []byte) {
 	return path, body
 }
 
-// A result is what one target did under one workload.
+// A result is what one target did under one workload, in all rounds together.
 type result struct {
-	rate           float64 // requests per second
-	p50, p99       time.Duration
-	cpu            time.Duration // of the target, per request
-	toFirst        time.Duration // median time to the first event, of streams
-	failed         int
-	firstFailed    string
-	rssAfter, held int64
+	target  target
+	metrics vegeta.Metrics
+	took    time.Duration // of the load
+	cpu     time.Duration // of the target
+	toFirst time.Duration // median time to the first event, of streams
+}
+
+// failures are the answers that were none, and what they were.
+func (r *result) failures() (n int, what string) {
+	for code, times := range r.metrics.StatusCodes {
+		if code != "200" {
+			n += times
+			what = code + " " + strings.Join(r.metrics.Errors, "; ")
+		}
+	}
+	return n, what
+}
+
+func (r *result) cpuPerRequest() time.Duration {
+	return r.cpu / time.Duration(max(1, r.metrics.Requests))
 }
 
 const workers = 32
 
-// measure drives a target with a closed loop of workers by vegeta.
-func measure(t target, w workload) result {
-	path, body := w.request(t)
-	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "POST", URL: t.url + path, Body: body, Header: http.Header{"Content-Type": {"application/json"}}})
-	attack := func(n int) (m vegeta.Metrics) {
-		attacker := vegeta.NewAttacker(vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.KeepAlive(true), vegeta.Timeout(time.Minute))
-		left := n
-		for r := range attacker.Attack(func(tgt *vegeta.Target) error {
-			return targeter(tgt)
-		}, endless{}, 0, w.name) {
-			m.Add(r)
-			if left--; left == 0 {
-				attacker.Stop()
+// attack drives a target with a closed loop of workers by vegeta, and adds
+// what it sees to the result.
+func (r *result) attack(w workload, n int) {
+	path, body := w.request(r.target)
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "POST", URL: r.target.url + path, Body: body, Header: http.Header{"Content-Type": {"application/json"}}})
+	attacker := vegeta.NewAttacker(vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.KeepAlive(true), vegeta.Timeout(time.Minute))
+	before, began := cpu(r.target.pids), time.Now()
+	for one := range attacker.Attack(targeter, endless{}, 0, w.name) {
+		r.metrics.Add(one)
+		if n--; n == 0 {
+			attacker.Stop()
+		}
+	}
+	r.took += time.Since(began)
+	r.cpu += cpu(r.target.pids) - before
+}
+
+// measure drives the targets in turn, for as many rounds: what else the machine
+// does meanwhile hits all of them alike.
+func measure(targets []target, w workload, rounds int, cancelled func() error) ([]*result, error) {
+	results := make([]*result, len(targets))
+	for i, t := range targets {
+		(&result{target: t}).attack(w, max(200, w.count/10)) // warm up
+		results[i] = &result{target: t}
+	}
+	for range rounds {
+		for _, r := range results {
+			if err := cancelled(); err != nil {
+				return nil, err
 			}
-		}
-		m.Close()
-		return m
-	}
-	attack(max(200, w.count/10)) // warm up
-	before := cpu(t.pids)
-	m := attack(w.count)
-	used := cpu(t.pids) - before
-	res := result{
-		rate: m.Rate, p50: m.Latencies.P50, p99: m.Latencies.P99,
-		cpu:      used / time.Duration(m.Requests),
-		rssAfter: rss(t.pids),
-	}
-	for code, n := range m.StatusCodes {
-		if code != "200" {
-			res.failed += n
-			res.firstFailed = code + " " + strings.Join(m.Errors, "; ")
+			r.attack(w, max(1, w.count/rounds))
 		}
 	}
-	if w.stream {
-		res.toFirst = firstEvents(t.url+path, body)
+	for _, r := range results {
+		r.metrics.Close()
+		if w.stream {
+			path, body := w.request(r.target)
+			r.toFirst = firstEvents(r.target.url+path, body)
+		}
 	}
-	return res
+	return results, nil
 }
 
 // endless paces nothing: each worker sends its next request at once.
@@ -138,54 +153,4 @@ func firstEvents(url string, body []byte) time.Duration {
 	}
 	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
 	return times[len(times)/2]
-}
-
-// hold opens n streams that say one word and then nothing, and returns the
-// memory that each costs the target, in bytes.
-func hold(t target, n int) (int64, error) {
-	w := workload{text: "mock: tokens=2 delay=30s", stream: true}
-	path, body := w.request(t)
-	transport := &http.Transport{MaxConnsPerHost: 0}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
-	before := rss(t.pids)
-	var wg sync.WaitGroup
-	open := make([]io.Closer, n)
-	errs := make(chan error, n)
-	limit := make(chan struct{}, 64)
-	for i := range n {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			limit <- struct{}{}
-			defer func() { <-limit }()
-			resp, err := client.Post(t.url+path, "application/json", bytes.NewReader(body))
-			if err == nil && resp.StatusCode != http.StatusOK {
-				err = fmt.Errorf("status %s", resp.Status)
-			}
-			if err == nil {
-				var some [16]byte
-				_, err = io.ReadFull(resp.Body, some[:])
-			}
-			if err != nil {
-				errs <- err
-				return
-			}
-			open[i] = resp.Body
-		}()
-	}
-	wg.Wait()
-	time.Sleep(2 * time.Second) // let the garbage of opening settle
-	cost := (rss(t.pids) - before) / int64(n)
-	for _, c := range open {
-		if c != nil {
-			c.Close()
-		}
-	}
-	select {
-	case err := <-errs:
-		return 0, err
-	default:
-		return cost, nil
-	}
 }

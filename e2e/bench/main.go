@@ -1,15 +1,18 @@
 // Command bench measures the servers and the filter under load, in one run on
-// one machine, as ratios to a plain reverse proxy: Go's httputil.ReverseProxy
-// for the servers, Envoy without the filter for the filter.
+// one machine, as ratios: of the servers to Go's httputil.ReverseProxy, of the
+// filter and of antwort envoy to a plain Envoy, all with one worker.
 //
-//	bench [-antwort PATH] [-envoy PATH] [-scale N] [-only TEXT] [-workload TEXT]
+//	bench [-antwort PATH] [-envoy PATH] [-filter PATH,PATH] [-scale N] [-rounds N]
+//	      [-only TEXT,TEXT] [-workload TEXT,TEXT] [-log LEVEL]
 //
-// The load comes from vegeta, closed loop; CPU and memory are those of the
-// measured processes, from /proc.
+// The load comes from vegeta, closed loop, in rounds in which the targets take
+// turns; CPU and memory are those of the measured processes, from /proc. A
+// second module of -filter is measured beside the first.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,124 +23,131 @@ import (
 	"time"
 )
 
-// The targets that others are compared to.
-const (
-	reference      = "ReverseProxy"
-	envoyReference = "plain Envoy"
-)
+// options are the command's flags.
+type options struct {
+	antwort, envoy, filters, only, load, log string
+	scale, rounds, streams                   int
+}
 
 func main() {
-	antwort := flag.String("antwort", "../bin/antwort", "the binary")
-	envoy := flag.String("envoy", os.Getenv("ENVOY"), "an Envoy binary; without one the filter is not measured")
-	scale := flag.Int("scale", 1, "multiplies the number of requests")
-	streams := flag.Int("streams", 500, "streams held for the memory figure")
-	only := flag.String("only", "", "measure only targets whose name contains this")
-	load := flag.String("workload", "", "measure only workloads whose name contains this; none is fine, memory comes last")
+	var o options
+	flag.StringVar(&o.antwort, "antwort", "../bin/antwort", "the binary")
+	flag.StringVar(&o.envoy, "envoy", os.Getenv("ENVOY"), "an Envoy binary; without one the filter is not measured")
+	flag.StringVar(&o.filters, "filter", "../bin/filter.wasm", "the filter; more of them, with commas, are measured beside it")
+	flag.IntVar(&o.scale, "scale", 1, "multiplies the number of requests")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often the targets take turns")
+	flag.IntVar(&o.streams, "streams", 500, "streams held for the memory figure")
+	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, and what they are compared to")
+	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these: small, 20 KB, 126 KB, stream of, paced, memory, held")
+	flag.StringVar(&o.log, "log", "info", "log level of antwort envoy; info, the default, writes a line for each request")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	if err := run(ctx, *antwort, *envoy, *only, *load, *scale, *streams); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, antwort, envoy, only, load string, scale, streams int) error {
-	antwort, err := filepath.Abs(antwort)
-	if err != nil {
-		return err
+// texts splits what a flag lists.
+func texts(list string) choice {
+	if list == "" {
+		return nil
 	}
-	if _, err := os.Stat(antwort); err != nil {
-		return fmt.Errorf("%s is missing: run make build", antwort)
-	}
+	return strings.Split(list, ",")
+}
+
+func run(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, only: texts(o.only), log: o.log}
+	for _, file := range append([]string{o.antwort}, texts(o.filters)...) {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%s is missing: run make build", path)
+		}
+		if s.antwort == "" {
+			s.antwort = path
+		} else {
+			s.filters = append(s.filters, path)
+		}
+	}
 	proxy := filepath.Join(dir, "reverseproxy")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", proxy, "./bench/reverseproxy").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the reverse proxy: %w: %s", err, out)
 	}
-	if envoy != "" { // antwort envoy finds it there
-		os.Setenv("ENVOY", envoy)
+	if o.envoy != "" { // antwort envoy finds it there
+		os.Setenv("ENVOY", o.envoy)
 	}
-	s := &stage{ctx: ctx, dir: dir, antwort: antwort}
 	defer s.stop()
 	fmt.Fprintln(os.Stderr, "bench: starting the targets …")
-	targets, err := s.targets(proxy, envoy)
+	targets, err := s.targets(proxy)
 	if err != nil {
 		return err
 	}
-	for _, w := range workloads(scale) {
-		if !strings.Contains(w.name, load) {
+	if len(targets) == 0 {
+		return errors.New("-only names no target; those of Envoy also need -envoy or ENVOY (make envoy)")
+	}
+	wanted, all := texts(o.load), workloads(o.scale)
+	if wanted.has("memory") {
+		growth(distinct(targets), all[0])
+	}
+	for _, w := range all {
+		if !wanted.has(w.name) {
 			continue
 		}
-		if err := table(ctx, w, targets, only); err != nil {
+		if err := table(ctx, w, targets, o.rounds); err != nil {
 			return err
 		}
 	}
-	return memory(targets, only, streams)
+	if wanted.has("held") {
+		return heldStreams(distinct(targets), o.streams)
+	}
+	return nil
 }
 
 // table measures all targets under one workload and prints a row for each.
-func table(ctx context.Context, w workload, targets []target, only string) error {
+func table(ctx context.Context, w workload, targets []target, rounds int) error {
+	results, err := measure(targets, w, rounds, ctx.Err)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("\n%s (%d requests, %d at a time)\n\n", w.name, w.count, workers)
-	fmt.Printf("| %-27s | %8s | %8s | %8s | %11s | %11s | %-28s |\n", "", "req/s", "p50", "p99", "first event", "CPU/request", "CPU compared")
-	fmt.Printf("|%s|%s:|%s:|%s:|%s:|%s:|%s|\n", strings.Repeat("-", 29), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 12), strings.Repeat("-", 12), strings.Repeat("-", 30))
+	fmt.Printf("| %-27s | %8s | %8s | %8s | %11s | %11s | %-42s |\n", "", "req/s", "p50", "p99", "first event", "CPU/request", "CPU compared")
+	fmt.Printf("|%s|%s:|%s:|%s:|%s:|%s:|%s|\n", strings.Repeat("-", 29), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 12), strings.Repeat("-", 12), strings.Repeat("-", 44))
 	base := map[string]time.Duration{}
-	for _, t := range targets {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !strings.Contains(t.name, only) && t.name != reference && t.name != envoyReference {
-			continue
-		}
-		r := measure(t, w)
-		base[t.name] = r.cpu
+	for _, r := range results {
+		used := r.cpuPerRequest()
+		base[r.target.name] = used
 		first := ""
 		if w.stream {
 			first = r.toFirst.Round(10 * time.Microsecond).String()
 		}
-		fmt.Printf("| %-27s | %8.0f | %8s | %8s | %11s | %11s | %-28s |\n", t.name, r.rate, r.p50.Round(10*time.Microsecond), r.p99.Round(10*time.Microsecond), first, r.cpu.Round(time.Microsecond), compared(t.name, r.cpu, base))
-		if r.failed > 0 {
-			fmt.Printf("%s: %d of %d requests failed: %s\n", t.name, r.failed, w.count, r.firstFailed)
+		fmt.Printf("| %-27s | %8.0f | %8s | %8s | %11s | %11s | %-42s |\n", r.target.name, float64(r.metrics.Requests)/r.took.Seconds(),
+			r.metrics.Latencies.P50.Round(10*time.Microsecond), r.metrics.Latencies.P99.Round(10*time.Microsecond),
+			first, used.Round(time.Microsecond), compared(r.target.to, used, base))
+		n, what := r.failures()
+		if n > 0 {
+			fmt.Printf("%s: %d of %d requests failed: %s\n", r.target.name, n, w.count, what)
 		}
-		if r.failed > w.count/100 {
-			return fmt.Errorf("%s failed too often for its figures to mean anything", t.name)
+		if n > w.count/100 {
+			return fmt.Errorf("%s failed too often for its figures to mean anything", r.target.name)
 		}
 	}
 	return nil
 }
 
-// compared says how much CPU a target took beside its reference.
-func compared(name string, used time.Duration, base map[string]time.Duration) string {
-	if name == "mock-llm alone" {
-		return ""
-	}
-	to := reference
-	if strings.Contains(name, "Envoy") {
-		to = envoyReference
-	}
+// compared says how much CPU a target took beside the one it is compared to.
+func compared(to string, used time.Duration, base map[string]time.Duration) string {
 	ref := base[to]
 	if ref == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.2f × %s, %+d µs", float64(used)/float64(ref), to, (used - ref).Microseconds())
-}
-
-func memory(targets []target, only string, streams int) error {
-	fmt.Printf("\nheld streams (%d, one delta said, then silence) and memory\n\n", streams)
-	fmt.Printf("| %-27s | %12s | %12s | %9s |\n|%s|%s:|%s:|%s:|\n", "", "per stream", "RSS after", "start", strings.Repeat("-", 29), strings.Repeat("-", 13), strings.Repeat("-", 13), strings.Repeat("-", 10))
-	for _, t := range targets {
-		if !strings.Contains(t.name, only) && t.name != reference && t.name != envoyReference {
-			continue
-		}
-		cost, err := hold(t, streams)
-		if err != nil {
-			return fmt.Errorf("%s: %w", t.name, err)
-		}
-		fmt.Printf("| %-27s | %8.1f KiB | %8.1f MiB | %9s |\n", t.name, float64(cost)/1024, float64(rss(t.pids))/(1<<20), t.start.Round(time.Millisecond))
-	}
-	return nil
 }

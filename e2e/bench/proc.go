@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -9,15 +8,11 @@ import (
 	"time"
 )
 
-// tick is the unit of CPU time in /proc (USER_HZ), the same on all Linux.
-const tick = 10 * time.Millisecond
-
 // tree returns pid and its descendants.
 func tree(pid int) []int {
 	pids := []int{pid}
-	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	for _, t := range tasks {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, t.Name()))
+	for _, t := range tasks(pid) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, t))
 		for _, f := range strings.Fields(string(b)) {
 			if child, err := strconv.Atoi(f); err == nil {
 				pids = append(pids, tree(child)...)
@@ -27,23 +22,31 @@ func tree(pid int) []int {
 	return pids
 }
 
-// cpu returns the CPU time that the processes and their children have used.
-func cpu(roots []int) time.Duration {
-	var ticks int64
+// tasks are the threads of a process.
+func tasks(pid int) (ids []string) {
+	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
+// cpu returns the CPU time that the threads of the processes and their children
+// have used. The scheduler counts it in nanoseconds; /proc/PID/stat, which also
+// knows threads that have ended, in units of 10 ms.
+func cpu(roots []int) (sum time.Duration) {
 	for _, root := range roots {
 		for _, pid := range tree(root) {
-			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			if err != nil {
-				continue
-			}
-			f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-			for _, field := range f[11:13] { // utime, stime
-				n, _ := strconv.ParseInt(field, 10, 64)
-				ticks += n
+			for _, t := range tasks(pid) {
+				b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, t))
+				if f := strings.Fields(string(b)); len(f) > 0 {
+					n, _ := strconv.ParseInt(f[0], 10, 64)
+					sum += time.Duration(n)
+				}
 			}
 		}
 	}
-	return time.Duration(ticks) * tick
+	return sum
 }
 
 // rss returns the resident memory of the processes and their children, in bytes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +17,32 @@ import (
 // Responses API.
 type target struct {
 	name  string
+	to    string // the target that it is compared to, "" for none
 	url   string
 	chat  bool
 	pids  []int // whose CPU and memory count
 	start time.Duration
+}
+
+// The targets that others are compared to.
+const (
+	proxyName   = "ReverseProxy"
+	plainName   = "plain Envoy (chat)"
+	forwardName = "plain Envoy (Responses)"
+)
+
+// choice is which targets are measured. What a chosen one needs, or is compared
+// to, is started and measured too.
+type choice []string
+
+// has reports whether one of the names contains a chosen text.
+func (c choice) has(names ...string) bool {
+	for _, name := range names {
+		if len(c) == 0 || slices.ContainsFunc(c, func(part string) bool { return strings.Contains(name, part) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // stage starts the processes of a run.
@@ -27,7 +50,12 @@ type stage struct {
 	ctx       context.Context
 	dir       string
 	antwort   string
+	envoy     string
+	filters   []string // paths of filter.wasm, the first the one of this tree
+	only      choice
+	log       string // level of antwort envoy
 	processes []*chain.Process
+	list      []target
 }
 
 func (s *stage) stop() {
@@ -36,24 +64,26 @@ func (s *stage) stop() {
 	}
 }
 
+// startLimit is long for Envoy, which compiles the filter first.
+const startLimit = 2 * time.Minute
+
 // run starts a program that listens on port and waits until path answers 200.
-func (s *stage) run(name, path string, program string, args func(port int) []string) (url string, pid int, took time.Duration, err error) {
+func (s *stage) run(name, path string, program string, args func(port int) []string) (t target, err error) {
 	port, err := chain.FreePort()
 	if err != nil {
-		return "", 0, 0, err
+		return t, err
 	}
 	began := time.Now()
-	name = strings.NewReplacer(" ", "-", "+", "and", ",", "").Replace(name)
-	p, err := chain.StartProcess(s.ctx, name, filepath.Join(s.dir, name+".log"), program, args(port)...)
+	file := strings.NewReplacer(" ", "-", "+", "and", ",", "", "/", "-").Replace(name)
+	p, err := chain.StartProcess(s.ctx, name, filepath.Join(s.dir, file+".log"), program, args(port)...)
 	if err != nil {
-		return "", 0, 0, err
+		return t, err
 	}
 	s.processes = append(s.processes, p)
-	url = fmt.Sprintf("http://127.0.0.1:%d", port)
-	if path == "" {
-		return url, p.PID(), 0, nil
-	}
-	return url, p.PID(), time.Since(began), p.WaitReady(s.ctx, url+path, time.Minute)
+	t = target{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", port), pids: []int{p.PID()}}
+	err = p.WaitReady(s.ctx, t.url+path, startLimit)
+	t.start = time.Since(began)
+	return t, err
 }
 
 func (s *stage) file(name, text string) string {
@@ -65,91 +95,82 @@ func (s *stage) file(name, text string) string {
 }
 
 // tier starts antwort as a tier: command is serve or envoy.
-func (s *stage) tier(name, command, provider, upstream string) (target, error) {
-	url, pid, took, err := s.run(name, "/readyz", s.antwort, func(port int) []string {
+func (s *stage) tier(name, command, provider, upstream, log string) (target, error) {
+	return s.run(name, "/readyz", s.antwort, func(port int) []string {
 		config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
-			"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nobservability: {log: {level: warn}}\n", port, provider, upstream))
+			"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nobservability: {log: {level: %s}}\n", port, provider, upstream, log))
 		args := []string{command, "--config", config}
 		if command == "envoy" {
 			args = append(args, "--concurrency", "1")
 		}
 		return args
 	})
-	return target{name: name, url: url, pids: []int{pid}, start: took}, err
 }
 
-// plainEnvoy is the least that Envoy does as a proxy.
-const plainEnvoy = `admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
-static_resources:
-  listeners:
-  - address: {socket_address: {address: 127.0.0.1, port_value: %d}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: plain
-          route_config:
-            virtual_hosts:
-            - {name: all, domains: ["*"], routes: [{match: {prefix: "/"}, route: {cluster: upstream, timeout: 0s}}]}
-          http_filters:
-          - {name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
-  - name: upstream
-    type: STATIC
-    circuit_breakers: {thresholds: [{max_connections: 4096, max_requests: 4096, max_pending_requests: 4096}]}
-    load_assignment: {cluster_name: upstream, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %s}}}}]}]}
-`
+// add puts a target on the list, when it was started without an error.
+func (s *stage) add(t target, err error, to string) error {
+	t.to = to
+	s.list = append(s.list, t)
+	return err
+}
 
-// targets starts everything that is measured, each in front of the same
-// mock-llm. Without Envoy its targets are left out.
-func (s *stage) targets(reverseProxy, envoy string) ([]target, error) {
-	llm, llmPID, _, err := s.run("mock-llm", "/v1/models", s.antwort, func(port int) []string {
+// targets starts what is measured, all in front of the same mock-llm. Without
+// Envoy its targets are left out.
+func (s *stage) targets(reverseProxy string) ([]target, error) {
+	llm, err := s.run("mock-llm alone", "/v1/models", s.antwort, func(port int) []string {
 		return []string{"mock-llm", "--port", fmt.Sprint(port)}
 	})
 	if err != nil {
 		return nil, err
 	}
-	list := []target{{name: "mock-llm alone", url: llm, chat: true, pids: []int{llmPID}}}
+	server, err := s.tier("server", "serve", "vllm", llm.url, "warn")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.servers(llm, server, reverseProxy); err != nil {
+		return nil, err
+	}
+	if s.envoy != "" {
+		if err := s.envoys(llm, server); err != nil {
+			return nil, err
+		}
+	}
+	return s.list, nil
+}
 
-	url, pid, took, err := s.run("ReverseProxy", "/v1/models", reverseProxy, func(port int) []string {
-		return []string{fmt.Sprintf("127.0.0.1:%d", port), llm}
+// servers are the native tiers.
+func (s *stage) servers(llm, server target, reverseProxy string) error {
+	const front, both = "frontend of the chain", "chain of two servers"
+	llm.chat = true
+	if s.only.has(llm.name) {
+		s.list = append(s.list, llm)
+	}
+	if !s.only.has(proxyName, server.name, front, both) {
+		return nil
+	}
+	proxy, err := s.run(proxyName, "/v1/models", reverseProxy, func(port int) []string {
+		return []string{fmt.Sprintf("127.0.0.1:%d", port), llm.url}
 	})
-	if err != nil {
-		return nil, err
+	proxy.chat = true
+	if err := s.add(proxy, err, ""); err != nil {
+		return err
 	}
-	list = append(list, target{name: reference, url: url, chat: true, pids: []int{pid}, start: took})
+	if s.only.has(server.name) {
+		server.to = proxyName
+		s.list = append(s.list, server)
+	}
+	if !s.only.has(front, both) {
+		return nil
+	}
+	frontend, err := s.tier(front, "serve", "vllm-responses", server.url, "warn")
+	if err := s.add(frontend, err, proxyName); err != nil {
+		return err
+	}
+	s.list = append(s.list, chained(both, proxyName, frontend, server))
+	return nil
+}
 
-	server, err := s.tier("server", "serve", "vllm", llm)
-	if err != nil {
-		return nil, err
-	}
-	frontend, err := s.tier("frontend of the chain", "serve", "vllm-responses", server.url)
-	if err != nil {
-		return nil, err
-	}
-	both := target{name: "chain of two servers", url: frontend.url, pids: append(frontend.pids, server.pids...)}
-	list = append(list, server, frontend, both)
-	if envoy == "" {
-		return list, nil
-	}
-
-	url, pid, took, err = s.run("plain Envoy", "/v1/models", envoy, func(port int) []string {
-		_, upstream, _ := strings.Cut(strings.TrimPrefix(llm, "http://"), ":")
-		return []string{"--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c", s.file("envoy.yaml", fmt.Sprintf(plainEnvoy, port, upstream))}
-	})
-	if err != nil {
-		return nil, err
-	}
-	list = append(list, target{name: "plain Envoy", url: url, chat: true, pids: []int{pid}, start: took})
-	forwarding, err := s.tier("Envoy + filter forwarding", "envoy", "vllm-responses", server.url)
-	if err != nil {
-		return nil, err
-	}
-	translating, err := s.tier("Envoy + filter translating", "envoy", "vllm", llm)
-	if err != nil {
-		return nil, err
-	}
-	chained := target{name: "chain of Envoy and server", url: forwarding.url, pids: append(forwarding.pids, server.pids...)}
-	return append(list, forwarding, translating, chained), nil
+// chained is two tiers as one target.
+func chained(name, to string, frontend, backend target) target {
+	return target{name: name, to: to, url: frontend.url, pids: slices.Concat(frontend.pids, backend.pids)}
 }
