@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -29,6 +30,7 @@ type exchange struct {
 	method, path string
 	status       int              // 0 until something was answered
 	sent         int64            // bytes of the answer's body
+	client       netip.Addr       // where the request came from
 	caller       *policy.Identity // nil: not known, or nobody is asked
 	model        string
 	streamed     bool
@@ -52,7 +54,7 @@ type exchange struct {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handling(r)
-	x := &exchange{s: s, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath()}
+	x := &exchange{s: s, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath(), client: s.trusted.client(r)}
 	x.route = s.routes.find(x.path)
 	x.id = requestID(r.Header, s.newID)
 	w.Header()["X-Request-Id"] = []string{x.id}
@@ -221,6 +223,9 @@ func (x *exchange) finish() {
 		slog.Int("status", x.status),
 		slog.Float64("duration_ms", milliseconds(took)),
 		slog.Int64("bytes", x.sent))
+	if x.client.IsValid() {
+		attrs = append(attrs, slog.String("client", x.client.String()))
+	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("subject", x.caller.Subject))
 		if x.caller.Tenant != "" {

@@ -29,7 +29,7 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 	h := x.r.Header
 	named := connectionFields(h)
 	for name, values := range h {
-		if hopByHop[name] || ourOwn[name] || named[name] || x.withheld(name) {
+		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || x.withheld(name) {
 			continue
 		}
 		for _, v := range values {
@@ -42,6 +42,7 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 	}
 	b = append(b, "Accept-Encoding: identity\r\n"...)
 	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	b = x.appendForwarded(b)
 	return x.appendIdentity(b), own
 }
 

@@ -53,6 +53,7 @@ type Server struct {
 	pools      []*pool         // one for each route, in their order
 	access     *policy.Access  // nil: everybody may call
 	tokens     *token.Verifier // nil: callers have API keys, or nothing
+	trusted    trustedProxies
 
 	*process
 }
@@ -106,6 +107,9 @@ func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Se
 	s.access = policy.NewAccess(cfg)
 	if s.tokens, err = s.newTokens(before.tokens); err != nil {
 		return nil, err
+	}
+	if s.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	s.router = policy.NewRouter(cfg.AllRoutes())
 	for _, p := range pools {

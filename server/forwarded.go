@@ -1,0 +1,173 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"antwort/server/upstream"
+)
+
+// What proxies say of the client (X-Forwarded-…, RFC 7239). Anybody can say it,
+// so only those of server.trusted_proxies are believed; what others say is
+// replaced by what the connection shows.
+
+// forwarding are the fields that say it.
+var forwarding = map[string]bool{
+	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "X-Forwarded-Port": true,
+	"Forwarded": true, "X-Real-Ip": true,
+}
+
+// tellsForwarding reports whether a field is one of those, also for a backend
+// that takes _ for - (CGI, WSGI).
+func tellsForwarding(name string) bool {
+	if strings.Contains(name, "_") {
+		name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
+	return forwarding[name]
+}
+
+// trustedProxies are the networks of server.trusted_proxies.
+type trustedProxies []netip.Prefix
+
+func newTrustedProxies(list []string) (trusted trustedProxies, err error) {
+	for _, s := range list {
+		var network netip.Prefix
+		if strings.Contains(s, "/") {
+			network, err = netip.ParsePrefix(s)
+		} else {
+			var address netip.Addr
+			if address, err = netip.ParseAddr(s); err == nil {
+				network = netip.PrefixFrom(address, address.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
+			network = netip.PrefixFrom(a.Unmap(), network.Bits()-96)
+		}
+		trusted = append(trusted, network.Masked())
+	}
+	return trusted, nil
+}
+
+func (t trustedProxies) has(a netip.Addr) bool {
+	for _, network := range t {
+		if network.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// peer is the address at the other end of a connection; not valid when it has
+// none.
+func peer(remote string) netip.Addr {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap().WithZone("")
+}
+
+// client is where a request came from: the last address in the row of proxies
+// that is not one of ours. What is no address ends the row.
+func (t trustedProxies) client(r *http.Request) netip.Addr {
+	at := peer(r.RemoteAddr)
+	if !t.has(at) {
+		return at
+	}
+	hops := r.Header["X-Forwarded-For"]
+	for i := len(hops) - 1; i >= 0; i-- {
+		for rest := hops[i]; rest != ""; {
+			cut := strings.LastIndexByte(rest, ',')
+			hop := hopAddress(rest[cut+1:])
+			if !hop.IsValid() {
+				return at
+			}
+			if at = hop; !t.has(at) {
+				return at
+			}
+			rest = rest[:max(cut, 0)]
+		}
+	}
+	return at
+}
+
+// hopAddress reads an entry of X-Forwarded-For. Some proxies give the port too.
+func hopAddress(s string) netip.Addr {
+	s = textproto.TrimString(s)
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	if err != nil {
+		return peer(s)
+	}
+	return a.Unmap().WithZone("")
+}
+
+// appendForwarded tells the upstream where a request came from. The fields of a
+// trusted proxy are completed, others replaced.
+func (x *exchange) appendForwarded(b []byte) []byte {
+	at := peer(x.r.RemoteAddr)
+	believed := http.Header{}
+	if x.s.trusted.has(at) {
+		believed = x.r.Header
+	}
+	hop, proto := at.String(), "http"
+	if !at.IsValid() {
+		hop = "unknown"
+	}
+	if secure(x.r) {
+		proto = "https"
+	}
+	b = upstream.AppendField(b, "X-Forwarded-For", strings.Join(append(slices.Clip(believed["X-Forwarded-For"]), hop), ", "))
+	for _, field := range [...][2]string{{"X-Forwarded-Proto", proto}, {"X-Forwarded-Host", x.r.Host}, {"X-Forwarded-Port", localPort(x.r)}} {
+		value := field[1]
+		if given := believed[field[0]]; len(given) > 0 {
+			value = strings.Join(given, ", ")
+		}
+		if value != "" {
+			b = upstream.AppendField(b, field[0], value)
+		}
+	}
+	if given := believed["X-Real-Ip"]; len(given) > 0 {
+		b = upstream.AppendField(b, "X-Real-IP", strings.Join(given, ", "))
+	}
+	if given := believed["Forwarded"]; len(given) > 0 {
+		if at.Is6() {
+			hop = `"[` + hop + `]"` // RFC 7239 section 6
+		}
+		b = upstream.AppendField(b, "Forwarded", strings.Join(given, ", ")+", for="+hop+";proto="+proto)
+	}
+	return b
+}
+
+// secure reports whether a request came over TLS.
+func secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true // HTTP/2
+	}
+	c, _ := r.Context().Value(clientConnKey{}).(*clientConn)
+	if c == nil {
+		return false
+	}
+	inner := c.Conn
+	if resumed, is := inner.(*resumedConn); is {
+		inner = resumed.Conn
+	}
+	_, is := inner.(*tls.Conn)
+	return is
+}
+
+func localPort(r *http.Request) string {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(local.String())
+	return port
+}
