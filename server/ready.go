@@ -15,18 +15,19 @@ func (x *exchange) health() { x.text(http.StatusOK, "ok\n") }
 // readiness is about this server, not the upstream's present state: later
 // outages, the issuer's too, are told to each request, and must not take all
 // pods away at once.
-func (x *exchange) readiness() {
+func (s *Server) readiness() (status int, text string) {
 	switch {
-	case x.s.draining.Load():
-		x.text(http.StatusServiceUnavailable, "shutting down\n")
-	case !x.s.contacted.Load():
-		x.text(http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n")
-	case x.s.tokens != nil && !x.s.tokens.HadKeys():
-		x.text(http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n")
-	default:
-		x.text(http.StatusOK, "ok\n")
+	case s.draining.Load():
+		return http.StatusServiceUnavailable, "shutting down\n"
+	case !s.contacted.Load():
+		return http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n"
+	case s.tokens != nil && !s.tokens.HadKeys():
+		return http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n"
 	}
+	return http.StatusOK, "ok\n"
 }
+
+func (x *exchange) ready() { x.text(x.s.readiness()) }
 
 func (x *exchange) text(status int, body string) {
 	x.header()["Content-Type"] = []string{"text/plain; charset=utf-8"}

@@ -29,10 +29,10 @@ func (s *Server) newRoutes() routes {
 		models:     &route{Route: policy.Models, handle: (*exchange).listModels},
 		model:      &route{Route: policy.Model, handle: (*exchange).showModel},
 		health:     &route{Route: &policy.Route{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
-		ready:      &route{Route: &policy.Route{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).readiness},
+		ready:      &route{Route: &policy.Route{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).ready},
 		unknown:    &route{Route: &policy.Route{Name: "unknown"}, handle: (*exchange).unknownPath},
 	}
-	if m := s.cfg.Observability.Metrics; m.Enabled {
+	if m := s.cfg.Observability.Metrics; m.Enabled && !s.hasAdmin {
 		rs.metrics = &route{Route: &policy.Route{Name: m.Path, Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).scrape}
 		rs.metricsPath = m.Path
 	}

@@ -63,6 +63,7 @@ type process struct {
 	inForce     atomic.Pointer[Server]
 	metrics     *metrics
 	certificate certificate // with server.tls
+	hasAdmin    bool        // a port of its own has the metrics
 	contacted   atomic.Bool // some upstream has answered
 	draining    atomic.Bool
 	ending      context.Context // ends, with a cause, what is left after draining
@@ -73,7 +74,7 @@ type process struct {
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
-	p := &process{metrics: newMetrics(string(cfg.Engine.Provider))}
+	p := &process{metrics: newMetrics(string(cfg.Engine.Provider)), hasAdmin: cfg.Server.Admin.Port != 0}
 	p.metrics.own.MustRegister(newBackendGauges(p))
 	p.ending, p.end = context.WithCancelCause(context.Background())
 	if cfg.Server.TLS.On() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"antwort/server"
 	"antwort/shared/config"
 )
 
@@ -14,7 +15,7 @@ type checkCmd struct {
 }
 
 func (checkCmd) Help() string {
-	return `Reads the file, the environment and the secrets' files as "antwort serve" does, and contacts nobody. Exit code 0: it can be served; 2: it is wrong, and the errors say where.
+	return `Reads the file, the environment and the files of secrets, certificates and keys as "antwort serve" does, and contacts nobody. Exit code 0: it can be served; 2: it is wrong, and the errors say where.
 
 Example:
 
@@ -25,6 +26,10 @@ func (cmd *checkCmd) Run(io *streams) error {
 	c, err := cmd.load()
 	if err != nil {
 		return err
+	}
+	// Certificates and key sets are read as by serve.
+	if _, err := server.New(c, server.Options{}); err != nil {
+		return usage(err)
 	}
 	w := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
 	for _, line := range meaning(c) {

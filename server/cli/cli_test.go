@@ -98,6 +98,8 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			"engine: {" + vllm + ", backend_url: 'http://llm:8000/v1'}",
 			[]string{
 				"listens on  0.0.0.0:8080\n",
+				"admin port  none\n",
+				"proxies     nobody is believed about X-Forwarded-…\n",
 				"backend     http://llm:8000, without a key of its own\n",
 				"vllm: requests are translated to http://llm:8000/v1/chat/completions; unsupported tools are refused, unknown fields passed on\n",
 				"every request must name one\n",
@@ -131,6 +133,26 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 				"running requests have 1m to finish\n", "metrics     off\n", "warn and worse, as text, on standard error\n",
 			},
 			[]string{"HUSH", "warning"},
+		},
+		"ports": {
+			"server: {admin: {port: 9090}, trusted_proxies: [10.0.0.0/8, '::/0']}\nengine: {" + vllm + ", backend_url: 'http://llm'}\n",
+			[]string{
+				"admin port  127.0.0.1:9090, for all who can connect: probes, metrics, backends, profiles\n",
+				"proxies     believed about X-Forwarded-…: 10.0.0.0/8, ::/0\n",
+				"metrics     at /metrics of the admin port\n",
+				"warning     server.trusted_proxies: with ::/0 every client is believed",
+			},
+			nil,
+		},
+		"tokens": {
+			"engine: {" + forward + ", backend_url: 'http://llm'}\n" +
+				"auth: {type: jwt, forward_credential: true, jwt: {issuer: 'https://issuer', audiences: [a, b], jwks_url: 'http://issuer/jwks', tenant_claim: org}}\n",
+			[]string{
+				"who has a token of https://issuer for a or b, checked with the keys of http://issuer/jwks, asked for every 5m; " +
+					"the caller is its claim sub, the tenant its claim org; the token is passed on to the backend\n",
+				"warning     auth.jwt.jwks_url: the keys come in clear",
+			},
+			nil,
 		},
 		"settings without effect": {
 			"server: {keepalive_interval: 1m}\n" +
@@ -184,6 +206,19 @@ func TestCheckRefuses(t *testing.T) {
 	code, _, err = run(t, "check")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, err, "engine.provider: must be set, here or by ANTWORT_PROVIDER, to one of vllm, vllm-responses")
+}
+
+// What serve could not start with, check refuses.
+func TestCheckReadsCertificatesAndKeys(t *testing.T) {
+	for yaml, problem := range map[string]string{
+		"server: {tls: {cert_file: /gone/crt, key_file: /gone/key}}\n":                                     "server.tls.cert_file: open /gone/crt: no such file",
+		"auth: {type: jwt, jwt: {issuer: 'https://issuer', audiences: [a], jwks_file: /gone/jwks.json}}\n": "auth.jwt.jwks_file: open /gone/jwks.json: no such file",
+	} {
+		code, out, err := run(t, "check", "--config", configuration(t, "engine: {provider: vllm, backend_url: 'http://llm'}\n"+yaml))
+		assert.Equal(t, exitUsage, code)
+		assert.Empty(t, out)
+		assert.Contains(t, err, problem)
+	}
 }
 
 func TestCheckSaysWhoMayCall(t *testing.T) {

@@ -15,12 +15,10 @@ type statement struct{ about, text string }
 func meaning(c *config.Config) []statement {
 	say := func(about string, parts ...string) statement { return statement{about, strings.Join(parts, "")} }
 	text := c.Text
-	listen := net.JoinHostPort(c.Server.Host, strconv.Itoa(c.Server.Port))
-	if c.Server.Port == 0 {
-		listen = c.Server.Host + ", on any free port"
-	}
 	return []statement{
-		say("listens on", listen),
+		say("listens on", listens(c)),
+		say("admin port", admin(c)),
+		say("proxies", proxies(c)),
 		say("backend", c.Engine.BackendURL, ", ", credential(c)),
 		say("provider", provider(c)),
 		say("model", model(c)),
@@ -36,6 +34,31 @@ func meaning(c *config.Config) []statement {
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
 	}
+}
+
+func listens(c *config.Config) string {
+	listen := net.JoinHostPort(c.Server.Host, strconv.Itoa(c.Server.Port))
+	if c.Server.Port == 0 {
+		listen = c.Server.Host + ", on any free port"
+	}
+	if c.Server.TLS.On() {
+		listen += ", HTTPS only, with the certificate in " + c.Server.TLS.CertFile
+	}
+	return listen
+}
+
+func admin(c *config.Config) string {
+	if c.Server.Admin.Port == 0 {
+		return "none"
+	}
+	return net.JoinHostPort(c.Server.Admin.Host, strconv.Itoa(c.Server.Admin.Port)) + ", for all who can connect: probes, metrics, backends, profiles"
+}
+
+func proxies(c *config.Config) string {
+	if len(c.Server.TrustedProxies) == 0 {
+		return "nobody is believed about X-Forwarded-…"
+	}
+	return "believed about X-Forwarded-…: " + strings.Join(c.Server.TrustedProxies, ", ")
 }
 
 func credential(c *config.Config) string {
@@ -137,6 +160,9 @@ func metrics(c *config.Config) string {
 	if !c.Observability.Metrics.Enabled {
 		return "off"
 	}
+	if c.Server.Admin.Port != 0 {
+		return "at " + c.Observability.Metrics.Path + " of the admin port"
+	}
 	return "at " + c.Observability.Metrics.Path
 }
 
@@ -153,6 +179,14 @@ func warnings(c *config.Config) []string {
 	}
 	if c.NeedsGate() && c.Filter.Profile != config.Gated {
 		w = append(w, "auth.api_keys: the filter takes keys with models only in filter.profile gated; antwort serve takes them")
+	}
+	if url, clear := strings.CutPrefix(c.Auth.JWT.JWKSURL, "http://"); clear {
+		w = append(w, "auth.jwt.jwks_url: the keys come in clear, and whoever is between here and "+url+" can put others in their place: use https://, unless that is nobody")
+	}
+	for _, network := range c.Server.TrustedProxies {
+		if strings.HasSuffix(network, "/0") {
+			w = append(w, "server.trusted_proxies: with "+network+" every client is believed, and can call itself by any address")
+		}
 	}
 	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
 		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")

@@ -37,14 +37,41 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return usage(err)
 	}
-	address := net.JoinHostPort(cfg.Server.Host, strconv.Itoa(cfg.Server.Port))
-	ln, err := net.Listen("tcp", address)
+	ln, err := listen("server", cfg.Server.Host, cfg.Server.Port)
 	if err != nil {
-		return fmt.Errorf("server.host, server.port: cannot listen on %s: %w", address, err)
+		return err
 	}
-	log.Info("listening", "address", ln.Addr().String(), "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+	scheme := "http"
+	if cfg.Server.TLS.On() {
+		scheme = "https"
+	}
+	log.Info("listening", "address", ln.Addr().String(), "scheme", scheme, "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+	if cfg.Server.Admin.Port != 0 {
+		admin, err := listen("server.admin", cfg.Server.Admin.Host, cfg.Server.Admin.Port)
+		if err != nil {
+			ln.Close()
+			return err
+		}
+		log.Info("listening for admins", "address", admin.Addr().String())
+		until, stop := context.WithCancel(context.Background()) // metrics and probes while draining
+		defer stop()
+		go func() {
+			if err := s.ServeAdmin(until, admin); err != nil {
+				log.Error("the admin port does not answer any more", "problem", err.Error())
+			}
+		}()
+	}
 	go s.Follow(ctx, cmd.load)
 	return s.Serve(ctx, ln)
+}
+
+func listen(section, host string, port int) (net.Listener, error) {
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s.host, %s.port: cannot listen on %s: %w", section, section, address, err)
+	}
+	return ln, nil
 }
 
 // newLogger writes lines of the configured form.

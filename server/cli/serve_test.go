@@ -19,6 +19,8 @@ func TestServeUntilTheSignal(t *testing.T) {
 	t.Setenv("ANTWORT_BACKEND_URL", "http://127.0.0.1:1")
 	t.Setenv("ANTWORT_HOST", "127.0.0.1")
 	t.Setenv("ANTWORT_PORT", "0")
+	port := freePort(t)
+	t.Setenv("ANTWORT_ADMIN_PORT", port)
 	ctx, signal := context.WithCancel(t.Context())
 	log, stderr := io.Pipe()
 	exited := make(chan int, 1)
@@ -40,14 +42,31 @@ func TestServeUntilTheSignal(t *testing.T) {
 		for lines.Scan() {
 		}
 	}()
-	resp, err := http.Get("http://" + address + "/healthz")
-	require.NoError(t, err)
-	resp.Body.Close()
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	status := func(url string) int {
+		resp, err := http.Get(url)
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	require.Equal(t, http.StatusOK, status("http://"+address+"/healthz"))
+	require.Equal(t, http.StatusNotFound, status("http://"+address+"/metrics"))
+	require.Equal(t, http.StatusOK, status("http://127.0.0.1:"+port+"/metrics"))
 	signal()
 	require.Equal(t, exitOK, <-exited)
-	_, err = net.Dial("tcp", address)
-	require.Error(t, err, "somebody still listens")
+	for _, address := range []string{address, "127.0.0.1:" + port} {
+		_, err := net.Dial("tcp", address)
+		require.Error(t, err, "somebody still listens at %s", address)
+	}
+}
+
+// freePort is a port that nobody listens on.
+func freePort(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	require.NoError(t, err)
+	return port
 }
 
 func TestServeThatCannotStart(t *testing.T) {
@@ -67,5 +86,11 @@ func TestServeThatCannotStart(t *testing.T) {
 	t.Setenv("ANTWORT_PORT", port)
 	code, _, stderr = run(t, "serve")
 	assert.Equal(t, exitRun, code)
-	assert.Contains(t, stderr, "cannot listen on 127.0.0.1:"+port)
+	assert.Contains(t, stderr, "server.host, server.port: cannot listen on 127.0.0.1:"+port)
+
+	t.Setenv("ANTWORT_PORT", "0")
+	t.Setenv("ANTWORT_ADMIN_PORT", port)
+	code, _, stderr = run(t, "serve")
+	assert.Equal(t, exitRun, code)
+	assert.Contains(t, stderr, "server.admin.host, server.admin.port: cannot listen on 127.0.0.1:"+port)
 }

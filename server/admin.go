@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"time"
+)
+
+// adminHeaderTimeout is how long the header of a request to the admin port may
+// take.
+const adminHeaderTimeout = 10 * time.Second
+
+// ServeAdmin answers those who run the server, on a port of their own, until ctx
+// ends: probes, metrics, the backends' state, profiles. It asks for no credential
+// and so belongs where only they can connect.
+func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
+	hs := &http.Server{
+		Handler:           s.adminHandler(isLoopback(ln.Addr())),
+		ReadHeaderTimeout: adminHeaderTimeout,
+		IdleTimeout:       s.cfg.Server.IdleTimeout,
+		MaxHeaderBytes:    s.cfg.Server.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { hs.Close() })
+	defer stop()
+	if err := hs.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) adminHandler(local bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, text := s.inForceOr().readiness()
+		plain(w, status, text)
+	})
+	mux.HandleFunc("GET /backends", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = jsonType
+		_, _ = w.Write(s.backendsJSON())
+	})
+	if m := s.cfg.Observability.Metrics; m.Enabled {
+		mux.Handle("GET "+m.Path, s.metrics.handler)
+	}
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if !local {
+		return mux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A page in a browser on this machine can reach the port by a name of its
+		// own that resolves to it (DNS rebinding).
+		if !isLocalName(r.Host) {
+			plain(w, http.StatusMisdirectedRequest, "the admin port is called 127.0.0.1, [::1] or localhost\n")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// inForceOr is the server of the configuration in force, s before it serves.
+func (s *Server) inForceOr() *Server {
+	if now := s.inForce.Load(); now != nil {
+		return now
+	}
+	return s
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+func isLoopback(a net.Addr) bool { return peer(a.String()).IsLoopback() }
+
+// isLocalName reports whether a Host header means this machine.
+func isLocalName(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	a, err := netip.ParseAddr(name)
+	if err != nil && len(name) > 2 && name[0] == '[' {
+		a, err = netip.ParseAddr(name[1 : len(name)-1])
+	}
+	return name == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
