@@ -17,34 +17,53 @@ import (
 // for the answer of one.
 const contactDelay = 5 * time.Second
 
-// contact asks the backend for its models until it answers: anything but a
-// failure of its own is a contact. It asks through Envoy, so that name, TLS and
-// authorities are those of the requests to come.
+// contact asks the backends for their models until one of any route answers:
+// anything but a failure of its own is a contact. A route whose backends are away
+// must not take the others out of service. It asks through Envoy, so that name,
+// TLS and authorities are those of the requests to come.
 func (g *gateway) contact(ctx context.Context) {
 	client := unixClient(g.path(upstreamSocket))
 	defer client.CloseIdleConnections()
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, contactDelay) {
-		problem := greet(ctx, client, g.current().cfg)
-		if problem == "" {
+		if g.greetAll(ctx, client) {
 			g.control.contacted.Store(true)
 			g.log.Info("upstream answers: ready")
 			return
 		}
-		if ctx.Err() != nil {
-			return
-		}
-		g.log.Warn("no contact with the upstream yet", "backend_url", g.current().cfg.Engine.BackendURL, "problem", problem)
-		if !sleep(ctx, delay/2+rand.N(delay/2)) {
+		if ctx.Err() != nil || !sleep(ctx, delay/2+rand.N(delay/2)) {
 			return
 		}
 	}
 }
 
-// greet returns what is wrong, "" when the backend answered.
-func greet(ctx context.Context, client *http.Client, cfg *config.Config) string {
+// greetAll asks all routes at once and reports whether one has answered.
+func (g *gateway) greetAll(ctx context.Context, client *http.Client) bool {
+	routes := g.current().cfg.AllRoutes()
+	within, stop := context.WithCancel(ctx)
+	defer stop()
+	problems := make(chan string, len(routes))
+	for i := range routes {
+		go func() { problems <- greet(within, client, &routes[i]) }()
+	}
+	said := make([]string, 0, len(routes))
+	for range routes {
+		problem := <-problems
+		if problem == "" {
+			return true
+		}
+		said = append(said, problem)
+	}
+	if ctx.Err() == nil {
+		g.log.Warn("no contact with the upstream yet", "backend_url", routes[0].Backends[0].URL, "problem", said[0])
+	}
+	return false
+}
+
+// greet returns what is wrong, "" when a backend of the route answered.
+func greet(ctx context.Context, client *http.Client, route *config.Route) string {
 	ctx, cancel := context.WithTimeout(ctx, contactDelay)
 	defer cancel()
-	base, err := url.Parse(cfg.Engine.BackendURL)
+	base, err := url.Parse(route.Backends[0].URL)
 	if err != nil {
 		return err.Error()
 	}
@@ -52,7 +71,8 @@ func greet(ctx context.Context, client *http.Client, cfg *config.Config) string 
 	if err != nil {
 		return err.Error()
 	}
-	if key := cfg.Engine.APIKey; key.IsSet() {
+	req.Header.Set("X-Antwort-Route", route.Name) // for Envoy
+	if key := route.Backends[0].APIKey; key.IsSet() {
 		req.Header.Set("Authorization", "Bearer "+key.Reveal())
 	}
 	req.Header.Set("User-Agent", "antwort")

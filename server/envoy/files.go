@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +17,9 @@ import (
 // plan is a configuration as Envoy is given it.
 type plan struct {
 	cfg        *config.Config
+	options    render.Options
 	files      map[string]render.File
+	material   material          // what the configuration names files for
 	generation int               // of the filter's VM
 	variables  []config.Variable // of the filter's VM
 }
@@ -29,27 +32,46 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{cfg: cfg, variables: variables}
+	var err error
+	if p.material, err = readMaterial(cfg); err != nil {
+		return nil, err
+	}
 	if before != nil {
 		p.generation = before.generation
 		if !slices.EqualFunc(variables, before.variables, sameVariable) {
 			p.generation++
 		}
 	}
-	opt := render.Options{
+	p.options = render.Options{
 		Module: g.path(moduleFile),
 		Admin:  g.path(adminSocket),
 		Supervised: &render.Supervised{
 			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation,
+			Certificate: p.material.certificate, Key: p.material.key, JWKS: p.material.jwks,
 		},
 	}
-	var err error
-	if strings.HasPrefix(cfg.Engine.BackendURL, "https:") {
-		if opt.Roots, err = roots(); err != nil {
+	if callsHTTPS(cfg) {
+		if p.options.Roots, err = roots(); err != nil {
 			return nil, err
 		}
 	}
-	p.files, err = render.Files(cfg, opt)
+	p.files, err = render.Files(cfg, p.options)
 	return p, err
+}
+
+// callsHTTPS reports whether anything that Envoy asks has a certificate.
+func callsHTTPS(cfg *config.Config) bool {
+	if strings.HasPrefix(cfg.Auth.JWT.JWKSURL, "https:") {
+		return true
+	}
+	for _, route := range cfg.AllRoutes() {
+		for _, b := range route.Backends {
+			if strings.HasPrefix(b.URL, "https:") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func sameVariable(a, b config.Variable) bool {
@@ -67,12 +89,18 @@ func (g *gateway) put(name string, f render.File) error {
 
 // subscriptions are Envoy's names of the files' statistics, in the order of a
 // change: each may need the one before it.
-var subscriptions = []struct{ file, stat string }{
-	{render.ClustersFile, "cluster_manager.cds"},
-	{render.PluginFile, "extension_config_discovery.http_filter.antwort"},
-	{render.RoutesFile, "http.api.rds.api"},
-	{render.ListenersFile, "listener_manager.lds"},
-}
+var subscriptions = []subscription{clusters, certificate, tokens, plugin, routes, listeners}
+
+type subscription struct{ file, stat string }
+
+var (
+	clusters    = subscription{render.ClustersFile, "cluster_manager.cds"}
+	certificate = subscription{render.CertificateFile, "sds.server"}
+	tokens      = subscription{render.TokensFile, "extension_config_discovery.http_filter.envoy.filters.http.jwt_authn"}
+	plugin      = subscription{render.PluginFile, "extension_config_discovery.http_filter.antwort"}
+	routes      = subscription{render.RoutesFile, "http.api.rds.api"}
+	listeners   = subscription{render.ListenersFile, "listener_manager.lds"}
+)
 
 // changeTime is how long Envoy may take to use a changed file; a new VM takes
 // seconds, on a busy machine many.
@@ -80,32 +108,83 @@ const changeTime = 2 * time.Minute
 
 // apply brings a running Envoy from one plan to the next. When Envoy refuses a
 // part, it keeps what it had there and gets the old files back.
+//
+// While the filter changes, Envoy has the routes and clusters of both plans: the
+// filter names the route of each request, and must find the one that it names.
 func (g *gateway) apply(ctx context.Context, before, next *plan) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, changeTime, fmt.Errorf("envoy does not take it within %s", changeTime))
 	defer cancel()
-	for _, s := range subscriptions {
-		f := next.files[s.file]
-		if f.Version == before.files[s.file].Version {
-			continue
+	between, err := render.Between(before.cfg, next.cfg, next.options)
+	if err != nil {
+		return err
+	}
+	at := maps.Clone(before.files) // what Envoy has
+	give := func(s subscription, f render.File) error {
+		had, known := at[s.file]
+		if f.Version == had.Version {
+			return nil
 		}
-		refused, err := g.admin.number(ctx, s.stat+".update_rejected")
-		if err != nil {
-			return err
+		at[s.file] = f
+		if !known { // nobody asks for it before the listener does
+			return g.put(s.file, f)
 		}
-		if err := g.put(s.file, f); err != nil {
-			return err
-		}
-		if err := g.await(ctx, s.stat, f.Version, refused); err != nil {
-			return errors.Join(err, g.restore(before))
+		return g.give(ctx, s, f)
+	}
+	err = give(clusters, between[render.ClustersFile])
+	if err == nil {
+		g.warm(ctx)
+		err = give(routes, between[render.RoutesFile])
+	}
+	for _, s := range []subscription{certificate, tokens, plugin, routes, listeners, clusters} {
+		if f, has := next.files[s.file]; has && err == nil {
+			err = give(s, f)
 		}
 	}
+	if err != nil {
+		return errors.Join(err, g.restore(before))
+	}
 	return nil
+}
+
+// give hands one file to Envoy and waits until it is used.
+func (g *gateway) give(ctx context.Context, s subscription, f render.File) error {
+	refused, err := g.admin.number(ctx, s.stat+".update_rejected")
+	if err != nil {
+		return err
+	}
+	if err := g.put(s.file, f); err != nil {
+		return err
+	}
+	return g.await(ctx, s.stat, f.Version, refused)
+}
+
+// warmTime is how long the names of new backends may take to be found, and their
+// health to be asked for. Requests need not wait for those who do not answer.
+const warmTime = 15 * time.Second
+
+// warm waits until Envoy knows the backends of new clusters: until then it has
+// no use for them.
+func (g *gateway) warm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	for {
+		if warming, err := g.admin.number(ctx, "cluster_manager.warming_clusters"); err == nil && warming == 0 {
+			return
+		}
+		if !sleep(ctx, pollInterval) {
+			return
+		}
+	}
 }
 
 // restore gives Envoy the files of a plan.
 func (g *gateway) restore(p *plan) error {
 	for _, s := range subscriptions {
-		if err := g.put(s.file, p.files[s.file]); err != nil {
+		f, has := p.files[s.file]
+		if !has {
+			continue
+		}
+		if err := g.put(s.file, f); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,31 @@ func running(t *testing.T, json, refuses string) (*gateway, *fakeEnvoy) {
 
 func on(json string) string { return strings.Replace(minimal, "{", `{`+json+`,`, 1) }
 
+// routed has a route of this name more.
+func routed(name string) string {
+	return on(`"routes":[{"name":"` + name + `","match":{"tenants":["t"]},"backends":[{"url":"http://127.0.0.1:2"}]}]`)
+}
+
+// While the filter changes, the routes and clusters that it may still name are
+// there.
+func TestRouteThatLeavesIsThereWhileTheFilterChanges(t *testing.T) {
+	g, e := running(t, routed("a"), "")
+	require.NoError(t, g.change(t.Context(), parse(t, routed("b"))))
+	assert.Equal(t, []string{
+		render.ClustersFile, render.RoutesFile, // of both
+		render.PluginFile,
+		render.RoutesFile, render.ListenersFile, render.ClustersFile,
+	}, e.taken)
+	for _, file := range []string{render.ClustersFile, render.RoutesFile} {
+		between, err := render.Between(parse(t, routed("a")), parse(t, routed("b")), g.current().options)
+		require.NoError(t, err)
+		for _, cluster := range []string{`"route-a"`, `"route-b"`, `"backend"`} {
+			assert.Contains(t, string(between[file].JSON), cluster)
+		}
+		assert.NotContains(t, string(g.current().files[file].JSON), `"route-a"`)
+	}
+}
+
 func TestChangeReplacesWhatDiffers(t *testing.T) {
 	for name, c := range map[string]struct {
 		json  string
@@ -76,9 +101,10 @@ func TestChangeReplacesWhatDiffers(t *testing.T) {
 	}{
 		"the filter":      {on(`"translation":{"fold_system":false}`), []string{render.PluginFile}},
 		"its limits":      {on(`"limits":{"tools":7}`), []string{render.PluginFile}},
-		"the backend":     {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1), []string{render.ClustersFile, render.PluginFile, render.RoutesFile, render.ListenersFile}},
+		"the backend":     {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1), []string{render.ClustersFile, render.RoutesFile, render.PluginFile, render.ListenersFile}},
 		"the access log":  {on(`"observability":{"log":{"level":"debug"}}`), []string{render.PluginFile, render.ListenersFile}},
-		"the metric path": {on(`"observability":{"metrics":{"path":"/m"}}`), []string{render.PluginFile, render.RoutesFile}},
+		"the metric path": {on(`"observability":{"metrics":{"path":"/m"}}`), []string{render.RoutesFile, render.PluginFile}},
+		"a route more":    {routed("a"), []string{render.ClustersFile, render.RoutesFile, render.PluginFile, render.ListenersFile}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, e := running(t, minimal, "")
@@ -95,7 +121,7 @@ func TestRefusedChangeIsTakenBack(t *testing.T) {
 	before := g.current()
 	err := g.change(t.Context(), parse(t, strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1)))
 	require.ErrorContains(t, err, "envoy refused its http.api.rds.api")
-	assert.Equal(t, []string{render.ClustersFile, render.PluginFile}, e.taken, "what comes after the refused file must not be changed")
+	assert.Equal(t, []string{render.ClustersFile}, e.taken, "what comes after the refused file must not be changed")
 	assert.Same(t, before, g.current())
 	for name, f := range before.files {
 		text, err := os.ReadFile(g.path(name))

@@ -25,7 +25,7 @@ func (g *gateway) follow(ctx context.Context) {
 		case <-tick.C:
 		}
 		next, err := g.opt.Load()
-		if err == nil && next.Equal(g.current().cfg) {
+		if err == nil && next.Equal(g.current().cfg) && g.current().material.stays(next) {
 			if refused != "" {
 				g.log.Info("the configuration is again the one in force")
 			}
@@ -53,10 +53,8 @@ func (g *gateway) follow(ctx context.Context) {
 // change makes next the configuration in force.
 func (g *gateway) change(ctx context.Context, next *config.Config) error {
 	before := g.current()
-	if next.Server.Host != before.cfg.Server.Host || next.Server.Port != before.cfg.Server.Port {
-		if err := free(next); err != nil {
-			return err
-		}
+	if err := portsAreFree(before.cfg, next); err != nil {
+		return err
 	}
 	p, err := g.plan(next, before)
 	if err != nil {

@@ -108,7 +108,7 @@ func (g *gateway) prepare(cfg *config.Config) error {
 	if err != nil {
 		return &ConfigError{err}
 	}
-	if err := free(cfg); err != nil {
+	if err := portsAreFree(nil, cfg); err != nil {
 		return err
 	}
 	for name, f := range p.files {
@@ -128,16 +128,32 @@ func (g *gateway) current() *plan { return g.inForce.Load() }
 // free checks that nobody listens where Envoy is to listen: Envoy shares its
 // port with any process of the same user that shares it too, and then every
 // other connection goes astray.
-func free(cfg *config.Config) error {
-	if cfg.Server.Port == 0 {
+func free(keys, host string, port int) error {
+	if port == 0 {
 		return nil
 	}
-	address := net.JoinHostPort(cfg.Server.Host, strconv.Itoa(cfg.Server.Port))
+	address := net.JoinHostPort(host, strconv.Itoa(port))
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("server.host, server.port: cannot listen on %s: %w", address, err)
+		return fmt.Errorf("%s: cannot listen on %s: %w", keys, address, err)
 	}
 	return ln.Close()
+}
+
+// portsAreFree checks those that before does not have yet; nil has none.
+func portsAreFree(before, next *config.Config) error {
+	if before == nil {
+		before = &config.Config{}
+	}
+	if s, had := &next.Server, &before.Server; s.Host != had.Host || s.Port != had.Port {
+		if err := free("server.host, server.port", s.Host, s.Port); err != nil {
+			return err
+		}
+	}
+	if a := next.Server.Admin; a != before.Server.Admin {
+		return free("server.admin", a.Host, a.Port)
+	}
+	return nil
 }
 
 // drainTime is how long connections that were there before a change of the
@@ -200,7 +216,11 @@ func (g *gateway) work(ctx context.Context) error {
 	begin := time.Now()
 	p := g.current()
 	for _, s := range subscriptions {
-		if err := g.await(ctx, s.stat, p.files[s.file].Version, 0); err != nil {
+		f, has := p.files[s.file]
+		if !has {
+			continue
+		}
+		if err := g.await(ctx, s.stat, f.Version, 0); err != nil {
 			return err
 		}
 	}

@@ -22,34 +22,45 @@ const upstreamIdle = 4 * time.Second
 const maxConcurrent = 1 << 16
 
 func (r *renderer) clusters() list {
-	all := list{r.backendCluster()}
+	var all list
+	for _, pools := range [][]pool{r.pools, r.leaving} {
+		for i := range pools {
+			all = append(all, r.poolCluster(&pools[i]))
+		}
+	}
+	if r.byToken() && r.c.Auth.JWT.JWKSURL != "" {
+		all = append(all, r.keysCluster())
+	}
 	if s := r.o.Supervised; s != nil {
 		return append(all, staticCluster(controlCluster, s.Control))
 	}
 	return append(all, staticCluster(controlCluster, r.o.Admin))
 }
 
-func (r *renderer) backendCluster() object {
-	b := r.backend
-	kind, lookup := any("STRICT_DNS"), any("V4_PREFERRED")
-	if b.ip {
-		kind, lookup = "STATIC", nil
+func (r *renderer) poolCluster(p *pool) object {
+	kind, lookup := any("STATIC"), any(nil)
+	for _, b := range p.backends {
+		if !b.ip {
+			kind, lookup = "STRICT_DNS", "V4_PREFERRED"
+		}
 	}
 	threshold := object{
 		{"max_connections", maxConcurrent}, {"max_pending_requests", maxConcurrent},
 		{"max_requests", maxConcurrent}, {"max_retries", maxConcurrent},
 	}
-	return object{
-		{"name", backendCluster},
+	cluster := object{
+		{"name", p.cluster},
 		{"type", kind},
 		{"dns_lookup_family", lookup},
-		{"connect_timeout", duration(r.c.Engine.ConnectTimeout)},
+		{"connect_timeout", duration(p.Backends[0].ConnectTimeout)},
 		// Listening does not wait for the backend's name: /readyz says that it
 		// is missing.
 		{"wait_for_warm_on_init", false},
-		{"lb_policy", "LEAST_REQUEST"},
-		{"load_assignment", assignment(backendCluster, b.socket())},
-		{"transport_socket", r.transport()},
+	}
+	cluster = append(cluster, p.balancing()...)
+	cluster = append(cluster, member{"load_assignment", p.assignment()})
+	cluster = append(cluster, r.transports(p)...)
+	return append(cluster, object{
 		{"typed_extension_protocol_options", object{
 			{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions", typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", object{
 				{"common_http_protocol_options", object{{"idle_timeout", duration(upstreamIdle)}}},
@@ -60,20 +71,84 @@ func (r *renderer) backendCluster() object {
 			{"keepalive_time", 30}, {"keepalive_interval", 10}, {"keepalive_probes", 3},
 		}}}},
 		{"circuit_breakers", object{{"thresholds", list{threshold}}}},
-		{"health_checks", list{r.healthCheck()}},
+		{"health_checks", list{r.healthCheck(p)}},
 		// A host that left DNS is not used any more, healthy or not.
 		{"ignore_health_on_host_removal", true},
-		// Health is for choosing among several hosts. When all seem ill, the
-		// request is tried all the same.
-		{"common_lb_config", object{{"healthy_panic_threshold", object{{"value", 1}}}}},
-		{"outlier_detection", outlierDetection()},
+		{"common_lb_config", p.panic()},
+		{"outlier_detection", r.outlierDetection(p)},
+	}...)
+}
+
+// balancing is how one of the backends is chosen.
+func (p *pool) balancing() object {
+	if p.Balance == config.Affinity {
+		// Of Envoy's two ways of hashing this is the one in which nearly only the
+		// conversations of a backend that is gone move.
+		return object{{"lb_policy", "MAGLEV"}}
 	}
+	policy := object{{"lb_policy", "LEAST_REQUEST"}}
+	if !p.unweighted() {
+		// With a bias, weights hold while there is no load only.
+		policy = append(policy, member{"least_request_lb_config", object{
+			{"active_request_bias", object{{"default_value", 0}, {"runtime_key", "antwort.active_request_bias"}}},
+		}})
+	}
+	return policy
+}
+
+// panic is for when backends seem ill: health is for choosing among several.
+// When all seem ill, the request is tried all the same.
+func (p *pool) panic() object {
+	common := object{{"healthy_panic_threshold", object{{"value", 1}}}}
+	if p.Balance == config.Affinity {
+		common = append(common, member{"consistent_hashing_lb_config", object{{"hash_balance_factor", p.MaxLoad}}})
+	}
+	return common
+}
+
+// assignment are the backends with their weights, by priority.
+func (p *pool) assignment() object {
+	if p.isDefault() {
+		return assignment(p.cluster, p.backends[0].socket())
+	}
+	var groups list
+	for priority, places := range p.priorities() {
+		var endpoints list
+		for _, i := range places {
+			b := &p.backends[i]
+			endpoint := object{{"address", b.socket()}, {"hostname", b.authority}, {"health_check_config", object{{"hostname", b.authority}}}}
+			of := object{{"endpoint", endpoint}, {"load_balancing_weight", p.Backends[i].Weight}}
+			if b.tls && p.several() {
+				of = append(of, member{"metadata", object{{"filter_metadata", object{{"envoy.transport_socket_match", object{{"backend", b.authority}}}}}}})
+			}
+			endpoints = append(endpoints, of)
+		}
+		groups = append(groups, object{{"priority", priority}, {"lb_endpoints", endpoints}})
+	}
+	return object{{"cluster_name", p.cluster}, {"endpoints", groups}}
+}
+
+// transports are TLS for the backends whose URL is https.
+func (r *renderer) transports(p *pool) object {
+	if !p.several() {
+		return object{{"transport_socket", r.transport(p.backends[0])}}
+	}
+	var matches list
+	for _, b := range p.backends {
+		if b.tls {
+			matches = append(matches, object{{"name", b.authority}, {"match", object{{"backend", b.authority}}}, {"transport_socket", r.transport(b)}})
+		}
+	}
+	if matches == nil {
+		return nil
+	}
+	return object{{"transport_socket_matches", matches}}
 }
 
 // healthCheck asks for a path that costs the backend nothing. Any answer but a
 // failure of its own (5xx) is good: not every server has the path, and keys are
 // not for health checks.
-func (r *renderer) healthCheck() object {
+func (r *renderer) healthCheck(p *pool) object {
 	path := "/health"
 	if r.c.Engine.Provider == config.VLLMResponses {
 		path = "/healthz"
@@ -87,32 +162,37 @@ func (r *renderer) healthCheck() object {
 		{"unhealthy_threshold", 3},
 		{"healthy_threshold", 1},
 		{"http_health_check", object{
-			{"host", r.backend.authority},
-			{"path", r.backend.base + path},
+			{"host", p.backends[0].authority},
+			{"path", p.backends[0].base + path},
 			{"expected_statuses", list{object{{"start", 200}, {"end", 500}}}},
 		}},
 	}
 }
 
-// outlierDetection takes a host out after failures to connect only: a model's
-// 5xx says nothing about its host.
-func outlierDetection() object {
+// outlierDetection takes a host out after failures to reach it only: a model's
+// 5xx says nothing about its host. When its time is over it is tried again.
+func (r *renderer) outlierDetection(p *pool) object {
+	most := 50
+	if !p.isDefault() {
+		most = 100
+	}
+	routing := r.c.Routing
 	return object{
 		{"split_external_local_origin_errors", true},
-		{"consecutive_local_origin_failure", 5},
+		{"consecutive_local_origin_failure", routing.EjectAfter},
 		{"enforcing_consecutive_5xx", 0},
 		{"enforcing_consecutive_gateway_failure", 0},
 		{"enforcing_success_rate", 0},
 		{"enforcing_local_origin_success_rate", 0},
-		{"interval", "2s"},
-		{"base_ejection_time", "5s"},
-		{"max_ejection_percent", 50},
+		{"interval", duration(min(2*time.Second, routing.EjectTime))},
+		{"base_ejection_time", duration(routing.EjectTime)},
+		{"max_ejection_time", duration(routing.MaxEjectTime)},
+		{"max_ejection_percent", most},
 	}
 }
 
 // transport is TLS with the host's name checked, or nothing.
-func (r *renderer) transport() any {
-	b := r.backend
+func (r *renderer) transport(b backend) any {
 	if !b.tls {
 		return nil
 	}

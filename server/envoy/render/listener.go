@@ -1,6 +1,8 @@
 package render
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"antwort/shared/config"
@@ -11,22 +13,70 @@ import (
 // the filter and not Envoy refuses it.
 const spare = 1 << 20
 
+func (r *renderer) listeners() list {
+	all := list{r.apiListener()}
+	if r.separateAdmin() {
+		all = append(all, r.adminListener())
+	}
+	if r.o.Supervised != nil {
+		all = append(all, r.upstreamListener())
+	}
+	return all
+}
+
 // apiListener is where clients connect.
 func (r *renderer) apiListener() object {
-	// The gated profile holds whole bodies; Envoy's own limit is 1 MiB.
+	// The gated profile holds whole bodies, and so does who may have to send
+	// them to another backend; Envoy's own limit is 1 MiB.
 	var buffer any
-	if r.gated() {
+	if r.gated() || slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
 		buffer = r.c.Limits.RequestBodyBytes + spare
+	}
+	var chains list
+	if trusted := r.c.Server.TrustedProxies; len(trusted) > 0 {
+		var from list
+		for _, network := range trusted {
+			from = append(from, cidr(network))
+		}
+		chains = append(chains, r.filterChain(object{{"source_prefix_ranges", from}}, r.connectionManager(true)))
 	}
 	return object{
 		{"name", "api"},
 		{"address", r.listen.socket()},
 		{"per_connection_buffer_limit_bytes", buffer},
-		{"filter_chains", list{object{{"filters", list{r.connectionManager()}}}}},
+		{"filter_chains", append(chains, r.filterChain(nil, r.connectionManager(false)))},
 	}
 }
 
-func (r *renderer) connectionManager() object {
+// filterChain is for the connections that match; all with nil.
+func (r *renderer) filterChain(match object, manager object) object {
+	chain := object{}
+	if match != nil {
+		chain = append(chain, member{"filter_chain_match", match})
+	}
+	if r.c.Server.TLS.On() {
+		chain = append(chain, member{"transport_socket", r.downstreamTLS()})
+	}
+	return append(chain, member{"filters", list{manager}})
+}
+
+// cidr is a network, or an address as one, as Envoy writes it.
+func cidr(text string) object {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		at, _ := netip.ParseAddr(text) // the configuration has checked it
+		prefix = netip.PrefixFrom(at, at.BitLen())
+	}
+	return object{{"address_prefix", prefix.Masked().Addr().String()}, {"prefix_len", prefix.Bits()}}
+}
+
+// connectionManager serves the API, to proxies whose X-Forwarded-… is believed
+// or to anybody.
+func (r *renderer) connectionManager(trusted bool) object {
+	var hops any
+	if trusted {
+		hops = 1
+	}
 	s := r.c.Server
 	fields := object{
 		{"stat_prefix", "api"},
@@ -35,6 +85,7 @@ func (r *renderer) connectionManager() object {
 		// headers that steer Envoy (x-envoy-…) are removed from all requests.
 		// An empty list would mean the private networks.
 		{"use_remote_address", true},
+		{"xff_num_trusted_hops", hops},
 		{"internal_address_config", object{{"cidr_ranges", list{object{{"address_prefix", "0.0.0.0"}, {"prefix_len", 32}}}}}},
 		{"server_header_transformation", "PASS_THROUGH"},
 		{"preserve_external_request_id", true},
@@ -54,9 +105,9 @@ func (r *renderer) connectionManager() object {
 			{"initial_stream_window_size", 1 << 20},
 			{"initial_connection_window_size", 1 << 20},
 		}},
-		{"early_header_mutation_extensions", list{noIdentity()}},
+		{"early_header_mutation_extensions", list{notTheirs(trusted)}},
 		{"access_log", r.accessLog()},
-		{"local_reply_config", localReplies()},
+		{"local_reply_config", r.localReplies()},
 	}
 	if r.o.Supervised != nil {
 		fields = append(fields, member{"rds", object{{"route_config_name", "api"}, {"config_source", r.source(RoutesFile)}}})
@@ -66,13 +117,21 @@ func (r *renderer) connectionManager() object {
 	return connectionManager(append(fields, member{"http_filters", r.filters()}))
 }
 
-// noIdentity removes what clients say about who they are, from all requests and
-// before anything else: the log, the probes and refused requests included. What
-// comes later is the filter's word.
-func noIdentity() object {
+// notTheirs removes what clients are not to say: who they are, where they go and,
+// unless they are trusted proxies, for whom they speak. It is done to all
+// requests and before anything else, the log, the probes and refused requests
+// included. What comes later is the filter's word, and Envoy's.
+func notTheirs(trusted bool) object {
+	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField}
+	if !trusted {
+		names = append(names, "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto")
+	}
+	var removed list
+	for _, name := range names {
+		removed = append(removed, object{{"remove", name}})
+	}
 	return extension("envoy.http.early_header_mutation.header_mutation",
-		"envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-		object{{"mutations", list{object{{"remove", policy.SubjectField}}, object{{"remove", policy.TenantField}}}}})
+		"envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", object{{"mutations", removed}})
 }
 
 func connectionManager(fields object) object {
@@ -80,27 +139,40 @@ func connectionManager(fields object) object {
 		"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", fields)
 }
 
-// silence is how long nothing may come on a stream. Envoy has one time for both
-// waits, the one for the header and the one between two events.
+// silence is how long nothing may come on a stream while its route is not known;
+// then the route says it.
 func (r *renderer) silence() time.Duration {
-	return max(r.c.Engine.ResponseTimeout, r.c.Engine.StreamIdleTimeout)
+	longest := max(r.c.Engine.ResponseTimeout, r.c.Engine.StreamIdleTimeout)
+	for i := range r.pools {
+		longest = max(longest, r.pools[i].silence())
+	}
+	return longest
 }
 
 // filters are those of the API in the order of a request's way.
 func (r *renderer) filters() list {
 	var all list
+	if r.byToken() {
+		all = append(all, r.tokensFilter())
+	}
 	if r.c.Engine.Provider == config.VLLM {
 		all = append(all, onlyFilterTranslates(), decompressor("gzip"), decompressor("zstd"))
 	}
 	if r.o.Supervised != nil {
-		all = append(all, object{{"name", pluginName}, {"config_discovery", object{
-			{"config_source", r.source(PluginFile)},
-			{"type_urls", list{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"}},
-		}}})
+		all = append(all, r.discovered(pluginName, PluginFile, "envoy.extensions.filters.http.wasm.v3.Wasm"))
 	} else {
 		all = append(all, r.plugin())
 	}
 	return append(all, router())
+}
+
+// discovered is a filter whose configuration is in a file of its own: a change
+// holds for the next request of every connection.
+func (r *renderer) discovered(name, file, message string) object {
+	return object{{"name", name}, {"config_discovery", object{
+		{"config_source", r.source(file)},
+		{"type_urls", list{"type.googleapis.com/" + message}},
+	}}}
 }
 
 // onlyFilterTranslates keeps clients off the backend's Chat Completions: the
@@ -136,7 +208,11 @@ func router() object {
 // upstreamListener passes what the parent process asks the backend, without
 // the filter: it shows that Envoy itself reaches it.
 func (r *renderer) upstreamListener() object {
-	action := object{{"cluster", backendCluster}, {"host_rewrite_literal", r.backend.authority}}
+	var routes list
+	for i := range r.pools {
+		p := &r.pools[i]
+		routes = append(routes, object{{"match", p.match("prefix", "/")}, {"route", append(object{{"cluster", p.cluster}}, p.host())}})
+	}
 	return object{
 		{"name", "upstream"},
 		{"address", socket(r.o.Supervised.Upstream)},
@@ -145,7 +221,8 @@ func (r *renderer) upstreamListener() object {
 			{"codec_type", "HTTP1"},
 			{"route_config", object{{"virtual_hosts", list{object{
 				{"name", "upstream"}, {"domains", list{"*"}},
-				{"routes", list{object{{"match", object{{"prefix", "/"}}}, {"route", action}}}},
+				{"request_headers_to_remove", list{routeField}},
+				{"routes", routes},
 			}}}}},
 			{"http_filters", list{router()}},
 		})}}}}},

@@ -2,14 +2,15 @@
 // complete in itself, or one that takes its resources from files which can be
 // exchanged while Envoy runs. It is pure: nothing is read, resolved or run.
 //
-//	listener ─ HTTP connection manager ─ filters: rbac, decompressors, plugin, router
-//	                                   └ routes ─ cluster backend (engine.backend_url)
+//	listener ─ HTTP connection manager ─ filters: tokens, rbac, decompressors, plugin, router
+//	                                   └ routes ─ clusters backend (engine.backend_url), route-NAME
 package render
 
 import (
 	"crypto/sha256"
 	"fmt"
 	"path"
+	"slices"
 
 	"antwort/shared/config"
 )
@@ -19,7 +20,7 @@ type Options struct {
 	// Module is the path of filter.wasm as Envoy sees it.
 	Module string
 	// Roots is the path of the PEM file with the authorities that are trusted
-	// when engine.backend_url is https.
+	// when a backend's URL or auth.jwt.jwks_url is https.
 	Roots string
 	// Admin is where Envoy's admin interface listens: "127.0.0.1:9901", or the
 	// path of a Unix socket.
@@ -39,6 +40,9 @@ type Supervised struct {
 	// Upstream is the Unix socket on which Envoy passes the parent's own
 	// requests to the backend.
 	Upstream string
+	// Certificate and Key are what server.tls names, in PEM, and JWKS what
+	// auth.jwt.jwks_file names.
+	Certificate, Key, JWKS []byte
 	// Generation names the plugin's VM. A new name makes a new VM, which takes
 	// seconds; it is needed only when the VM's environment changes.
 	Generation int
@@ -64,7 +68,7 @@ func Bootstrap(c *config.Config, o Options) (Document, error) {
 		{"stats_config", statsConfig()},
 		{"overload_manager", overloadManager()},
 		{"static_resources", object{
-			{"listeners", list{r.apiListener()}},
+			{"listeners", r.listeners()},
 			{"clusters", r.clusters()},
 		}},
 	}, nil
@@ -87,6 +91,32 @@ func Files(c *config.Config, o Options) (map[string]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.files()
+}
+
+// Between are the clusters and routes while a change from one configuration to
+// another is under way: those of both, so that a request finds its way whichever
+// of them the filter has.
+func Between(before, next *config.Config, o Options) (map[string]File, error) {
+	r, err := newRenderer(next, o)
+	if err != nil {
+		return nil, err
+	}
+	if r.leaving, err = pools(before); err != nil {
+		return nil, err
+	}
+	r.translated = before.Engine.Provider == config.VLLM
+	r.leaving = slices.DeleteFunc(r.leaving, func(p pool) bool {
+		return slices.ContainsFunc(r.pools, func(stays pool) bool { return stays.cluster == p.cluster })
+	})
+	all, err := r.files()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]File{ClustersFile: all[ClustersFile], RoutesFile: all[RoutesFile]}, nil
+}
+
+func (r *renderer) files() (map[string]File, error) {
 	bootstrap, err := object{
 		{"node", object{{"id", "antwort"}, {"cluster", "antwort"}}}, // wanted by every xDS
 		{"admin", r.admin()},
@@ -101,12 +131,19 @@ func Files(c *config.Config, o Options) (map[string]File, error) {
 		return nil, err
 	}
 	all := map[string]File{BootstrapFile: {JSON: bootstrap}}
-	for name, content := range map[string]list{
-		ListenersFile: typedAll("envoy.config.listener.v3.Listener", r.apiListener(), r.upstreamListener()),
+	contents := map[string]list{
+		ListenersFile: typedAll("envoy.config.listener.v3.Listener", r.listeners()...),
 		ClustersFile:  typedAll("envoy.config.cluster.v3.Cluster", r.clusters()...),
 		RoutesFile:    typedAll("envoy.config.route.v3.RouteConfiguration", r.routes()),
 		PluginFile:    typedAll("envoy.config.core.v3.TypedExtensionConfig", r.plugin()),
-	} {
+	}
+	if r.byToken() {
+		contents[TokensFile] = typedAll("envoy.config.core.v3.TypedExtensionConfig", r.tokens())
+	}
+	if r.c.Server.TLS.On() {
+		contents[CertificateFile] = typedAll("envoy.extensions.transport_sockets.tls.v3.Secret", r.certificate())
+	}
+	for name, content := range contents {
 		if all[name], err = resources(content); err != nil {
 			return nil, err
 		}
@@ -121,6 +158,9 @@ const (
 	ClustersFile  = "clusters.json"
 	RoutesFile    = "routes.json"
 	PluginFile    = "plugin.json"
+
+	TokensFile      = "tokens.json"      // with auth.type jwt only
+	CertificateFile = "certificate.json" // with server.tls only
 )
 
 // renderer holds what all parts are made of.
@@ -128,24 +168,48 @@ type renderer struct {
 	c       *config.Config
 	o       Options
 	listen  address
-	backend backend
+	admins  address // where server.admin is; no port: nowhere
+	pools   []pool
+	// Of the configuration before, while a change is under way: pools that are
+	// not in this one, and whether its filter translates.
+	leaving    []pool
+	translated bool
 }
 
 func newRenderer(c *config.Config, o Options) (*renderer, error) {
-	host := c.Server.Host
-	if host == "localhost" {
-		host = "127.0.0.1"
+	r := &renderer{c: c, o: o}
+	var err error
+	if r.listen, err = listenAddress("server.host", c.Server.Host, c.Server.Port); err != nil {
+		return nil, err
 	}
-	listen, ok := ipAddress(host, c.Server.Port)
-	if !ok {
-		return nil, fmt.Errorf("server.host: Envoy listens on IP addresses only, got the name %q: give its address, or 0.0.0.0", c.Server.Host)
+	if r.admins, err = listenAddress("server.admin.host", c.Server.Admin.Host, c.Server.Admin.Port); err != nil {
+		return nil, err
 	}
-	b, err := parseBackend(c.Engine.BackendURL)
-	if err != nil {
-		return nil, fmt.Errorf("engine.backend_url: %w", err)
+	if r.pools, err = pools(c); err != nil {
+		return nil, err
 	}
-	return &renderer{c: c, o: o, listen: listen, backend: b}, nil
+	if c.Auth.JWT.JWKSURL != "" {
+		if _, err := parseBackend(c.Auth.JWT.JWKSURL); err != nil {
+			return nil, fmt.Errorf("auth.jwt.jwks_url: %w", err)
+		}
+	}
+	return r, nil
 }
+
+func listenAddress(key, host string, port int) (address, error) {
+	at := host
+	if at == "localhost" {
+		at = "127.0.0.1"
+	}
+	a, ok := ipAddress(at, port)
+	if !ok {
+		return address{}, fmt.Errorf("%s: Envoy listens on IP addresses only, got the name %q: give its address, or 0.0.0.0", key, host)
+	}
+	return a, nil
+}
+
+// separateAdmin reports whether metrics have a port of their own.
+func (r *renderer) separateAdmin() bool { return r.admins.port != 0 }
 
 func typedAll(message string, messages ...any) list {
 	all := make(list, len(messages))
@@ -202,13 +266,16 @@ func statsConfig() object {
 	var patterns list
 	for _, prefix := range []string{
 		"wasm",
-		"http.api.downstream_", "http.api.no_route", "http.api.rbac.", "http.api.rds.", "extension_config_discovery.",
+		"http.api.downstream_", "http.api.no_route", "http.api.rbac.", "http.api.jwt_authn.", "http.api.rds.", "extension_config_discovery.", "sds.server.",
 		"cluster.backend.membership_", "cluster.backend.upstream_", "cluster.backend.health_check.", "cluster.backend.outlier_detection.ejections_",
-		"cluster_manager.cds.", "listener_manager.lds.", "listener_manager.total_",
+		"cluster_manager.cds.", "cluster_manager.warming_clusters", "listener_manager.lds.", "listener_manager.total_",
 		"server.",
 	} {
 		patterns = append(patterns, object{{"prefix", prefix}})
 	}
+	// Bounded load counts what is in flight by a cluster's own statistics.
+	patterns = append(patterns, object{{"safe_regex", object{{"regex",
+		`cluster\.(route-[a-z0-9-]+|jwks)\.(membership_|upstream_|health_check\.|outlier_detection\.ejections_).*`}}}})
 	return object{
 		{"stats_tags", list{object{{"tag_name", "kind"}, {"regex", `^wasmcustom\.antwort\.(?:failures|tokens)_total(\.([a-z_]+))$`}}}},
 		{"stats_matcher", object{{"inclusion_list", object{{"patterns", patterns}}}}},

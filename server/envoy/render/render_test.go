@@ -37,7 +37,7 @@ var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc
 
 // The rendered configurations are given to real Envoy in e2e/envoy.
 func TestBootstrap(t *testing.T) {
-	for _, name := range []string{"translate", "forward", "every-key"} {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
 			require.NoError(t, err)
@@ -175,5 +175,34 @@ func TestLocalRepliesAreErrorsOfTheAPI(t *testing.T) {
 		assert.NotEmpty(t, body.Error.Type)
 		assert.NotEmpty(t, body.Error.Code)
 		assert.GreaterOrEqual(t, r.error.Status, http.StatusBadRequest)
+	}
+}
+
+// What one cluster of Envoy's cannot be, by the key that asks for it.
+func TestWhatEnvoyCannotDo(t *testing.T) {
+	for name, test := range map[string]struct{ config, problem string }{
+		"two base paths": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a/x"},{"url":"http://b/y"}]}]`,
+			`routes[0].backends[1].url: Envoy has one base path for all backends of a route, and the first one's is "/x": make a route of each`,
+		},
+		"two times to connect": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","connect_timeout":"1s"}]}]`,
+			`routes[0].backends[1].connect_timeout: Envoy has one for all backends of a route`,
+		},
+		"two times of silence": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","stream_idle_timeout":"1s"}]}]`,
+			`routes[0].backends[1].stream_idle_timeout: Envoy has one for all backends of a route`,
+		},
+		"a name to listen on": {
+			`"server":{"admin":{"host":"metrics.example","port":9090}},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`server.admin.host: Envoy listens on IP addresses only, got the name "metrics.example"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"},` + test.config + `}`)})
+			require.NoError(t, err)
+			_, err = Bootstrap(c, alone)
+			require.ErrorContains(t, err, test.problem)
+		})
 	}
 }

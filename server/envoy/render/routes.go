@@ -2,6 +2,7 @@ package render
 
 import (
 	"net/http"
+	"time"
 
 	"antwort/shared/config"
 )
@@ -22,77 +23,135 @@ func (r *renderer) routes() object {
 		r.probe("/healthz", "/healthz"),
 		r.probe("/readyz", "/ready"),
 	}
-	if m := r.c.Observability.Metrics; m.Enabled {
-		all = append(all, r.probe(m.Path, "/stats/prometheus?usedonly"))
+	if !r.separateAdmin() {
+		all = append(all, r.metrics()...)
 	}
-	all = append(all,
-		r.route(responsesPath, "path", responsesPath),
-		r.route(responsesPath+"/…", "prefix", responsesPath+"/"),
-		r.route(modelsPath, "path", modelsPath),
-		r.route(modelsPath+"/…", "prefix", modelsPath+"/"))
-	if r.c.Engine.Provider == config.VLLM {
-		all = append(all, r.route(responsesPath, "path", chatPath)) // what the filter makes of it
+	all = append(all, r.route(responsesPath, "path", responsesPath)...)
+	all = append(all, r.route(responsesPath+"/…", "prefix", responsesPath+"/")...)
+	all = append(all, r.route(modelsPath, "path", modelsPath)...)
+	all = append(all, r.route(modelsPath+"/…", "prefix", modelsPath+"/")...)
+	if r.c.Engine.Provider == config.VLLM || r.translated {
+		all = append(all, r.route(responsesPath, "path", chatPath)...) // what the filter makes of it
 	}
 	return object{
 		{"name", "api"},
 		{"virtual_hosts", list{object{
 			{"name", "api"},
 			{"domains", list{"*"}},
-			{"request_headers_to_remove", list{"x-envoy-external-address"}},
+			{"request_headers_to_remove", list{"x-envoy-external-address", routeField}},
 			{"response_headers_to_remove", list{"server"}},
-			{"retry_policy", r.retries()},
+			{"retry_policy", r.retries(nil)},
 			{"routes", append(all, unknownPath())},
 		}}},
 	}
 }
 
-// route leads to the backend; its name is for the log. It has no time limit: a stream may be as long as
-// it likes, and stream_idle_timeout ends silence.
-func (r *renderer) route(name, kind, path string) object {
-	action := object{
-		{"cluster", backendCluster},
-		{"timeout", "0s"},
-		{"host_rewrite_literal", r.backend.authority},
+// route are the ways to the backends, one for each pool; its name is for the
+// log. There is no time limit: a stream may be as long as it likes, and
+// idle_timeout ends silence.
+func (r *renderer) route(name, kind, path string) list {
+	var all list
+	for _, pools := range [][]pool{r.pools, r.leaving} {
+		for i := range pools {
+			p := &pools[i]
+			action := object{
+				{"cluster", p.cluster},
+				{"timeout", "0s"},
+				p.host(),
+			}
+			if base := p.backends[0].base; base != "" {
+				action = append(action, member{"prefix_rewrite", base + path})
+			}
+			if p.silence() != r.silence() {
+				action = append(action, member{"idle_timeout", duration(p.silence())})
+			}
+			if p.Balance == config.Affinity {
+				action = append(action, member{"hash_policy", list{object{{"header", object{{"header_name", affinityField}}}}}})
+			}
+			if p.several() {
+				action = append(action, member{"retry_policy", r.retries(p)})
+			}
+			all = append(all, object{{"name", name}, {"match", p.match(kind, path)}, {"route", action}})
+		}
 	}
-	if r.backend.base != "" {
-		action = append(action, member{"prefix_rewrite", r.backend.base + path})
-	}
-	return object{{"name", name}, {"match", object{{kind, path}}}, {"route", action}}
+	return all
 }
 
+// match is what the filter makes of the pool's requests.
+func (p *pool) match(kind, path string) object {
+	match := object{{kind, path}}
+	if !p.isDefault() {
+		match = append(match, member{"headers", list{object{{"name", routeField}, {"string_match", object{{"exact", p.Name}}}}}})
+	}
+	return match
+}
+
+// host is the Host field that the backend gets: its own name.
+func (p *pool) host() member {
+	if p.several() {
+		return member{"auto_host_rewrite", true}
+	}
+	return member{"host_rewrite_literal", p.backends[0].authority}
+}
+
+// failoverDelay is the least wait before another backend is tried. Envoy knows
+// none without, and one wait for all reasons.
+const failoverDelay = 10 * time.Millisecond
+
 // retries are Envoy's own, before the first byte of an answer. A request whose
-// body exceeds Envoy's buffer is sent once.
-func (r *renderer) retries() any {
+// body exceeds Envoy's buffer is sent once. p is nil for one backend.
+func (r *renderer) retries(p *pool) any {
 	retry := r.c.Engine.Retry
 	if retry.MaxAttempts == 1 {
 		return nil
 	}
+	reasons, delay := "connect-failure,refused-stream,reset-before-request", retry.BaseDelay
+	if p != nil {
+		delay = min(delay, failoverDelay)
+		if r.c.Engine.Provider == config.VLLM {
+			reasons += ",reset" // a completion changes nothing; of other requests the filter knows
+		}
+	}
 	policy := object{
-		{"retry_on", "connect-failure,refused-stream,reset-before-request"},
+		{"retry_on", reasons},
 		{"num_retries", retry.MaxAttempts - 1},
-		{"retry_back_off", object{{"base_interval", duration(retry.BaseDelay)}, {"max_interval", duration(retry.MaxDelay)}}},
+		{"retry_back_off", object{{"base_interval", duration(delay)}, {"max_interval", duration(retry.MaxDelay)}}},
 		{"retry_host_predicate", list{extension("envoy.retry_host_predicates.previous_hosts",
 			"envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", nil)}},
-		{"host_selection_retry_max_attempts", 3},
+		// One that is gone has no requests in flight: the least loaded one.
+		{"host_selection_retry_max_attempts", 32},
+	}
+	if p != nil {
+		if by := p.priorities(); len(by) > 1 {
+			policy = append(policy, member{"retry_priority", extension("envoy.retry_priorities.previous_priorities",
+				"envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+				object{{"update_frequency", max(1, min(len(by[0]), retry.MaxAttempts-1))}})})
+		}
 	}
 	if r.c.Engine.Provider == config.VLLM {
-		policy[0].value = policy[0].value.(string) + ",retriable-status-codes"
-		policy = append(policy,
-			member{"retriable_status_codes", list{http.StatusTooManyRequests, http.StatusServiceUnavailable}},
-			member{"rate_limited_retry_back_off", object{
+		policy[0].value = reasons + ",retriable-status-codes"
+		policy = append(policy, member{"retriable_status_codes", list{http.StatusTooManyRequests, http.StatusServiceUnavailable}})
+		if p == nil { // else another one is asked, which has not said when
+			policy = append(policy, member{"rate_limited_retry_back_off", object{
 				{"reset_headers", list{object{{"name", "retry-after"}, {"format", "SECONDS"}}}},
 				{"max_interval", duration(retry.MaxDelay)},
 			}})
+		}
 	}
 	return policy
 }
 
 // probe is a path that the parent process answers; without one, Envoy's admin
-// interface does, at the path inside. The filter has no part in it.
+// interface does, at the path inside. Nobody is asked who it is.
 func (r *renderer) probe(path, inside string) object {
 	name := member{"name", probeRoute}
 	match := member{"match", object{{"path", path}}}
-	without := member{"typed_per_filter_config", object{{pluginName, typed("envoy.config.route.v3.FilterConfig", object{{"disabled", true}})}}}
+	off := typed("envoy.config.route.v3.FilterConfig", object{{"disabled", true}})
+	filters := object{{pluginName, off}}
+	if r.byToken() {
+		filters = append(filters, member{tokensName, off})
+	}
+	without := member{"typed_per_filter_config", filters}
 	if r.o.Supervised != nil {
 		return object{name, match, {"route", object{{"cluster", controlCluster}}}, without}
 	}
@@ -101,6 +160,36 @@ func (r *renderer) probe(path, inside string) object {
 		return object{name, match, {"direct_response", ok}, without}
 	}
 	return object{name, match, {"route", object{{"cluster", controlCluster}, {"prefix_rewrite", inside}}}, without}
+}
+
+// metrics are there when they are enabled.
+func (r *renderer) metrics() list {
+	m := r.c.Observability.Metrics
+	if !m.Enabled {
+		return nil
+	}
+	return list{r.probe(m.Path, "/stats/prometheus?usedonly")}
+}
+
+// adminListener is for those who run the gateway.
+func (r *renderer) adminListener() object {
+	routes := append(list{r.probe("/healthz", "/healthz"), r.probe("/readyz", "/ready")}, r.metrics()...)
+	return object{
+		{"name", "admin"},
+		{"address", r.admins.socket()},
+		{"filter_chains", list{object{{"filters", list{connectionManager(object{
+			{"stat_prefix", "admin"},
+			{"codec_type", "AUTO"},
+			{"normalize_path", true},
+			{"server_header_transformation", "PASS_THROUGH"},
+			{"request_headers_timeout", duration(r.c.Server.ReadHeaderTimeout)},
+			{"common_http_protocol_options", object{{"idle_timeout", duration(r.c.Server.IdleTimeout)}}},
+			{"route_config", object{{"virtual_hosts", list{object{
+				{"name", "admin"}, {"domains", list{"*"}}, {"routes", append(routes, unknownPath())},
+			}}}}},
+			{"http_filters", list{router()}},
+		})}}}}},
+	}
 }
 
 func unknownPath() object {

@@ -1,0 +1,89 @@
+package render
+
+import "antwort/shared/config"
+
+// Envoy verifies tokens itself (auth.type jwt) and notes their claims where the
+// filter behind it reads them.
+const (
+	tokensName    = "envoy.filters.http.jwt_authn"
+	tokensMessage = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+	// claimsKey is the name of the claims among what jwt_authn notes, the same
+	// as Istio's: the filter reads no other.
+	claimsKey = "payload"
+
+	jwksCluster = "jwks"
+)
+
+func (r *renderer) byToken() bool { return r.c.Auth.Type == config.JWTAuth }
+
+// tokensFilter stands before all other filters.
+func (r *renderer) tokensFilter() object {
+	if r.o.Supervised != nil {
+		return r.discovered(tokensName, TokensFile, tokensMessage)
+	}
+	return r.tokens()
+}
+
+// tokens asks for a token on every path; the routes of probes turn it off. The
+// token is left in its field: the filter looks at all credentials that came, and
+// takes them away.
+func (r *renderer) tokens() object {
+	j := &r.c.Auth.JWT
+	provider := object{
+		{"issuer", j.Issuer},
+		{"audiences", j.Audiences},
+		{"require_expiration", true},
+		{"clock_skew_seconds", int(j.ClockSkew.Seconds())},
+		{"forward", true},
+		{"payload_in_metadata", claimsKey},
+		// Not in the query, where logs would have it.
+		{"from_headers", list{
+			object{{"name", "authorization"}, {"value_prefix", "Bearer "}},
+			object{{"name", "authorization"}, {"value_prefix", "bearer "}},
+		}},
+		r.keys(),
+	}
+	return extension(tokensName, tokensMessage, object{
+		{"providers", object{{"issuer", provider}}},
+		{"rules", list{object{{"match", object{{"prefix", "/"}}}, {"requires", object{{"provider_name", "issuer"}}}}}},
+	})
+}
+
+// keys are the issuer's.
+func (r *renderer) keys() member {
+	j := &r.c.Auth.JWT
+	switch {
+	case j.JWKSURL != "":
+		return member{"remote_jwks", object{
+			{"http_uri", object{{"uri", j.JWKSURL}, {"cluster", jwksCluster}, {"timeout", "5s"}}},
+			{"cache_duration", duration(j.JWKSRefresh)},
+			// Before the first request and on time, not when a request needs them.
+			{"async_fetch", object{{"failed_refetch_duration", "2s"}}},
+			{"retry_policy", object{{"num_retries", 1}}},
+		}}
+	case r.o.Supervised != nil:
+		return member{"local_jwks", object{{"inline_string", string(r.o.Supervised.JWKS)}}}
+	}
+	return member{"local_jwks", object{{"filename", j.JWKSFile}}}
+}
+
+// keysCluster is where the issuer's keys are.
+func (r *renderer) keysCluster() object {
+	b, err := parseBackend(r.c.Auth.JWT.JWKSURL)
+	if err != nil {
+		panic(err) // newRenderer has parsed it
+	}
+	kind, lookup := any("STRICT_DNS"), any("V4_PREFERRED")
+	if b.ip {
+		kind, lookup = "STATIC", nil
+	}
+	return object{
+		{"name", jwksCluster},
+		{"type", kind},
+		{"dns_lookup_family", lookup},
+		{"connect_timeout", "5s"},
+		{"wait_for_warm_on_init", false},
+		{"load_assignment", assignment(jwksCluster, b.socket())},
+		{"transport_socket", r.transport(b)},
+	}
+}
