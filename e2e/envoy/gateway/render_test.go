@@ -55,14 +55,17 @@ func validate(t *testing.T, binary, file string) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	// The authorities' file is another one, or none, on other systems.
-	roots := filepath.Join(dir, "roots.pem")
-	require.NoError(t, os.WriteFile(roots, certificate(t).pem, 0o600))
-	config := strings.ReplaceAll(string(text), "/etc/ssl/certs/ca-certificates.crt", roots)
+	roots, key := filepath.Join(dir, "roots.pem"), filepath.Join(dir, "key.pem")
+	cert := certificate(t, "localhost")
+	require.NoError(t, os.WriteFile(roots, cert.pem, 0o600))
+	require.NoError(t, os.WriteFile(key, cert.key(t), 0o600))
+	config := strings.NewReplacer("/etc/ssl/certs/ca-certificates.crt", roots, "/etc/antwort/tls.crt", roots, "/etc/antwort/tls.key", key).
+		Replace(string(text))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "envoy.yaml"), []byte(config), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "filter.wasm"), emptyFilter(), 0o600))
 	cmd := exec.Command(binary, "--mode", "validate", "-c", "envoy.yaml", "--disable-hot-restart", "--log-level", "warning")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LLM_API_KEY=x", "BOBS_KEY=y")
+	cmd.Env = append(os.Environ(), "LLM_API_KEY=x", "BOBS_KEY=y", "REST_KEY=z", "BIG_KEY=z")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", file, out)
 }

@@ -48,6 +48,14 @@ func certificate(t *testing.T, names ...string) signed {
 	return signed{text.Bytes(), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}}
 }
 
+// key is the private key, in PEM.
+func (s signed) key(t *testing.T) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(s.tls.PrivateKey)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
 // A backend with TLS, a base path and a key that changes, behind the gated
 // profile.
 func TestSecureBackend(t *testing.T) {

@@ -124,7 +124,7 @@ func (r *renderer) connectionManager(trusted bool) object {
 func notTheirs(trusted bool) object {
 	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField}
 	if !trusted {
-		names = append(names, "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto")
+		names = append(names, "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
 	}
 	var removed list
 	for _, name := range names {

@@ -165,11 +165,11 @@ const (
 
 // renderer holds what all parts are made of.
 type renderer struct {
-	c       *config.Config
-	o       Options
-	listen  address
-	admins  address // where server.admin is; no port: nowhere
-	pools   []pool
+	c      *config.Config
+	o      Options
+	listen address
+	admins address // where server.admin is; no port: nowhere
+	pools  []pool
 	// Of the configuration before, while a change is under way: pools that are
 	// not in this one, and whether its filter translates.
 	leaving    []pool

@@ -36,10 +36,12 @@ func (r *renderer) tokens() object {
 		{"clock_skew_seconds", int(j.ClockSkew.Seconds())},
 		{"forward", true},
 		{"payload_in_metadata", claimsKey},
-		// Not in the query, where logs would have it.
+		// Not in the query, where logs would have it. Envoy looks at the case of
+		// the scheme; these are the ways in which it is written.
 		{"from_headers", list{
 			object{{"name", "authorization"}, {"value_prefix", "Bearer "}},
 			object{{"name", "authorization"}, {"value_prefix", "bearer "}},
+			object{{"name", "authorization"}, {"value_prefix", "BEARER "}},
 		}},
 		r.keys(),
 	}
