@@ -103,24 +103,6 @@ func proxyOnHTTPCallResponse(pluginContextID, calloutID, headers, bodySize, trai
 	onHTTPCallResponse(uint32(pluginContextID), uint32(calloutID), int(headers), int(bodySize), int(trailers))
 }
 
-//go:linkname onDone github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnDone
-func onDone(contextID uint32) bool
-
-//go:wasmexport proxy_on_done
-func proxyOnDone(contextID int32) int32 { return truth(onDone(uint32(contextID))) }
-
-//go:linkname onLog github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnLog
-func onLog(contextID uint32)
-
-//go:wasmexport proxy_on_log
-func proxyOnLog(contextID int32) { onLog(uint32(contextID)) }
-
-//go:linkname onDelete github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnDelete
-func onDelete(contextID uint32)
-
-//go:wasmexport proxy_on_delete
-func proxyOnDelete(contextID int32) { onDelete(uint32(contextID)) }
-
 func truth(b bool) int32 {
 	if b {
 		return 1

@@ -8,7 +8,8 @@
 // and marks its callbacks with //export. This package supplies what Go's
 // compiler needs instead: a body for every host call, which converts between
 // Go's 64-bit int and pointers and the 32-bit values of the host, and an
-// exported function for every HTTP callback. A plugin imports it for its side
+// exported function for every HTTP callback but two, which are in package
+// abi/log for those who need them. A plugin imports it for its side
 // effects and calls proxywasm.SetVMContext from an init function; main never
 // runs, since the module is a WASI reactor.
 //

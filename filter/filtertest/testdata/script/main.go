@@ -19,6 +19,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	_ "antwort/wasm/abi"
+	_ "antwort/wasm/abi/log"
 )
 
 func init() { proxywasm.SetVMContext(&vm{}) }

@@ -1,0 +1,29 @@
+//go:build wasip1
+
+package abi
+
+import _ "unsafe" // for go:linkname
+
+// endsByLog says that package abi/log tells streams of their end.
+var endsByLog bool
+
+// EndsByLog is for package abi/log.
+func EndsByLog() { endsByLog = true }
+
+//go:linkname onLog github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnLog
+func onLog(contextID uint32)
+
+//go:linkname onDelete github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnDelete
+func onDelete(contextID uint32)
+
+// proxy_on_delete is the last of three callbacks at the end of a stream. Each
+// costs a host microseconds, so unless package abi/log exports the others this
+// one does the work of all: OnHttpStreamDone is called here.
+//
+//go:wasmexport proxy_on_delete
+func proxyOnDelete(contextID int32) {
+	if !endsByLog {
+		onLog(uint32(contextID))
+	}
+	onDelete(uint32(contextID))
+}
