@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		x.limitReading()
 	}
-	if !x.identify() {
+	if !x.wellFormed() || !x.identify() {
 		return
 	}
 	if x.route.Allow != "" && !x.route.Allows(r.Method) {

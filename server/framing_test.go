@@ -31,10 +31,12 @@ func TestBrokenFraming(t *testing.T) {
 		})
 		t.Run("both lengths"+name, func(t *testing.T) {
 			c := dial(t, r)
-			c.send(head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + "32\r\n" + stream + "\r\n0\r\n\r\n")
-			require.Equal(t, 200, c.answer().status)
-			c.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-			require.Equal(t, "ok\n", c.answer().body)
+			c.send(head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + "32\r\n" + stream + "\r\n0\r\n\r\n" + "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+			a := c.answer()
+			require.Equal(t, 400, a.status)
+			require.Contains(t, a.body, "content-length and transfer-encoding exclude each other")
+			rest, _ := io.ReadAll(c.r)
+			require.Empty(t, string(rest), "what came after it was taken for a request")
 		})
 		t.Run("trailers"+name, func(t *testing.T) {
 			c := dial(t, r)

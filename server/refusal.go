@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"antwort/shared/responses"
 )
@@ -20,6 +21,18 @@ import (
 type clientConn struct {
 	net.Conn
 	handling atomic.Bool // from a handler's start to its answer's end
+	head     rawHead
+}
+
+func (c *clientConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.head.add(p[:n])
+	return n, err
+}
+
+func (c *clientConn) SetReadDeadline(t time.Time) error {
+	c.head.limited()
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *clientConn) Write(p []byte) (int, error) {
@@ -106,6 +119,7 @@ func shapeRefusals(hs *http.Server) {
 	hs.ConnState = func(c net.Conn, state http.ConnState) {
 		if cc, ok := c.(*clientConn); ok && state == http.StateIdle {
 			cc.handling.Store(false)
+			cc.head.next()
 		}
 	}
 }
