@@ -55,7 +55,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 			current.stopTokens()
 		}
 		current = next
-		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL, "routes", len(cfg.Routes))
 	}
 }
 

@@ -154,6 +154,35 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			},
 			nil,
 		},
+		"routes": {
+			"engine: {" + vllm + "}\nrouting: {eject_after: 2}\nfilter: {profile: gated}\nroutes:\n" +
+				"- name: big\n  match: {models: ['llama-*', x], tenants: [team-a], headers: {x-team: research}}\n  balance: affinity\n" +
+				"  backends: [{url: 'http://a', weight: 3, model: /mnt/m, api_key_env: LLM_KEY}, {url: 'http://b', priority: 1}]\n" +
+				"- name: rest\n  backends: [{url: 'http://c', provider: vllm-responses}]\n",
+			[]string{
+				"route       big: requests for llama-* or x of tenant team-a with x-team: research, each conversation to one backend while that has at most 200 % of its share of the load\n",
+				"            to http://a, weight 3, as model /mnt/m, with the key in the variable LLM_KEY, provider vllm\n",
+				"            to http://b, while those before cannot be reached, without a key of its own, provider vllm\n",
+				"route       rest: all requests\n",
+				"provider    vllm: requests are translated to /v1/chat/completions;",
+				"provider    vllm-responses: requests, answers and events are forwarded as they came to /v1/responses\n",
+				"one that fails 2 times in a row is left out for 5s, longer each time, up to 1m\n",
+			},
+			[]string{"HUSH", "warning", "other requests"},
+		},
+		"routes of some requests": {
+			"engine: {" + forward + "}\nroutes: [{name: r, match: {models: [m]}, backends: [{url: 'http://a', model: n}, {url: 'http://b'}]}]",
+			[]string{
+				"other requests  are answered 404, model_not_found\n", "each to the backend with the least load for its weight\n",
+				"warning         routes[0].match.models, routes[0].backends[0].model: the filter can do this only in filter.profile gated; antwort serve can\n",
+			},
+			[]string{"provider        vllm:"},
+		},
+		"routes before another backend": {
+			"engine: {" + vllm + ", backend_url: 'http://llm'}\nroutes: [{name: r, match: {headers: {x-a: b}}, backends: [{url: 'http://a'}]}]",
+			[]string{"other requests  to http://llm, without a key of its own\n", "requests with x-a: b\n"},
+			[]string{"warning"},
+		},
 		"settings without effect": {
 			"server: {keepalive_interval: 1m}\n" +
 				"engine: {" + forward + ", backend_url: 'http://backend', default_model: llama, stream_idle_timeout: 1m}\n" +

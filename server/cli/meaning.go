@@ -15,12 +15,12 @@ type statement struct{ about, text string }
 func meaning(c *config.Config) []statement {
 	say := func(about string, parts ...string) statement { return statement{about, strings.Join(parts, "")} }
 	text := c.Text
-	return []statement{
+	all := append([]statement{
 		say("listens on", listens(c)),
 		say("admin port", admin(c)),
 		say("proxies", proxies(c)),
-		say("backend", c.Engine.BackendURL, ", ", credential(c)),
-		say("provider", provider(c)),
+	}, destinations(c)...)
+	return append(all,
 		say("model", model(c)),
 		say("requests", text("limits.request_body_bytes"), " at most, ", text("limits.decoded_body_bytes"), " decompressed, ",
 			text("limits.input_items"), " input items, ", text("limits.tools"), " tools"),
@@ -33,7 +33,7 @@ func meaning(c *config.Config) []statement {
 		say("callers", callers(c)),
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
-	}
+	)
 }
 
 func listens(c *config.Config) string {
@@ -61,22 +61,11 @@ func proxies(c *config.Config) string {
 	return "believed about X-Forwarded-…: " + strings.Join(c.Server.TrustedProxies, ", ")
 }
 
-func credential(c *config.Config) string {
-	switch {
-	case c.Engine.APIKeyFile != "":
-		return "with the key in " + c.Engine.APIKeyFile
-	case c.Engine.APIKeyEnv != "":
-		return "with the key in the variable " + c.Engine.APIKeyEnv
-	case c.Engine.APIKey.IsSet():
-		return "with the configured key"
-	default:
-		return "without a key of its own"
-	}
-}
-
-func provider(c *config.Config) string {
-	if c.Engine.Provider == config.VLLMResponses {
-		return "vllm-responses: requests, answers and events are forwarded as they came to " + c.Engine.BackendURL + "/v1/responses"
+// provider says what becomes of requests to a backend; of several when url is
+// empty.
+func provider(c *config.Config, p config.Provider, url string) string {
+	if p == config.VLLMResponses {
+		return "vllm-responses: requests, answers and events are forwarded as they came to " + url + "/v1/responses"
 	}
 	tools, fields := "refused", "passed on"
 	if c.Translation.UnsupportedTools == config.Drop {
@@ -85,12 +74,12 @@ func provider(c *config.Config) string {
 	if c.Translation.UnknownFields == config.Refuse {
 		fields = "refused"
 	}
-	return "vllm: requests are translated to " + c.Engine.BackendURL + "/v1/chat/completions; unsupported tools are " + tools + ", unknown fields " + fields
+	return "vllm: requests are translated to " + url + "/v1/chat/completions; unsupported tools are " + tools + ", unknown fields " + fields
 }
 
 func model(c *config.Config) string {
 	switch {
-	case c.Engine.Provider == config.VLLMResponses:
+	case !translates(c):
 		return "as the request says"
 	case c.Engine.DefaultModel != "":
 		return c.Engine.DefaultModel + ", when a request names none"
@@ -149,7 +138,7 @@ func retries(c *config.Config) string {
 		return "none"
 	}
 	when := "connect failures, 429 and 503"
-	if c.Engine.Provider == config.VLLMResponses {
+	if !translates(c) {
 		when = "connect failures"
 	}
 	return c.Text("engine.retry.max_attempts") + " attempts in all after " + when + ", " +
@@ -169,7 +158,7 @@ func metrics(c *config.Config) string {
 // warnings are what is allowed but probably not meant.
 func warnings(c *config.Config) []string {
 	var w []string
-	if c.Engine.Provider == config.VLLMResponses {
+	if !translates(c) {
 		if c.Engine.DefaultModel != "" {
 			w = append(w, "engine.default_model: no effect, vllm-responses changes no request")
 		}
@@ -188,6 +177,7 @@ func warnings(c *config.Config) []string {
 			w = append(w, "server.trusted_proxies: with "+network+" every client is believed, and can call itself by any address")
 		}
 	}
+	w = append(w, inlineLacks(c)...)
 	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
 		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")
 	}

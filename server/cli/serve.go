@@ -45,7 +45,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	if cfg.Server.TLS.On() {
 		scheme = "https"
 	}
-	log.Info("listening", "address", ln.Addr().String(), "scheme", scheme, "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL)
+	log.Info("listening", "address", ln.Addr().String(), "scheme", scheme, "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL, "routes", len(cfg.Routes))
 	if cfg.Server.Admin.Port != 0 {
 		admin, err := listen("server.admin", cfg.Server.Admin.Host, cfg.Server.Admin.Port)
 		if err != nil {
