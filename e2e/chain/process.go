@@ -97,6 +97,14 @@ func (p *Process) Stop() error {
 	return nil
 }
 
+// Kill ends the process with SIGKILL, as a node that fails does. It must not be
+// stopped then.
+func (p *Process) Kill() error {
+	err := p.cmd.Process.Kill()
+	<-p.ended
+	return err
+}
+
 // tail is the end of the log, to be shown with an error.
 func (p *Process) tail() string {
 	b, err := os.ReadFile(p.log)

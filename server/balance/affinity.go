@@ -10,13 +10,7 @@ import "math"
 // passed over: a popular key must not make one of them hot while others idle
 // (consistent hashing with bounded loads).
 func (g *Group) related(t *tier, key uint64, able Tried) int {
-	active, weights := 1, 0 // with the request itself
-	for _, i := range g.order[t.from:t.to] {
-		if m := &g.backends[i]; able.has(i) {
-			active += m.host.active
-			weights += m.Weight
-		}
-	}
+	active, weights := g.load(t, able)
 	best, roomy := -1, -1
 	var highest, high float64
 	for _, i := range g.order[t.from:t.to] {

@@ -161,11 +161,20 @@ func (g *Group) Pick(key uint64, tried Tried) (Lease, bool) {
 // ties, as requests do that come one after the other, is decided by turns that
 // are the closer the greater the weight (earliest deadline first). A plain least
 // load would always take the heaviest.
+//
+// A backend whose turn another one took, for that was idle, has it later, or few
+// requests at once would favour the light ones. One that was busy has not: it
+// would get everything once it is free.
 func (g *Group) leastLoaded(t *tier, able Tried) int {
+	active, weights := g.load(t, able)
 	best, least := -1, 0.0
 	for _, i := range g.order[t.from:t.to] {
 		m := &g.backends[i]
-		m.due = max(m.due, t.time) // a turn that was not taken is not saved up
+		saved := 0.0
+		if m.host.active*weights < active*m.Weight { // less than its share
+			saved = savedTurns * m.cost
+		}
+		m.due = max(m.due, t.time-saved)
 		if !able.has(i) {
 			continue
 		}
@@ -174,7 +183,7 @@ func (g *Group) leastLoaded(t *tier, able Tried) int {
 		}
 	}
 	m := &g.backends[best]
-	t.time = m.due
+	t.time = max(t.time, m.due)
 	m.due += m.cost
 	if t.time > maxTime {
 		for _, i := range g.order[t.from:t.to] {
@@ -183,6 +192,23 @@ func (g *Group) leastLoaded(t *tier, able Tried) int {
 		t.time = 0
 	}
 	return best
+}
+
+// savedTurns are as many as keep the weights whatever the number of requests at
+// once.
+const savedTurns = 2
+
+// load is what the able backends have in flight with one request more, and the
+// sum of their weights.
+func (g *Group) load(t *tier, able Tried) (active, weights int) {
+	active = 1
+	for _, i := range g.order[t.from:t.to] {
+		if m := &g.backends[i]; able.has(i) {
+			active += m.host.active
+			weights += m.Weight
+		}
+	}
+	return active, weights
 }
 
 // maxTime is when a tier's time begins anew, for fractions to keep their places.
