@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/shared/config"
+	"antwort/shared/corpus"
 )
 
 // issuer signs tokens and serves the keys that they can be verified with.
@@ -131,6 +132,45 @@ func TestTokensIdentifyCallers(t *testing.T) {
 				line := r.log.waitFor(t, `"status":200`, `"subject":"alice"`)
 				require.Equal(t, "team-a", line["tenant"])
 				require.NotContains(t, r.log.String(), token[len(token)-20:], "a token is in the log")
+			})
+		}
+	}
+}
+
+// The cases that the policy, the filter and Envoy's verifier run too.
+func TestTokenCorpus(t *testing.T) {
+	all, err := corpus.LoadTokens()
+	require.NoError(t, err)
+	is, err := corpus.NewIssuer()
+	require.NoError(t, err)
+	keys := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(is.JWKS()) }))
+	auth := strings.Replace(string(all.Auth), `"jwt": {`, `"jwt": {"jwks_url":"`+keys+`",`, 1)
+	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
+		up := &arrivals{}
+		r := start(t, provider, upstreamOf(t, up), withKeys(t, auth), func(c *config.Config) { c.Engine.Retry.MaxAttempts = 1 })
+		inService(t, r)
+		for i := range all.Cases {
+			c := &all.Cases[i]
+			t.Run(string(provider)+"/"+c.Name, func(t *testing.T) {
+				up.take()
+				sent := c.Request(is)
+				got := (&running{t: t, addr: r.addr}).raw(sent.Wire(r.addr))
+				require.Equal(t, c.Status, got.status, got.body)
+				seen := up.take()
+				if c.Status == 200 {
+					require.Len(t, seen, 1)
+					require.Equal(t, []string{c.Subject}, seen[0]["X-Antwort-Subject"])
+					require.Equal(t, c.Tenant, strings.Join(seen[0]["X-Antwort-Tenant"], ","))
+					require.Empty(t, seen[0]["Authorization"], "the token is not for the upstream")
+					require.NotContains(t, fmt.Sprint(seen[0]), "root", "a forged identity passed")
+					return
+				}
+				require.Empty(t, seen, "it reached the upstream")
+				_, _, code := got.errorCode(t)
+				require.Equal(t, c.Code, code, got.body)
+				if c.Status == 401 {
+					require.Equal(t, map[string]string{"missing_token": "Bearer", "invalid_token": `Bearer error="invalid_token"`}[code], got.header.Get("Www-Authenticate"))
+				}
 			})
 		}
 	}
