@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -86,7 +85,7 @@ const workers = 32
 // what it sees to the result.
 func (r *result) attack(w workload, n int) {
 	path, body := w.request(r.target)
-	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "POST", URL: r.target.url + path, Body: body, Header: http.Header{"Content-Type": {"application/json"}}})
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "POST", URL: r.target.url + path, Body: body, Header: r.target.header()})
 	attacker := vegeta.NewAttacker(vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.KeepAlive(true), vegeta.Timeout(time.Minute))
 	before, began := cpu(r.target.pids), time.Now()
 	for one := range attacker.Attack(targeter, endless{}, 0, w.name) {
@@ -119,7 +118,7 @@ func measure(targets []target, w workload, rounds int, cancelled func() error) (
 		r.metrics.Close()
 		if w.stream {
 			path, body := w.request(r.target)
-			r.toFirst = firstEvents(r.target.url+path, body)
+			r.toFirst = firstEvents(r.target, path, body)
 		}
 	}
 	return results, nil
@@ -133,11 +132,11 @@ func (endless) Rate(time.Duration) float64                       { return 0 }
 
 // firstEvents returns the median time to the first bytes of 20 answers, one
 // after the other.
-func firstEvents(url string, body []byte) time.Duration {
+func firstEvents(t target, path string, body []byte) time.Duration {
 	var times []time.Duration
 	for range 20 {
 		began := time.Now()
-		resp, err := http.Post(url, "application/json", bytes.NewReader(body))
+		resp, err := t.post(http.DefaultClient, path, body)
 		if err != nil {
 			continue
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -79,7 +78,7 @@ func hold(t target, n int) (int64, error) {
 			defer wg.Done()
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			resp, err := client.Post(t.url+path, "application/json", bytes.NewReader(body))
+			resp, err := t.post(client, path, body)
 			if err == nil && resp.StatusCode != http.StatusOK {
 				err = fmt.Errorf("status %s", resp.Status)
 			}

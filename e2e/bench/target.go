@@ -22,6 +22,8 @@ type target struct {
 	chat  bool
 	pids  []int // whose CPU and memory count
 	start time.Duration
+
+	credential string // that it asks for
 }
 
 // The targets that others are compared to.
@@ -158,6 +160,9 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if s.only.has(server.name) {
 		server.to = proxyName
 		s.list = append(s.list, server)
+		if err := s.gates(llm, server); err != nil {
+			return err
+		}
 	}
 	if !s.only.has(front, both) {
 		return nil
