@@ -36,8 +36,8 @@ func TestMetrics(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{Tokens: 7})
 	back := start(t, config.VLLM, llm)
 	front := back.front()
-	ready(t, back)
 	ready(t, front)
+	back.log.waitFor(t, "upstream answers") // and its models are known
 	require.Equal(t, 200, front.post(`{"model":"/mnt/models","input":"hi"}`).status)
 	require.Equal(t, 200, front.post(`{"model":"/mnt/models","input":"hi","stream":true}`).status)
 	require.Equal(t, 400, front.post(`{`).status)

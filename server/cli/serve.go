@@ -49,7 +49,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	if cfg.Server.Admin.Port != 0 {
 		admin, err := listen("server.admin", cfg.Server.Admin.Host, cfg.Server.Admin.Port)
 		if err != nil {
-			ln.Close()
+			_ = ln.Close()
 			return err
 		}
 		log.Info("listening for admins", "address", admin.Addr().String())
