@@ -17,7 +17,7 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics until SIGTERM or SIGINT. Then it stops accepting, lets running answers finish for server.drain_timeout, and ends the rest properly. A changed configuration file is checked and applied within a second or so, without touching what is running; a wrong one is logged and changes nothing. The log goes to standard error.
+	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics (with server.admin.port on a port of its own) until SIGTERM or SIGINT. Then it stops accepting, lets running answers finish for server.drain_timeout, and ends the rest properly. A changed configuration file is checked and applied within a second or so, without touching what is running; a wrong one is logged and changes nothing. The log goes to standard error.
 
 Example:
 
