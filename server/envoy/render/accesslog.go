@@ -5,9 +5,7 @@ import "strings"
 // accessLog writes a line for each request, of the form of the native server's
 // log: no header but the request id and who calls, no query, no body.
 func (r *renderer) accessLog() any {
-	// A request that Envoy refuses at once has no route.
-	const noProbe = " && (!has(xds.route_name) || xds.route_name != '" + probeRoute + "')"
-	failed := r.requestLog("WARN", expression("response.code >= 500"+noProbe))
+	failed := r.requestLog("WARN", allOf(statusFilter("GE", 500), expression(noProbe)))
 	switch r.c.Observability.Log.Level {
 	case "error":
 		return nil
@@ -16,7 +14,22 @@ func (r *renderer) accessLog() any {
 	case "debug":
 		return list{r.requestLog("INFO", statusFilter("LE", 499)), r.requestLog("WARN", statusFilter("GE", 500))}
 	}
-	return list{r.requestLog("INFO", expression("response.code < 500"+noProbe)), failed}
+	return list{r.requestLog("INFO", allOf(statusFilter("LE", 499), outsideProbes())), failed}
+}
+
+// noProbe holds for requests that are not probes; one that Envoy refuses at
+// once has no route. Evaluating it takes 5 µs, as much as the log line.
+const noProbe = "!has(xds.route_name) || xds.route_name != '" + probeRoute + "'"
+
+// outsideProbes holds for what noProbe does and is free: of all that is
+// answered 200 only the API lies under /v1, be it behind a backend's base path.
+func outsideProbes() object {
+	api := object{{"header_filter", object{{"header", object{{"name", ":path"}, {"string_match", object{{"contains", "/v1/"}}}}}}}}
+	return object{{"or_filter", object{{"filters", list{api, statusFilter("LE", 199), statusFilter("GE", 201)}}}}}
+}
+
+func allOf(filters ...any) object {
+	return object{{"and_filter", object{{"filters", list(filters)}}}}
 }
 
 // requestFields follow time, level and message. The route is the client's; the
