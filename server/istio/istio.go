@@ -2,7 +2,7 @@
 // that runs the filter in front of a Service of the cluster. It is pure: nothing
 // is read, resolved or contacted.
 //
-//	gateway ─ route ─ Service of engine.backend_url
+//	gateway ─ routes ─ Services of engine.backend_url and of routes
 //	   └ filter: a WasmPlugin (profile inline) or an EnvoyFilter (profile gated)
 package istio
 
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/template"
 
+	"antwort/server/envoy/render"
 	"antwort/shared/config"
 
 	"github.com/goccy/go-yaml"
@@ -41,21 +42,23 @@ type Options struct {
 //go:embed templates
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"indent": indent}).ParseFS(files, "templates/*.yaml"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"indent": indent, "seconds": seconds}).ParseFS(files, "templates/*.yaml"))
 
 // values are what the templates say.
 type values struct {
 	Options
-	Port        int // the gateway's
-	Backend     backend
-	Translates  bool
-	Gated       bool
-	Connect     string // durations as Istio writes them
-	Silence     string
-	BufferBytes int64
-	Plugin      string // the filter's configuration as YAML
-	PluginJSON  string // and as JSON
-	Variables   []config.Variable
+	Port         int // the gateway's
+	Routes       []route
+	Destinations []destination
+	Translates   bool
+	Gated        bool
+	Silence      string // as Istio writes durations
+	Token        *config.JWT
+	TokenReplies string // with Token: JSON of Envoy's local_reply_config
+	BufferBytes  int64
+	Plugin       string // the filter's configuration as YAML
+	PluginJSON   string // and as JSON
+	Variables    []config.Variable
 }
 
 // spare is what a held body may exceed limits.request_body_bytes by, so that
@@ -66,9 +69,12 @@ const spare = 1 << 20
 // are not in it: the filter reads them from the gateway's environment. The
 // error names the key that Istio cannot do.
 func Render(c *config.Config, o Options) ([]byte, error) {
-	to, err := parseBackend(c.Engine.BackendURL)
+	if err := refuse(c); err != nil {
+		return nil, err
+	}
+	routes, destinations, err := routing(c)
 	if err != nil {
-		return nil, fmt.Errorf("engine.backend_url: %w", err)
+		return nil, err
 	}
 	filter, variables := c.ForFilter()
 	plugin, err := pluginConfig(filter)
@@ -76,21 +82,27 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		return nil, err
 	}
 	v := values{
-		Options:    o,
-		Port:       c.Server.Port,
-		Backend:    to,
-		Translates: c.Engine.Provider == config.VLLM,
-		Gated:      c.Filter.Profile == config.Gated,
-		Connect:    seconds(c.Engine.ConnectTimeout),
-		// Envoy has one time for both waits, the one for the header and the
-		// one between two events.
-		Silence:     seconds(max(c.Engine.ResponseTimeout, c.Engine.StreamIdleTimeout)),
-		BufferBytes: c.Limits.RequestBodyBytes + spare,
-		Plugin:      plugin,
-		PluginJSON:  string(filter.AppendJSON(nil)),
-		Variables:   variables,
+		Options:      o,
+		Port:         c.Server.Port,
+		Routes:       routes,
+		Destinations: destinations,
+		Translates:   c.Engine.Provider == config.VLLM,
+		Gated:        c.Filter.Profile == config.Gated,
+		Silence:      seconds(silence(c)),
+		BufferBytes:  c.Limits.RequestBodyBytes + spare,
+		Plugin:       plugin,
+		PluginJSON:   string(filter.AppendJSON(nil)),
+		Variables:    variables,
 	}
-	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "deny.yaml"}
+	if c.Auth.Type == config.JWTAuth {
+		v.Token = &c.Auth.JWT
+		replies, err := render.TokenReplies(o.Name + "-token")
+		if err != nil {
+			return nil, err
+		}
+		v.TokenReplies = string(replies)
+	}
+	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "deny.yaml", "token.yaml"}
 	var out bytes.Buffer
 	for _, name := range documents {
 		var doc bytes.Buffer

@@ -21,6 +21,9 @@ func TestFolderIsRendered(t *testing.T) {
 		"classic": {API: Classic, Name: "antwort-frontend", Image: "antwort-filter"},
 		"gated":   {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
 		"vllm":    {API: GatewayAPI, Name: "antwort", Image: "antwort-filter"},
+		"routes":  {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
+
+		"authentication": {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
 	} {
 		t.Run(folder, func(t *testing.T) {
 			dir := filepath.Join("..", "..", "istio", folder)
@@ -39,7 +42,7 @@ func TestFolderIsRendered(t *testing.T) {
 	}
 }
 
-func render(t *testing.T, text string, opt Options) (string, error) {
+func rendered(t *testing.T, text string, opt Options) (string, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "antwort.yaml")
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
@@ -52,7 +55,7 @@ func render(t *testing.T, text string, opt Options) (string, error) {
 func TestSecretsAreReferences(t *testing.T) {
 	for _, profile := range []string{"inline", "gated"} {
 		t.Run(profile, func(t *testing.T) {
-			out, err := render(t, `
+			out, err := rendered(t, `
 engine: {provider: vllm, backend_url: "http://llm.models:8000", api_key: do-not-print}
 filter: {profile: `+profile+`}
 `, Options{API: GatewayAPI, Name: "gw", Image: "r/f@sha256:00"})
@@ -115,7 +118,7 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := render(t, tt.config, tt.opt)
+			out, err := rendered(t, tt.config, tt.opt)
 			require.NoError(t, err)
 			for _, text := range tt.has {
 				assert.Contains(t, out, text)

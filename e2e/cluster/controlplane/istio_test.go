@@ -67,7 +67,7 @@ func kustomize(t *testing.T, folder string) string {
 
 func TestIstioFindsNothing(t *testing.T) {
 	for _, folder := range []string{
-		"istio/inline", "istio/gated", "istio/classic", "istio/vllm", "istio/authentication",
+		"istio/inline", "istio/gated", "istio/classic", "istio/vllm", "istio/authentication", "istio/routes",
 		"quickstarts/06-responses-proxy/istio", "quickstarts/06-responses-proxy/istio-gated", "quickstarts/06-responses-proxy/istio-classic",
 		"quickstarts/07-istio-filter",
 	} {

@@ -21,6 +21,21 @@ func (r *renderer) localReplies() object {
 	return object{{"mappers", mappers}}
 }
 
+// TokenReplies is the local_reply_config of a gateway of Istio whose tokens Envoy
+// verifies: what it says of them, in the error shape of the API. denied is the
+// AuthorizationPolicy that refuses who has none.
+func TokenReplies(denied string) ([]byte, error) {
+	missing := reply{expression("response.code_details.contains('-policy[" + denied + "]-')"), policy.MissingToken(), true}.mapper()
+	challenge := policy.Challenge(policy.MissingToken())
+	mappers := list{append(missing, member{"headers_to_add", list{setHeader(challenge[0], challenge[1])}})}
+	for _, reply := range replies {
+		if reply.token {
+			mappers = append(mappers, reply.mapper())
+		}
+	}
+	return marshal(object{{"mappers", mappers}})
+}
+
 // reply is what Envoy says in our words. The first that fits is taken.
 type reply struct {
 	when  object // filter
