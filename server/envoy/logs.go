@@ -53,11 +53,26 @@ func parseLine(line string) (level slog.Level, logger, text string) {
 	return level, logger, text
 }
 
-// passLines writes whole lines to w, until r ends.
+// passLines writes whole lines to w, until r ends: as many at a time as have
+// come, since Envoy gathers them too.
 func passLines(r io.Reader, w io.Writer) {
-	eachLine(r, func(line []byte) {
-		_, _ = w.Write(append(line, '\n')) // a log that cannot be written has nobody to tell
-	})
+	buf := make([]byte, 0, maxLine)
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		whole := bytes.LastIndexByte(buf, '\n') + 1
+		if whole == 0 && (len(buf) == cap(buf) || err != nil && len(buf) > 0) {
+			_, _ = w.Write(append(buf, '\n'))
+			buf = buf[:0]
+		}
+		if whole > 0 {
+			_, _ = w.Write(buf[:whole]) // a log that cannot be written has nobody to tell
+			buf = append(buf[:0], buf[whole:]...)
+		}
+		if err != nil && len(buf) == 0 {
+			return
+		}
+	}
 }
 
 // eachLine calls do with every line, without its end; the line is valid during

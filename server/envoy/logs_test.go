@@ -36,10 +36,10 @@ func TestParseLine(t *testing.T) {
 func TestPassLines(t *testing.T) {
 	long := strings.Repeat("x", maxLine+10)
 	for name, c := range map[string]struct{ in, out string }{
-		"whole lines":      {"a\nb\n", "a\nb\n"},
-		"no end":           {"a\nb", "a\nb\n"},
-		"empty lines":      {"\na\r\n\n", "a\n"},
-		"one that is long": {long + "\nb\n", long[:maxLine] + "\n" + long[maxLine:] + "\nb\n"},
+		"whole lines":       {"a\nb\n", "a\nb\n"},
+		"no end":            {"a\nb", "a\nb\n"},
+		"several at a time": {"a\nb\nc", "a\nb\nc\n"},
+		"one that is long":  {long + "\nb\n", long[:maxLine] + "\n" + long[maxLine:] + "\nb\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
