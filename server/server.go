@@ -75,7 +75,7 @@ type process struct {
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	p := &process{metrics: newMetrics(string(cfg.Engine.Provider)), hasAdmin: cfg.Server.Admin.Port != 0}
-	p.metrics.own.MustRegister(newBackendGauges(p))
+	p.metrics.own.MustRegister(newBackendGauges(p), newTrustGauges(p))
 	p.ending, p.end = context.WithCancelCause(context.Background())
 	if cfg.Server.TLS.On() {
 		if _, err := p.certificate.load(cfg.Server.TLS); err != nil {

@@ -270,6 +270,20 @@ func TestShutdownDuringAHandshake(t *testing.T) {
 	r.drained()
 }
 
+// What goes out of date by itself shows in the metrics.
+func TestMetricsOfCertificateAndKeys(t *testing.T) {
+	is, c := newIssuer(t), newCertified(t, "antwort")
+	is.publish(key("1"))
+	r := c.start(t, config.VLLM, upstreamOf(t, &arrivals{}), is.asked)
+	inService(t, r)
+	require.InDelta(t, time.Now().Add(time.Hour).Unix(), metric(t, r, "antwort_certificate_expiry_seconds"), 60)
+	require.Contains(t, r.call("GET", "/metrics", "").body, "antwort_issuer_keys_age_seconds{")
+
+	without := start(t, config.VLLM, upstreamOf(t, &arrivals{})).call("GET", "/metrics", "").body
+	require.NotContains(t, without, "antwort_certificate")
+	require.NotContains(t, without, "antwort_issuer")
+}
+
 func TestCertificateThatCannotBeUsed(t *testing.T) {
 	c := newCertified(t, "antwort")
 	cfg := config.Default()

@@ -187,6 +187,29 @@ func TestTokensOverHTTP2(t *testing.T) {
 	require.Equal(t, 200, r.post(ask, "Authorization", "Bearer "+is.token(k, aliceClaims)).status)
 }
 
+// Both tiers ask for the token when the first one passes it on.
+func TestTokensThroughTheChain(t *testing.T) {
+	is, k := newIssuer(t), key("1")
+	is.publish(k)
+	up := &arrivals{}
+	back := start(t, config.VLLM, upstreamOf(t, up), is.asked)
+	front := back.front(is.asked, func(c *config.Config) { c.Auth.ForwardCredential = true })
+	inService(t, back)
+	inService(t, front)
+	require.Equal(t, 401, front.post(ask).status)
+	require.Equal(t, 200, front.post(ask, "Authorization", "Bearer "+is.token(k, aliceClaims)).status)
+	require.Equal(t, []string{"alice"}, up.take()[0]["X-Antwort-Subject"])
+	for _, r := range []*running{back, front} {
+		r.log.waitFor(t, `"status":200`, `"path":"/v1/responses"`, `"subject":"alice"`)
+	}
+
+	kept := back.front(is.asked)
+	inService(t, kept)
+	got := kept.post(ask, "Authorization", "Bearer "+is.token(k, aliceClaims))
+	require.Equal(t, 401, got.status, "the backend asks too, and was sent nothing: %s", got.body)
+	require.Empty(t, up.take())
+}
+
 // Without the issuer's keys the pod is not ready, and whoever asks all the same
 // hears that it is not the token's fault.
 func TestIssuerIsDownAtTheStart(t *testing.T) {

@@ -73,6 +73,16 @@ func (v *Verifier) Shares(other *Verifier) bool {
 // HadKeys reports whether there ever were keys.
 func (v *Verifier) HadKeys() bool { return v.keys.held.Load() != nil }
 
+// KeysAge is the time since the keys were fetched last; had is false when they
+// never were.
+func (v *Verifier) KeysAge() (age time.Duration, had bool) {
+	h := v.keys.held.Load()
+	if h == nil {
+		return 0, false
+	}
+	return v.now().Sub(h.at), true
+}
+
 // Await waits for the first keys. The error says why there are none.
 func (v *Verifier) Await(ctx context.Context) error {
 	if v.HadKeys() {
