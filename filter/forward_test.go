@@ -63,7 +63,8 @@ func TestForwardedBodiesAreUntouched(t *testing.T) {
 func TestForwardedUsageIsCounted(t *testing.T) {
 	usage := `{"input_tokens":5,"output_tokens":6,"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":4}}`
 	for name, answer := range map[string]http.HandlerFunc{
-		"whole": gives(200, "application/json", `{"usage":`+usage+`}`),
+		"whole":        gives(200, "application/json", `{"usage":`+usage+`}`),
+		"whole, early": gives(200, "application/json", `{"output":[{"usage":{"input_tokens":9}}],"usage": `+usage+` ,"metadata":{"usage":"}{"}}`),
 		"stream": streams("event: response.output_text.delta\ndata: {}\n\n",
 			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
 	} {
@@ -77,6 +78,28 @@ func TestForwardedUsageIsCounted(t *testing.T) {
 			require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
 		})
 	}
+}
+
+// Most chunks of a forwarded stream are not looked into.
+func TestForwardedUsageIsCountedHoweverAStreamIsCut(t *testing.T) {
+	h := startSplit(t, config("vllm-responses", "inline"))
+	stream := "event: response.created\ndata: {\"response\":{\"usage\":null}}\n\n" +
+		strings.Repeat("event: response.output_text.delta\ndata: {\"delta\":\"\\\"usage\\\":{}\"}\n\n", 3) + ": a comment\n\n" +
+		"event: response.completed\ndata: {\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":6},\"user\":null},\"type\":\"response.completed\"}\n\n" +
+		"data: [DONE]\n\n"
+	for _, eol := range []string{"\n", "\r\n", "\r"} {
+		text := strings.ReplaceAll(stream, "\n", eol)
+		for chunk := 1; chunk <= len(text); chunk += 1 + chunk/16 {
+			before := tokens(h.Host)
+			h.set(streams(text), chunk)
+			require.Equal(t, text, post(t, h.Host, hello).body)
+			wait(t, h.Host)
+			after := tokens(h.Host)
+			require.Equal(t, []int64{5, 6}, []int64{after[0] - before[0], after[2] - before[2]}, "eol %q, in chunks of %d bytes", eol, chunk)
+		}
+	}
+	require.Zero(t, h.Counter("antwort.failures_total.cut"))
+	require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
 }
 
 func tokens(h *filtertest.Host) (n []int64) {

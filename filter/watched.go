@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/sse"
 
@@ -25,7 +26,12 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 	if w.blind || size == 0 {
 		return types.ActionContinue
 	}
-	w.framer.Write(answerChunk(size))
+	chunk := answerChunk(size)
+	if w.saysNothing(chunk) {
+		return types.ActionContinue
+	}
+	w.framer.Write(chunk)
+	defer w.framer.Release()
 	for {
 		ev, ok, err := w.framer.Next()
 		if err != nil {
@@ -42,6 +48,15 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 	}
 	return types.ActionContinue
 }
+
+// saysNothing reports whether a chunk is whole events that say nothing new, as most of
+// a stream is. In an event's data the quotes of a text are escaped, so the name
+// stands there with its own only as a member's.
+func (w *watchedStream) saysNothing(chunk []byte) bool {
+	return w.s.first && w.framer.Between() && bytes.HasSuffix(chunk, blankLine) && !bytes.Contains(chunk, usageMember)
+}
+
+var blankLine, usageMember = []byte("\n\n"), []byte(`"usage"`)
 
 func (w *watchedStream) stop() {
 	w.blind, w.framer = true, sse.Framer{}
@@ -93,13 +108,20 @@ func (w *watchedAnswer) trailers() types.Action { return types.ActionContinue }
 
 func (w *watchedAnswer) free() { w.gathered.free() }
 
-// countUsage counts the tokens of a document's usage object, if it has one.
+// countUsage counts the tokens of a document's usage object, if it has one. The
+// document is the upstream's and passes as it is: only that object is parsed.
 func (s *stream) countUsage(document []byte, path ...string) {
+	for _, key := range path {
+		var ok bool
+		if document, ok = jsontext.LastMember(document, key); !ok {
+			return
+		}
+	}
 	v, err := s.parser.ParseBytes(document)
 	if err != nil {
 		return
 	}
-	if u, ok := responses.ReadUsage(v.Get(path...)); ok {
+	if u, ok := responses.ReadUsage(v); ok {
 		s.metrics.usage(u)
 	}
 }

@@ -133,6 +133,9 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 // the next call to Write.
 func (f *Framer) Rest() []byte { return f.buf[f.start:] }
 
+// Between reports whether no event has begun: the next byte is the first of one.
+func (f *Framer) Between() bool { return f.start == len(f.buf) && !f.skipLF }
+
 func (f *Framer) max() int {
 	if f.Max > 0 {
 		return f.Max

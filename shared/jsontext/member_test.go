@@ -1,0 +1,80 @@
+package jsontext
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/valyala/fastjson"
+)
+
+func TestLastMember(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, want string
+		missing  bool
+	}{
+		"at the end":                 {in: `{"a":1,"usage":{"n":2}}`, want: `{"n":2}`},
+		"at the start":               {in: `{"usage":{"n":[1,{"x":2}]},"a":{"b":[3]}}`, want: `{"n":[1,{"x":2}]}`},
+		"the only one":               {in: `{"usage":3}`, want: `3`},
+		"white space":                {in: " {\"a\" : 1 ,\n \"usage\"\t: \r\n null , \"b\" : [ ] } \n", want: `null`},
+		"a string":                   {in: `{"usage":"a,\"b\":{}"}`, want: `"a,\"b\":{}"`},
+		"given twice: the last":      {in: `{"usage":1,"usage":2,"a":3}`, want: `2`},
+		"brackets within strings":    {in: `{"usage":1,"a":"}]{[\\","b":"\\\"}"}`, want: `1`},
+		"the key in a string":        {in: `{"usage":1,"a":"\"usage\":2"}`, want: `1`},
+		"the key as a value":         {in: `{"usage":1,"a":"usage"}`, want: `1`},
+		"the end of another key":     {in: `{"my\"usage":2}`, missing: true},
+		"the end of a longer key":    {in: `{"no_usage":2}`, missing: true},
+		"in an object inside":        {in: `{"a":{"usage":1},"b":[{"usage":2}]}`, missing: true},
+		"an empty object":            {in: `{}`, missing: true},
+		"an array":                   {in: `["usage",{"usage":1}]`, missing: true},
+		"nothing":                    {missing: true},
+		"a string that has no start": {in: `usage":1}`, missing: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := LastMember([]byte(c.in), "usage")
+			assert.Equal(t, !c.missing, ok)
+			assert.Equal(t, c.want, string(got))
+		})
+	}
+}
+
+// Of valid JSON it is what a parser reads, but for keys that are written with
+// escapes.
+func FuzzLastMember(f *testing.F) {
+	f.Add([]byte(`{"a":"\\\"","usage":{"b":[1,"}"]},"c":{"usage":1}}`))
+	f.Add([]byte(`{"usage":1,"\\usage":2,"\"usage":[]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		value, ok := LastMember(b, "usage")
+		if Check(b, Limits{}) != nil {
+			return
+		}
+		v, err := fastjson.ParseBytes(b)
+		if err != nil {
+			t.Skip()
+		}
+		var want []byte
+		found := false
+		o := v.GetObject()
+		if o == nil {
+			assert.False(t, ok)
+			return
+		}
+		skip := false
+		o.Visit(func(key []byte, v *fastjson.Value) {
+			if string(key) == "usage" {
+				want, found = v.MarshalTo(nil), true
+			}
+		})
+		for _, c := range b {
+			skip = skip || c == '\\'
+		}
+		if skip {
+			return // keys and values may be written in several ways
+		}
+		assert.Equal(t, found, ok)
+		if ok {
+			got, err := fastjson.ParseBytes(value)
+			assert.NoError(t, err)
+			assert.Equal(t, string(want), string(got.MarshalTo(nil)))
+		}
+	})
+}
