@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -45,28 +46,30 @@ func (u *targets) take() []string {
 	return seen
 }
 
-// Paths that somebody may read as one of the API's. None reaches the backend
-// without a key, and with one only those that are the API's to the letter.
+// odd are paths that somebody may read as one of the API's.
+var odd = []string{
+	"//v1/responses", "/v1//responses", "/v1/responses/", "/v1/responses//", "/v1/./responses", "/v1/../v1/responses", "/v1/x/../responses",
+	"/./v1/responses", "/v1/responses/.", "/v1/responses/..", "/v1/responses/../responses", "/v1/responses/%2e%2e/models",
+	"/v1/%72esponses", "/%76%31/responses", "/v1%2fresponses", "/v1%2Fresponses", "/v1/responses%2f", "/v1/responses%2F..%2Fmodels",
+	"/v1/responses;a=b", "/v1;a=b/responses", "/v1/responses;/cancel", "/v1/responses%3bx", "/v1/responses%00", "/v1/responses%0a", "/v1/responses%20",
+	"/v1/responses\\", "\\v1\\responses", "/v1\\responses", "/V1/responses", "/v1/Responses", "/v1/responses.", "/v1/responses%", "/v1/responses%zz",
+	"/v1/responses/%2e%2e%2f%2e%2e%2fmetrics", "/healthz/../v1/responses", "/healthz/..;/v1/responses", "/metrics/../v1/responses",
+	"/healthz%2f..%2fv1%2fresponses", "/readyz/v1/responses", "/healthz?/v1/responses", "/healthz/", "/healthz;/v1/responses", "//healthz",
+	"/v1/models/..", "/v1/models/%2e%2e/responses", "/v1/models/../responses", "/v1/models/..%2fresponses", "/v1/models/a/../../responses",
+	"/v1/chat/completions", "/v1/models/../chat/completions", "/v1/responses/../chat/completions", "/v1/models/..%2fchat%2fcompletions",
+	"*", "v1/responses", "", "/", "/v1", "/v1/", "#/v1/responses", "/v1/responses#x", "http://x/v1/responses", "http://[::1/v1/responses", "https://x//v1/responses",
+	"http:///v1/responses", "x:80", "mailto:v1/responses", "/v1/responses HTTP/1.1\r\nX: y", "/v1/responses\tx", "/v1/respo\x00nses", "/v1/respönses",
+}
+
+// None of them reaches the backend without a key, and with one only those that
+// are the API's to the letter.
 func TestPathTricks(t *testing.T) {
-	paths := []string{
-		"//v1/responses", "/v1//responses", "/v1/responses/", "/v1/responses//", "/v1/./responses", "/v1/../v1/responses", "/v1/x/../responses",
-		"/./v1/responses", "/v1/responses/.", "/v1/responses/..", "/v1/responses/../responses", "/v1/responses/%2e%2e/models",
-		"/v1/%72esponses", "/%76%31/responses", "/v1%2fresponses", "/v1%2Fresponses", "/v1/responses%2f", "/v1/responses%2F..%2Fmodels",
-		"/v1/responses;a=b", "/v1;a=b/responses", "/v1/responses;/cancel", "/v1/responses%3bx", "/v1/responses%00", "/v1/responses%0a", "/v1/responses%20",
-		"/v1/responses\\", "\\v1\\responses", "/v1\\responses", "/V1/responses", "/v1/Responses", "/v1/responses.", "/v1/responses%", "/v1/responses%zz",
-		"/v1/responses/%2e%2e%2f%2e%2e%2fmetrics", "/healthz/../v1/responses", "/healthz/..;/v1/responses", "/metrics/../v1/responses",
-		"/healthz%2f..%2fv1%2fresponses", "/readyz/v1/responses", "/healthz?/v1/responses", "/healthz/", "/healthz;/v1/responses", "//healthz",
-		"/v1/models/..", "/v1/models/%2e%2e/responses", "/v1/models/../responses", "/v1/models/..%2fresponses", "/v1/models/a/../../responses",
-		"/v1/chat/completions", "/v1/models/../chat/completions", "/v1/responses/../chat/completions", "/v1/models/..%2fchat%2fcompletions",
-		"*", "v1/responses", "", "/", "/v1", "/v1/", "#/v1/responses", "/v1/responses#x", "http://x/v1/responses", "http://[::1/v1/responses", "https://x//v1/responses",
-		"http:///v1/responses", "x:80", "mailto:v1/responses", "/v1/responses HTTP/1.1\r\nX: y", "/v1/responses\tx", "/v1/respo\x00nses", "/v1/respönses",
-	}
 	api := []string{"POST /v1/responses", "GET /v1/responses", "OPTIONS /v1/responses", "POST /v1/chat/completions"}
 	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		up := &targets{}
 		r := start(t, provider, upstreamOf(t, up), withKeys(t, aliceKey("k")))
 		ready(t, r)
-		for _, path := range paths {
+		for _, path := range odd {
 			for _, method := range []string{"POST", "GET", "OPTIONS"} {
 				for _, credential := range []string{"", "Authorization: Bearer wrong\r\n", "Authorization: Bearer k\r\n"} {
 					up.take()
@@ -87,6 +90,37 @@ func TestPathTricks(t *testing.T) {
 						require.Contains(t, []int{400, 401}, status, "%s %q", method, path)
 					}
 				}
+			}
+		}
+	}
+}
+
+func TestPathTricksOverHTTP2(t *testing.T) {
+	up := &targets{}
+	r := start(t, config.VLLMResponses, upstreamOf(t, up), withKeys(t, aliceKey("k"))).overHTTP2()
+	ready(t, r)
+	for _, path := range odd {
+		if _, err := url.ParseRequestURI(path); err != nil || path[0] != '/' || strings.ContainsAny(path, "\r\n") {
+			continue // the client does not send it, or tries it again when its stream is reset
+		}
+		for _, credential := range []string{"Bearer wrong", "Bearer k"} {
+			req, err := http.NewRequest("POST", r.url, strings.NewReader(ask))
+			require.NoError(t, err)
+			req.URL = &url.URL{Scheme: "http", Host: r.addr, Opaque: "//" + r.addr + path}
+			req.Header.Set("Authorization", credential)
+			resp, err := r.client.Do(req)
+			require.NoError(t, err, path)
+			status := finish(t, resp).status
+			seen := up.take()
+			if credential == "Bearer k" {
+				for _, line := range seen {
+					require.Contains(t, []string{"POST /v1/responses"}, line, path)
+				}
+				continue
+			}
+			require.Empty(t, seen, "%q reached the backend without a key", path)
+			if !strings.HasPrefix(path, "/healthz?") {
+				require.Contains(t, []int{400, 401}, status, path)
 			}
 		}
 	}

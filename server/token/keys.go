@@ -71,7 +71,11 @@ func (k *keys) current() *keySet {
 
 // run keeps the keys fresh until they are stopped.
 func (k *keys) run() {
-	timer := time.NewTimer(0)
+	first := time.Duration(0)
+	if k.held.Load() != nil {
+		first = k.pause()
+	}
+	timer := time.NewTimer(first)
 	defer timer.Stop()
 	for {
 		select {
