@@ -1,0 +1,78 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"antwort/shared/config"
+)
+
+// BenchmarkWhoAndWhere is what it costs a request to find out who calls and where
+// it goes: with 100 API keys, 20 routes by model, tenant and header, four
+// backends, and a body of 2 KB, which is read for affinity.
+func BenchmarkWhoAndWhere(b *testing.B) {
+	body := []byte(`{"model":"model-19","instructions":"` + strings.Repeat("be brief ", 100) + `","input":[{"role":"user","content":"` + strings.Repeat("word ", 200) + `"}]}`)
+	reader := bytes.NewReader(body)
+	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
+		for _, balance := range []string{config.LeastRequest, config.Affinity} {
+			b.Run(string(provider)+"/"+balance, func(b *testing.B) {
+				s, err := New(manyRoutes(provider, balance), Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				r := httptest.NewRequest(http.MethodPost, "/v1/responses", io.NopCloser(reader))
+				r.Header.Set("Authorization", "Bearer key-50")
+				r.Header.Set("X-Team", "research")
+				w := httptest.NewRecorder()
+				b.ReportAllocs()
+				for b.Loop() {
+					x := &exchange{s: s, w: w, r: r, route: s.routes.responses}
+					if !x.identify() {
+						b.Fatal("refused")
+					}
+					a := &attempts{body: getBuffer()}
+					if provider == config.VLLM { // the translation tells the model
+						x.s.router.ChooseUnread(x.ask())
+						a.pool = x.poolOf("model-19")
+						a.key = a.pool.conversation(body)
+					} else {
+						reader.Reset(body)
+						if f := x.attachRead(a); f != nil {
+							b.Fatal(f.err)
+						}
+					}
+					x.attempt(a)
+					x.choose()
+					x.reached()
+					x.lease.Release()
+					a.drop()
+				}
+			})
+		}
+	}
+}
+
+// manyRoutes is a configuration with everything that costs.
+func manyRoutes(provider config.Provider, balance string) *config.Config {
+	cfg := config.Default()
+	cfg.Engine.Provider = provider
+	cfg.Auth.Type = config.APIKeyAuth
+	for i := range 100 {
+		cfg.Auth.APIKeys = append(cfg.Auth.APIKeys, config.APIKey{Digest: sha256.Sum256([]byte(fmt.Sprint("key-", i))), Subject: "someone", Tenant: "team"})
+	}
+	for i := range 20 {
+		route := config.Route{Name: fmt.Sprint("route-", i), Balance: balance, MaxLoad: 200}
+		route.Match = config.Match{Models: []string{"other-*", fmt.Sprint("model-", i)}, Tenants: []string{"team"}, Headers: []config.HeaderMatch{{Name: "x-team", Value: "research"}}}
+		for j := range 4 {
+			route.Backends = append(route.Backends, config.Backend{URL: fmt.Sprintf("http://backend-%d-%d:8000", i, j), Weight: 1 + j})
+		}
+		cfg.Routes = append(cfg.Routes, route)
+	}
+	return cfg
+}
