@@ -13,12 +13,15 @@ import (
 
 // ask is what a request says about where it may go, but for its model.
 func (x *exchange) ask() policy.Ask {
-	ask := policy.Ask{Values: x.r.Header.Values}
+	ask := policy.Ask{Values: x.values}
 	if x.caller != nil {
 		ask.Tenant = x.caller.Tenant
 	}
 	return ask
 }
+
+// values are those of a header field that some route matches.
+func (x *exchange) values(name string) []string { return x.r.Header[x.s.fields[name]] }
 
 // poolOf is where a request for a model goes, nil when no route matches. The
 // empty model is that of requests without one.

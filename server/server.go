@@ -50,9 +50,10 @@ type Server struct {
 	translates bool // some route does, for provider vllm
 	forwards   bool // some route does, for provider vllm-responses
 	router     *policy.Router
-	pools      []*pool         // one for each route, in their order
-	access     *policy.Access  // nil: everybody may call
-	tokens     *token.Verifier // nil: callers have API keys, or nothing
+	fields     map[string]string // that routes match, as net/http writes their names
+	pools      []*pool           // one for each route, in their order
+	access     *policy.Access    // nil: everybody may call
+	tokens     *token.Verifier   // nil: callers have API keys, or nothing
 	trusted    trustedProxies
 
 	*process
@@ -112,8 +113,11 @@ func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Se
 	if s.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	s.router = policy.NewRouter(cfg.AllRoutes())
+	s.router, s.fields = policy.NewRouter(cfg.AllRoutes()), make(map[string]string)
 	for _, p := range pools {
+		for _, h := range p.Match.Headers {
+			s.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
+		}
 		if p.provider == config.VLLM {
 			s.translates = true
 		} else {

@@ -68,6 +68,7 @@ type scanner struct {
 	i             int
 	depth, values int
 	lim           Limits
+	checked       bool // strings are known to be right
 }
 
 func (s *scanner) fail(problem string) error {
@@ -211,7 +212,12 @@ func (s *scanner) digits() bool {
 // str scans a string, s.i at its opening quote.
 func (s *scanner) str() error {
 	s.i++
-	n, ok := plain(s.b[s.i:])
+	n, ok := 0, true
+	if s.checked {
+		n = closingQuote(s.b[s.i:])
+	} else {
+		n, ok = plain(s.b[s.i:])
+	}
 	s.i += n
 	if !ok {
 		return s.fail("invalid string")

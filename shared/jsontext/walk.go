@@ -1,5 +1,7 @@
 package jsontext
 
+import "bytes"
+
 // Members calls visit for each member of an object that Check has passed: with
 // the escaped inside of its name, and its value as text, which is
 // object[at:at+len(value)]. It stops when visit returns false, and does nothing
@@ -37,7 +39,7 @@ func Elements(array []byte, visit func(value []byte) bool) {
 
 // enter is a scanner behind the bracket that b begins with.
 func enter(b []byte, bracket byte) (*scanner, bool) {
-	s := &scanner{b: b, lim: Limits{Depth: MaxDepth}}
+	s := &scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: true}
 	s.space()
 	if s.i >= len(b) || b[s.i] != bracket {
 		return s, false
@@ -45,6 +47,26 @@ func enter(b []byte, bracket byte) (*scanner, bool) {
 	s.i++
 	s.space()
 	return s, true
+}
+
+// closingQuote is where the inside of a string ends that Check has passed.
+func closingQuote(b []byte) int {
+	i := 0
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		i += n
+		before := i
+		for before > 0 && b[before-1] == '\\' {
+			before--
+		}
+		if (i-before)%2 == 0 {
+			return i
+		}
+		i++
+	}
 }
 
 // next goes behind the comma, if there is one.

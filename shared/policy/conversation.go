@@ -1,6 +1,10 @@
 package policy
 
-import "antwort/shared/jsontext"
+import (
+	"encoding/binary"
+
+	"antwort/shared/jsontext"
+)
 
 // Conversation names the conversation that a request belongs to, the same for
 // all of its turns: by prompt_cache_key, else by what every turn begins with,
@@ -63,7 +67,7 @@ func firstText(content []byte) []byte {
 	return found
 }
 
-// hash is FNV-1a over the first bytes of what is added.
+// hash is FNV-1a in words of eight bytes, over the first bytes of what is added.
 type hash uint64
 
 const (
@@ -73,10 +77,21 @@ const (
 )
 
 func (h hash) add(text []byte) hash {
-	for _, c := range text[:min(len(text), hashed)] {
+	h = h.word(uint64(len(text)))
+	text = text[:min(len(text), hashed)]
+	for ; len(text) >= 8; text = text[8:] {
+		h = h.word(binary.LittleEndian.Uint64(text))
+	}
+	for _, c := range text {
 		h = (h ^ hash(c)) * prime64
 	}
-	return (h ^ hash(len(text))) * prime64
+	return h
+}
+
+// word adds eight bytes; the shift takes the upper ones to where they count.
+func (h hash) word(w uint64) hash {
+	h = (h ^ hash(w)) * prime64
+	return h ^ h>>32
 }
 
 // mixed spreads what FNV leaves in the lower bits (the finalizer of splitmix64).
