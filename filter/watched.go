@@ -53,10 +53,27 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 // a stream is. In an event's data the quotes of a text are escaped, so the name
 // stands there with its own only as a member's.
 func (w *watchedStream) saysNothing(chunk []byte) bool {
-	return w.s.first && w.framer.Between() && bytes.HasSuffix(chunk, blankLine) && !bytes.Contains(chunk, usageMember)
+	return w.s.first && w.framer.Between() && bytes.HasSuffix(chunk, blankLine) && !namesUsage(chunk)
 }
 
-var blankLine, usageMember = []byte("\n\n"), []byte(`"usage"`)
+var blankLine = []byte("\n\n")
+
+// namesUsage reports whether b contains "usage" in quotes. It looks for the
+// letter of it that events have least of: bytes.Contains looks for the first,
+// and the quotes are everywhere.
+func namesUsage(b []byte) bool {
+	const before, after = `"usa`, `ge"`
+	for i := 0; ; i++ {
+		g := bytes.IndexByte(b[i:], 'g')
+		if g < 0 {
+			return false
+		}
+		i += g
+		if i >= len(before) && i+len(after) <= len(b) && string(b[i-len(before):i]) == before && string(b[i:i+len(after)]) == after {
+			return true
+		}
+	}
+}
 
 func (w *watchedStream) stop() {
 	w.blind, w.framer = true, sse.Framer{}
