@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"bytes"
 	"errors"
 
 	"antwort/shared/responses"
@@ -20,13 +19,13 @@ type chatStream struct {
 
 func (a *chatStream) body(size int, end bool) types.Action {
 	s := a.x.s
-	chunk, now := answerChunk(size), s.clock.now()
+	chunk := answerChunk(size)
 	out := s.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
 		out = a.events.Start(out)
 	}
-	out, err := a.events.Write(out, chunk, now.Unix())
+	out, err := a.events.Write(out, chunk, 0)
 	if err == nil && end && a.held && !a.events.Started() {
 		err = translate.CutError()
 	}
@@ -34,19 +33,19 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		return s.reply(upstreamStream, e)
 	}
 	if end {
-		out = a.events.End(out, nil, now.Unix())
+		out = a.events.End(out, nil, 0)
 	}
 	held := a.events.Held()
 	if held > 0 {
-		s.firstToken(now)
+		s.sawToken()
 	}
 	if !s.hold(held) {
-		out = a.events.End(out, overload(), now.Unix())
+		out = a.events.End(out, overload(), 0)
 		s.fail(overloaded)
 	}
 	if a.events.Done() && !s.complete {
 		s.complete = true
-		if bytes.Contains(out, failedEvent) {
+		if a.events.Failed() {
 			s.fail(upstreamStream)
 		}
 	}
@@ -58,8 +57,6 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	a.held = false
 	return types.ActionContinue
 }
-
-var failedEvent = []byte("event: response.failed\n")
 
 // trailers end a stream that is complete. The end of another one cannot be told
 // any more: Envoy takes no body here.

@@ -18,3 +18,6 @@ func (c *clock) now() time.Time {
 	c.taken = time.Now()
 	return c.taken
 }
+
+// unix is the present time in seconds.
+func (c *clock) unix() int64 { return c.now().Unix() }

@@ -231,7 +231,9 @@ func (x *translated) refused(h header, r *refusal, end bool) types.Action {
 func (x *translated) stream(h header) types.Action {
 	h.setAnswer("content-type", "text/event-stream")
 	h.setAnswer("cache-control", "no-cache")
-	x.answer = &chatStream{x: x, events: x.turn.Stream(), held: x.gated()}
+	events := x.turn.Stream()
+	events.Clock = x.s.clock.unix
+	x.answer = &chatStream{x: x, events: events, held: x.gated()}
 	return x.heldBack()
 }
 

@@ -16,6 +16,10 @@ import (
 // done (a terminal event and [DONE] were sent). Between begun and done its
 // items are open or queued as calls.go and queue.go say.
 type Stream struct {
+	// Clock, when it is set, is asked for the time in Unix seconds once, at the
+	// end. Write and End then do not look at their argument.
+	Clock func() int64
+
 	turn   *Turn
 	framer sse.Framer
 	out    responses.Output
@@ -27,6 +31,7 @@ type Stream struct {
 	lastCall    int    // the index of the call that came last
 	lastID      string // its upstream id
 	begun, done bool
+	failed      bool   // it ended with response.failed
 	finish      string // the finish_reason, once it came
 }
 
@@ -45,6 +50,9 @@ func (s *Stream) Started() bool { return s.begun }
 // Done reports whether the stream is complete, its terminal event and [DONE]
 // included. Later bytes are ignored.
 func (s *Stream) Done() bool { return s.done }
+
+// Failed reports whether the stream ended with response.failed.
+func (s *Stream) Failed() bool { return s.failed }
 
 // Start appends the first two events although nothing came from upstream yet.
 // From here on failures are events. It does nothing when they were sent.
@@ -165,8 +173,11 @@ func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *respons
 	if err != nil {
 		return dst, err
 	}
+	if s.Clock != nil {
+		now = s.Clock()
+	}
 	dst, state := s.turn.finish(dst, &s.out, s.finish, now)
-	s.done = true
+	s.done, s.failed = true, state.Status == "failed"
 	return s.out.End(dst, state), nil
 }
 
@@ -176,6 +187,7 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 	if !s.begun {
 		return dst, e
 	}
+	s.failed = true
 	dst = s.out.Abandon(dst)
 	return s.out.End(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
 }

@@ -33,6 +33,11 @@ func proxyOnMemoryAllocate(size int32) unsafe.Pointer {
 // the module's memory and a size, 4 bytes each.
 type result struct{ data, size uint32 }
 
+// written is where the host call that is running has its result: in one place
+// for all, since a local variable whose address a host gets is allocated. Hosts
+// write it as the last thing that a call does, and deliver follows at once.
+var written result
+
 // deliver hands the bytes that the host wrote to the SDK's out-parameters. They
 // are in a buffer that the host call has asked for; without any, data is nil.
 func (r *result) deliver(data **byte, size *int) {
@@ -42,6 +47,7 @@ func (r *result) deliver(data **byte, size *int) {
 			*data = start
 		}
 	}
+	*r = result{}
 	release()
 }
 

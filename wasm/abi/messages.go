@@ -9,9 +9,8 @@ func hostGetHeaderMapValue(kind uint32, key unsafe.Pointer, keySize uint32, data
 
 //go:linkname getHeaderMapValue github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyGetHeaderMapValue
 func getHeaderMapValue(kind uint32, key *byte, keySize int, data **byte, size *int) uint32 {
-	var r result
-	status := hostGetHeaderMapValue(kind, ptr(key), uint32(keySize), ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostGetHeaderMapValue(kind, ptr(key), uint32(keySize), ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
 
@@ -44,9 +43,8 @@ func hostGetHeaderMapPairs(kind uint32, data, size unsafe.Pointer) uint32
 
 //go:linkname getHeaderMapPairs github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyGetHeaderMapPairs
 func getHeaderMapPairs(kind uint32, data **byte, size *int) uint32 {
-	var r result
-	status := hostGetHeaderMapPairs(kind, ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostGetHeaderMapPairs(kind, ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
 
@@ -63,9 +61,8 @@ func hostGetBufferBytes(kind uint32, start uint32, max uint32, data, size unsafe
 
 //go:linkname getBufferBytes github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyGetBufferBytes
 func getBufferBytes(kind uint32, start int, max int, data **byte, size *int) uint32 {
-	var r result
-	status := hostGetBufferBytes(kind, uint32(start), uint32(max), ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostGetBufferBytes(kind, uint32(start), uint32(max), ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
 

@@ -9,9 +9,8 @@ func hostGetProperty(path unsafe.Pointer, pathSize uint32, data, size unsafe.Poi
 
 //go:linkname getProperty github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyGetProperty
 func getProperty(path *byte, pathSize int, data **byte, size *int) uint32 {
-	var r result
-	status := hostGetProperty(ptr(path), uint32(pathSize), ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostGetProperty(ptr(path), uint32(pathSize), ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
 
@@ -28,9 +27,8 @@ func hostGetSharedData(key unsafe.Pointer, keySize uint32, data, size unsafe.Poi
 
 //go:linkname getSharedData github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyGetSharedData
 func getSharedData(key *byte, keySize int, data **byte, size *int, cas *uint32) uint32 {
-	var r result
-	status := hostGetSharedData(ptr(key), uint32(keySize), ptr(&r.data), ptr(&r.size), ptr(cas))
-	r.deliver(data, size)
+	status := hostGetSharedData(ptr(key), uint32(keySize), ptr(&written.data), ptr(&written.size), ptr(cas))
+	written.deliver(data, size)
 	return status
 }
 
@@ -63,9 +61,8 @@ func hostDequeueSharedQueue(queueID uint32, data, size unsafe.Pointer) uint32
 
 //go:linkname dequeueSharedQueue github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyDequeueSharedQueue
 func dequeueSharedQueue(queueID uint32, data **byte, size *int) uint32 {
-	var r result
-	status := hostDequeueSharedQueue(queueID, ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostDequeueSharedQueue(queueID, ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
 

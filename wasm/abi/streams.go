@@ -73,8 +73,7 @@ func hostCallForeignFunction(name unsafe.Pointer, nameSize uint32, param unsafe.
 
 //go:linkname callForeignFunction github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.ProxyCallForeignFunction
 func callForeignFunction(name *byte, nameSize int, param *byte, paramSize int, data **byte, size *int) uint32 {
-	var r result
-	status := hostCallForeignFunction(ptr(name), uint32(nameSize), ptr(param), uint32(paramSize), ptr(&r.data), ptr(&r.size))
-	r.deliver(data, size)
+	status := hostCallForeignFunction(ptr(name), uint32(nameSize), ptr(param), uint32(paramSize), ptr(&written.data), ptr(&written.size))
+	written.deliver(data, size)
 	return status
 }
