@@ -29,30 +29,73 @@ func lastOf(routes int, upstream string) string {
 // gates are servers with keys or tokens, and routes.
 func (s *stage) gates(llm, server target) error {
 	const routes = 20
-	keys := &strings.Builder{}
-	for i := range 100 {
-		fmt.Fprintf(keys, "  - {sha256: %x, subject: s%d, tenant: team-a}\n", sha256.Sum256(fmt.Append(nil, "key-", i)), i)
-	}
-	issuer, err := corpus.NewIssuer()
+	keys, tokens, token, err := s.callers()
 	if err != nil {
 		return err
 	}
-	token := issuer.Token(&corpus.TokenCase{Claims: map[string]any{
-		"iss": "https://issuer.example", "aud": "antwort", "sub": "alice", "org": "team-a", "groups": strings.Split(strings.Repeat("group,", 20), ","),
-	}})
-	jwks := s.file("jwks.json", string(issuer.JWKS()))
 	// A token is long, and reading it costs too: the measure is a server that
 	// ignores it.
 	const ignored = "server, token ignored"
 	for _, gate := range []struct{ name, to, auth, routes, credential string }{
-		{"server, 100 keys, 20 routes", server.name, "type: api_key\n  api_keys:\n" + keys.String(), lastOf(routes, llm.url), "key-50"},
+		{"server, 100 keys, 20 routes", server.name, keys, lastOf(routes, llm.url), "key-50"},
 		{ignored, server.name, "type: none\n", lastOf(1, llm.url), token},
-		{"server, tokens, 20 routes", ignored, "type: jwt\n  jwt: {issuer: 'https://issuer.example', audiences: [antwort], tenant_claim: org, jwks_file: " + jwks + "}\n", lastOf(routes, llm.url), token},
+		{"server, tokens, 20 routes", ignored, tokens, lastOf(routes, llm.url), token},
 	} {
 		t, err := s.run(gate.name, "/readyz", s.antwort, func(port int) []string {
 			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nobservability: {log: {level: warn}}\nauth:\n  %sroutes:\n%s",
 				port, gate.auth, gate.routes))}
+		})
+		t.credential = gate.credential
+		if err := s.add(t, err, gate.to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// callers are two sections auth, of 100 keys (key-0 to key-99) and of tokens,
+// with a token.
+func (s *stage) callers() (keys, tokens, token string, err error) {
+	list := &strings.Builder{}
+	for i := range 100 {
+		fmt.Fprintf(list, "  - {sha256: %x, subject: s%d, tenant: team-a}\n", sha256.Sum256(fmt.Append(nil, "key-", i)), i)
+	}
+	issuer, err := corpus.NewIssuer()
+	if err != nil {
+		return "", "", "", err
+	}
+	token = issuer.Token(&corpus.TokenCase{Claims: map[string]any{
+		"iss": "https://issuer.example", "aud": "antwort", "sub": "alice", "org": "team-a", "groups": strings.Split(strings.Repeat("group,", 20), ","),
+	}})
+	jwks := s.file("jwks.json", string(issuer.JWKS()))
+	tokens = "type: jwt\n  jwt: {issuer: 'https://issuer.example', audiences: [antwort], tenant_claim: org, jwks_file: " + jwks + "}\n"
+	return "type: api_key\n  api_keys:\n" + list.String(), tokens, token, nil
+}
+
+// envoyGates are the same questions in antwort envoy. The filter chooses by
+// model in its profile gated only, so the measure is that profile with one route.
+func (s *stage) envoyGates(llm target) error {
+	const routes, open, ignored = 20, "antwort envoy gated", "antwort envoy gated, token ignored"
+	names := []string{open, "antwort envoy, 100 keys, 20 routes", ignored, "antwort envoy, tokens, 20 routes"}
+	if !s.only.has(names...) {
+		return nil
+	}
+	keys, tokens, token, err := s.callers()
+	if err != nil {
+		return err
+	}
+	for i, gate := range []struct{ to, auth, routes, credential string }{
+		{plainName, "type: none\n", lastOf(1, llm.url), ""},
+		{open, keys, lastOf(routes, llm.url), "key-50"},
+		{plainName, "type: none\n", lastOf(1, llm.url), token},
+		{ignored, tokens, lastOf(routes, llm.url), token},
+	} {
+		t, err := s.run(names[i], "/readyz", s.antwort, func(port int) []string {
+			config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nfilter: {profile: gated}\nobservability: {log: {level: %s}}\nauth:\n  %sroutes:\n%s",
+				port, s.log, gate.auth, gate.routes))
+			return []string{"envoy", "--config", config, "--concurrency", "1"}
 		})
 		t.credential = gate.credential
 		if err := s.add(t, err, gate.to); err != nil {

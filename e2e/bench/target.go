@@ -136,6 +136,9 @@ func (s *stage) targets(reverseProxy string) ([]target, error) {
 		if err := s.envoys(llm, server); err != nil {
 			return nil, err
 		}
+		if err := s.envoyGates(llm); err != nil {
+			return nil, err
+		}
 	}
 	return s.list, nil
 }

@@ -137,15 +137,15 @@ func TestTokens(t *testing.T) {
 // While the keys cannot be had nobody gets in, and it is not the callers' fault;
 // once they can, everybody does. What was had is kept.
 func TestKeysThatCannotBeHad(t *testing.T) {
-	all, issuer, _ := issuers(t)
+	all, issuer, next := issuers(t)
 	up := &arrivals{release: make(chan struct{})}
 	backend := httptest.NewServer(up)
 	t.Cleanup(backend.Close)
 	keys := newKeyServer(t, nil)
 	auth := strings.Replace(withKeys(t, all, "jwks_url", keys.URL+"/jwks?v=1"), `"jwt":{`, `"jwt":{"jwks_refresh":"10s",`, 1)
 	g := gateway.Start(t, fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses, backend_url: %q}\nauth: %s\n", backend.URL, auth)).Ready()
+	r := all.Cases[0].Request(issuer) // always the same token
 	send := func() answer {
-		r := all.Cases[0].Request(issuer)
 		return raw(t, g.URL, string(r.Wire("gateway")))
 	}
 	got := send()
@@ -168,6 +168,14 @@ func TestKeysThatCannotBeHad(t *testing.T) {
 	keys.set(nil)
 	keys.fetched(2)
 	require.True(t, all200(), "keys that were there are kept")
+
+	keys.set(next.JWKS())
+	keys.fetched(1)
+	require.Eventually(t, func() bool { return send().status == 401 }, 5*time.Second, 100*time.Millisecond,
+		"a token that was good is remembered after its key was withdrawn")
+	for range 10 {
+		require.Equal(t, 401, send().status)
+	}
 }
 
 // Keys in a file are exchanged while a client keeps its connection.

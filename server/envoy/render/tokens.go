@@ -45,6 +45,12 @@ func (r *renderer) tokens() object {
 		}},
 		r.keys(),
 	}
+	if j.JWKSURL == "" {
+		// A token that was good is not verified again by a worker, but for its
+		// times. Not with keys that Envoy fetches: it would remember tokens whose
+		// key has been withdrawn.
+		provider = append(provider, member{"jwt_cache_config", object{{"jwt_cache_size", 1000}}})
+	}
 	return extension(tokensName, tokensMessage, object{
 		{"providers", object{{"issuer", provider}}},
 		{"rules", list{object{{"match", object{{"prefix", "/"}}}, {"requires", object{{"provider_name", "issuer"}}}}}},
