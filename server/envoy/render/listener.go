@@ -211,7 +211,11 @@ func (r *renderer) upstreamListener() object {
 	var routes list
 	for i := range r.pools {
 		p := &r.pools[i]
-		routes = append(routes, object{{"match", p.match("prefix", "/")}, {"route", append(object{{"cluster", p.cluster}}, p.host())}})
+		match := object{{"prefix", "/"}}
+		if !p.isDefault() {
+			match = append(match, member{"headers", list{object{{"name", routeField}, {"string_match", object{{"exact", p.Name}}}}}})
+		}
+		routes = append(routes, object{{"match", match}, {"route", append(object{{"cluster", p.cluster}}, p.host())}})
 	}
 	return object{
 		{"name", "upstream"},

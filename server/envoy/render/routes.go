@@ -19,71 +19,86 @@ const (
 
 // routes are the public paths. Everything else is answered 404.
 func (r *renderer) routes() object {
-	all := list{
+	host := object{
+		{"name", "api"},
+		{"domains", list{"*"}},
+		{"request_headers_to_remove", list{"x-envoy-external-address", routeField}},
+		{"response_headers_to_remove", list{"server"}},
+		{"retry_policy", r.retries(nil)},
+	}
+	unnamed := list{
 		r.probe("/healthz", "/healthz"),
 		r.probe("/readyz", "/ready"),
 	}
 	if !r.separateAdmin() {
-		all = append(all, r.metrics()...)
+		unnamed = append(unnamed, r.metrics()...)
 	}
-	all = append(all, r.route(responsesPath, "path", responsesPath)...)
-	all = append(all, r.route(responsesPath+"/…", "prefix", responsesPath+"/")...)
-	all = append(all, r.route(modelsPath, "path", modelsPath)...)
-	all = append(all, r.route(modelsPath+"/…", "prefix", modelsPath+"/")...)
-	if r.c.Engine.Provider == config.VLLM || r.translated {
-		all = append(all, r.route(responsesPath, "path", chatPath)...) // what the filter makes of it
-	}
-	return object{
-		{"name", "api"},
-		{"virtual_hosts", list{object{
-			{"name", "api"},
-			{"domains", list{"*"}},
-			{"request_headers_to_remove", list{"x-envoy-external-address", routeField}},
-			{"response_headers_to_remove", list{"server"}},
-			{"retry_policy", r.retries(nil)},
-			{"routes", append(all, unknownPath())},
-		}}},
-	}
-}
-
-// route are the ways to the backends, one for each pool; its name is for the
-// log. There is no time limit: a stream may be as long as it likes, and
-// idle_timeout ends silence.
-func (r *renderer) route(name, kind, path string) list {
-	var all list
+	var named object
 	for _, pools := range [][]pool{r.pools, r.leaving} {
 		for i := range pools {
-			p := &pools[i]
-			action := object{
-				{"cluster", p.cluster},
-				{"timeout", "0s"},
-				p.host(),
+			if p := &pools[i]; p.isDefault() {
+				unnamed = append(unnamed, r.ways(p)...)
+			} else {
+				named = append(named, member{p.Name, take(append(r.ways(p), unknownPath()))})
 			}
-			if base := p.backends[0].base; base != "" {
-				action = append(action, member{"prefix_rewrite", base + path})
-			}
-			if p.silence() != r.silence() {
-				action = append(action, member{"idle_timeout", duration(p.silence())})
-			}
-			if p.Balance == config.Affinity {
-				action = append(action, member{"hash_policy", list{object{{"header", object{{"header_name", affinityField}}}}}})
-			}
-			if p.several() {
-				action = append(action, member{"retry_policy", r.retries(p)})
-			}
-			all = append(all, object{{"name", name}, {"match", p.match(kind, path)}, {"route", action}})
 		}
+	}
+	unnamed = append(unnamed, unknownPath())
+	if named == nil {
+		host = append(host, member{"routes", unnamed})
+	} else {
+		// By the name that the filter gives, however many there are.
+		host = append(host, member{"matcher", object{
+			{"matcher_tree", object{
+				{"input", extension("route", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput", object{{"header_name", routeField}})},
+				{"exact_match_map", object{{"map", named}}},
+			}},
+			{"on_no_match", take(unnamed)},
+		}})
+	}
+	return object{{"name", "api"}, {"virtual_hosts", list{host}}}
+}
+
+// take is the action of a matcher that goes on with these routes.
+func take(routes list) object {
+	return object{{"action", extension("routes", "envoy.config.route.v3.RouteList", object{{"routes", routes}})}}
+}
+
+// ways lead to the backends of a pool, by the paths of the API.
+func (r *renderer) ways(p *pool) list {
+	all := list{
+		r.way(p, responsesPath, "path", responsesPath),
+		r.way(p, responsesPath+"/…", "prefix", responsesPath+"/"),
+		r.way(p, modelsPath, "path", modelsPath),
+		r.way(p, modelsPath+"/…", "prefix", modelsPath+"/"),
+	}
+	if r.c.Engine.Provider == config.VLLM || r.translated {
+		all = append(all, r.way(p, responsesPath, "path", chatPath)) // what the filter makes of it
 	}
 	return all
 }
 
-// match is what the filter makes of the pool's requests.
-func (p *pool) match(kind, path string) object {
-	match := object{{kind, path}}
-	if !p.isDefault() {
-		match = append(match, member{"headers", list{object{{"name", routeField}, {"string_match", object{{"exact", p.Name}}}}}})
+// way is one of them; its name is for the log. There is no time limit: a stream
+// may be as long as it likes, and idle_timeout ends silence.
+func (r *renderer) way(p *pool, name, kind, path string) object {
+	action := object{
+		{"cluster", p.cluster},
+		{"timeout", "0s"},
+		p.host(),
 	}
-	return match
+	if base := p.backends[0].base; base != "" {
+		action = append(action, member{"prefix_rewrite", base + path})
+	}
+	if p.silence() != r.silence() {
+		action = append(action, member{"idle_timeout", duration(p.silence())})
+	}
+	if p.Balance == config.Affinity {
+		action = append(action, member{"hash_policy", list{object{{"header", object{{"header_name", affinityField}}}}}})
+	}
+	if p.several() {
+		action = append(action, member{"retry_policy", r.retries(p)})
+	}
+	return object{{"name", name}, {"match", object{{kind, path}}}, {"route", action}}
 }
 
 // host is the Host field that the backend gets: its own name.
