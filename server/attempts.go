@@ -173,7 +173,7 @@ func (x *exchange) afterAnswer(ans *upstream.Answer) (reason string, delay time.
 		return "", 0, false
 	}
 	statuses := x.attempts.statuses
-	if !statuses && len(x.pool.backends) == 1 {
+	if !statuses && (len(x.pool.backends) == 1 || !x.attempts.repeatable) {
 		return "", 0, false // the next tier's retries do for this one
 	}
 	reason = strconv.Itoa(ans.Status)

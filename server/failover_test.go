@@ -131,6 +131,17 @@ func TestRequestsThatChangeSomething(t *testing.T) {
 		require.Equal(t, c.status, got.status, "%s %s %s: %s", c.method, c.path, c.body, got.body)
 		require.EqualValues(t, 1, calls.Load())
 
+		busy := rawUpstream(t, func(conn net.Conn, _ *bufio.Reader, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}")
+		})
+		r = start(t, config.VLLMResponses, "", pair(t, busy, good))
+		want := c.status
+		if want == 502 {
+			want = 503 // a proxy may say so of a backend that has begun
+		}
+		require.Equal(t, want, r.call(c.method, c.path, c.body).status)
+
 		r = start(t, config.VLLMResponses, "", pair(t, "http://"+closedAddress(t), good))
 		got = r.call(c.method, c.path, c.body)
 		require.NotEqual(t, 502, got.status, "nothing was sent to the first one")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"antwort/server/upstream"
@@ -117,7 +118,7 @@ func (x *exchange) modelLabel() string {
 		return "other"
 	}
 	names := x.backend.models.Load()
-	if x.model == x.s.cfg.Engine.DefaultModel || names != nil && (*names)[x.model] {
+	if x.model == x.s.cfg.Engine.DefaultModel || names != nil && (*names)[x.model] || slices.Contains(x.pool.Match.Models, x.model) {
 		return x.model
 	}
 	return "other"
