@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/mockllm"
 	"antwort/shared/config"
 )
 
@@ -98,4 +99,27 @@ func TestChangedRoutes(t *testing.T) {
 		checkStream(t, got.body)
 		require.Equal(t, "response.completed", lastEvent(t, got.body))
 	}
+}
+
+// One route that is down does not keep the others out of service, and backends
+// of an earlier configuration are asked no more.
+func TestReadyWithOneBackendOfMany(t *testing.T) {
+	down := "http://" + closedAddress(t)
+	_, llm := mock(t, mockllm.Options{})
+	r := start(t, config.VLLM, "", withRoutes(t, fmt.Sprintf(`[{"name":"down","match":{"models":["d"]},"backends":[{"url":%q}]},{"name":"up","backends":[{"url":%q}]}]`, down, llm)))
+	ready(t, r)
+	require.Equal(t, 200, r.call("GET", "/readyz", "").status)
+	r.log.waitFor(t, "no contact with the upstream yet", `"route":"down"`, `"attempt":2`)
+	got := r.post(`{"model":"d","input":"x"}`)
+	require.Equal(t, 502, got.status, "it was never there")
+	_, _, code := got.errorCode(t)
+	require.Equal(t, "upstream_unreachable", code)
+
+	next := *r.cfg
+	withRoutes(t, fmt.Sprintf(`[{"name":"up","backends":[{"url":%q}]}]`, llm))(&next)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
+	r.log.waitFor(t, "the changed configuration is in force")
+	require.Equal(t, 200, r.call("GET", "/readyz", "").status)
 }

@@ -47,8 +47,8 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 			continue
 		}
 		refused = ""
-		next.contact(ctx)
 		s.inForce.Store(next)
+		next.contact(ctx)
 		// What is in flight goes on with the old one.
 		current.closeIdle(next.pools)
 		if !next.tokens.Shares(current.tokens) {
