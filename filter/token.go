@@ -11,23 +11,30 @@ import (
 )
 
 // jwtAuthn is Envoy's filter that verifies tokens. It notes the claims as
-// dynamic metadata, which no client can write, under the name payload: rendered
-// configurations and Istio's RequestAuthentication both say so.
+// dynamic metadata, which no client can write, under the name that its
+// configuration gives (payload_in_metadata).
 const jwtAuthn = "envoy.filters.http.jwt_authn"
 
+const (
+	// ownClaims is that name in rendered configurations, which verify issuer and
+	// audiences as auth.jwt says.
+	ownClaims = "antwort"
+	// otherClaims is the name that Istio gives, whatever issuers and audiences
+	// its RequestAuthentications have.
+	otherClaims = "payload"
+)
+
 // claim is a claim of the verified token as the host gives it, nil without one.
-func claim(name string) []byte {
-	b, err := proxywasm.GetProperty([]string{"metadata", "filter_metadata", jwtAuthn, "payload", name})
+func claim(under, name string) []byte {
+	b, err := proxywasm.GetProperty([]string{"metadata", "filter_metadata", jwtAuthn, under, name})
 	if err != nil { // not found, or null
 		return nil
 	}
 	return b
 }
 
-// verified is the caller whose token Envoy has verified. Whoever configured that
-// may have had other issuers and audiences in mind than auth.jwt has, so both
-// are looked at again. Without claims nobody calls: nothing verifies tokens, or
-// lets requests without one pass.
+// verified is the caller whose token Envoy has verified. Without claims nobody
+// calls: nothing verifies tokens, or lets requests without one pass.
 func (s *stream) verified(authorization, apiKey []string) (*policy.Identity, *responses.Error) {
 	// A token that Envoy has taken away was the only one.
 	if len(authorization)+len(apiKey) > 0 {
@@ -35,19 +42,36 @@ func (s *stream) verified(authorization, apiKey []string) (*policy.Identity, *re
 			return nil, err
 		}
 	}
-	j := &s.cfg.Auth.JWT
-	issuer := claim("iss")
-	switch {
-	case issuer == nil && len(authorization) == 0:
-		return nil, policy.MissingToken()
-	case issuer == nil:
-		return nil, policy.InvalidToken("the gateway has not verified the token")
-	case string(issuer) != j.Issuer:
-		return nil, policy.InvalidToken("the token is of another issuer")
-	case !isFor(claim("aud"), j.Audiences):
-		return nil, policy.InvalidToken("the token is for another audience")
+	under, subject := ownClaims, s.cfg.Auth.JWT.SubjectClaim
+	who := claim(under, subject)
+	if who == nil {
+		if err := s.verifiedForUs(len(authorization) > 0); err != nil {
+			return nil, err
+		}
+		under, who = otherClaims, claim(otherClaims, subject)
 	}
-	return s.access.Verified(func(name string) (string, bool) { return string(claim(name)), true })
+	return s.access.Verified(func(name string) (string, bool) {
+		if name == subject {
+			return string(who), true
+		}
+		return string(claim(under, name)), true
+	})
+}
+
+// verifiedForUs looks at issuer and audience again.
+func (s *stream) verifiedForUs(hasToken bool) *responses.Error {
+	j, issuer := &s.cfg.Auth.JWT, claim(otherClaims, "iss")
+	switch {
+	case issuer == nil && !hasToken:
+		return policy.MissingToken()
+	case issuer == nil:
+		return policy.InvalidToken("the token says nothing of who calls, or the gateway has not verified it")
+	case string(issuer) != j.Issuer:
+		return policy.InvalidToken("the token is of another issuer")
+	case !isFor(claim(otherClaims, "aud"), j.Audiences):
+		return policy.InvalidToken("the token is for another audience")
+	}
+	return nil
 }
 
 // isFor reports whether the claim aud, a text or a list of texts (RFC 7519

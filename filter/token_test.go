@@ -26,6 +26,9 @@ func TestTokenCorpus(t *testing.T) {
 	require.NoError(t, err)
 	for _, provider := range []string{"vllm", "vllm-responses"} {
 		for _, profile := range profiles {
+			// Our own Envoy verifies issuer and audience as the filter has them,
+			// Istio's may not.
+			under := map[string]string{"inline": "payload", "gated": "antwort"}[profile]
 			up := newUpstream(nil)
 			var claims map[string]any
 			h := start(t, byToken(all, provider, profile), up, func(o *filtertest.Options) {
@@ -33,14 +36,14 @@ func TestTokenCorpus(t *testing.T) {
 					if claims == nil {
 						return nil
 					}
-					return map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"payload": claims}}
+					return map[string]any{"envoy.filters.http.jwt_authn": map[string]any{under: claims}}
 				}
 			})
 			for i := range all.Cases {
 				c := &all.Cases[i]
 				t.Run(provider+"/"+profile+"/"+c.Name, func(t *testing.T) {
 					claims = nil
-					if c.RefusedBy != "verifier" {
+					if c.RefusedBy == "" || c.RefusedBy == "audience" && under == "payload" {
 						claims = decoded(t, c.Claims)
 					}
 					up.set(gives(200, "application/json", chatHello))

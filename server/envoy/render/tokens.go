@@ -7,9 +7,9 @@ import "antwort/shared/config"
 const (
 	tokensName    = "envoy.filters.http.jwt_authn"
 	tokensMessage = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-	// claimsKey is the name of the claims among what jwt_authn notes, the same
-	// as Istio's: the filter reads no other.
-	claimsKey = "payload"
+	// claimsKey is the name of the claims among what jwt_authn notes. By this one
+	// the filter knows that issuer and audience are as auth.jwt has them.
+	claimsKey = "antwort"
 
 	jwksCluster = "jwks"
 )
