@@ -164,21 +164,28 @@ func (x *exchange) afterError(ctx context.Context, e *upstream.Error) (reason st
 }
 
 // afterAnswer decides whether to send the request again instead of taking an
-// answer: one that says to come back later.
+// answer: one that says to come back later, or a gateway's about what is behind
+// it.
 func (x *exchange) afterAnswer(ans *upstream.Answer) (reason string, delay time.Duration, more bool) {
 	x.pool.contacted.Store(true)
 	x.s.contacted.Store(true)
-	if ans.Status != http.StatusTooManyRequests && ans.Status != http.StatusServiceUnavailable {
+	a := x.attempts
+	same := a.statuses // the same backend may be asked again
+	switch ans.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusBadGateway:
+		x.reached()
+		same = false
+	default:
 		x.reached()
 		return "", 0, false
 	}
-	statuses := x.attempts.statuses
-	if !statuses && (len(x.pool.backends) == 1 || !x.attempts.repeatable) {
-		return "", 0, false // the next tier's retries do for this one
+	if !same && (len(x.pool.backends) == 1 || !a.repeatable) {
+		return "", 0, false
 	}
 	reason = strconv.Itoa(ans.Status)
 	x.countError(reason)
-	if delay, more = x.again(statuses); !more || delay == 0 {
+	if delay, more = x.again(same); !more || delay == 0 {
 		return reason, 0, more
 	}
 	if after, ok := retryAfter(ans.Header.Get("Retry-After"), x.s.now()); ok {

@@ -59,6 +59,7 @@ func TestAnotherBackendAnswers(t *testing.T) {
 		{"closed within the header", answering("HTTP/1.1 200 OK\r\nContent-"), "both", "closed"},
 		{"429", refusing("429 Too Many Requests"), "both", "429"},
 		{"503", refusing("503 Service Unavailable"), "both", "503"},
+		{"502", refusing("502 Bad Gateway"), "both", "502"},
 		{"a whole answer breaks off", answering(rawJSONHead + `{"id":`), "whole", "cut"},
 		{"a stream ends at once", answering(rawStreamHead), "stream", "cut"},
 		{"a stream breaks in its first event", answering(rawStreamHead + `data: {"id":"c","choices":[`), "stream", "cut"},

@@ -88,20 +88,29 @@ func (l *load) end() []result {
 func TestBackendKilledUnderLoad(t *testing.T) {
 	const routing = "routing: {eject_time: 200ms, max_eject_time: 500ms}\n"
 	slow := []string{"--tokens", "20", "--delay", "10ms"}
-	t.Run("antwort serve before models", func(t *testing.T) {
-		one, two := model(t, "model-1", slow...), model(t, "model-2", slow...)
-		a, _ := serve(t, "backend-1", "engine: {provider: vllm, backend_url: '"+one.url+"'}\n")
-		b, _ := serve(t, "backend-2", "engine: {provider: vllm, backend_url: '"+two.url+"'}\n")
-		gateway, _ := serve(t, "gateway", routing+"engine: {provider: vllm-responses}\n"+
-			"routes: [{name: r, backends: [{url: '"+a.url+"'}, {url: '"+b.url+"'}]}]\n")
-		killed(t, gateway, a, one, two)
-	})
+	for name, model := range map[string]bool{"antwort serve before models": false, "a model behind antwort serve": true} {
+		t.Run(name, func(t *testing.T) { behindServe(t, routing, slow, model) })
+	}
 	t.Run("models", func(t *testing.T) {
 		one, two := model(t, "model-1", slow...), model(t, "model-2", slow...)
 		gateway, _ := serve(t, "gateway", routing+"engine: {provider: vllm}\n"+
 			"routes: [{name: r, backends: [{url: '"+one.url+"'}, {url: '"+two.url+"'}]}]\n")
 		killed(t, gateway, one, one, two)
 	})
+}
+
+// behindServe kills one of two backends that are antwort serve, or its model.
+func behindServe(t *testing.T, routing string, slow []string, killModel bool) {
+	one, two := model(t, "model-1", slow...), model(t, "model-2", slow...)
+	a, _ := serve(t, "backend-1", "engine: {provider: vllm, backend_url: '"+one.url+"'}\n")
+	b, _ := serve(t, "backend-2", "engine: {provider: vllm, backend_url: '"+two.url+"'}\n")
+	gateway, _ := serve(t, "gateway", routing+"engine: {provider: vllm-responses}\n"+
+		"routes: [{name: r, backends: [{url: '"+a.url+"'}, {url: '"+b.url+"'}]}]\n")
+	victim := a
+	if killModel {
+		victim = one
+	}
+	killed(t, gateway, victim, one, two)
 }
 
 // killed kills a backend of the gateway, whose requests show at the model one.
