@@ -2,8 +2,8 @@
 // translating to a Chat Completions backend (provider vllm) or by forwarding to
 // another Responses endpoint (provider vllm-responses).
 //
-//	request ─ exchange ─ body ─┬─ translate ─ upstream ─ answer or stream
-//	                           └─ forward ── upstream ─ answer or watched stream
+//	request ─ exchange ─ pool ─┬─ translate ─ attempts ─ answer or stream
+//	                           └─ forward ─── attempts ─ answer or watched stream
 //
 // What only a server can do is here: decoding compressed bodies, retrying
 // before the first byte, keep-alive comments, ending a cut stream properly,

@@ -134,7 +134,7 @@ var engineKeys = []key{{
 }, {
 	path:  "engine.retry.max_attempts",
 	value: &integer{at: func(c *Config) *int { return &c.Engine.Retry.MaxAttempts }, def: 3, min: 1, max: 10},
-	doc:   "How often a request is sent at most, the first time included; 1 is no retry. Sent again before the first byte of an answer: after connect failures, and with `vllm` after 429 and 503.",
+	doc:   "How often a request is sent at most, the first time included; 1 is no retry. Sent again before the first byte of an answer: after connect failures, and with `vllm` after 429 and 503; with several backends to another one, which the server does after any failure of the connection.",
 }, {
 	path:  "engine.retry.base_delay",
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Engine.Retry.BaseDelay }, def: 200 * time.Millisecond, min: time.Millisecond, max: time.Minute},
