@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"antwort/server/upstream"
+	"antwort/shared/forward"
+	"antwort/shared/responses"
+)
+
+// A forwarded stream is cut into events and watched, never rebuilt.
+
+// isWatched reports whether an answer is a stream of events for the client.
+func (x *exchange) isWatched(ans *upstream.Answer) bool {
+	return ans.Status == http.StatusOK && x.method != http.MethodHead && isEventStream(ans.Header)
+}
+
+// watch passes a stream on.
+func (x *exchange) watch(ctx context.Context, cancel context.CancelCauseFunc, ans *upstream.Answer) {
+	st := x.newStream(ctx, cancel, func() events {
+		ev := &watchedEvents{}
+		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
+		return ev
+	})
+	// A backend with the same interval comes first with its own comment.
+	st.keepAlive += st.keepAlive / 3
+	st.ans = ans
+	st.run((*stream).serveWatched)
+}
+
+// serveWatched streams the answer that is there, or another one's that comes in
+// its place.
+func (st *stream) serveWatched() {
+	ans := st.ans
+	for {
+		st.passHead(ans)
+		if !st.pump(ans) {
+			return
+		}
+		var f *failed
+		if ans, f = st.x.call(st.ctx); f != nil {
+			st.fail(f)
+			return
+		}
+		if !st.x.isWatched(ans) {
+			st.passAnswer(ans)
+			return
+		}
+	}
+}
+
+// passHead passes the status and header of a stream on; while another backend
+// could answer in its place, only with its first event.
+func (st *stream) passHead(ans *upstream.Answer) {
+	h := make(http.Header, len(ans.Header)+1)
+	copyAnswerHeader(h, ans.Header)
+	delete(h, "Content-Length")
+	h["X-Request-Id"] = []string{st.x.id}
+	st.x.closeAfter(h)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.head = h
+	if st.x.replaceable() {
+		return
+	}
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b, noRoom[:]...)
+	st.write(out, false)
+}
+
+// passAnswer passes a whole answer on that came in the place of a stream.
+func (st *stream) passAnswer(ans *upstream.Answer) {
+	defer ans.Close()
+	out := getBuffer()
+	defer out.put()
+	out.b = append(out.b, noRoom[:]...)
+	if f := st.x.readAnswer(st.ctx, ans, out); f != nil {
+		st.fail(f)
+		return
+	}
+	h := make(http.Header, len(ans.Header)+2)
+	copyAnswerHeader(h, ans.Header)
+	h["X-Request-Id"] = []string{st.x.id}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.b) - room)}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.over {
+		st.begin(ans.Status, h)
+		st.write(out, true)
+	}
+}
+
+// watchedEvents are the events of a forwarded stream.
+type watchedEvents struct{ watch forward.Watch }
+
+func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
+	whole, err := e.watch.Write(p)
+	dst = append(dst, whole...)
+	e.watch.Release()
+	return dst, err
+}
+
+// Start has nothing to say: the first event is the upstream's.
+func (e *watchedEvents) Start(dst []byte) []byte { return dst }
+
+func (e *watchedEvents) End(dst []byte, cause *responses.Error, _ int64) []byte {
+	return e.watch.End(dst, cause)
+}
+
+// Done is never true before the upstream's own end: what follows the terminal
+// event, [DONE] or not, passes too.
+func (e *watchedEvents) Done() bool { return false }
+
+func (e *watchedEvents) Usage() (responses.Usage, bool) { return e.watch.Usage() }
