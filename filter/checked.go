@@ -76,7 +76,7 @@ func (c *checked) decide(all []byte) types.Action {
 	s.send()
 	s.keepTogether(reading)
 	if s.to.several && reading.Repeatable() {
-		must(proxywasm.ReplaceHttpRequestHeader(retryField, "reset"))
+		must(proxywasm.ReplaceHttpRequestHeader(retryField, retryReasons))
 	}
 	if s.to.model != "" {
 		all = reading.AppendRenamed(s.take(len(all)+len(s.to.model)+16), s.to.model)

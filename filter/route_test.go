@@ -167,7 +167,7 @@ func TestRepeatableRequests(t *testing.T) {
 	up := newUpstream(nil)
 	h := start(t, routed("vllm-responses", "gated", "", routes, ""), up)
 	for body, want := range map[string]string{
-		`{"model":"a","input":"x"}`:                      "reset",
+		`{"model":"a","input":"x"}`:                      "reset,retriable-status-codes",
 		`{"model":"a","input":"x","background":true}`:    "",
 		`{"model":"a","input":"x","conversation":"c_1"}`: "",
 		`{"model":"b","input":"x"}`:                      "",

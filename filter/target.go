@@ -19,10 +19,14 @@ const (
 	affinityField = "x-antwort-affinity"
 )
 
-// retryField adds a reason to send a request again, to those of Envoy's retry
-// policy: "reset" is a connection that broke before there was an answer. Only
-// who has read a forwarded request knows that it may be repeated.
-const retryField = "x-envoy-retry-on"
+// retryField adds reasons to send a request again to those of Envoy's retry
+// policy: a connection that broke before there was an answer, and the statuses
+// that the policy names. Only who has read a forwarded request knows that it may
+// be repeated.
+const (
+	retryField   = "x-envoy-retry-on"
+	retryReasons = "reset,retriable-status-codes"
+)
 
 // target is what the filter needs to know of a route: Envoy has the rest.
 type target struct {

@@ -26,6 +26,7 @@ type member struct {
 	server *http.Server
 	served atomic.Int64
 	think  time.Duration // before the first byte
+	busy   atomic.Bool   // it answers 503
 }
 
 func newMember(t *testing.T, name string, think time.Duration) *member {
@@ -53,6 +54,11 @@ func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.served.Add(1)
+	if m.busy.Load() {
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	think := time.NewTimer(m.think)
 	defer think.Stop()
 	select {
@@ -146,7 +152,23 @@ func TestPools(t *testing.T) {
 		g := gateway.Start(t, "server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses}\nfilter: {profile: gated}\nrouting: {eject_time: 1s}\nroutes:\n"+
 			routeOf("equal", "", equal...)).Ready()
 		failsOver(t, g.URL, equal)
+		takesTheOther(t, g.URL, equal)
 	})
+	t.Run("a backend is busy", func(t *testing.T) { takesTheOther(t, g.URL, equal) })
+}
+
+// takesTheOther: a backend that answers 503 is not asked again, another one is,
+// but not for a request that would do something twice.
+func takesTheOther(t *testing.T, url string, equal []*member) {
+	client := manyConnections(t)
+	equal[0].busy.Store(true)
+	defer equal[0].busy.Store(false)
+	atOnce(40, 4, func(int) {
+		backend, err := turn(client, url, "equal", `"x"`)
+		assert.NoError(t, err)
+		assert.Equal(t, "equal-1", backend)
+	})
+	assert.NotZero(t, equal[0].served.Load())
 }
 
 func keepsWeights(t *testing.T, url string) {

@@ -120,16 +120,22 @@ func (r *renderer) retries(p *pool) any {
 	if retry.MaxAttempts == 1 {
 		return nil
 	}
+	translates, attempts := r.c.Engine.Provider == config.VLLM, retry.MaxAttempts
 	reasons, delay := "connect-failure,refused-stream,reset-before-request", retry.BaseDelay
 	if p != nil {
 		delay = min(delay, failoverDelay)
-		if r.c.Engine.Provider == config.VLLM {
+		if translates {
 			reasons += ",reset" // a completion changes nothing; of other requests the filter knows
+		} else {
+			attempts = min(attempts, len(p.backends)) // the tier behind tries its own again
 		}
+	}
+	if translates {
+		reasons += ",retriable-status-codes"
 	}
 	policy := object{
 		{"retry_on", reasons},
-		{"num_retries", retry.MaxAttempts - 1},
+		{"num_retries", attempts - 1},
 		{"retry_back_off", object{{"base_interval", duration(delay)}, {"max_interval", duration(retry.MaxDelay)}}},
 		{"retry_host_predicate", list{extension("envoy.retry_host_predicates.previous_hosts",
 			"envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", nil)}},
@@ -140,18 +146,17 @@ func (r *renderer) retries(p *pool) any {
 		if by := p.priorities(); len(by) > 1 {
 			policy = append(policy, member{"retry_priority", extension("envoy.retry_priorities.previous_priorities",
 				"envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-				object{{"update_frequency", max(1, min(len(by[0]), retry.MaxAttempts-1))}})})
+				object{{"update_frequency", max(1, min(len(by[0]), attempts-1))}})})
 		}
 	}
-	if r.c.Engine.Provider == config.VLLM {
-		policy[0].value = reasons + ",retriable-status-codes"
+	if translates || p != nil {
 		policy = append(policy, member{"retriable_status_codes", list{http.StatusTooManyRequests, http.StatusServiceUnavailable}})
-		if p == nil { // else another one is asked, which has not said when
-			policy = append(policy, member{"rate_limited_retry_back_off", object{
-				{"reset_headers", list{object{{"name", "retry-after"}, {"format", "SECONDS"}}}},
-				{"max_interval", duration(retry.MaxDelay)},
-			}})
-		}
+	}
+	if translates && p == nil { // of several another one is asked, which has not said when
+		policy = append(policy, member{"rate_limited_retry_back_off", object{
+			{"reset_headers", list{object{{"name", "retry-after"}, {"format", "SECONDS"}}}},
+			{"max_interval", duration(retry.MaxDelay)},
+		}})
 	}
 	return policy
 }
