@@ -178,6 +178,16 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			},
 			[]string{"provider        vllm:"},
 		},
+		"routes that name their models": {
+			"engine: {" + vllm + "}\nfilter: {profile: gated}\nroutes: [{name: a, match: {models: [a]}, backends: [{url: 'http://a'}]}]",
+			[]string{"model list      those that the routes name\n"},
+			nil,
+		},
+		"routes that do not": {
+			"engine: {" + vllm + "}\nfilter: {profile: gated}\nroutes: [{name: a, match: {models: ['a*']}, backends: [{url: 'http://a'}]}]",
+			[]string{"model list      merged from the routes by antwort serve; the filter passes the first one's on"},
+			nil,
+		},
 		"routes before another backend": {
 			"engine: {" + vllm + ", backend_url: 'http://llm'}\nroutes: [{name: r, match: {headers: {x-a: b}}, backends: [{url: 'http://a'}]}]",
 			[]string{"other requests  to http://llm, without a key of its own\n", "requests with x-a: b\n"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,7 @@ func destinations(c *config.Config) []statement {
 	} else if !catchAll {
 		all = append(all, statement{"other requests", "are answered 404, model_not_found"})
 	}
+	all = append(all, statement{"model list", listOf(routes)})
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		if used[p] {
 			all = append(all, statement{"provider", provider(c, p, "")})
@@ -45,6 +47,16 @@ func destinations(c *config.Config) []statement {
 	}
 	return append(all, statement{"failover", "before the first byte of an answer another backend of the route is tried, at once; one that fails " + c.Text("routing.eject_after") + " times in a row is left out for " +
 		c.Text("routing.eject_time") + ", longer each time, up to " + c.Text("routing.max_eject_time")})
+}
+
+// listOf says what GET /v1/models gives.
+func listOf(routes []config.Route) string {
+	for _, r := range routes {
+		if len(r.Match.Models) == 0 || slices.ContainsFunc(r.Match.Models, func(name string) bool { return strings.Contains(name, "*") }) {
+			return "merged from the routes by antwort serve; the filter passes the first one's on, as not all routes name their models"
+		}
+	}
+	return "those that the routes name"
 }
 
 func requestsOf(m *config.Match) string {
