@@ -282,3 +282,40 @@ func failsOver(t *testing.T, url string, equal []*member) {
 	assert.LessOrEqual(t, cut.Load(), int64(streams), "only what was under way there may be cut")
 	t.Logf("%d streams were whole, %d were cut by the kill", whole.Load(), cut.Load())
 }
+
+// A route gets another name, and then the filter's VM a new environment, which
+// takes seconds: each request finds the route that it was given.
+func TestRoutesChangeUnderLoad(t *testing.T) {
+	m := newMember(t, "only", time.Millisecond)
+	configure := func(name, key string) string {
+		return "server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm}\nfilter: {profile: gated}\nroutes:\n" +
+			fmt.Sprintf("- {name: %s, match: {models: [m]}, backends: [{url: %q%s}]}\n", name, "http://"+m.at, key)
+	}
+	g := gateway.Start(t, configure("before", ""), "SOME_KEY=k").Ready()
+	client := manyConnections(t)
+	done := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				backend, err := turn(client, g.URL, "m", `"x"`)
+				if !assert.NoError(t, err) || !assert.Equal(t, "only", backend) {
+					return
+				}
+			}
+		})
+	}
+	g.Write(configure("after", ""))
+	g.Logged(1, "the changed configuration is in force")
+	g.Write(configure("last", ", api_key_env: SOME_KEY"))
+	g.Logged(2, "the changed configuration is in force")
+	served := m.served.Load()
+	require.Eventually(t, func() bool { return m.served.Load() > served+50 }, time.Minute, 10*time.Millisecond)
+	close(done)
+	clients.Wait()
+}
