@@ -93,6 +93,10 @@ func (h *rawHead) take() *buffer {
 // refused if its length could be read differently.
 func ambiguous(head []byte, r *http.Request) string {
 	framed := r.TransferEncoding != nil || !r.ProtoAtLeast(1, 1)
+	// net/http skips these after a POST: an empty line there ends no header.
+	for n := 0; n < 4 && len(head) > 0 && (head[0] == '\r' || head[0] == '\n'); n++ {
+		head = head[1:]
+	}
 	var length, coding bool
 	for first := true; ; first = false {
 		i := bytes.IndexByte(head, '\n')
