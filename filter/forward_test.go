@@ -122,8 +122,9 @@ func TestForwardedWithOwnKey(t *testing.T) {
 	up := newUpstream(gives(200, "application/json", "{}"))
 	h := start(t, config("vllm-responses", "inline", "engine.api_key", `"sk-own"`), up)
 	for _, path := range []string{"/v1/responses", "/v1/responses/resp_1"} {
-		do(t, h, "POST", path, bytes.NewReader(nil), "Authorization", "Bearer client")
+		do(t, h, "POST", path, bytes.NewReader(nil), "Authorization", "Bearer client", "X-Api-Key", "client")
 		r, _ := up.last()
-		require.Equal(t, "Bearer sk-own", r.Header.Get("Authorization"))
+		require.Equal(t, []string{"Bearer sk-own"}, r.Header["Authorization"])
+		require.NotContains(t, r.Header, "X-Api-Key")
 	}
 }

@@ -108,6 +108,9 @@ func (s *stream) send() {
 	}
 	if s.to.auth != "" {
 		must(proxywasm.ReplaceHttpRequestHeader("authorization", s.to.auth))
+		if s.access == nil || s.access.Forward { // else the client's are gone
+			must(proxywasm.RemoveHttpRequestHeader("x-api-key"))
+		}
 	}
 }
 

@@ -156,6 +156,10 @@ func TestCredentialForTheUpstream(t *testing.T) {
 		"forwarded":               {strings.Replace(aliceKey("k-3"), "{", `{"forward_credential":true,`, 1), "", []string{"Bearer k-3"}, nil},
 		"nobody asks":             {`{}`, "", []string{"Bearer k-3"}, nil},
 		"nobody asks, but we pay": {`{}`, "sk-own", []string{"Bearer sk-own"}, nil},
+		"x-api-key: kept":         {aliceKey("k-3"), "", nil, nil},
+		"x-api-key: forwarded":    {strings.Replace(aliceKey("k-3"), "{", `{"forward_credential":true,`, 1), "", nil, []string{"k-3"}},
+		"x-api-key: nobody asks":  {`{}`, "", nil, []string{"k-3"}},
+		"x-api-key: but we pay":   {`{}`, "sk-own", []string{"Bearer sk-own"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := &arrivals{}
@@ -166,7 +170,11 @@ func TestCredentialForTheUpstream(t *testing.T) {
 				set = func(to *config.Config) { to.Auth = c.Auth }
 			}
 			r := start(t, config.VLLMResponses, upstreamOf(t, up), set, func(c *config.Config) { c.Engine.APIKey = config.NewSecret(test.own) })
-			require.Equal(t, 200, r.post(ask, "Authorization", "Bearer k-3", "X-Antwort-Subject", "root", "X-Antwort-Tenant", "all").status)
+			credential := []string{"Authorization", "Bearer k-3"}
+			if strings.HasPrefix(name, "x-api-key") {
+				credential = []string{"X-Api-Key", "k-3"}
+			}
+			require.Equal(t, 200, r.post(ask, append(credential, "X-Antwort-Subject", "root", "X-Antwort-Tenant", "all")...).status)
 			seen := up.take()
 			require.Len(t, seen, 1)
 			require.Equal(t, test.authorization, seen[0]["Authorization"])

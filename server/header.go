@@ -23,7 +23,7 @@ var ourOwn = map[string]bool{
 
 // forwardHeader is the client's header for the upstream, with what we know of
 // the caller; own is the client's credential, for a backend that has no key of
-// ours: with auth.type none it is who checks it.
+// ours: it may be the one who checks it.
 func (x *exchange) forwardHeader() (b, own []byte) {
 	b = make([]byte, 0, 512)
 	h := x.r.Header
@@ -33,7 +33,7 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 			continue
 		}
 		for _, v := range values {
-			if name == "Authorization" {
+			if name == "Authorization" || name == "X-Api-Key" {
 				own = upstream.AppendField(own, name, v)
 			} else {
 				b = upstream.AppendField(b, name, v)
