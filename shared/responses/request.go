@@ -3,6 +3,7 @@ package responses
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"antwort/shared/jsontext"
 
@@ -138,6 +139,10 @@ func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Erro
 		return invalidCode(name, "unsupported_parameter", why)
 	case refuseUnknown && !vllm:
 		return unknown(name)
+	case strings.EqualFold(name, "model"):
+		// Some backends do not mind the case, and what a caller may use must not
+		// depend on who reads it.
+		return invalidCode(name, "unknown_parameter", "unknown parameter, the name is written model")
 	}
 	r.Extra = append(r.Extra, Member{name, v})
 	return nil
