@@ -16,19 +16,17 @@ import (
 // so only those of server.trusted_proxies are believed; what others say is
 // replaced by what the connection shows.
 
-// forwarding are the fields that say it.
-var forwarding = map[string]bool{
-	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "X-Forwarded-Port": true,
-	"Forwarded": true, "X-Real-Ip": true,
-}
+// forwarded begins the names of the fields that say it.
+const forwarded = "X-Forwarded-"
 
-// tellsForwarding reports whether a field is one of those, also for a backend
-// that takes _ for - (CGI, WSGI).
+// tellsForwarding reports whether a field says it, also to a backend that takes
+// _ for - (CGI, WSGI). Any field of the kind does: X-Forwarded-User is who a
+// proxy has let in.
 func tellsForwarding(name string) bool {
 	if strings.Contains(name, "_") {
 		name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 	}
-	return forwarding[name]
+	return strings.HasPrefix(name, forwarded) || name == "Forwarded" || name == "X-Real-Ip"
 }
 
 // trustedProxies are the networks of server.trusted_proxies.
@@ -134,6 +132,13 @@ func (x *exchange) appendForwarded(b []byte) []byte {
 			b = upstream.AppendField(b, field[0], value)
 		}
 	}
+	for name, values := range believed {
+		if rest, is := strings.CutPrefix(name, forwarded); is && !oursToTell[rest] {
+			for _, value := range values {
+				b = upstream.AppendField(b, name, value)
+			}
+		}
+	}
 	if given := believed["X-Real-Ip"]; len(given) > 0 {
 		b = upstream.AppendField(b, "X-Real-IP", strings.Join(given, ", "))
 	}
@@ -146,6 +151,9 @@ func (x *exchange) appendForwarded(b []byte) []byte {
 	return b
 }
 
+// oursToTell are those X-Forwarded-… that every request gets.
+var oursToTell = map[string]bool{"For": true, "Proto": true, "Host": true, "Port": true}
+
 // secure reports whether a request came over TLS.
 func secure(r *http.Request) bool {
 	if r.TLS != nil {
@@ -156,7 +164,7 @@ func secure(r *http.Request) bool {
 		return false
 	}
 	inner := c.Conn
-	if resumed, is := inner.(*resumedConn); is {
+	for resumed, is := inner.(*resumedConn); is; resumed, is = inner.(*resumedConn) {
 		inner = resumed.Conn
 	}
 	_, is := inner.(*tls.Conn)

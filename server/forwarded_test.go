@@ -64,7 +64,8 @@ func TestTrustedProxiesAreReadAsTheyAreAccepted(t *testing.T) {
 func TestForwardedFields(t *testing.T) {
 	up := &arrivals{}
 	said := []string{"X-Forwarded-For", "1.2.3.4", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "api.example", "X-Forwarded-Port", "443",
-		"X-Real-IP", "1.2.3.4", "Forwarded", `for=1.2.3.4;proto=https`, "X_Forwarded_For", "6.6.6.6", "X-Forwarded_Proto", "gopher"}
+		"X-Real-IP", "1.2.3.4", "Forwarded", `for=1.2.3.4;proto=https`, "X_Forwarded_For", "6.6.6.6", "X-Forwarded_Proto", "gopher",
+		"X-Forwarded-User", "root", "X-Forwarded-Prefix", "/api", "X_Forwarded_User", "root"}
 	c := newCertified(t, "antwort")
 	backend := upstreamOf(t, up)
 	for name, test := range map[string]struct {
@@ -78,7 +79,7 @@ func TestForwardedFields(t *testing.T) {
 			"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"host"}, "X-Forwarded-Port": {"port"}}},
 		"a trusted proxy": {start(t, config.VLLMResponses, backend, func(c *config.Config) { c.Server.TrustedProxies = []string{"127.0.0.0/8"} }), said, http.Header{
 			"X-Forwarded-For": {"1.2.3.4, 127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"api.example"}, "X-Forwarded-Port": {"443"},
-			"X-Real-Ip": {"1.2.3.4"}, "Forwarded": {"for=1.2.3.4;proto=https, for=127.0.0.1;proto=http"}}},
+			"X-Forwarded-User": {"root"}, "X-Forwarded-Prefix": {"/api"}, "X-Real-Ip": {"1.2.3.4"}, "Forwarded": {"for=1.2.3.4;proto=https, for=127.0.0.1;proto=http"}}},
 		"a trusted proxy that says nothing": {start(t, config.VLLMResponses, backend, func(c *config.Config) { c.Server.TrustedProxies = []string{"127.0.0.1"} }), nil, http.Header{
 			"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"host"}, "X-Forwarded-Port": {"port"}}},
 		"a model server": {start(t, config.VLLM, backend, func(c *config.Config) { c.Server.TrustedProxies = []string{"127.0.0.1"} }), said, http.Header{}},
