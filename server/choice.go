@@ -88,7 +88,7 @@ func (x *exchange) createEither() {
 		x.translateBody(p, body)
 	default:
 		a := &attempts{pool: p, body: body}
-		a.request.Method, a.request.Target = x.method, x.path
+		a.request.Method, a.request.Target = x.method, x.target()
 		f := x.refuseCoding()
 		if f == nil {
 			f = x.attachReading(a, reading)

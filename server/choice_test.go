@@ -102,7 +102,7 @@ func TestRoutesOfBothProviders(t *testing.T) {
 	forwards := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost { // else the greeting
 			body, _ := io.ReadAll(r.Body)
-			came <- r.URL.Path + " " + string(body)
+			came <- r.RequestURI + " " + string(body)
 		}
 		_, _ = io.WriteString(w, `{"forwarded":true}`)
 	}))
@@ -114,9 +114,9 @@ func TestRoutesOfBothProviders(t *testing.T) {
 	got := r.post(`{"model":"chat-1","input":"hi"}`)
 	require.Equal(t, 200, got.status, got.body)
 	require.Contains(t, got.body, `"object":"response"`)
-	got = r.post(`{ "model" : "whole", "input":[ ] }`)
+	got = r.call("POST", "/v1/responses?trace=1", `{ "model" : "whole", "input":[ ] }`, "Content-Type", "application/json")
 	require.Equal(t, `{"forwarded":true}`, got.body)
-	require.Equal(t, `/v1/responses { "model" : "inner", "input":[ ] }`, wait(t, came, "the request"))
+	require.Equal(t, `/v1/responses?trace=1 { "model" : "inner", "input":[ ] }`, wait(t, came, "the request"))
 	got = r.call("POST", "/v1/responses/compact", `{"model":"whole"}`)
 	require.Equal(t, `{"forwarded":true}`, got.body)
 	require.Equal(t, `/v1/responses/compact {"model":"inner"}`, wait(t, came, "the request"))

@@ -25,14 +25,10 @@ func (x *exchange) forward(p *pool) {
 	a := &attempts{pool: p, body: getBuffer()}
 	a.request = upstream.Request{
 		Method:     x.method,
-		Target:     x.path,
+		Target:     x.target(),
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
 	a.repeatable = a.request.Repeatable
-	if x.r.URL.RawQuery != "" {
-		// HTTP/2 lets spaces pass, which would end the target here.
-		a.request.Target += "?" + strings.ReplaceAll(x.r.URL.RawQuery, " ", "%20")
-	}
 	attach := x.attachBody
 	if x.mustRead(p) {
 		attach = x.attachRead
@@ -48,6 +44,16 @@ func (x *exchange) forward(p *pool) {
 		return
 	}
 	x.forwardTo(a)
+}
+
+// target is the request's path and query, for the upstream.
+func (x *exchange) target() string {
+	query := x.r.URL.RawQuery
+	if query == "" {
+		return x.path
+	}
+	// HTTP/2 lets spaces pass, which would end the target here.
+	return x.path + "?" + strings.ReplaceAll(query, " ", "%20")
 }
 
 // forwardTo answers with the first backend's answer that is whole, or has begun
