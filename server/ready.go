@@ -42,8 +42,10 @@ const contactDelay = 5 * time.Second
 // contact asks every backend for its models until it answers: anything but a
 // failure of its own is a contact. One answer of any of them makes the server
 // ready: a route whose backends are away must not take the others out of
-// service, each request is told.
+// service, each request is told. It ends with the configuration.
 func (s *Server) contact(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(s.retired, cancel)
 	for _, p := range s.pools {
 		for _, b := range p.backends {
 			go s.contactBackend(ctx, p, b)

@@ -48,6 +48,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 		}
 		refused = ""
 		s.inForce.Store(next)
+		current.retire()
 		next.contact(ctx)
 		// What is in flight goes on with the old one.
 		current.closeIdle(next.pools)
@@ -69,6 +70,7 @@ func (s *Server) with(ctx context.Context, cfg *config.Config) (*Server, error) 
 		return nil, err
 	}
 	if err := next.awaitTokens(ctx, s); err != nil {
+		next.retire()
 		return nil, err
 	}
 	old, now := s.cfg.Server, cfg.Server

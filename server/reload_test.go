@@ -88,3 +88,27 @@ func TestChangedConfiguration(t *testing.T) {
 	r.drained()
 	assert.Eventually(t, func() bool { return r.draining.Load() }, guard, time.Millisecond)
 }
+
+// A backend that is not there yet, and then not in the configuration any more,
+// is left alone.
+func TestBackendsOfTheOldConfigurationAreNotAskedAnyMore(t *testing.T) {
+	greeted, let := make(chan struct{}, 10), make(chan struct{}, 10)
+	old := upstreamOf(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		greeted <- struct{}{}
+		<-r.Context().Done()
+		let <- struct{}{}
+	}))
+	r := start(t, config.VLLMResponses, old)
+	wait(t, greeted, "the greeting")
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	next := *r.cfg
+	next.Engine.BackendURL = named(t, "new", nil)
+	go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
+	r.log.waitFor(t, "the changed configuration is in force")
+	wait(t, let, "the greeting's end")
+	r.stop()
+	r.drained()
+	assert.NotContains(t, r.log.String(), "no contact with the upstream yet", "the greeting was not ended, it took too long")
+	assert.Empty(t, greeted)
+}

@@ -55,6 +55,8 @@ type Server struct {
 	access     *policy.Access    // nil: everybody may call
 	tokens     *token.Verifier   // nil: callers have API keys, or nothing
 	trusted    trustedProxies
+	retired    context.Context // ends when another configuration is in force
+	retire     context.CancelFunc
 
 	*process
 }
@@ -126,6 +128,7 @@ func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Se
 	}
 	s.translator = translate.New(translate.OptionsOf(cfg))
 	s.routes = s.newRoutes()
+	s.retired, s.retire = context.WithCancel(p.ending)
 	return s, nil
 }
 

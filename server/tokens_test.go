@@ -306,6 +306,7 @@ func TestChangedIssuer(t *testing.T) {
 
 	with(two.asked)
 	r.log.waitFor(t, "the old one stays in force", "auth.jwt.jwks_url: status 502")
+	require.NotContains(t, r.log.String(), "cannot get the issuer's keys", "it is told once, not with each try")
 	require.Equal(t, 200, status(one))
 	two.publish(k)
 	r.log.waitFor(t, "the changed configuration is in force")

@@ -40,7 +40,8 @@ type keys struct {
 	began    time.Time     // the last one
 	failures int           // since the last success
 	document []byte        // of the set that is held
-	problem  string        // that was logged last
+	problem  string        // of the last failure
+	followed bool          // by run: nobody else hears of failures
 }
 
 // held is a key set and when it was fetched last.
@@ -71,6 +72,9 @@ func (k *keys) current() *keySet {
 
 // run keeps the keys fresh until they are stopped.
 func (k *keys) run() {
+	k.mu.Lock()
+	k.followed, k.problem = true, ""
+	k.mu.Unlock()
 	first := time.Duration(0)
 	if k.held.Load() != nil {
 		first = k.pause()
@@ -176,8 +180,10 @@ func (k *keys) update() {
 
 func (k *keys) failed(err error) {
 	k.failures++
-	if problem := err.Error(); problem != k.problem && k.ctx.Err() == nil {
-		k.problem = problem
+	problem := err.Error()
+	news := problem != k.problem
+	k.problem = problem
+	if news && k.followed && k.ctx.Err() == nil {
 		k.log.Error("cannot get the issuer's keys, those from before are used while they last", "problem", problem)
 	}
 }
