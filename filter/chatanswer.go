@@ -43,7 +43,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 func (a *chatAnswer) translate(all []byte, size int) types.Action {
 	s := a.x.s
 	now := s.clock.now()
-	out, err := a.x.turn.Response(s.out[:0], all, now.Unix())
+	out, err := a.x.turn.Response(s.out[:0], all, now.unix())
 	if err != nil {
 		return a.fail(upstreamAnswer, err, size)
 	}

@@ -56,7 +56,7 @@ func (g *gate) leave(s *stream) {
 // plugin's context.
 func (g *gate) check() {
 	for _, s := range g.waiting {
-		if s.clock.now().Sub(s.begun) < s.cfg.Filter.GateWait {
+		if s.clock.now().since(s.begun) < s.cfg.Filter.GateWait {
 			continue
 		}
 		if proxywasm.SetEffectiveContext(s.id) == nil {

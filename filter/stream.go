@@ -2,7 +2,6 @@ package filter
 
 import (
 	"strings"
-	"time"
 
 	"antwort/shared/config"
 	"antwort/shared/policy"
@@ -24,11 +23,11 @@ type stream struct {
 	to        *target          // nil: not chosen yet
 	closed    bool             // nothing more of the request may pass
 	requestID string
-	begun     time.Time // when the request's headers came
-	holding   int       // bytes, part of vm.inFlight
-	failed    bool      // a failure was counted
-	first     bool      // the first token was counted
-	complete  bool      // the answer came to its end
+	begun     instant // when the request's headers came
+	holding   int     // bytes, part of vm.inFlight
+	failed    bool    // a failure was counted
+	first     bool    // the first token was counted
+	complete  bool    // the answer came to its end
 }
 
 // exchange is how requests of one kind are handled, callback by callback. After
@@ -152,7 +151,7 @@ func (s *stream) OnHttpResponseTrailers(int) (action types.Action) {
 
 // OnHttpStreamDone comes once, however the stream ends.
 func (s *stream) OnHttpStreamDone() {
-	if s.begun.IsZero() {
+	if s.begun == 0 {
 		return
 	}
 	defer func() {
@@ -206,9 +205,9 @@ func (s *stream) sawToken() {
 }
 
 // firstToken notes that the answer has begun to say something.
-func (s *stream) firstToken(now time.Time) {
+func (s *stream) firstToken(now instant) {
 	if !s.first {
 		s.first = true
-		s.metrics.firstToken.Record(uint64(max(0, now.Sub(s.begun).Milliseconds())))
+		s.metrics.firstToken.Record(uint64(max(0, now.since(s.begun).Milliseconds())))
 	}
 }

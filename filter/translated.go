@@ -128,7 +128,7 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 // complete.
 func (x *translated) ask(body []byte, ended bool) types.Action {
 	s := x.s
-	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.clock.now().Unix())
+	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.begun.unix())
 	defer x.body.free()
 	s.hold(0)
 	if err != nil {
