@@ -55,8 +55,13 @@ func (r *reader) object(path string, v *fastjson.Value, members []member, hint f
 	return len(r.problems) == before
 }
 
+// These are not inlined: with each copy the filter would have the function that
+// it returns once more.
+
 // textAt reads a text that accepts likes. A hidden one is not shown when it is
 // wrong: it may be a key.
+//
+//go:noinline
 func textAt(at *string, accepts func(string) bool, allowed string, hidden bool) func(*reader, string, *fastjson.Value) {
 	return func(r *reader, path string, v *fastjson.Value) {
 		in := fromJSON(v)
@@ -73,6 +78,8 @@ func textAt(at *string, accepts func(string) bool, allowed string, hidden bool) 
 }
 
 // integerAt reads a whole number within a range.
+//
+//go:noinline
 func integerAt(at *int, least, most int) func(*reader, string, *fastjson.Value) {
 	return func(r *reader, path string, v *fastjson.Value) {
 		in := fromJSON(v)
@@ -86,6 +93,8 @@ func integerAt(at *int, least, most int) func(*reader, string, *fastjson.Value) 
 }
 
 // durationAt reads a duration of at least a millisecond.
+//
+//go:noinline
 func durationAt(at *time.Duration, most time.Duration) func(*reader, string, *fastjson.Value) {
 	return func(r *reader, path string, v *fastjson.Value) {
 		in := fromJSON(v)
@@ -99,6 +108,8 @@ func durationAt(at *time.Duration, most time.Duration) func(*reader, string, *fa
 }
 
 // textsAt reads a list of texts that accepts likes.
+//
+//go:noinline
 func textsAt(at *[]string, most int, accepts func(string) bool, allowed string) func(*reader, string, *fastjson.Value) {
 	return func(r *reader, path string, v *fastjson.Value) {
 		list := v.GetArray()

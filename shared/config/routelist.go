@@ -183,6 +183,8 @@ func (r *reader) backend(path string, v *fastjson.Value, b *Backend) {
 }
 
 // urlAt reads a base URL.
+//
+//go:noinline
 func urlAt(at *string) func(*reader, string, *fastjson.Value) {
 	return func(r *reader, path string, v *fastjson.Value) {
 		in, problem := fromJSON(v), ""
@@ -262,6 +264,9 @@ func (b *Backend) appendJSON(dst []byte) []byte {
 func routeAt(i int) string                 { return "routes[" + strconv.Itoa(i) + "]" }
 func backendAt(route string, i int) string { return route + ".backends[" + strconv.Itoa(i) + "]" }
 
+// oneOf accepts these words.
+//
+//go:noinline
 func oneOf(words ...string) func(string) bool {
 	return func(s string) bool {
 		for _, w := range words {

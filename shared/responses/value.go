@@ -85,6 +85,10 @@ func short(s string) string {
 
 type place func(*Request) **fastjson.Value
 
+// identifier, number and integer are not inlined: with each row of the table the
+// filter would have the function that they return once more.
+
+//go:noinline
 func identifier(longest int, at place) func(*Request, *fastjson.Value, string) *Error {
 	return func(r *Request, v *fastjson.Value, name string) *Error {
 		*at(r) = v
@@ -93,6 +97,7 @@ func identifier(longest int, at place) func(*Request, *fastjson.Value, string) *
 	}
 }
 
+//go:noinline
 func number(low, high float64, at place) func(*Request, *fastjson.Value, string) *Error {
 	return func(r *Request, v *fastjson.Value, name string) *Error {
 		if v.Type() != fastjson.TypeNumber {
@@ -106,6 +111,7 @@ func number(low, high float64, at place) func(*Request, *fastjson.Value, string)
 	}
 }
 
+//go:noinline
 func integer(low, high int64, at place) func(*Request, *fastjson.Value, string) *Error {
 	return func(r *Request, v *fastjson.Value, name string) *Error {
 		if v.Type() != fastjson.TypeNumber {
