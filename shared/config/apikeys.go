@@ -1,11 +1,10 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
 	"strings"
-
-	"antwort/shared/digest"
 
 	"github.com/valyala/fastjson"
 )
@@ -24,7 +23,7 @@ type APIKey struct {
 
 	// Digest is the SHA-256 of the key, whichever way it was given, after
 	// ResolveSecrets.
-	Digest [digest.Size]byte
+	Digest [sha256.Size]byte
 }
 
 // Bounds of the list: each key costs a comparison in each request.
@@ -157,7 +156,7 @@ func (r *reader) apiKey(path string, v *fastjson.Value) (key APIKey) {
 	if key.SHA256 != "" {
 		key.SHA256 = strings.ToLower(key.SHA256)
 		_, _ = hex.Decode(key.Digest[:], []byte(key.SHA256)) // isDigest has seen it
-		if key.Digest == digest.Of("") {
+		if key.Digest == sha256.Sum256(nil) {
 			r.problems.add(path+".sha256", "", "is the digest of nothing: was KEY empty in "+makeDigest+"?")
 		}
 	}
@@ -209,7 +208,7 @@ func (k *apiKeys) schema(dst []byte, _ *Config) []byte {
 // isDigest accepts a SHA-256 as hexadecimal digits.
 func isDigest(s string) bool {
 	_, err := hex.DecodeString(s)
-	return err == nil && len(s) == 2*digest.Size
+	return err == nil && len(s) == 2*sha256.Size
 }
 
 const anIdentity = "1 to 128 printable ASCII characters without spaces"

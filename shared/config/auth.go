@@ -1,11 +1,10 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strconv"
-
-	"antwort/shared/digest"
 )
 
 // Values of auth.type.
@@ -69,7 +68,7 @@ func entry(i int) string { return "auth.api_keys[" + strconv.Itoa(i) + "]" }
 // resolveAPIKeys makes the digests of the keys that are given by reference.
 func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool), readFile func(string) ([]byte, error)) {
 	keys := append([]APIKey(nil), c.Auth.APIKeys...) // the slice may be shared
-	first := make(map[[digest.Size]byte]int, len(keys))
+	first := make(map[[sha256.Size]byte]int, len(keys))
 	for i := range keys {
 		k := &keys[i]
 		path := entry(i) + ".sha256"
@@ -80,7 +79,7 @@ func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool)
 				ps.add(path, "", problem)
 				continue
 			}
-			k.Digest = digest.Of(found)
+			k.Digest = sha256.Sum256([]byte(found))
 		}
 		if before, twice := first[k.Digest]; twice {
 			ps.add(path, "", "the same key as "+entry(before))
@@ -100,7 +99,7 @@ func (a *Auth) forFilter(vars []Variable) ([]APIKey, []Variable) {
 	for _, k := range a.APIKeys {
 		switch {
 		case k.SHA256 != "":
-		case k.Digest != [digest.Size]byte{}:
+		case k.Digest != [sha256.Size]byte{}:
 			k.SHA256, k.KeyFile, k.KeyEnv = hex.EncodeToString(k.Digest[:]), "", ""
 		case k.KeyEnv != "" && !slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == k.KeyEnv }):
 			vars = append(vars, Variable{Name: k.KeyEnv})
