@@ -58,7 +58,8 @@ func (s *stream) verified(authorization, apiKey []string) (*policy.Identity, *re
 	})
 }
 
-// verifiedForUs looks at issuer and audience again.
+// verifiedForUs looks at issuer and audience again, and that the token ends some
+// time: Istio cannot be told to.
 func (s *stream) verifiedForUs(hasToken bool) *responses.Error {
 	j, issuer := &s.cfg.Auth.JWT, claim(otherClaims, "iss")
 	switch {
@@ -70,6 +71,8 @@ func (s *stream) verifiedForUs(hasToken bool) *responses.Error {
 		return policy.InvalidToken("the token is of another issuer")
 	case !isFor(claim(otherClaims, "aud"), j.Audiences):
 		return policy.InvalidToken("the token is for another audience")
+	case claim(otherClaims, "exp") == nil:
+		return policy.InvalidToken("the token has no claim exp")
 	}
 	return nil
 }

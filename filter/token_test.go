@@ -75,6 +75,10 @@ func decoded(t *testing.T, claims map[string]any) (out map[string]any) {
 	b, err := json.Marshal(claims)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, &out))
+	if out == nil {
+		return nil
+	}
+	out["exp"] = 4e9
 	return out
 }
 
@@ -93,6 +97,27 @@ func TestNobodyVerifiesTokens(t *testing.T) {
 	require.Zero(t, up.count())
 }
 
+// Istio verifies the times of a token that has some.
+func TestTokenWithoutEnd(t *testing.T) {
+	all, err := corpus.LoadTokens()
+	require.NoError(t, err)
+	issuer, err := corpus.NewIssuer()
+	require.NoError(t, err)
+	up := newUpstream(nil)
+	claims := decoded(t, all.Cases[0].Claims)
+	delete(claims, "exp")
+	h := start(t, byToken(all, "vllm", "inline"), up, func(o *filtertest.Options) {
+		o.Metadata = func(*http.Request) map[string]any {
+			return map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"payload": claims}}
+		}
+	})
+	r := all.Cases[0].Request(issuer)
+	got := raw(t, h, r.Wire("gateway.example"))
+	require.Equal(t, 401, got.status)
+	require.Equal(t, "invalid_token", errorOf(t, got.body).Code)
+	require.Zero(t, up.count())
+}
+
 // The token is for the upstream only where the configuration says so, and a
 // verifier that has taken it away is none the worse for it.
 func TestTokenForTheUpstream(t *testing.T) {
@@ -103,7 +128,7 @@ func TestTokenForTheUpstream(t *testing.T) {
 	good := &all.Cases[0]
 	verified := func(o *filtertest.Options) {
 		o.Metadata = func(*http.Request) map[string]any {
-			return map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"payload": good.Claims}}
+			return map[string]any{"envoy.filters.http.jwt_authn": map[string]any{"payload": decoded(t, good.Claims)}}
 		}
 	}
 	for _, forward := range []bool{false, true} {
