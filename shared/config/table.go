@@ -295,7 +295,7 @@ var observabilityKeys = []key{{
 	doc:   "Serve Prometheus metrics.",
 }, {
 	path:  "observability.metrics.path",
-	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path that begins with / and is not under /v1, /healthz or /readyz"},
+	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /healthz, /readyz, /backends or /debug"},
 	doc:   "Where the metrics are.",
 }, {
 	path:  "observability.log.level",
@@ -327,7 +327,8 @@ func isVariable(s string) bool {
 func isMetricsPath(s string) bool {
 	rest, rooted := strings.CutPrefix(s, "/")
 	first, _, _ := strings.Cut(rest, "/")
-	return rooted && rest != "" && isPath(rest) && first != "v1" && first != "healthz" && first != "readyz" && !strings.HasSuffix(s, "/")
+	taken := oneOf("v1", "healthz", "readyz", "backends", "debug") // the latter on the admin port
+	return rooted && rest != "" && isPath(rest) && !strings.Contains(rest, "%") && !taken(first) && !strings.HasSuffix(s, "/")
 }
 
 // find is the row of a path.
