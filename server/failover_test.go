@@ -123,13 +123,14 @@ func TestRequestsThatChangeSomething(t *testing.T) {
 		{"POST", "/v1/responses", `{"model":"/mnt/models","input":"x","conversation":"c1"}`, 502},
 		{"POST", "/v1/responses/resp_1/cancel", ``, 502},
 		{"DELETE", "/v1/responses/resp_1", ``, 502},
-		{"GET", "/v1/responses/resp_1", ``, 404}, // the good one's answer
+		{"GET", "/v1/responses/resp_1", ``, 404},                           // the good one's answer
+		{"GET", "/v1/responses/resp_1", strings.Repeat("x", 200<<10), 502}, // is passed on while it comes
 		{"POST", "/v1/responses", `{"model":"/mnt/models","input":"x","background":false,"conversation":null}`, 200},
 	} {
 		calls.Store(0)
 		r := start(t, config.VLLMResponses, "", pair(t, closing, good))
 		got := r.call(c.method, c.path, c.body)
-		require.Equal(t, c.status, got.status, "%s %s %s: %s", c.method, c.path, c.body, got.body)
+		require.Equal(t, c.status, got.status, "%s %s %.99s: %s", c.method, c.path, c.body, got.body)
 		require.EqualValues(t, 1, calls.Load())
 
 		busy := rawUpstream(t, func(conn net.Conn, _ *bufio.Reader, req *http.Request) {

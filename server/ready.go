@@ -70,8 +70,8 @@ func (s *Server) contactBackend(ctx context.Context, p *pool, b *backend) {
 			return
 		}
 		log.Warn("no contact with the upstream yet", "problem", problem, "attempt", attempt)
-		if !sleep(ctx, backoff(100*time.Millisecond, contactDelay, attempt)) || s.inForce.Load() != s {
-			return // a changed configuration asks its own backends
+		if !sleep(ctx, backoff(100*time.Millisecond, contactDelay, attempt)) {
+			return
 		}
 	}
 }

@@ -35,6 +35,7 @@ func (x *exchange) attachBody(a *attempts) *failed {
 		}
 	}
 	req.Body, req.Stream, req.Length = buf.b, up, length
+	a.repeatable = false // what has been passed on is not kept
 	x.upload = up
 	// An answer that comes before the body's end is passed on at once.
 	_ = http.NewResponseController(x.w).EnableFullDuplex()
