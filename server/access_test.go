@@ -271,3 +271,19 @@ func TestKeysAreExchangedWhileServing(t *testing.T) {
 	close(release)
 	require.Contains(t, finish(t, stream).body, "response.completed")
 }
+
+// A file that has lost its section auth, or is half written, lets nobody in.
+func TestNoLiveChangeLetsEverybodyIn(t *testing.T) {
+	is := newIssuer(t)
+	is.publish(key("1"))
+	for _, asks := range []func(*config.Config){withKeys(t, aliceKey("k")), is.asked} {
+		r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), asks)
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		next := *r.cfg
+		next.Auth = config.Default().Auth
+		go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
+		r.log.waitFor(t, "the old one stays in force", "auth.type", "needs a restart")
+		require.Equal(t, 401, r.post(ask).status)
+	}
+}

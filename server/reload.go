@@ -65,6 +65,9 @@ func (s *Server) with(ctx context.Context, cfg *config.Config) (*Server, error) 
 	if cfg.Engine.Provider != s.cfg.Engine.Provider {
 		return nil, errors.New("engine.provider: a change needs a restart")
 	}
+	if err := s.cfg.StaysClosed(cfg); err != nil {
+		return nil, err
+	}
 	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process, s)
 	if err != nil {
 		return nil, err

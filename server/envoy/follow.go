@@ -53,6 +53,9 @@ func (g *gateway) follow(ctx context.Context) {
 // change makes next the configuration in force.
 func (g *gateway) change(ctx context.Context, next *config.Config) error {
 	before := g.current()
+	if err := before.cfg.StaysClosed(next); err != nil {
+		return err
+	}
 	if err := portsAreFree(before.cfg, next); err != nil {
 		return err
 	}

@@ -48,6 +48,16 @@ func (c *Config) validateAuth(ps *Problems, filter bool) {
 	}
 }
 
+// StaysClosed refuses next as a live change of c when it would ask nobody for a
+// credential any more: a file that is being written, or has lost its section
+// auth, must not let everybody in.
+func (c *Config) StaysClosed(next *Config) error {
+	if c.Auth.Type == NoAuth || next.Auth.Type != NoAuth {
+		return nil
+	}
+	return Problems{{Path: "auth.type", Text: "a change from " + c.Auth.Type + " to " + NoAuth + ", which lets everybody in, needs a restart"}}
+}
+
 // NeedsGate reports whether the filter can keep to the models of API keys in
 // its profile gated only: with provider vllm-responses request bodies pass
 // unread otherwise.

@@ -178,3 +178,22 @@ func TestSchemaOfAPIKeys(t *testing.T) {
 		assert.Error(t, validate(t, schema, withAuth(`{"api_keys":[`+bad+`]}`)), bad)
 	}
 }
+
+// A live change must not let everybody in, whatever is left of a file.
+func TestStaysClosed(t *testing.T) {
+	asking := func(how string) *Config {
+		c := Default()
+		c.Auth.Type = how
+		return c
+	}
+	for _, before := range []string{NoAuth, APIKeyAuth, JWTAuth} {
+		for _, after := range []string{NoAuth, APIKeyAuth, JWTAuth} {
+			err := asking(before).StaysClosed(asking(after))
+			if before == NoAuth || after != NoAuth {
+				require.NoError(t, err, "%s to %s", before, after)
+				continue
+			}
+			require.EqualError(t, err, "auth.type: a change from "+before+" to none, which lets everybody in, needs a restart")
+		}
+	}
+}
