@@ -238,11 +238,25 @@ var special = func() (t [256]bool) {
 	return t
 }()
 
+// anySpecial reports whether one of the first eight bytes is special, looking at
+// all of them in one step ("Bit Twiddling Hacks", haszero and hasless).
+func anySpecial(b []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = b[7]
+	w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	return ((w-ones*0x20)&^w|(quote-ones)&^quote|(backslash-ones)&^backslash)&highs != 0
+}
+
 // plain returns how many bytes of b are the inside of a string: up to a quote
 // or the end of b. It is false at the first byte that may not stand there.
 func plain(b []byte) (int, bool) {
 	i := 0
 	for {
+		for i+8 <= len(b) && !anySpecial(b[i:]) {
+			i += 8
+		}
 		for i < len(b) && !special[b[i]] {
 			i++
 		}

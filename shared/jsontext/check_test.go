@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -133,6 +134,19 @@ func BenchmarkCheck2KB(b *testing.B) {
 	for b.Loop() {
 		if err := Check(doc, Limits{Depth: 64, Values: 1000000}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Eight bytes at a time find what one at a time finds, wherever it stands.
+func TestAnySpecial(t *testing.T) {
+	for _, around := range []byte{' ', 'a', 0x7f, 0x80, 0xff} {
+		for c := range 256 {
+			for at := range 8 {
+				b := bytes.Repeat([]byte{around}, 8)
+				b[at] = byte(c)
+				require.Equal(t, special[byte(c)], anySpecial(b), "%#x among %#x", c, around)
+			}
 		}
 	}
 }
