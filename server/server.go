@@ -199,7 +199,7 @@ func (s *Server) drain(hs *http.Server) {
 	defer deadline.Stop()
 	limit, cancel := context.WithTimeout(context.Background(), s.cfg.Server.DrainTimeout+lastWords)
 	defer cancel()
-	err := hs.Shutdown(limit)
+	err := shutdown(limit, hs)
 	done := make(chan struct{})
 	go func() { s.detached.Wait(); close(done) }()
 	select {
@@ -215,6 +215,19 @@ func (s *Server) drain(hs *http.Server) {
 	s.taken.abort()
 	s.closeIdle(nil)
 	s.log.Info("stopped")
+}
+
+// shutdown is hs.Shutdown, said again each second: net/http tells the connections
+// of HTTP/2 once, and would wait in vain for one that began at that moment.
+func shutdown(ctx context.Context, hs *http.Server) error {
+	for {
+		round, cancel := context.WithTimeout(ctx, time.Second)
+		err := hs.Shutdown(round)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
