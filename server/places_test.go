@@ -6,8 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,10 +30,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	requests := int32(placeRequests)
-	if n, err := strconv.ParseInt(os.Getenv("ANTWORT_SOAK"), 10, 32); err == nil {
-		requests = int32(n)
-	}
+	requests := int32(soak(placeRequests))
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	ready(t, back)

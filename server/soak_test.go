@@ -32,10 +32,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	requests := soakRequests
-	if n, err := strconv.Atoi(os.Getenv("ANTWORT_SOAK")); err == nil {
-		requests = n
-	}
+	requests := soak(soakRequests)
 	_, llm := mock(t, mockllm.Options{})
 	quick := func(c *config.Config) { c.Server.KeepAliveInterval = 20 * time.Millisecond }
 	back := start(t, config.VLLM, llm, quick)
@@ -103,6 +100,14 @@ func TestSoak(t *testing.T) {
 		require.NotContains(t, r.log.String(), secret)
 		require.NotContains(t, r.log.String(), "private matter")
 	}
+}
+
+// soak is ANTWORT_SOAK, usual when it is not set.
+func soak(usual int) int {
+	if n, err := strconv.Atoi(os.Getenv("ANTWORT_SOAK")); err == nil {
+		return n
+	}
+	return usual
 }
 
 // openFiles returns how many file descriptors are open, 0 where nobody tells.

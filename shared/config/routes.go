@@ -199,47 +199,43 @@ func (c *Config) InlineLacks() []string {
 
 // resolveRoutes reads the keys of backends.
 func (c *Config) resolveRoutes(ps *Problems, lookup func(string) (string, bool), readFile func(string) ([]byte, error)) {
-	routes := slices.Clone(c.Routes) // may be shared
-	for i := range routes {
-		backends := slices.Clone(routes[i].Backends)
-		routes[i].Backends = backends
-		for j := range backends {
-			b := &backends[j]
-			if b.APIKeyFile == "" && b.APIKeyEnv == "" {
-				continue
-			}
-			path, found, problem := resolveSecret(backendAt(routeAt(i), j)+".api_key", b.APIKeyFile, b.APIKeyEnv, lookup, readFile)
-			if problem != "" {
-				ps.add(path, "", problem)
-				continue
-			}
-			b.APIKey = NewSecret(found)
+	c.Routes = c.routesWithKeys(func(i, j int, b *Backend) {
+		path, found, problem := resolveSecret(backendAt(routeAt(i), j)+".api_key", b.APIKeyFile, b.APIKeyEnv, lookup, readFile)
+		if problem != "" {
+			ps.add(path, "", problem)
+			return
 		}
-	}
-	c.Routes = routes
+		b.APIKey = NewSecret(found)
+	})
 }
 
 // routesForFilter are the routes with their keys as variables of the VM.
 func (c *Config) routesForFilter(vars []Variable) ([]Route, []Variable) {
+	routes := c.routesWithKeys(func(i, _ int, b *Backend) {
+		if b.APIKeyEnv == "" && b.APIKey.IsSet() {
+			b.APIKeyEnv, b.APIKeyFile = variableOfRoute(c.Routes[i].Name), ""
+		}
+		if b.APIKeyEnv != "" && !slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == b.APIKeyEnv }) {
+			vars = append(vars, Variable{b.APIKeyEnv, b.APIKey})
+		}
+		b.APIKey = Secret{}
+	})
+	return routes, vars
+}
+
+// routesWithKeys are the routes, which may be shared, after change has seen a copy
+// of every backend that has a key, the one at [i].backends[j].
+func (c *Config) routesWithKeys(change func(i, j int, b *Backend)) []Route {
 	routes := slices.Clone(c.Routes)
 	for i := range routes {
-		backends := slices.Clone(routes[i].Backends)
-		routes[i].Backends = backends
-		for j := range backends {
-			b := &backends[j]
-			if b.APIKeyFile == "" && b.APIKeyEnv == "" {
-				continue
+		routes[i].Backends = slices.Clone(routes[i].Backends)
+		for j := range routes[i].Backends {
+			if b := &routes[i].Backends[j]; b.APIKeyFile != "" || b.APIKeyEnv != "" {
+				change(i, j, b)
 			}
-			if b.APIKeyEnv == "" && b.APIKey.IsSet() {
-				b.APIKeyEnv, b.APIKeyFile = variableOfRoute(routes[i].Name), ""
-			}
-			if b.APIKeyEnv != "" && !slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == b.APIKeyEnv }) {
-				vars = append(vars, Variable{b.APIKeyEnv, b.APIKey})
-			}
-			b.APIKey = Secret{}
 		}
 	}
-	return routes, vars
+	return routes
 }
 
 // variableOfRoute is the VM's variable of the key of a route whose key is in a

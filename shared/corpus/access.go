@@ -38,27 +38,39 @@ type AccessCase struct {
 
 // LoadAccess returns the cases.
 func LoadAccess() (*Access, error) {
-	_, file, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", "access.json"))
-	if err != nil {
+	all := new(Access)
+	if err := loadPolicy("access.json", all); err != nil {
 		return nil, err
+	}
+	for i := range all.Cases {
+		all.Cases[i].complete()
+	}
+	return all, nil
+}
+
+// loadPolicy reads a file of cases of package policy.
+func loadPolicy(name string, all any) error {
+	_, file, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", name))
+	if err != nil {
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	all := new(Access)
 	if err := decoder.Decode(all); err != nil {
-		return nil, fmt.Errorf("access.json: %w", err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	for i := range all.Cases {
-		c := &all.Cases[i]
-		if c.Method == "" {
-			c.Method = http.MethodPost
-		}
-		if c.Target == "" {
-			c.Target = "/v1/responses"
-		}
+	return nil
+}
+
+// complete fills in what is left out.
+func (c *AccessCase) complete() {
+	if c.Method == "" {
+		c.Method = http.MethodPost
 	}
-	return all, nil
+	if c.Target == "" {
+		c.Target = "/v1/responses"
+	}
 }
 
 // Values are those of one header field, in the request's order.

@@ -1,12 +1,7 @@
 package corpus
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -35,25 +30,12 @@ type RouteCase struct {
 
 // LoadRouting returns the cases.
 func LoadRouting() (*Routing, error) {
-	_, file, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", "routes.json"))
-	if err != nil {
+	all := new(Routing)
+	if err := loadPolicy("routes.json", all); err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	all := new(Routing)
-	if err := decoder.Decode(all); err != nil {
-		return nil, fmt.Errorf("routes.json: %w", err)
-	}
 	for i := range all.Cases {
-		c := &all.Cases[i]
-		if c.Method == "" {
-			c.Method = "POST"
-		}
-		if c.Target == "" {
-			c.Target = "/v1/responses"
-		}
+		all.Cases[i].complete()
 	}
 	return all, nil
 }

@@ -1,7 +1,6 @@
 package corpus
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
@@ -11,12 +10,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"maps"
 	"math/big"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -46,25 +41,13 @@ type TokenCase struct {
 // LoadTokens returns the cases. In their header fields TOKEN stands for the
 // token.
 func LoadTokens() (*Tokens, error) {
-	_, file, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", "tokens.json"))
-	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
 	all := new(Tokens)
-	if err := decoder.Decode(all); err != nil {
-		return nil, fmt.Errorf("tokens.json: %w", err)
+	if err := loadPolicy("tokens.json", all); err != nil {
+		return nil, err
 	}
 	for i := range all.Cases {
 		c := &all.Cases[i]
-		if c.Method == "" {
-			c.Method = "POST"
-		}
-		if c.Target == "" {
-			c.Target = "/v1/responses"
-		}
+		c.complete()
 		if c.Header == nil {
 			c.Header = [][2]string{{"Authorization", "Bearer TOKEN"}}
 		}
