@@ -146,7 +146,7 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 		},
 		"tokens": {
 			"engine: {" + forward + ", backend_url: 'http://llm'}\n" +
-				"auth: {type: jwt, forward_credential: true, jwt: {issuer: 'https://issuer', audiences: [a, b], jwks_url: 'http://issuer/jwks', tenant_claim: org}}\n",
+				"auth: {type: jwt, forward_credential: true, jwt: {issuer: 'https://issuer', audiences: [a, b], jwks_url: 'http://issuer/jwks?key=secret', tenant_claim: org}}\n",
 			[]string{
 				"who has a token of https://issuer for a or b, checked with the keys of http://issuer/jwks, asked for every 5m; " +
 					"the caller is its claim sub, the tenant its claim org; the token is passed on to the backend\n",

@@ -111,7 +111,7 @@ func callers(c *config.Config) string {
 // bearers says whose tokens are believed.
 func bearers(c *config.Config) string {
 	j := c.Auth.JWT
-	keys := j.JWKSURL + ", asked for every " + c.Text("auth.jwt.jwks_refresh")
+	keys := keysURL(c) + ", asked for every " + c.Text("auth.jwt.jwks_refresh")
 	if j.JWKSFile != "" {
 		keys = j.JWKSFile
 	}
@@ -124,6 +124,12 @@ func bearers(c *config.Config) string {
 		return text + "; the token is passed on to the backend"
 	}
 	return text + "; the backend is told the caller, not the token"
+}
+
+// keysURL is where the issuer's keys are, without the query: it may have a key.
+func keysURL(c *config.Config) string {
+	url, _, _ := strings.Cut(c.Auth.JWT.JWKSURL, "?")
+	return url
 }
 
 func keepAlive(c *config.Config) string {
@@ -169,7 +175,7 @@ func warnings(c *config.Config) []string {
 	if c.NeedsGate() && c.Filter.Profile != config.Gated {
 		w = append(w, "auth.api_keys: the filter takes keys with models only in filter.profile gated; antwort serve takes them")
 	}
-	if url, clear := strings.CutPrefix(c.Auth.JWT.JWKSURL, "http://"); clear {
+	if url, clear := strings.CutPrefix(keysURL(c), "http://"); clear {
 		w = append(w, "auth.jwt.jwks_url: the keys come in clear, and whoever is between here and "+url+" can put others in their place: use https://, unless that is nobody")
 	}
 	for _, network := range c.Server.TrustedProxies {

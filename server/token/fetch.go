@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"time"
 )
@@ -52,6 +53,10 @@ func fromURL(url string) fetcher {
 		req.Header.Set("User-Agent", "antwort")
 		res, err := client.Do(req)
 		if err != nil {
+			var at *neturl.Error
+			if errors.As(err, &at) { // a query is not for logs: it may have a key
+				err = at.Err
+			}
 			return nil, err
 		}
 		defer res.Body.Close()
