@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 )
 
@@ -49,9 +50,14 @@ func parseLine(line string) (level slog.Level, logger, text string) {
 		if head, said, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(head, "wasm log") {
 			logger, text = "filter", said
 		}
+	case logger == "jwt": // a query of auth.jwt.jwks_url may have a key
+		text = query.ReplaceAllString(text, "")
 	}
 	return level, logger, text
 }
+
+// query is that of a URL in a text.
+var query = regexp.MustCompile(`\?\S*`)
 
 // passLines writes whole lines to w, until r ends: as many at a time as have
 // come, since Envoy gathers them too.

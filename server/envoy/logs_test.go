@@ -22,6 +22,7 @@ func TestParseLine(t *testing.T) {
 		"error wasm Plugin configured to fail closed":                                          {slog.LevelError, "wasm", "Plugin configured to fail closed"},
 		"warning main caught ENVOY_SIGTERM":                                                    {slog.LevelDebug, "main", "caught ENVOY_SIGTERM"},
 		"terminate called without an active exception":                                         {slog.LevelError, "", "terminate called without an active exception"},
+		"warning jwt Jwks async fetching url=https://a/jwks?key=hush: failed":                  {slog.LevelWarn, "jwt", "Jwks async fetching url=https://a/jwks failed"},
 		"info": {slog.LevelError, "", "info"},
 	} {
 		t.Run(line, func(t *testing.T) {

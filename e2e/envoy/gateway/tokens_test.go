@@ -154,6 +154,8 @@ func TestKeysThatCannotBeHad(t *testing.T) {
 	require.Equal(t, "5", got.header.Get("Retry-After"))
 	require.Empty(t, up.take())
 
+	assert.NotContains(t, g.Logged(1, "Jwks async fetching", "failed"), "v=1", "the query may have a key")
+
 	keys.set(issuer.JWKS())
 	keys.fetched(1) // without a request that needs them: for all workers
 	all200 := func() bool {
