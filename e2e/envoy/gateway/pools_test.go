@@ -26,7 +26,7 @@ type member struct {
 	server *http.Server
 	served atomic.Int64
 	think  time.Duration // before the first byte
-	busy   atomic.Bool   // it answers 503
+	busy   atomic.Int64  // the status that it answers with; 0: it is not
 }
 
 func newMember(t *testing.T, name string, think time.Duration) *member {
@@ -54,9 +54,9 @@ func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.served.Add(1)
-	if m.busy.Load() {
+	if status := m.busy.Load(); status != 0 {
 		w.Header().Set("Retry-After", "60")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(int(status))
 		return
 	}
 	think := time.NewTimer(m.think)
@@ -157,18 +157,21 @@ func TestPools(t *testing.T) {
 	t.Run("a backend is busy", func(t *testing.T) { takesTheOther(t, g.URL, equal) })
 }
 
-// takesTheOther: a backend that answers 503 is not asked again, another one is,
-// but not for a request that would do something twice.
+// takesTheOther: when a backend has no time, or none behind it, another one is
+// asked, at once whatever Retry-After says.
 func takesTheOther(t *testing.T, url string, equal []*member) {
 	client := manyConnections(t)
-	equal[0].busy.Store(true)
-	defer equal[0].busy.Store(false)
-	atOnce(40, 4, func(int) {
-		backend, err := turn(client, url, "equal", `"x"`)
-		assert.NoError(t, err)
-		assert.Equal(t, "equal-1", backend)
-	})
-	assert.NotZero(t, equal[0].served.Load())
+	defer equal[0].busy.Store(0)
+	for _, status := range []int64{429, 502, 503} {
+		equal[0].busy.Store(status)
+		served := equal[0].served.Load()
+		atOnce(40, 4, func(int) {
+			backend, err := turn(client, url, "equal", `"x"`)
+			assert.NoError(t, err)
+			assert.Equal(t, "equal-1", backend)
+		})
+		assert.Greater(t, equal[0].served.Load(), served, "it was not asked")
+	}
 }
 
 func keepsWeights(t *testing.T, url string) {

@@ -150,7 +150,11 @@ func (r *renderer) retries(p *pool) any {
 		}
 	}
 	if translates || p != nil {
-		policy = append(policy, member{"retriable_status_codes", list{http.StatusTooManyRequests, http.StatusServiceUnavailable}})
+		again := list{http.StatusTooManyRequests, http.StatusServiceUnavailable}
+		if p != nil { // a gateway says that the one behind it broke off
+			again = append(again, http.StatusBadGateway)
+		}
+		policy = append(policy, member{"retriable_status_codes", again})
 	}
 	if translates && p == nil { // of several another one is asked, which has not said when
 		policy = append(policy, member{"rate_limited_retry_back_off", object{
