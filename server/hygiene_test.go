@@ -142,6 +142,7 @@ func TestSmuggling(t *testing.T) {
 		"both lengths in a GET":                 "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"both lengths, one hidden":              post + "Connection: Content-Length\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk,
 		"two lengths":                           post + length + "Content-Length: 0\r\n\r\n" + ask,
+		"two equal lengths":                     post + length + length + "\r\n" + ask,
 		"two lengths in one field":              post + fmt.Sprintf("Content-Length: %d, 0\r\n\r\n", len(ask)) + ask,
 		"a length with a sign":                  post + fmt.Sprintf("Content-Length: +%d\r\n\r\n", len(ask)) + ask,
 		"a negative length":                     post + "Content-Length: -1\r\n\r\n" + ask,

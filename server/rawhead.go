@@ -123,7 +123,12 @@ func ambiguous(head []byte, r *http.Request) string {
 		}
 		switch c := bytes.IndexByte(line, ':'); c {
 		case len(contentLength):
-			length = length || bytes.EqualFold(line[:c], contentLength)
+			if bytes.EqualFold(line[:c], contentLength) {
+				if length { // net/http takes equal ones
+					return "content-length is given more than once"
+				}
+				length = true
+			}
 		case len(transferEncoding):
 			coding = coding || bytes.EqualFold(line[:c], transferEncoding)
 		}
