@@ -29,7 +29,7 @@ func lastOf(routes int, upstream string) string {
 // gates are servers with keys or tokens, and routes.
 func (s *stage) gates(llm, server target) error {
 	const routes = 20
-	keys, tokens, token, err := s.callers()
+	keys, tokens, token, err := s.callers("server")
 	if err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func (s *stage) gates(llm, server target) error {
 }
 
 // callers are two sections auth, of 100 keys (key-0 to key-99) and of tokens,
-// with a token.
-func (s *stage) callers() (keys, tokens, token string, err error) {
+// with a token. Each use has an issuer of its own.
+func (s *stage) callers(use string) (keys, tokens, token string, err error) {
 	list := &strings.Builder{}
 	for i := range 100 {
 		fmt.Fprintf(list, "  - {sha256: %x, subject: s%d, tenant: team-a}\n", sha256.Sum256(fmt.Append(nil, "key-", i)), i)
@@ -68,7 +68,7 @@ func (s *stage) callers() (keys, tokens, token string, err error) {
 	token = issuer.Token(&corpus.TokenCase{Claims: map[string]any{
 		"iss": "https://issuer.example", "aud": "antwort", "sub": "alice", "org": "team-a", "groups": strings.Split(strings.Repeat("group,", 20), ","),
 	}})
-	jwks := s.file("jwks.json", string(issuer.JWKS()))
+	jwks := s.file(use+"-jwks.json", string(issuer.JWKS()))
 	tokens = "type: jwt\n  jwt: {issuer: 'https://issuer.example', audiences: [antwort], tenant_claim: org, jwks_file: " + jwks + "}\n"
 	return "type: api_key\n  api_keys:\n" + list.String(), tokens, token, nil
 }
@@ -81,7 +81,7 @@ func (s *stage) envoyGates(llm target) error {
 	if !s.only.has(names...) {
 		return nil
 	}
-	keys, tokens, token, err := s.callers()
+	keys, tokens, token, err := s.callers("envoy")
 	if err != nil {
 		return err
 	}
