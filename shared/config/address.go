@@ -86,7 +86,7 @@ func parseBase(s string) (base, problem string) {
 	case strings.ContainsAny(rest, "?#"):
 		return "", "it must not have a query or a fragment"
 	case strings.Contains(rest, "@"):
-		return "", "it must not have user information: a key goes into engine.api_key"
+		return "", "it must not have user information: keys are given apart"
 	}
 	authority, path, _ := strings.Cut(rest, "/")
 	host, port, problem := cutPort(authority)

@@ -50,7 +50,7 @@ func TestBaseURL(t *testing.T) {
 		"http://llm:0":                   "the port is not a number from 1 to 65535",
 		"http://llm:99999":               "the port is not a number from 1 to 65535",
 		"http://llm:http":                "the port is not a number from 1 to 65535",
-		"http://me@llm":                  "it must not have user information: a key goes into engine.api_key",
+		"http://me@llm":                  "it must not have user information: keys are given apart",
 		"http://llm?a=b":                 "it must not have a query or a fragment",
 		"http://llm/#a":                  "it must not have a query or a fragment",
 		"http://llm/a b":                 "the path has characters or segments that a URL cannot have",

@@ -34,6 +34,7 @@ const (
 
 // apiKeys is the list auth.api_keys. In the environment it is its JSON.
 type apiKeys struct {
+	hiddenList
 	at func(*Config) *[]APIKey
 }
 
@@ -73,17 +74,6 @@ func (k *apiKeys) explain(in input) string {
 		return ""
 	}
 	return problems[0].Error()
-}
-
-// redact hides the input: it may hold keys where digests should be.
-func (*apiKeys) redact(in input) string {
-	switch in.form {
-	case quoted:
-		return "a text"
-	case variable:
-		return Redacted
-	}
-	return in.got()
 }
 
 func (*apiKeys) parse(text string) ([]APIKey, Problems) {

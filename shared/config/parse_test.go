@@ -209,12 +209,32 @@ func TestErrorsShowNoSecret(t *testing.T) {
 		`{"engine":{"backend_url":"http://me:HU/SH@llm"}}`,
 		`{"engine":{"backend_url":"http://llm/?key=HUSH"}}`,
 		`{"engine":{"api_key":"HUSH"`,
+		`{"routes":"HUSH"}`,
+		`{"routes":[{"name":"a","backends":[{"url":"http://me:HUSH@llm","api_key":"HUSH"}]}]}`,
+		`{"routes":[{"name":"a","backends":[{"url":"http://llm","api_key_env":"sk-HUSH"}]}]}`,
+		`{"auth":{"api_keys":"HUSH"}}`,
+		`{"auth":{"api_keys":["HUSH",{"sha256":"HUSH","key":"HUSH"}]}}`,
+		`{"auth":{"jwt":{"jwks_url":"http://me:HUSH@issuer?key=HUSH"}}}`,
 	} {
 		_, err := Parse([]byte(json))
 		require.Error(t, err, json)
 		for _, hush := range []string{"HUSH", "HU/SH", "4711"} {
 			assert.NotContains(t, err.Error(), hush, json)
 		}
+	}
+}
+
+func TestErrorsShowNoVariableThatMayHoldSecrets(t *testing.T) {
+	for name, value := range map[string]string{
+		"ANTWORT_ROUTES":            `[{"name":"a","backends":[{"url":"http://me:HUSH@llm","api_key":"HUSH"}]}]`,
+		"ANTWORT_AUTH_API_KEYS":     `[{"key":"HUSH","subject":"a"}]`,
+		"ANTWORT_API_KEY":           "HUSH HUSH",
+		"ANTWORT_API_KEY_ENV":       "sk-HUSH",
+		"ANTWORT_AUTH_JWT_JWKS_URL": "http://me:HUSH@issuer",
+	} {
+		err := Default().ApplyEnv(func(asked string) (string, bool) { return map[string]string{name: value}[asked], true })
+		require.ErrorContains(t, err, name)
+		assert.NotContains(t, err.Error(), "HUSH")
 	}
 }
 

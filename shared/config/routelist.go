@@ -19,7 +19,7 @@ const (
 )
 
 // routeList is the list routes. In the environment it is its JSON.
-type routeList struct{}
+type routeList struct{ hiddenList }
 
 func (routeList) kind() string { return "list" }
 func (routeList) values() string {
@@ -60,6 +60,20 @@ func (routeList) parse(text string) ([]Route, Problems) {
 	}
 	var r reader
 	return r.routes("routes", v), r.problems
+}
+
+// hiddenList is a list that is not shown when it is wrong: it may hold keys where
+// digests or references should be.
+type hiddenList struct{}
+
+func (hiddenList) redact(in input) string {
+	switch in.form {
+	case quoted:
+		return "a text"
+	case variable:
+		return Redacted
+	}
+	return in.got()
 }
 
 // parseList reads the JSON list of an environment variable.
