@@ -155,8 +155,9 @@ func (r *renderer) filters() list {
 	if r.byToken() {
 		all = append(all, r.tokensFilter())
 	}
+	all = append(all, onlyFilterTranslates())
 	if r.c.Engine.Provider == config.VLLM {
-		all = append(all, onlyFilterTranslates(), decompressor("gzip"), decompressor("zstd"))
+		all = append(all, decompressor("gzip"), decompressor("zstd"))
 	}
 	if r.o.Supervised != nil {
 		all = append(all, r.discovered(pluginName, PluginFile, "envoy.extensions.filters.http.wasm.v3.Wasm"))
@@ -177,7 +178,8 @@ func (r *renderer) discovered(name, file, message string) object {
 
 // onlyFilterTranslates keeps clients off the backend's Chat Completions: the
 // route exists for what the filter makes of /v1/responses. This filter sees the
-// path before it is changed.
+// path before it is changed. With each provider it is there: a connection keeps the
+// filters that it began with when the provider changes, and gets the new routes.
 func onlyFilterTranslates() object {
 	return extension("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", object{
 		{"rules", object{
