@@ -243,4 +243,18 @@ func serves(t *testing.T, g *gateway.Gateway, u *upstream) {
 			assert.NotContains(t, name, "X-Envoy")
 		}
 	})
+	t.Run("fields that are for the next hop", func(t *testing.T) {
+		req, err := http.NewRequest(http.MethodPost, g.URL+"/v1/responses", strings.NewReader(`{}`))
+		require.NoError(t, err)
+		names := []string{"Proxy-Authorization", "Te", "Keep-Alive", "Proxy-Connection"}
+		for _, name := range names {
+			req.Header.Set(name, "trailers")
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.Equal(t, http.StatusOK, read(t, resp, err).status)
+		seen := u.requests()
+		for _, name := range names {
+			assert.NotContains(t, seen[len(seen)-1].Header, name)
+		}
+	})
 }

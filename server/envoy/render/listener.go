@@ -118,11 +118,12 @@ func (r *renderer) connectionManager(trusted bool) object {
 }
 
 // notTheirs removes what clients are not to say: who they are, where they go and,
-// unless they are trusted proxies, for whom they speak. It is done to all
-// requests and before anything else, the log, the probes and refused requests
-// included. What comes later is the filter's word, and Envoy's.
+// unless they are trusted proxies, for whom they speak; and what ends at the next
+// hop (RFC 9110 section 7.6.1; Envoy removes the other fields of the kind). It is
+// done to all requests and before anything else, the log, the probes and refused
+// requests included. What comes later is the filter's word, and Envoy's.
 func notTheirs(trusted bool) object {
-	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField}
+	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField, "proxy-authorization", "te"}
 	if !trusted {
 		names = append(names, "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
 	}
