@@ -56,7 +56,7 @@ func (cmd *envoyCmd) Run(ctx context.Context, std *streams) error {
 	err = envoy.Run(ctx, cfg, envoy.Options{
 		Binary: binary, EnvoyVersion: envoyVersion, Version: version(), Module: module, Workers: workers,
 		Log: log, Output: out,
-		Load: func() (*config.Config, error) { return configfile.Load(cmd.Config) },
+		Load: configfile.Steady(func() (*config.Config, error) { return configfile.Load(cmd.Config) }),
 	})
 	if wrong := (*envoy.ConfigError)(nil); errors.As(err, &wrong) {
 		return usage(err)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"antwort/server"
+	"antwort/server/configfile"
 	"antwort/shared/config"
 )
 
@@ -61,7 +62,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 			}
 		}()
 	}
-	go s.Follow(ctx, cmd.load)
+	go s.Follow(ctx, configfile.Steady(cmd.load))
 	return s.Serve(ctx, ln)
 }
 
