@@ -22,7 +22,6 @@ type pool struct {
 	config.Route
 	cluster  string
 	backends []backend
-	leaving  bool // is only there while a change is under way
 }
 
 // isDefault is the route of engine.backend_url, which needs no name.
