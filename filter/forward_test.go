@@ -67,6 +67,8 @@ func TestForwardedUsageIsCounted(t *testing.T) {
 		"whole, early": gives(200, "application/json", `{"output":[{"usage":{"input_tokens":9}}],"usage": `+usage+` ,"metadata":{"usage":"}{"}}`),
 		"stream": streams("event: response.output_text.delta\ndata: {}\n\n",
 			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
+		"stream without names of events": streams("data: {\"type\":\"response.output_text.delta\"}\n\n",
+			"data: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := start(t, config("vllm-responses", "inline"), newUpstream(answer))

@@ -81,15 +81,26 @@ func (w *watchedStream) stop() {
 }
 
 func (w *watchedStream) see(ev sse.Event) {
-	switch string(ev.Name) {
+	name := ev.Name
+	if len(name) == 0 { // some servers send the data only
+		name = typeOf(ev.Data)
+	}
+	switch string(name) {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		w.s.countUsage(ev.Data, "response", "usage")
 		w.stop()
 	default:
-		if bytes.HasSuffix(ev.Name, []byte(".delta")) {
+		if bytes.HasSuffix(name, []byte(".delta")) {
 			w.s.sawToken()
 		}
 	}
+}
+
+// typeOf is the type that an event's data gives it, which is its name.
+func typeOf(data []byte) []byte {
+	value, _ := jsontext.LastMember(data, "type")
+	name, _ := jsontext.Text(value)
+	return name
 }
 
 func (w *watchedStream) trailers() types.Action { return types.ActionContinue }
