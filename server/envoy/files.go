@@ -114,7 +114,7 @@ const changeTime = 2 * time.Minute
 func (g *gateway) apply(ctx context.Context, before, next *plan) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, changeTime, fmt.Errorf("envoy does not take it within %s", changeTime))
 	defer cancel()
-	between, err := render.Between(before.cfg, next.cfg, next.options)
+	between, routesFirst, err := render.Between(before.cfg, next.cfg, next.options)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,12 @@ func (g *gateway) apply(ctx context.Context, before, next *plan) error {
 		}
 		return g.give(ctx, s, f)
 	}
-	err = give(clusters, between[render.ClustersFile])
+	if routesFirst {
+		err = give(routes, between[render.RoutesFile])
+	}
+	if err == nil {
+		err = give(clusters, between[render.ClustersFile])
+	}
 	if err == nil {
 		g.warm(ctx)
 		err = give(routes, between[render.RoutesFile])

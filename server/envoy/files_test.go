@@ -85,12 +85,45 @@ func TestRouteThatLeavesIsThereWhileTheFilterChanges(t *testing.T) {
 		render.RoutesFile, render.ListenersFile, render.ClustersFile,
 	}, e.taken)
 	for _, file := range []string{render.ClustersFile, render.RoutesFile} {
-		between, err := render.Between(parse(t, routed("a")), parse(t, routed("b")), g.current().options)
+		between, _, err := render.Between(parse(t, routed("a")), parse(t, routed("b")), g.current().options)
 		require.NoError(t, err)
 		for _, cluster := range []string{`"route-a"`, `"route-b"`, `"backend"`} {
 			assert.Contains(t, string(between[file].JSON), cluster)
 		}
 		assert.NotContains(t, string(g.current().files[file].JSON), `"route-a"`)
+	}
+}
+
+// A key is for the backends that it was given for: others do not get it while the
+// filter changes.
+func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
+	with := func(at, key string) string {
+		return `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm","backend_url":"http://` + at + `"` + key + `}}`
+	}
+	const one, two = `,"api_key":"one"`, `,"api_key":"two"`
+	for name, c := range map[string]struct {
+		before, after string
+		closed        bool
+	}{
+		"both":                          {with("127.0.0.1:1", one), with("127.0.0.2:1", two), true},
+		"the backend, and the key goes": {with("127.0.0.1:1", one), with("127.0.0.2:1", ""), true},
+		"the backend only":              {with("127.0.0.1:1", one), with("127.0.0.2:1", one), false},
+		"the key only":                  {with("127.0.0.1:1", one), with("127.0.0.1:1", two), false},
+		"no key before":                 {with("127.0.0.1:1", ""), with("127.0.0.2:1", two), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, e := running(t, c.before, "")
+			require.NoError(t, g.change(t.Context(), parse(t, c.after)))
+			between, closed, err := render.Between(parse(t, c.before), parse(t, c.after), g.current().options)
+			require.NoError(t, err)
+			assert.Equal(t, c.closed, closed)
+			const open = `"cluster": "backend"`
+			assert.Equal(t, !c.closed, strings.Contains(string(between[render.RoutesFile].JSON), open))
+			assert.Contains(t, string(g.current().files[render.RoutesFile].JSON), open, "afterwards")
+			if c.closed {
+				assert.Equal(t, []string{render.RoutesFile, render.ClustersFile}, e.taken[:2], "it must be closed before its backends change")
+			}
+		})
 	}
 }
 

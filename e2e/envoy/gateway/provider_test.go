@@ -54,3 +54,58 @@ func TestProviderChanges(t *testing.T) {
 		assert.NotContains(t, r.URL.Path, "chat", "a client's request reached the backend's Chat Completions")
 	}
 }
+
+// While the filter changes it puts in the key of before: the backends of afterwards
+// must not see it.
+func TestBackendAndKeyChange(t *testing.T) {
+	const config = "server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses, backend_url: %q, api_key_env: %s}\n"
+	a, b := newUpstream(t, "a"), newUpstream(t, "b")
+	g := gateway.Start(t, fmt.Sprintf(config, a.URL, "KEY_OF_A"), "KEY_OF_A=key-of-a", "KEY_OF_B=key-of-b").Ready()
+	client := newClient(t)
+	ask := func() answer {
+		resp, err := client.Post(g.URL+"/v1/responses", "application/json", strings.NewReader("{}"))
+		return read(t, resp, err)
+	}
+	require.Equal(t, http.StatusOK, ask().status)
+	g.Write(fmt.Sprintf(config, b.URL, "KEY_OF_B"))
+	require.Eventually(t, func() bool {
+		got := ask()
+		if got.status != http.StatusOK {
+			require.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
+			require.NotEmpty(t, got.header.Get("Retry-After"))
+			require.Equal(t, "upstream_unavailable", got.code(t))
+		}
+		return got.header.Get("X-Upstream") == "b"
+	}, time.Minute, time.Millisecond)
+	for u, key := range map[*upstream]string{a: "Bearer key-of-a", b: "Bearer key-of-b"} {
+		for _, r := range u.requests() {
+			assert.Equal(t, key, r.Header.Get("Authorization"), "the key of another backend")
+		}
+	}
+}
+
+// A route may be gone when the body of a request that chose it has come. The
+// request has its key, and goes nowhere else.
+func TestRouteLeavesUnderARequest(t *testing.T) {
+	a, b := newUpstream(t, "a"), newUpstream(t, "b")
+	config := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses, backend_url: %q}\nfilter: {profile: gated}\n", a.URL)
+	route := fmt.Sprintf("routes: [{name: leaves, match: {models: [m]}, backends: [{url: %q, api_key_env: THE_KEY}]}]\n", b.URL)
+	g := gateway.Start(t, config+route, "THE_KEY=key-of-b").Ready()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	const body = `{"model":"m","input":"x"}`
+	_, err = fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:9])
+	require.NoError(t, err)
+	g.Write(config)
+	g.Logged(1, "the changed configuration is in force")
+	_, err = fmt.Fprint(conn, body[9:])
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	got := read(t, resp, err)
+	assert.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
+	assert.Equal(t, "upstream_unavailable", got.code(t))
+	for _, r := range a.requests() {
+		assert.Empty(t, r.Header.Get("Authorization"), "the key of another backend")
+	}
+}

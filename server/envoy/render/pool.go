@@ -22,12 +22,22 @@ type pool struct {
 	config.Route
 	cluster  string
 	backends []backend
+	closed   bool // while a change is under way: nobody is let through
 }
 
 // isDefault is the route of engine.backend_url, which needs no name.
 func (p *pool) isDefault() bool { return p.cluster == backendCluster }
 
 func (p *pool) several() bool { return len(p.backends) > 1 }
+
+// moved reports whether the pool has other backends than before, and those of
+// before had a key that these are not to see. Until the filter has changed it
+// puts that one in.
+func (p *pool) moved(before *pool) bool {
+	old, key := before.Backends[0].APIKey, p.Backends[0].APIKey
+	return old.IsSet() && old.Reveal() != key.Reveal() &&
+		!slices.EqualFunc(before.backends, p.backends, func(a, b backend) bool { return a == b })
+}
 
 // silence is how long nothing may come on a stream. Envoy has one time for both
 // waits, the one for the header and the one between two events.

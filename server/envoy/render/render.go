@@ -96,24 +96,32 @@ func Files(c *config.Config, o Options) (map[string]File, error) {
 
 // Between are the clusters and routes while a change from one configuration to
 // another is under way: those of both, so that a request finds its way whichever
-// of them the filter has.
-func Between(before, next *config.Config, o Options) (map[string]File, error) {
+// of them the filter has. Where a route's backends and their key both change,
+// requests are refused meanwhile: routesFirst says so, as no backend may
+// get the key of another one.
+func Between(before, next *config.Config, o Options) (files map[string]File, routesFirst bool, err error) {
 	r, err := newRenderer(next, o)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if r.leaving, err = pools(before); err != nil {
-		return nil, err
+	old, err := pools(before)
+	if err != nil {
+		return nil, false, err
 	}
 	r.translated = before.Engine.Provider == config.VLLM
-	r.leaving = slices.DeleteFunc(r.leaving, func(p pool) bool {
-		return slices.ContainsFunc(r.pools, func(stays pool) bool { return stays.cluster == p.cluster })
-	})
+	for i := range old {
+		stays := slices.IndexFunc(r.pools, func(p pool) bool { return p.cluster == old[i].cluster })
+		if stays < 0 {
+			r.leaving = append(r.leaving, old[i])
+		} else if p := &r.pools[stays]; p.moved(&old[i]) {
+			p.closed, routesFirst = true, true
+		}
+	}
 	all, err := r.files()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return map[string]File{ClustersFile: all[ClustersFile], RoutesFile: all[RoutesFile]}, nil
+	return map[string]File{ClustersFile: all[ClustersFile], RoutesFile: all[RoutesFile]}, routesFirst, nil
 }
 
 func (r *renderer) files() (map[string]File, error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"antwort/shared/config"
+	"antwort/shared/responses"
 )
 
 // probeRoute is the name of the routes whose requests are not logged.
@@ -81,6 +82,9 @@ func (r *renderer) ways(p *pool) list {
 // way is one of them; its name is for the log. There is no time limit: a stream
 // may be as long as it likes, and idle_timeout ends silence.
 func (r *renderer) way(p *pool, name, kind, path string) object {
+	if p.closed {
+		return refusal(name, object{{kind, path}}, unavailable())
+	}
 	action := object{
 		{"cluster", p.cluster},
 		{"timeout", "0s"},
@@ -217,11 +221,19 @@ func (r *renderer) adminListener() object {
 }
 
 func unknownPath() object {
-	e := unknownURL()
+	return refusal("unknown", object{{"prefix", "/"}}, unknownURL())
+}
+
+// refusal is a route that reaches nobody.
+func refusal(name string, match object, e *responses.Error) object {
+	header := list{setHeader("content-type", "application/json")}
+	if e.RetryAfter != "" {
+		header = append(header, setHeader("retry-after", e.RetryAfter))
+	}
 	return object{
-		{"name", "unknown"},
-		{"match", object{{"prefix", "/"}}},
+		{"name", name},
+		{"match", match},
 		{"direct_response", object{{"status", e.Status}, {"body", object{{"inline_string", string(e.AppendBody(nil))}}}}},
-		{"response_headers_to_add", list{setHeader("content-type", "application/json")}},
+		{"response_headers_to_add", header},
 	}
 }
