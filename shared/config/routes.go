@@ -215,8 +215,16 @@ func (c *Config) routesForFilter(vars []Variable) ([]Route, []Variable) {
 		if b.APIKeyEnv == "" && b.APIKey.IsSet() {
 			b.APIKeyEnv, b.APIKeyFile = variableOfRoute(c.Routes[i].Name), ""
 		}
-		if b.APIKeyEnv != "" && !slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == b.APIKeyEnv }) {
-			vars = append(vars, Variable{b.APIKeyEnv, b.APIKey})
+		for b.APIKeyEnv != "" {
+			at := slices.IndexFunc(vars, func(v Variable) bool { return v.Name == b.APIKeyEnv })
+			if at < 0 {
+				vars = append(vars, Variable{b.APIKeyEnv, b.APIKey})
+				break
+			}
+			if vars[at].Value.Reveal() == b.APIKey.Reveal() {
+				break
+			}
+			b.APIKeyEnv += "_" // another key has the name
 		}
 		b.APIKey = Secret{}
 	})

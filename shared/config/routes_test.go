@@ -182,6 +182,39 @@ func TestKeysOfBackendsReachTheFilterAsVariables(t *testing.T) {
 	assert.Equal(t, "a-key", c.Routes[0].Backends[0].APIKey.Reveal(), "the configuration itself is left as it is")
 }
 
+// The names of the variables that are made up may be those of other keys.
+func TestVariablesOfTheFilterHoldOneKeyEach(t *testing.T) {
+	for name, test := range map[string]struct {
+		routes string
+		want   map[string]string
+	}{
+		"the engine's": {`[{"name":"a","match":{"models":["m"]},"backends":[{"url":"http://a","api_key_env":"ENGINE_API_KEY"}]}]`,
+			map[string]string{"ENGINE_API_KEY": "file-engine", "ENGINE_API_KEY_": "user's"}},
+		"a route's before": {`[{"name":"b","match":{"models":["m"]},"backends":[{"url":"http://b","api_key_file":"b"}]},` +
+			`{"name":"c","match":{"models":["n"]},"backends":[{"url":"http://c","api_key_env":"ROUTE_B_API_KEY"}]}]`,
+			map[string]string{"ENGINE_API_KEY": "file-engine", "ROUTE_B_API_KEY": "file-b", "ROUTE_B_API_KEY_": "user's"}},
+		"a route's behind": {`[{"name":"c","match":{"models":["n"]},"backends":[{"url":"http://c","api_key_env":"ROUTE_B_API_KEY"}]},` +
+			`{"name":"b","match":{"models":["m"]},"backends":[{"url":"http://b","api_key_file":"b"}]}]`,
+			map[string]string{"ENGINE_API_KEY": "file-engine", "ROUTE_B_API_KEY": "user's", "ROUTE_B_API_KEY_": "file-b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Load(Sources{JSON: []byte(`{"engine":{"provider":"vllm-responses","backend_url":"http://e","api_key_file":"engine"},"routes":` + test.routes + `}`),
+				LookupEnv: func(name string) (string, bool) {
+					key := map[string]string{"ENGINE_API_KEY": "user's", "ROUTE_B_API_KEY": "user's"}[name]
+					return key, key != ""
+				},
+				ReadFile: func(name string) ([]byte, error) { return []byte("file-" + name), nil }})
+			require.NoError(t, err)
+			f, vars := c.ForFilter()
+			found := reveal(vars)
+			assert.Equal(t, test.want, found)
+			for i, route := range f.Routes {
+				assert.Equal(t, c.Routes[i].Backends[0].APIKey.Reveal(), found[route.Backends[0].APIKeyEnv], route.Name)
+			}
+		})
+	}
+}
+
 func reveal(vars []Variable) map[string]string {
 	found := make(map[string]string)
 	for _, v := range vars {
