@@ -3,9 +3,11 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"antwort/server/configfile"
 	"antwort/server/envoy/render"
+	"antwort/shared/config"
 )
 
 type renderCmd struct {
@@ -69,8 +71,8 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 		return err
 	}
 	for _, v := range variables {
-		whose := "the key for the backend"
-		if v.Name != filter.Engine.APIKeyEnv {
+		whose := "a key for a backend"
+		if slices.ContainsFunc(filter.Auth.APIKeys, func(k config.APIKey) bool { return k.KeyEnv == v.Name }) {
 			whose = "a client's key"
 		}
 		fmt.Fprintf(io.Out, "# Envoy's environment must have %s, %s.\n", v.Name, whose)
