@@ -4,10 +4,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"antwort/server/configfile"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -126,6 +128,51 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 			for _, text := range tt.not {
 				assert.NotContains(t, out, text)
 			}
+		})
+	}
+}
+
+// A route may be called as another one's backends are counted.
+func TestNamesOfResourcesDiffer(t *testing.T) {
+	for _, api := range []API{GatewayAPI, Classic} {
+		out, err := rendered(t, `
+engine: {provider: vllm}
+filter: {profile: gated}
+routes:
+- {name: a, match: {models: [m]}, backends: [{url: "http://one"}, {url: "http://two"}]}
+- {name: a-1, backends: [{url: "http://three"}]}
+`, Options{API: api, Name: "gw", Image: "f"})
+		require.NoError(t, err)
+		seen := map[string]bool{}
+		for _, document := range strings.Split(out, "\n---\n") {
+			var resource struct {
+				Kind     string
+				Metadata struct{ Name string }
+			}
+			require.NoError(t, yaml.Unmarshal([]byte(document), &resource))
+			name := resource.Kind + " " + resource.Metadata.Name
+			assert.False(t, seen[name], "%s stands there twice", name)
+			seen[name] = true
+		}
+	}
+}
+
+func TestWhatIstioCannotDo(t *testing.T) {
+	const route, token = "filter: {profile: gated}\nroutes: ", "auth: {type: jwt, jwt: {issuer: i, audiences: [a], "
+	for config, problem := range map[string]string{
+		route + "[{name: a, match: {models: [m]}, balance: affinity, backends: [{url: 'http://one'}, {url: 'http://two'}]}]":                                              "routes[0].balance: ",
+		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}, {url: 'http://two', priority: 1}]}]":                                                    "routes[0].backends[1].priority: ",
+		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one/path'}]}]":                                                                                 "routes[0].backends[0].url: ",
+		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}]}, {name: b, match: {models: [n]}, balance: affinity, backends: [{url: 'http://one'}]}]": "routes[1].backends[0]: ",
+		"server: {tls: {cert_file: c, key_file: k}}":        "server.tls: ",
+		"server: {trusted_proxies: [10.0.0.1]}":             "server.trusted_proxies: ",
+		token + "jwks_file: f}}":                            "auth.jwt.jwks_file: ",
+		token + "jwks_url: 'https://i', clock_skew: 2m}}":   "auth.jwt.clock_skew: ",
+		token + "jwks_url: 'https://i', jwks_refresh: 1m}}": "auth.jwt.jwks_refresh: ",
+	} {
+		t.Run(problem, func(t *testing.T) {
+			_, err := rendered(t, "engine: {provider: vllm, backend_url: 'http://backend'}\n"+config, Options{API: GatewayAPI, Name: "gw", Image: "f"})
+			require.ErrorContains(t, err, problem)
 		})
 	}
 }

@@ -65,7 +65,7 @@ func routing(c *config.Config) (routes []route, destinations []destination, err 
 			r.Backends = append(r.Backends, w)
 			d := destination{Suffix: r.Suffix, Host: to.Host(), TLS: to.TLS, Connect: seconds(b.ConnectTimeout), Affinity: from.Balance == config.Affinity}
 			if j > 0 {
-				d.Suffix += "-" + strconv.Itoa(j)
+				d.Suffix += "." + strconv.Itoa(j) // no route is called so
 			}
 			if !isDefault {
 				d.Ejects = &c.Routing
