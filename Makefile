@@ -32,7 +32,7 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 test: build ## All tests that need nothing but Go
 	$(GO) vet ./...
 	$(GO) test -race ./...
-	cd e2e && $(GO) vet ./... && $(GO) test ./conformance/... ./routing
+	cd e2e && $(GO) vet ./... && $(GO) test -count=1 ./conformance/... ./routing
 	$(MAKE) test-manifests
 
 .PHONY: e2e-clients
