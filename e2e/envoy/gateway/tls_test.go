@@ -86,7 +86,7 @@ func TestTrustedProxies(t *testing.T) {
 	up := &arrivals{release: make(chan struct{})}
 	backend := httptest.NewServer(up)
 	t.Cleanup(backend.Close)
-	const said = "POST /v1/responses HTTP/1.1\r\nHost: gateway\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: elsewhere\r\n" +
+	const said = "POST /v1/responses HTTP/1.1\r\nHost: gateway\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: elsewhere\r\nX-Forwarded-User: root\r\n" +
 		"Forwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	configure := func(trusted string) string {
 		return fmt.Sprintf("server: {host: 127.0.0.1, port: 0, trusted_proxies: [%s]}\nengine: {provider: vllm-responses, backend_url: %q}\n", trusted, backend.URL)
@@ -96,6 +96,7 @@ func TestTrustedProxies(t *testing.T) {
 	h := up.take()[0]
 	assert.NotContains(t, h.Get("X-Forwarded-For"), "203.0.113.9") // Envoy has an address of the host for a loopback one
 	assert.NotContains(t, h.Get("X-Forwarded-For"), ",")
+	assert.NotContains(t, h, "X-Forwarded-User", "it says who a proxy has let in")
 	assert.Equal(t, []string{"http", "", "", ""},
 		[]string{h.Get("X-Forwarded-Proto"), h.Get("X-Forwarded-Host"), h.Get("Forwarded"), h.Get("X-Real-Ip")})
 

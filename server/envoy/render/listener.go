@@ -124,10 +124,12 @@ func (r *renderer) connectionManager(trusted bool) object {
 // requests included. What comes later is the filter's word, and Envoy's.
 func notTheirs(trusted bool) object {
 	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField, "proxy-authorization", "te"}
-	if !trusted {
-		names = append(names, "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
-	}
 	var removed list
+	if !trusted {
+		names = append(names, "forwarded", "x-real-ip")
+		// X-Forwarded-User and its like too: they say who a proxy has let in.
+		removed = append(removed, object{{"remove_on_match", object{{"key_matcher", object{{"prefix", "x-forwarded-"}}}}}})
+	}
 	for _, name := range names {
 		removed = append(removed, object{{"remove", name}})
 	}
