@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,6 +183,8 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		<-goOn
 		send(chatFinish + chatUsage + chatDone)
 	})))
+	finish := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(finish)
 	name := func() string {
 		conn, err := tls.Dial("tcp", r.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // its name is what is asked for
 		require.NoError(t, err)
@@ -196,13 +199,16 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	oldChain, err := os.ReadFile(c.CertFile)
 	require.NoError(t, err)
 	chain, key := newPair(t, "second")
-	for what, wrong := range map[string][2][]byte{
-		"does not match":              {oldChain, key},
-		"failed to find any PEM":      {chain[:10], key},
-		"failed to parse certificate": {bytes.Replace(chain, []byte("M"), []byte("N"), 1), key},
+	for _, wrong := range []struct {
+		problem    string
+		chain, key []byte
+	}{
+		{"private key does not match public key", oldChain, key},
+		{"failed to find any PEM data", chain[:10], key},
+		{"malformed certificate", bytes.Replace(chain, []byte("M"), []byte("N"), 1), key},
 	} {
-		c.write(t, wrong[0], wrong[1])
-		r.log.waitFor(t, "the changed certificate is wrong, the old one stays in force", "server.tls.cert_file and key_file: ", what[:10])
+		c.write(t, wrong.chain, wrong.key)
+		r.log.waitFor(t, "the changed certificate is wrong, the old one stays in force", "server.tls.cert_file and key_file: ", wrong.problem)
 		require.Equal(t, "first", name())
 	}
 	require.NoError(t, os.Remove(c.KeyFile))
@@ -211,7 +217,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	r.log.waitFor(t, "the certificate in force")
 	require.Equal(t, "second", name())
 
-	close(goOn)
+	finish()
 	rest, err := io.ReadAll(ev.r)
 	require.NoError(t, err)
 	require.Contains(t, string(rest), "response.completed")
