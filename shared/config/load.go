@@ -86,6 +86,9 @@ func (c *Config) validate(filter bool) Problems {
 	}
 	order("engine.retry.base_delay", "engine.retry.max_delay", c.Engine.Retry.BaseDelay <= c.Engine.Retry.MaxDelay)
 	order("limits.request_body_bytes", "limits.decoded_body_bytes", c.Limits.RequestBodyBytes <= c.Limits.DecodedBodyBytes)
+	if len(c.Routes) > 0 {
+		order("routing.eject_time", "routing.max_eject_time", c.Routing.EjectTime <= c.Routing.MaxEjectTime)
+	}
 	if filter {
 		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlightBytes)
 	}

@@ -120,15 +120,8 @@ func (c *Config) validateRoutes(ps *Problems, filter bool) {
 			c.validateInline(ps, at, &route)
 		}
 	}
-	if len(c.Routes) == 0 {
-		return
-	}
 	if catchAll >= 0 && c.Engine.BackendURL != "" && !filter {
 		ps.add("engine.backend_url", "", "is never used: "+routeAt(catchAll)+" matches every request; leave one of them out")
-	}
-	if c.Routing.EjectTime > c.Routing.MaxEjectTime {
-		ps.add("routing.eject_time", "", "must not be greater than routing.max_eject_time: got "+
-			formatDuration(c.Routing.EjectTime)+" and "+formatDuration(c.Routing.MaxEjectTime))
 	}
 }
 

@@ -29,11 +29,11 @@ func (k *texts) reset(c *Config) { *k.at(c) = nil }
 
 // set reads the JSON of an environment variable.
 func (k *texts) set(c *Config, in input) bool {
-	if in.form != variable || jsontext.Check([]byte(in.text), bounds) != nil {
+	if in.form != variable {
 		return false
 	}
-	v, err := fastjson.Parse(in.text)
-	if err != nil || v.Type() != fastjson.TypeArray {
+	v, problem := parseList(in.text)
+	if problem != "" {
 		return false
 	}
 	r := reader{config: c}
@@ -48,16 +48,14 @@ func (k *texts) read(r *reader, path string, v *fastjson.Value) {
 		r.problems.add(path, "", "has "+strconv.Itoa(len(entries))+" entries, at most "+strconv.Itoa(k.max)+" are allowed")
 		return
 	}
+	before := len(r.problems)
 	var list []string
 	for i, entry := range entries {
-		in := fromJSON(entry)
-		if !in.isText() || !k.accepts(in.text) {
-			r.problems.add(path+"["+strconv.Itoa(i)+"]", "", "got "+in.got()+", want a text: "+k.allowed)
-			continue
-		}
-		list = append(list, in.text)
+		var one string
+		textAt(&one, k.accepts, k.allowed, false)(r, path+"["+strconv.Itoa(i)+"]", entry)
+		list = append(list, one)
 	}
-	if len(list) == len(entries) {
+	if len(r.problems) == before {
 		*k.at(r.config) = list
 	}
 }

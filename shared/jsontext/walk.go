@@ -57,12 +57,7 @@ func closingQuote(b []byte) int {
 		if n < 0 {
 			return len(b)
 		}
-		i += n
-		before := i
-		for before > 0 && b[before-1] == '\\' {
-			before--
-		}
-		if (i-before)%2 == 0 {
+		if i += n; !escaped(b[:i]) {
 			return i
 		}
 		i++

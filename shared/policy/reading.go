@@ -33,14 +33,11 @@ func Read(body []byte, lim responses.Limits) (*Reading, *responses.Error) {
 
 // ReadChecked is Read for a body that responses.Check has passed.
 func ReadChecked(body []byte) (*Reading, *responses.Error) {
-	r := &Reading{object: body}
-	isObject, err := false, (*responses.Error)(nil)
-	if i := skipSpace(body); i < len(body) {
-		isObject = body[i] == '{'
-	}
-	if !isObject {
+	if i := skipSpace(body); i == len(body) || body[i] != '{' {
 		return nil, responses.NewError(400, "invalid_json", "the request body must be a JSON object")
 	}
+	r := &Reading{object: body}
+	var err *responses.Error
 	jsontext.Members(body, func(name, value []byte, at int) bool {
 		err = r.member(name, value, at)
 		return err == nil
