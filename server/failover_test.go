@@ -45,7 +45,7 @@ func TestAnotherBackendAnswers(t *testing.T) {
 		}
 	}
 	refusing := func(status string) handler {
-		return answering("HTTP/1.1 " + status + "\r\nRetry-After: 600\r\nContent-Length: 2\r\n\r\n{}")
+		return answering("HTTP/1.1 " + status + "\r\nConnection: close\r\nRetry-After: 600\r\nContent-Length: 2\r\n\r\n{}")
 	}
 	for _, c := range []struct {
 		name   string
