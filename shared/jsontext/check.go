@@ -238,15 +238,20 @@ var special = func() (t [256]bool) {
 	return t
 }()
 
-// anySpecial reports whether one of the first eight bytes is special, looking at
-// all of them in one step ("Bit Twiddling Hacks", haszero and hasless).
-func anySpecial(b []byte) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
+// word is the first eight bytes of b.
+func word(b []byte) uint64 {
 	_ = b[7]
-	w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-	quote, backslash := w^ones*'"', w^ones*'\\'
-	return ((w-ones*0x20)&^w|(quote-ones)&^quote|(backslash-ones)&^backslash)&highs != 0
+}
+
+// anySpecial is not zero when one of the eight bytes of w is special ("Bit
+// Twiddling Hacks", hasless). With its second bit turned a quote is 0x20, the
+// byte that follows the control characters.
+func anySpecial(w uint64) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := w^ones*2, w^ones*'\\'
+	return ((quote - ones*0x21) | (backslash - ones)) &^ w & highs
 }
 
 // plain returns how many bytes of b are the inside of a string: up to a quote
@@ -254,7 +259,7 @@ func anySpecial(b []byte) bool {
 func plain(b []byte) (int, bool) {
 	i := 0
 	for {
-		for i+8 <= len(b) && !anySpecial(b[i:]) {
+		for i+8 <= len(b) && anySpecial(word(b[i:])) == 0 {
 			i += 8
 		}
 		for i < len(b) && !special[b[i]] {
