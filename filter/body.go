@@ -3,6 +3,8 @@ package filter
 import (
 	"math"
 
+	"antwort/shared/policy"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
@@ -11,6 +13,17 @@ import (
 // stay held and the chunk, which was emptied, is not gathered by Envoy, so that
 // its buffer limit does not matter.
 const pauseNoBuffer types.Action = 3
+
+// unreadable answers a request whose body has to be read and cannot be.
+func (s *stream) unreadable(h header) (action types.Action, refused bool) {
+	if e := policy.ContentType(h.all("content-type")); e != nil {
+		return s.reply(wrongContentType, e), true
+	}
+	if coding := policy.Coding(h.all("content-encoding")); coding != "" {
+		return s.reply(unsupportedEncoding, policy.WrongCoding(coding, "none"), [2]string{"accept-encoding", "identity"}), true
+	}
+	return 0, false
+}
 
 // body gathers a message's body in the VM's memory, chunk by chunk.
 type body struct {

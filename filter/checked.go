@@ -24,8 +24,8 @@ type checked struct {
 
 func (c *checked) headers(h header, end bool) types.Action {
 	s := c.s
-	if coding := policy.Coding(h.get("content-encoding")); coding != "" {
-		return s.reply(unsupportedEncoding, policy.WrongCoding(coding, "none"), [2]string{"accept-encoding", "identity"})
+	if action, refused := s.unreadable(h); refused {
+		return action
 	}
 	c.asking, c.body = h, body{s: s, length: h.length()}
 	if end {

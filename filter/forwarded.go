@@ -33,7 +33,7 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	if err != nil {
 		return x.s.reply(noRoute, err)
 	}
-	if x.reads(decided) {
+	if x.reads(h, decided) {
 		x.check = &checked{s: x.s}
 		return x.check.headers(h, end)
 	}
@@ -46,16 +46,17 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	return types.ActionContinue
 }
 
-// reads reports whether the body has to be read: its model decides, or what
-// becomes of it there depends on it. In the profile inline nothing does.
-func (x *forwarded) reads(decided bool) bool {
+// reads reports whether the body is read: its model decides or becomes another
+// one, or it may be sent again. In the profile inline none is. One that serves
+// nothing but the choice among backends is left alone when it is not JSON.
+func (x *forwarded) reads(h header, decided bool) bool {
 	switch s := x.s; {
 	case !x.asks || s.cfg.Filter.Profile != config.Gated:
 		return false
-	case s.caller.Restricted() || !decided:
+	case s.caller.Restricted() || !decided || s.to.model != "":
 		return true
 	default:
-		return s.to.readsBody()
+		return s.to.readsBody() && policy.ContentType(h.all("content-type")) == nil && policy.Coding(h.all("content-encoding")) == ""
 	}
 }
 

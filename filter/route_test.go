@@ -227,3 +227,35 @@ func TestModelsOfRoutes(t *testing.T) {
 		require.Zero(t, h.Counter("antwort.panics_total"))
 	}
 }
+
+// A body that is no plain JSON passes unread where nothing but the choice among
+// backends could depend on it.
+func TestBodiesThatCannotBeRead(t *testing.T) {
+	const routes = `[{"name":"named","match":{"headers":{"x-named":"yes"}},"backends":[{"url":"http://a","model":"inner"}]},
+		{"name":"two","match":{"headers":{"x-two":"yes"}},"balance":"affinity","backends":[{"url":"http://a"},{"url":"http://b"}]},
+		{"name":"model","match":{"models":["m"]},"backends":[{"url":"http://a"}]}]`
+	up := newUpstream(nil)
+	h := start(t, routed("vllm-responses", "gated", "", routes, ""), up)
+	for name, test := range map[string]struct{ field, value, body, code string }{
+		"coded":             {"Content-Encoding", "gzip", "\x1f\x8b coded", "unsupported_content_encoding"},
+		"a form":            {"Content-Type", "application/x-www-form-urlencoded", "model=m", "unsupported_content_type"},
+		"JSON as something": {"Content-Type", "text/plain", `{"model":"m","input":"hi"}`, "unsupported_content_type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up.set(gives(200, "application/json", "{}"))
+			require.Equal(t, 200, post(t, h, test.body, "X-Two", "yes", test.field, test.value).status)
+			r, body := up.last()
+			require.Equal(t, test.body, body)
+			require.Equal(t, []string{"two"}, r.Header["X-Antwort-Route"])
+			require.NotContains(t, r.Header, "X-Antwort-Affinity")
+			require.NotContains(t, r.Header, "X-Envoy-Retry-On")
+			up.set(nil)
+			for _, header := range []string{"X-Named", "X-Nothing"} {
+				got := post(t, h, test.body, header, "yes", test.field, test.value)
+				require.Equal(t, 415, got.status)
+				require.Equal(t, test.code, errorOf(t, got.body).Code)
+			}
+			require.Zero(t, up.count(), "the upstream saw it begin")
+		})
+	}
+}

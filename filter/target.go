@@ -56,9 +56,8 @@ func bearer(key config.Secret) string {
 	return "Bearer " + key.Reveal()
 }
 
-// readsBody reports whether what is sent there depends on the body of a request
-// that is otherwise forwarded unread.
-func (t *target) readsBody() bool { return t.affinity || t.several || t.model != "" }
+// readsBody reports whether the choice of a backend depends on the body.
+func (t *target) readsBody() bool { return t.affinity || t.several }
 
 // about is what a request says about where it may go. Its header stays as it was
 // in the header phase.

@@ -72,7 +72,7 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 // refuse answers what its headers rule out.
 func (x *translated) refuse(h header) (action types.Action, refused bool) {
 	s, limits := x.s, x.s.cfg.Limits
-	method, coding := h.get(":method"), policy.Coding(h.get("content-encoding"))
+	method := h.get(":method")
 	if x.route == nil {
 		return s.reply(unknownPath, policy.UnknownPath(x.path)), true
 	}
@@ -82,11 +82,8 @@ func (x *translated) refuse(h header) (action types.Action, refused bool) {
 	if x.route != policy.Create {
 		return s.reply(notStored, x.route.NotHere()), true
 	}
-	if e := policy.ContentType(h.get("content-type")); e != nil {
-		return s.reply(wrongContentType, e), true
-	}
-	if coding != "" {
-		return s.reply(unsupportedEncoding, policy.WrongCoding(coding, "none"), [2]string{"accept-encoding", "identity"}), true
+	if action, refused = s.unreadable(h); refused {
+		return action, true
 	}
 	if length := h.length(); length > limits.RequestBodyBytes {
 		return s.reply(tooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
@@ -197,7 +194,7 @@ func (x *translated) requestTrailers() types.Action {
 func (x *translated) answerHeaders(h header, end bool) types.Action {
 	s := x.s
 	x.mayPanic("response_headers")
-	status, coding := h.status(), policy.Coding(h.get("content-encoding"))
+	status, coding := h.status(), policy.Coding(h.all("content-encoding"))
 	h.removeAnswer("content-length", "content-encoding")
 	if s.requestID != "" {
 		h.setAnswer("x-request-id", s.requestID)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strings"
@@ -21,8 +20,8 @@ import (
 // readJSON reads a whole JSON body, decoded, into a buffer that the caller puts
 // back.
 func (x *exchange) readJSON() (*buffer, *failed) {
-	if err := x.checkType(); err != nil {
-		return nil, &failed{"wrong_content_type", nil, err}
+	if f := x.refuseType(); f != nil {
+		return nil, f
 	}
 	limit := x.s.cfg.Limits.RequestBodyBytes
 	if x.r.ContentLength > limit {
@@ -36,7 +35,7 @@ func (x *exchange) readJSON() (*buffer, *failed) {
 }
 
 func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
-	switch coding := contentCoding(x.r.Header); coding {
+	switch coding := policy.Coding(x.r.Header["Content-Encoding"]); coding {
 	case "":
 		buf := getBuffer()
 		if x.r.ContentLength > 0 { // one byte more lets the read that fills it see the end
@@ -53,35 +52,6 @@ func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
 		x.header().Set("Accept-Encoding", "gzip, zstd") // RFC 9110 section 15.5.16
 		return nil, &failed{"unsupported_encoding", nil, policy.WrongCoding(coding, "gzip, zstd or none")}
 	}
-}
-
-// checkType is stricter than policy.ContentType: parameters must be well formed.
-func (x *exchange) checkType() *responses.Error {
-	given := x.r.Header.Get("Content-Type")
-	if given == "application/json" {
-		return nil
-	}
-	if t, _, err := mime.ParseMediaType(given); err == nil && t == "application/json" {
-		return nil
-	}
-	message := "content-type must be application/json"
-	if given != "" {
-		message += ", not " + policy.Clip(given, 64)
-	}
-	return responses.NewError(http.StatusUnsupportedMediaType, "unsupported_content_type", message)
-}
-
-// contentCoding returns the body's coding, "" for none.
-func contentCoding(h http.Header) string {
-	v := h["Content-Encoding"]
-	if len(v) == 0 {
-		return ""
-	}
-	coding := strings.ToLower(strings.TrimSpace(strings.Join(v, ", ")))
-	if coding == "identity" {
-		return ""
-	}
-	return coding
 }
 
 // limitReading gives the client a time to send its body (slow loris). The limit

@@ -149,10 +149,13 @@ func (x *exchange) mustRead(p *pool) bool {
 // attachRead reads a body to its end, decides by it, and attaches it.
 func (x *exchange) attachRead(a *attempts) *failed {
 	limit := x.s.cfg.Limits.RequestBodyBytes
-	// A body that must be understood may not be coded: it would be read twice, by
-	// two decoders.
+	// A body that must be understood is JSON and not coded: it is read twice, and
+	// must be the same to both readers.
 	understood := a.pool == nil || x.caller.Restricted() || a.pool.renames
 	if understood {
+		if f := x.refuseType(); f != nil {
+			return f
+		}
 		if f := x.refuseCoding(); f != nil {
 			return f
 		}
@@ -166,7 +169,7 @@ func (x *exchange) attachRead(a *attempts) *failed {
 	x.unlimitReading()
 	a.request.Body = a.body.b
 	var reading *policy.Reading
-	if contentCoding(x.r.Header) == "" {
+	if policy.ContentType(x.r.Header["Content-Type"]) == nil && policy.Coding(x.r.Header["Content-Encoding"]) == "" {
 		var err *responses.Error
 		reading, err = policy.Read(a.body.b, x.jsonLimits())
 		if err != nil && understood {
@@ -201,8 +204,15 @@ func (x *exchange) attachReading(a *attempts, reading *policy.Reading) *failed {
 	return nil
 }
 
+func (x *exchange) refuseType() *failed {
+	if err := policy.ContentType(x.r.Header["Content-Type"]); err != nil {
+		return &failed{"wrong_content_type", nil, err}
+	}
+	return nil
+}
+
 func (x *exchange) refuseCoding() *failed {
-	coding := contentCoding(x.r.Header)
+	coding := policy.Coding(x.r.Header["Content-Encoding"])
 	if coding == "" {
 		return nil
 	}

@@ -135,7 +135,7 @@ func TestRoutesOfBothProviders(t *testing.T) {
 
 // A body that must be understood may not be coded; one that is only passed on
 // may.
-func TestCodedBodies(t *testing.T) {
+func TestBodiesThatCannotBeRead(t *testing.T) {
 	came := make(chan string, 10)
 	backend := func() string {
 		return upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,26 +150,40 @@ func TestCodedBodies(t *testing.T) {
 		{"name":"named","match":{"headers":{"x-named":"yes"}},"backends":[{"url":"`+a+`","model":"inner"}]},
 		{"name":"two","match":{"headers":{"x-two":"yes"}},"balance":"affinity","backends":[{"url":"`+a+`"},{"url":"`+b+`"}]},
 		{"name":"model","match":{"models":["m"]},"backends":[{"url":"`+a+`"}]}]`))
-	coded := "\x1f\x8b coded"
-	send := func(header, body string) answer {
-		req, err := http.NewRequest("POST", r.url+"/v1/responses", strings.NewReader(body))
-		require.NoError(t, err)
-		req.Header.Set("Content-Encoding", "gzip")
-		if header != "" {
-			req.Header.Set(header, "yes")
-		}
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		return finish(t, resp)
+	for name, test := range map[string]struct{ kind, coding, body, code, accepted string }{
+		"coded":             {"application/json", "gzip", "\x1f\x8b coded", "unsupported_content_encoding", "identity"},
+		"a form":            {"application/x-www-form-urlencoded", "", "model=m", "unsupported_content_type", ""},
+		"JSON as something": {"text/plain", "", `{"model":"m","input":"hi"}`, "unsupported_content_type", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			send := func(header string) answer {
+				req, err := http.NewRequest("POST", r.url+"/v1/responses", strings.NewReader(test.body))
+				require.NoError(t, err)
+				req.Header.Set("Content-Type", test.kind)
+				if test.coding != "" {
+					req.Header.Set("Content-Encoding", test.coding)
+				}
+				if header != "" {
+					req.Header.Set(header, "yes")
+				}
+				resp, err := http.DefaultClient.Do(req)
+				require.NoError(t, err)
+				return finish(t, resp)
+			}
+			passed := send("X-Two")
+			require.Equal(t, 200, passed.status)
+			require.Empty(t, passed.header.Get("Accept-Encoding"))
+			require.Equal(t, test.body, wait(t, came, "the body"))
+			for _, header := range []string{"X-Named", ""} {
+				got := send(header)
+				require.Equal(t, 415, got.status)
+				_, _, code := got.errorCode(t)
+				require.Equal(t, test.code, code)
+				require.Equal(t, test.accepted, got.header.Get("Accept-Encoding"))
+			}
+			require.Empty(t, came)
+		})
 	}
-	require.Equal(t, 200, send("X-Two", coded).status)
-	require.Equal(t, coded, wait(t, came, "the body"))
-	for _, header := range []string{"X-Named", ""} {
-		got := send(header, coded)
-		require.Equal(t, 415, got.status)
-		require.Equal(t, "identity", got.header.Get("Accept-Encoding"))
-	}
-	require.Empty(t, came)
 }
 
 func TestRouteInLogAndMetrics(t *testing.T) {

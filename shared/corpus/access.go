@@ -84,7 +84,7 @@ func (c *AccessCase) Values(name string) (values []string) {
 }
 
 // Wire is the request as bytes of HTTP/1.1, which clients of the library would
-// put in order.
+// put in order. Its body is JSON unless the header says something else.
 func (c *AccessCase) Wire(host string) []byte {
 	var b bytes.Buffer
 	b.WriteString(c.Method + " " + c.Target + " HTTP/1.1\r\nHost: " + host + "\r\n")
@@ -92,7 +92,10 @@ func (c *AccessCase) Wire(host string) []byte {
 		b.WriteString(field[0] + ": " + field[1] + "\r\n")
 	}
 	if c.Body != "" || c.Method == http.MethodPost {
-		b.WriteString("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(c.Body)) + "\r\n")
+		if c.Values("content-type") == nil {
+			b.WriteString("Content-Type: application/json\r\n")
+		}
+		b.WriteString("Content-Length: " + strconv.Itoa(len(c.Body)) + "\r\n")
 	}
 	b.WriteString("\r\n" + c.Body)
 	return b.Bytes()

@@ -30,7 +30,7 @@ func TestAccessCorpus(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			id, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")))
 			if e == nil {
-				e = allowsBody(id, c.Body)
+				e = allowsBody(id, &c)
 			}
 			if c.Status == 200 {
 				require.Nil(t, e)
@@ -49,15 +49,27 @@ func TestAccessCorpus(t *testing.T) {
 }
 
 // allowsBody is how a forwarded body is decided about.
-func allowsBody(id *policy.Identity, body string) *responses.Error {
+func allowsBody(id *policy.Identity, c *corpus.AccessCase) *responses.Error {
 	if !id.Restricted() {
 		return nil
 	}
-	reading, err := policy.Read([]byte(body), responses.Limits{})
+	if err := contentType(c); err != nil {
+		return err
+	}
+	reading, err := policy.Read([]byte(c.Body), responses.Limits{})
 	if err != nil {
 		return err
 	}
 	return id.AllowsReading(reading)
+}
+
+// contentType is what is said to a case's type; one that names none has JSON.
+func contentType(c *corpus.AccessCase) *responses.Error {
+	given := trimmed(c.Values("content-type"))
+	if given == nil {
+		return nil
+	}
+	return policy.ContentType(given)
 }
 
 // trimmed are field values without the white space around them, as HTTP gives

@@ -7,17 +7,60 @@ import (
 	"antwort/shared/responses"
 )
 
-// ContentType refuses a request whose body does not say that it is JSON. given
-// is the header's value.
-func ContentType(given string) *responses.Error {
-	if given == "application/json" || MediaType(given) == "application/json" {
+// ContentType refuses a body that has to be read unless it says, once, that it is
+// JSON in UTF-8: as nothing else would it be read. Whoever reads a forwarded one
+// next may go by what it says, and must find the same in it. given are all values
+// of the field.
+func ContentType(given []string) *responses.Error {
+	if len(given) == 1 && (given[0] == "application/json" || isJSON(given[0])) {
 		return nil
 	}
-	message := "content-type must be application/json"
-	if given != "" {
-		message += ", not " + Clip(given, 64)
+	message, all := "content-type must be application/json", strings.Join(given, ", ")
+	if MediaType(all) == "application/json" {
+		message += " in UTF-8"
+	}
+	if all != "" {
+		message += ", not " + Clip(all, 64)
 	}
 	return responses.NewError(415, "unsupported_content_type", message)
+}
+
+// isJSON reads a media type (RFC 9110 section 8.3.1). Values of parameters are
+// taken in plain letters only, quoted or not: what is written in other ways is
+// read in several.
+func isJSON(mediaType string) bool {
+	kind, rest, _ := strings.Cut(mediaType, ";")
+	if !strings.EqualFold(strings.Trim(kind, " \t"), "application/json") {
+		return false
+	}
+	for rest != "" {
+		var parameter string
+		parameter, rest, _ = strings.Cut(rest, ";")
+		if parameter = strings.Trim(parameter, " \t"); parameter == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(parameter, "=")
+		if n := len(value) - 1; n > 0 && value[0] == '"' && value[n] == '"' {
+			value = value[1:n]
+		}
+		if !isPlain(name) || !isPlain(value) {
+			return false
+		}
+		if strings.EqualFold(name, "charset") && !strings.EqualFold(value, "utf-8") && !strings.EqualFold(value, "utf8") {
+			return false
+		}
+	}
+	return true
+}
+
+func isPlain(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // MediaType is the type of a Content-Type header without its parameters, in
@@ -27,9 +70,12 @@ func MediaType(contentType string) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// Coding is the coding of a body by its Content-Encoding header, "" for none.
-func Coding(contentEncoding string) string {
-	coding := strings.ToLower(strings.TrimSpace(contentEncoding))
+// Coding is the coding of a body by all values of Content-Encoding, "" for none.
+func Coding(contentEncoding []string) string {
+	if len(contentEncoding) == 0 {
+		return ""
+	}
+	coding := strings.ToLower(strings.TrimSpace(strings.Join(contentEncoding, ", ")))
 	if coding == "identity" {
 		return ""
 	}

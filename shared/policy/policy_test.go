@@ -38,11 +38,32 @@ func TestFind(t *testing.T) {
 }
 
 func TestContentType(t *testing.T) {
-	for _, given := range []string{"application/json", "Application/JSON ; charset=utf-8"} {
-		require.Nil(t, ContentType(given), given)
+	for _, given := range []string{
+		"application/json", "Application/JSON ; charset=utf-8", "application/json;charset=\"UTF-8\"", "application/json; charset=utf8",
+		" application/json;", "application/json; ;v=1.0; charset=utf-8", "application/json; odata.metadata=minimal",
+	} {
+		require.Nil(t, ContentType([]string{given}), given)
 	}
-	require.Equal(t, "content-type must be application/json", ContentType("").Message)
-	require.Equal(t, "content-type must be application/json, not text/plain", ContentType("text/plain").Message)
-	require.Equal(t, "", Coding(" Identity"))
-	require.Equal(t, "zstd", Coding("ZSTD"))
+	for _, given := range [][]string{
+		nil, {""}, {"text/plain"}, {"application/json5"}, {"application/vnd.api+json"}, {"application/*"}, {"application /json"}, {"text/plain; application/json"},
+		{"application/json", "application/json"}, {"application/json", "text/plain"}, {"application/json, text/plain"}, {"application/json text/plain"},
+		{"application/json; charset=utf-7"}, {"application/json; charset=utf-8; charset=utf-16"}, {"application/json; Charset=UTF-16LE"},
+		{"application/json; charset"}, {"application/json; charset="}, {"application/json; =utf-8"}, {"application/json; charset = utf-7"}, {"application/json; charset=utf-8, text/plain"},
+		{"application/json; charset*=utf-7''utf-7"}, {"application/json; charset*0=utf-7"}, {`application/json; x=";charset=utf-7"`}, {`application/json; x="\";charset=utf-7"`},
+		{`application/json; charset="utf-8`}, {`application/json; charset=\"`}, {`application/json; charset='utf-8'`}, {"application/json; x=\xff"}, {"application/json\x00"},
+	} {
+		e := ContentType(given)
+		require.NotNil(t, e, "%q", given)
+		require.Equal(t, []any{415, "unsupported_content_type"}, []any{e.Status, e.Code})
+	}
+	require.Equal(t, "content-type must be application/json", ContentType(nil).Message)
+	require.Equal(t, "content-type must be application/json, not text/plain", ContentType([]string{"text/plain"}).Message)
+	require.Equal(t, "content-type must be application/json in UTF-8, not application/json; charset=utf-7", ContentType([]string{"application/json; charset=utf-7"}).Message)
+}
+
+func TestCoding(t *testing.T) {
+	require.Equal(t, "", Coding(nil))
+	require.Equal(t, "", Coding([]string{" Identity"}))
+	require.Equal(t, "zstd", Coding([]string{"ZSTD"}))
+	require.Equal(t, "identity, gzip", Coding([]string{"identity", "gzip"}), "the second one counts too")
 }

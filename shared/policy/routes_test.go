@@ -34,6 +34,9 @@ func TestRoutingCorpus(t *testing.T) {
 				caller, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")))
 				var reading *policy.Reading
 				if e == nil {
+					e = contentType(&c.AccessCase)
+				}
+				if e == nil {
 					reading, e = policy.Read([]byte(c.Body), responses.Limits{})
 				}
 				if e == nil {
