@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"mime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +61,24 @@ func TestContentType(t *testing.T) {
 	require.Equal(t, "content-type must be application/json", ContentType(nil).Message)
 	require.Equal(t, "content-type must be application/json, not text/plain", ContentType([]string{"text/plain"}).Message)
 	require.Equal(t, "content-type must be application/json in UTF-8, not application/json; charset=utf-7", ContentType([]string{"application/json; charset=utf-7"}).Message)
+}
+
+// What is taken for JSON in UTF-8 is nothing else to the standard library.
+func FuzzContentType(f *testing.F) {
+	for _, seed := range []string{"application/json", "application/json; charset=\"utf-8\";a=b", "application/json; charset*=utf-8''x", "text/plain"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, given string) {
+		if ContentType([]string{given}) != nil {
+			return
+		}
+		kind, parameters, err := mime.ParseMediaType(given)
+		if err != nil {
+			return // it is stricter: a parameter twice, an empty one
+		}
+		require.Equal(t, "application/json", kind)
+		require.Contains(t, []string{"", "utf-8", "utf8"}, strings.ToLower(parameters["charset"]))
+	})
 }
 
 func TestCoding(t *testing.T) {
