@@ -264,6 +264,7 @@ func (x *translated) done() {
 		if u, ok := x.turn.Usage(); ok {
 			x.s.metrics.usage(u)
 		}
+		x.turn.Free()
 	}
 }
 

@@ -73,6 +73,7 @@ func (x *exchange) translateBody(p *pool, body *buffer) {
 		st.run((*stream).serveChat)
 		return
 	}
+	defer turn.Free()
 	defer a.drop()
 	defer cancel(nil)
 	for {

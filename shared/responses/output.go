@@ -30,7 +30,7 @@ type Output struct {
 	part  partKind
 	parts int // parts begun in the open item
 
-	itemID    string
+	itemID    []byte
 	itemStart int    // in items
 	done      int    // how much of items is finished items
 	partStart int    // in items: the part's {
@@ -65,6 +65,11 @@ type Call struct {
 	Name      string
 	Namespace string // empty without one
 	Custom    bool   // a custom_tool_call with input, not a function_call with arguments
+}
+
+// Reset empties o for another answer, in the memory that it has.
+func (o *Output) Reset() {
+	*o = Output{items: o.items[:0], logprobs: o.logprobs[:0], itemID: o.itemID[:0], frame: deltaFrame{b: o.frame.b[:0]}}
 }
 
 // Items returns the finished items, rendered and separated by commas.
@@ -208,7 +213,7 @@ func (p partKind) head() string {
 func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	o.open, o.part, o.parts = kind, noPart, 0
 	o.frame.b = o.frame.b[:0]
-	o.itemID = o.Resource.ItemID(prefix, o.count)
+	o.itemID = o.Resource.appendItemID(o.itemID[:0], prefix, o.count)
 	o.count++
 	if len(o.items) > 0 {
 		o.items = append(o.items, ',')
@@ -358,11 +363,14 @@ func (o *Output) Abandon(dst []byte) []byte {
 // ItemID returns the id of the item at the index: the prefix, the random part of
 // the response's ids, and the index.
 func (r *Resource) ItemID(prefix string, index int) string {
-	id := make([]byte, 0, len(prefix)+len(r.id)+4)
-	id = append(id, prefix...)
-	id = append(id, r.id...)
+	return string(r.appendItemID(nil, prefix, index))
+}
+
+func (r *Resource) appendItemID(dst []byte, prefix string, index int) []byte {
+	dst = append(dst, prefix...)
+	dst = append(dst, r.id...)
 	if index < 10 {
-		id = append(id, '0')
+		dst = append(dst, '0')
 	}
-	return string(strconv.AppendInt(id, int64(index), 10))
+	return strconv.AppendInt(dst, int64(index), 10)
 }

@@ -80,15 +80,15 @@ func Check(body []byte, lim Limits) *Error {
 	return NewError(400, "invalid_json", "the request body is not valid JSON: "+err.Error())
 }
 
-// ParseRequest reads a request from its JSON, which Check has passed. What is
+// Parse makes r the request that its JSON says, which Check has passed. What is
 // out of the contract is refused with the field's path. refuseUnknown refuses
 // the fields that would otherwise be passed on without being known.
-func ParseRequest(v *fastjson.Value, lim Limits, refuseUnknown bool) (*Request, *Error) {
+func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Error {
 	o := v.GetObject()
 	if o == nil {
-		return nil, NewError(400, "invalid_json", "the request body must be a JSON object")
+		return NewError(400, "invalid_json", "the request body must be a JSON object")
 	}
-	r := &Request{Format: Format{Type: "text"}}
+	*r = Request{Format: Format{Type: "text"}, Extra: r.Extra[:0]}
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err == nil {
@@ -96,18 +96,18 @@ func ParseRequest(v *fastjson.Value, lim Limits, refuseUnknown bool) (*Request, 
 		}
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if r.Input == nil {
-		return nil, invalidCode("input", "missing_required_parameter", "is required: a string or an array of items")
+		return invalidCode("input", "missing_required_parameter", "is required: a string or an array of items")
 	}
 	if n := len(r.Input.GetArray()); lim.Items > 0 && n > lim.Items {
-		return nil, invalidCode("input", "limit_exceeded", "has "+strconv.Itoa(n)+" items, the limit is "+strconv.Itoa(lim.Items))
+		return invalidCode("input", "limit_exceeded", "has "+strconv.Itoa(n)+" items, the limit is "+strconv.Itoa(lim.Items))
 	}
 	if n := len(r.Tools); lim.Tools > 0 && n > lim.Tools {
-		return nil, invalidCode("tools", "limit_exceeded", "has "+strconv.Itoa(n)+" tools, the limit is "+strconv.Itoa(lim.Tools))
+		return invalidCode("tools", "limit_exceeded", "has "+strconv.Itoa(n)+" tools, the limit is "+strconv.Itoa(lim.Tools))
 	}
-	return r, nil
+	return nil
 }
 
 func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Error {

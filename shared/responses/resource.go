@@ -16,11 +16,19 @@ type Resource struct {
 	echo      []byte // the members that repeat the request
 }
 
-// NewResource returns the resource that answers r. Model is what the answer
-// names; id the random part of its ids; createdAt is in Unix seconds.
-func NewResource(r *Request, tools []Tool, choice ToolChoice, model, id string, createdAt int64) *Resource {
-	return &Resource{id: id, createdAt: createdAt, echo: r.appendEcho(make([]byte, 0, 1024), tools, choice, model)}
+// Answer makes r the resource that answers the request q, in the memory that it
+// has. Model is what the answer names; id the random part of its ids; createdAt
+// is in Unix seconds.
+func (r *Resource) Answer(q *Request, tools []Tool, choice ToolChoice, model, id string, createdAt int64) {
+	r.id, r.createdAt = id, createdAt
+	if cap(r.echo) == 0 {
+		r.echo = make([]byte, 0, 1<<10)
+	}
+	r.echo = q.appendEcho(r.echo[:0], tools, choice, model)
 }
+
+// Held returns how many bytes of memory the resource takes.
+func (r *Resource) Held() int { return cap(r.echo) }
 
 // A State is what changes of a response resource.
 type State struct {

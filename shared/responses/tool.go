@@ -24,7 +24,7 @@ type Tool struct {
 // ParseTools reads tools. Types that cannot be lowered to functions are refused
 // or, with drop, left out.
 func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Error) {
-	var tools []Tool
+	tools := make([]Tool, 0, len(values))
 	for i, v := range values {
 		o := v.GetObject()
 		if o == nil {

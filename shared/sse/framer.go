@@ -57,6 +57,12 @@ func (f *Framer) Release() {
 	f.start, f.line, f.pos = 0, 0, 0
 }
 
+// Drop is Release when nothing more is wanted: what has begun goes too.
+func (f *Framer) Drop() {
+	f.start = len(f.buf)
+	f.Release()
+}
+
 // maxRoom is the largest buffer that is kept for other streams, in bytes.
 const maxRoom = 64 << 10
 

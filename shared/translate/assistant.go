@@ -11,8 +11,13 @@ type assistant struct {
 	reasoning, content, refusal, calls []byte
 }
 
-func (a *assistant) empty() assistant {
-	return assistant{reasoning: a.reasoning[:0], content: a.content[:0], refusal: a.refusal[:0], calls: a.calls[:0]}
+// reset empties the message; one that is not open is empty.
+func (a *assistant) reset() {
+	if !a.open {
+		return
+	}
+	a.open, a.hasText, a.hasRefusal = false, false, false
+	a.reasoning, a.content, a.refusal, a.calls = a.reasoning[:0], a.content[:0], a.refusal[:0], a.calls[:0]
 }
 
 // newline separates two texts inside a JSON string.
@@ -21,7 +26,7 @@ const newline = `\n`
 func (w *requestWork) flushAssistant() {
 	a := &w.assistant
 	if !a.open || !a.hasText && !a.hasRefusal && len(a.reasoning) == 0 && len(a.calls) == 0 {
-		w.assistant = a.empty() // at most a thought that is only encrypted
+		a.reset() // at most a thought that is only encrypted
 		return
 	}
 	w.nextMessage()
@@ -47,7 +52,7 @@ func (w *requestWork) flushAssistant() {
 		w.str(`]`)
 	}
 	w.str(`}`)
-	w.assistant = a.empty()
+	a.reset()
 }
 
 func (w *requestWork) quoted(escaped []byte) {

@@ -25,6 +25,12 @@ var request2KB = func() []byte {
 		`{"type":"message","role":"user","content":"And in Rome?"}],"tools":[{"type":"function","name":"get_weather","description":"Get the weather for a city","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false},"strict":true}],"tool_choice":"auto"}`)
 }()
 
+// requestSmall asks one question.
+var requestSmall = []byte(`{"model":"/mnt/models","stream":false,"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"What is the capital of France? Answer in one sentence."}]}]}`)
+
+// answerSmall is vLLM's answer to it.
+var answerSmall = []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1790000001,"model":"/mnt/models","choices":[{"index":0,"message":{"role":"assistant","content":"The capital of France is Paris.","refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":null},"logprobs":null,"finish_reason":"stop","stop_reason":null,"token_ids":null}],"service_tier":null,"system_fingerprint":null,"usage":{"prompt_tokens":12,"total_tokens":19,"completion_tokens":7,"prompt_tokens_details":null},"prompt_logprobs":null}`)
+
 var wholeAnswer = []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1790000001,"model":"/mnt/models","choices":[{"index":0,"message":{"role":"assistant","content":"` +
 	strings.Repeat("The capital of France is Paris. ", 16) + `","refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":"` + strings.Repeat("Think. ", 30) +
 	`"},"logprobs":null,"finish_reason":"stop","stop_reason":null,"token_ids":null}],"service_tier":null,"system_fingerprint":"vllm","usage":{"prompt_tokens":42,"total_tokens":50,"completion_tokens":8,"prompt_tokens_details":null}}`)
@@ -63,9 +69,28 @@ func BenchmarkRequest2KB(b *testing.B) {
 	b.SetBytes(int64(len(request2KB)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := tr.Request(dst, request2KB, corpus.ID, corpus.Created); err != nil {
+		_, turn, err := tr.Request(dst, request2KB, corpus.ID, corpus.Created)
+		if err != nil {
 			b.Fatal(err)
 		}
+		turn.Free()
+	}
+}
+
+// BenchmarkSmall is one question and its answer.
+func BenchmarkSmall(b *testing.B) {
+	tr := translate.New(benchOptions)
+	dst := make([]byte, 0, 8<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, turn, err := tr.Request(dst, requestSmall, corpus.ID, corpus.Created)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := turn.Response(dst, answerSmall, corpus.Ended); err != nil {
+			b.Fatal(err)
+		}
+		turn.Free()
 	}
 }
 
@@ -121,6 +146,7 @@ func BenchmarkStream100(b *testing.B) {
 		if _, err := s.Write(out, end, corpus.Ended); err != nil || !s.Done() {
 			b.Fatal(err)
 		}
+		turn.Free()
 	}
 }
 
@@ -140,14 +166,24 @@ func TestAllocations(t *testing.T) {
 		require.LessOrEqual(t, n, 0.0, "allocations of a %s delta, expected none", kind)
 	}
 	tr := translate.New(benchOptions)
-	n := testing.AllocsPerRun(200, func() { _, _, _ = tr.Request(dst, request2KB, corpus.ID, corpus.Created) })
-	require.LessOrEqual(t, n, float64(requestAllocations), "allocations of a 2 KB request")
+	for _, c := range []struct {
+		name    string
+		request []byte
+		most    float64
+	}{{"small", requestSmall, smallAllocations}, {"2 KB", request2KB, requestAllocations}} {
+		n := testing.AllocsPerRun(200, func() {
+			_, turn, _ := tr.Request(dst, c.request, corpus.ID, corpus.Created)
+			turn.Free()
+		})
+		require.LessOrEqual(t, n, c.most, "allocations of a %s request", c.name)
+	}
 	turn := newTurn(t)
-	n = testing.AllocsPerRun(200, func() { _, _ = turn.Response(dst, wholeAnswer, corpus.Ended) })
+	n := testing.AllocsPerRun(200, func() { _, _ = turn.Response(dst, wholeAnswer, corpus.Ended) })
 	require.LessOrEqual(t, n, float64(answerAllocations), "allocations of a whole answer")
 }
 
 const (
-	requestAllocations = 12
-	answerAllocations  = 14
+	smallAllocations   = 2
+	requestAllocations = 8
+	answerAllocations  = 0
 )

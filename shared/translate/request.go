@@ -9,9 +9,10 @@ import (
 
 // requestWork is one request being translated. Its buffers are reused.
 type requestWork struct {
-	opt *Options
-	r   *responses.Request
-	dst []byte // the chat request, written so far
+	opt    *Options
+	parser fastjson.Parser
+	r      responses.Request
+	dst    []byte // the chat request, written so far
 
 	messages  int       // messages written
 	system    []byte    // leading system text, escaped, not yet written
@@ -22,8 +23,17 @@ type requestWork struct {
 	scratch   []byte
 }
 
-func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) {
-	r := w.r
+// begin makes w ready for another request.
+func (w *requestWork) begin(opt *Options, dst []byte) {
+	w.opt, w.dst = opt, dst
+	w.messages, w.hasSystem, w.begun = 0, false, false
+	w.system, w.media = w.system[:0], w.media[:0]
+	w.assistant.reset()
+}
+
+// translate writes the chat request and tells the turn what its answer needs.
+func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error {
+	r := &w.r
 	model := r.Model
 	if model == "" {
 		model = w.opt.DefaultModel
@@ -31,7 +41,7 @@ func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) 
 	if model == "" {
 		err := responses.Invalid("model", "is required: this server has no default model")
 		err.Code = "missing_required_parameter"
-		return nil, err
+		return err
 	}
 	upstreamModel := model
 	if w.opt.Model != "" {
@@ -39,15 +49,15 @@ func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) 
 	}
 	tools, err := responses.ParseTools(r.Tools, "tools", w.opt.DropUnsupportedTools)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	choice, err := responses.ParseToolChoice(r.ToolChoice)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	lowered, err := lowerTools(tools)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	start := len(w.dst)
 	w.str(modelMember)
@@ -55,26 +65,22 @@ func (w *requestWork) translate(id string, now int64) (*Turn, *responses.Error) 
 	sent := len(w.dst) - start
 	w.str(`,"messages":[`)
 	if err := w.input(); err != nil {
-		return nil, err
+		return err
 	}
 	w.str(`]`)
 	w.sampling()
 	if err := w.tools(lowered, choice); err != nil {
-		return nil, err
+		return err
 	}
 	w.format()
 	if err := w.extra(); err != nil {
-		return nil, err
+		return err
 	}
 	w.str(`}`)
-	return &Turn{
-		opt:       w.opt,
-		resource:  responses.NewResource(r, tools, choice, model, id, now),
-		streaming: r.Stream,
-		model:     model,
-		sent:      sent,
-		raised:    raisedTools(lowered),
-	}, nil
+	u.resource.Answer(r, tools, choice, model, id, now)
+	u.streaming, u.model, u.sent = r.Stream, model, sent
+	u.raised = raisedTools(u.raised[:0], lowered)
+	return nil
 }
 
 func (w *requestWork) str(s string) { w.dst = append(w.dst, s...) }
@@ -91,7 +97,7 @@ func (w *requestWork) member(name string, v *fastjson.Value) {
 }
 
 func (w *requestWork) sampling() {
-	r := w.r
+	r := &w.r
 	if r.Stream {
 		w.str(`,"stream":true,"stream_options":{"include_usage":true}`)
 	}

@@ -28,12 +28,20 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		return dst, badUpstream("an answer without choices")
 	}
 	u.readUsage(a.Usage)
-	out := responses.Output{Resource: u.resource, Quiet: true}
-	if e := u.whole(&out, w, a); e != nil {
+	out := u.output()
+	out.Quiet = true
+	if e := u.whole(out, w, a); e != nil {
 		return dst, e
 	}
-	_, state := u.finish(nil, &out, a.Finish, now)
+	_, state := u.finish(nil, out, a.Finish, now)
 	return u.resource.Append(dst, state), nil
+}
+
+// output is the turn's output, empty.
+func (u *Turn) output() *responses.Output {
+	u.out.Reset()
+	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
+	return &u.out
 }
 
 func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *responses.Error {

@@ -22,7 +22,7 @@ type Stream struct {
 
 	turn   *Turn
 	framer sse.Framer
-	out    responses.Output
+	out    *responses.Output
 	queue  queue
 	repeat repeat
 
@@ -35,13 +35,17 @@ type Stream struct {
 	finish      string // the finish_reason, once it came
 }
 
-// Stream returns the stream that answers the turn.
+// Stream returns the stream that answers the turn. A turn has one stream: a
+// second call begins it anew, for the answer of another upstream.
 func (u *Turn) Stream() *Stream {
-	return &Stream{
+	s := &u.stream
+	*s = Stream{
 		turn:   u,
-		framer: sse.Framer{Max: u.opt.EventBytes},
-		out:    responses.Output{Resource: u.resource, ReasoningEvents: u.opt.ReasoningEvents},
+		framer: sse.Framer{Max: u.from.opt.EventBytes},
+		out:    u.output(),
+		repeat: repeat{head: s.repeat.head[:0], tail: s.repeat.tail[:0]},
 	}
+	return s
 }
 
 // Started reports whether any event was produced.
@@ -73,7 +77,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		return dst, nil
 	}
 	s.framer.Write(p)
-	defer s.framer.Release()
+	defer s.rest()
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
 	for !s.done {
@@ -93,6 +97,15 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		}
 	}
 	return dst, nil
+}
+
+// rest gives back what a stream that waits, or is over, does not need.
+func (s *Stream) rest() {
+	if s.done {
+		s.framer.Drop()
+	} else {
+		s.framer.Release()
+	}
 }
 
 func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
@@ -176,7 +189,7 @@ func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *respons
 	if s.Clock != nil {
 		now = s.Clock()
 	}
-	dst, state := s.turn.finish(dst, &s.out, s.finish, now)
+	dst, state := s.turn.finish(dst, s.out, s.finish, now)
 	s.done, s.failed = true, state.Status == "failed"
 	return s.out.End(dst, state), nil
 }
@@ -199,6 +212,7 @@ func (s *Stream) End(dst []byte, cause *responses.Error, now int64) []byte {
 	if s.done {
 		return dst
 	}
+	defer s.rest()
 	dst = s.Start(dst)
 	if s.finish != "" {
 		w := chunkWorks.Get().(*chunkWork)

@@ -25,7 +25,10 @@ type raisedTool struct {
 func flatName(namespace, name string) string { return namespace + "__" + name }
 
 func lowerTools(tools []responses.Tool) ([]loweredTool, *responses.Error) {
-	var lowered []loweredTool
+	if len(tools) == 0 {
+		return nil, nil
+	}
+	lowered := make([]loweredTool, 0, len(tools))
 	seen := make(map[string]struct{}, len(tools))
 	add := func(t, namespace *responses.Tool) *responses.Error {
 		name := t.Name
@@ -66,9 +69,8 @@ func lowerTools(tools []responses.Tool) ([]loweredTool, *responses.Error) {
 	return lowered, nil
 }
 
-// raisedTools lists the tools whose calls do not go back as they come.
-func raisedTools(lowered []loweredTool) []raisedTool {
-	var raised []raisedTool
+// raisedTools appends the tools whose calls do not go back as they come.
+func raisedTools(raised []raisedTool, lowered []loweredTool) []raisedTool {
 	for _, t := range lowered {
 		r := raisedTool{upstream: t.upstream, name: t.Name, custom: t.Type == "custom"}
 		if t.namespace != nil {

@@ -37,19 +37,23 @@ type Options struct {
 type Translator struct {
 	opt   Options
 	works sync.Pool // of *requestWork
+	turns sync.Pool // of *Turn
 }
 
 // New returns a Translator.
 func New(opt Options) *Translator {
 	t := &Translator{opt: opt}
 	t.works.New = func() any { return new(requestWork) }
+	t.turns.New = func() any { return new(Turn) }
 	return t
 }
 
 // A Turn is one request on its way: what its answer must be told.
 type Turn struct {
-	opt       *Options
-	resource  *responses.Resource
+	from      *Translator // nil once it is free
+	resource  responses.Resource
+	out       responses.Output
+	stream    Stream
 	streaming bool
 	model     string
 	sent      int // bytes of the chat request up to its model's end
@@ -102,7 +106,26 @@ func (u *Turn) usageOrNil() *responses.Usage {
 	return &u.usage
 }
 
-var parsers fastjson.ParserPool
+// Free gives back the turn's memory for other requests. Neither the turn nor
+// its stream may be used after it. A turn that is not given back, that is large
+// or whose stream broke off is left to the garbage collector.
+func (u *Turn) Free() {
+	t, s := u.from, &u.stream
+	u.from = nil
+	if t != nil && u.resource.Held()+u.out.Held() <= keptBytes && s.framer.Between() && len(s.queue) == 0 {
+		t.turns.Put(u)
+	}
+}
+
+// keptBytes is as much as a free turn may hold.
+const keptBytes = 16 << 10
+
+// newTurn returns a turn of t without a request.
+func (t *Translator) newTurn() *Turn {
+	u := t.turns.Get().(*Turn)
+	u.from, u.hasUsage = t, false
+	return u
+}
 
 // Request translates the body of POST /v1/responses into the body of POST
 // /v1/chat/completions, appended to dst. id is the random part of all ids of
@@ -112,23 +135,23 @@ func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *T
 	if err := responses.Check(body, t.opt.Limits); err != nil {
 		return dst, nil, err
 	}
-	p := parsers.Get()
-	defer parsers.Put(p)
-	v, perr := p.ParseBytes(body)
+	w := t.works.Get().(*requestWork)
+	defer t.works.Put(w)
+	v, perr := w.parser.ParseBytes(body)
 	if perr != nil { // cannot be: Check is stricter
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}
-	r, err := responses.ParseRequest(v, t.opt.Limits, t.opt.RefuseUnknownFields)
-	if err != nil {
+	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
 	}
-	w := t.works.Get().(*requestWork)
-	defer t.works.Put(w)
-	*w = requestWork{opt: &t.opt, r: r, dst: dst, system: w.system[:0], media: w.media[:0], assistant: w.assistant.empty(), scratch: w.scratch[:0]}
-	turn, err := w.translate(id, now)
-	if err == nil {
-		dst = w.dst
+	w.begin(&t.opt, dst)
+	u := t.newTurn()
+	err := w.translate(u, id, now)
+	out := w.dst
+	w.dst = nil
+	if err != nil {
+		u.Free()
+		return dst, nil, err
 	}
-	w.dst, w.r = nil, nil
-	return dst, turn, err
+	return out, u, nil
 }

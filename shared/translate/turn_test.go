@@ -141,6 +141,44 @@ func TestHeldIsTheAnswerOnce(t *testing.T) {
 	require.Less(t, s.Held(), 8000)
 }
 
+// What is given back is used for other requests, and only then.
+func TestFreeTurns(t *testing.T) {
+	tr := translate.New(benchOptions)
+	begin := func(model string) *translate.Turn {
+		_, turn, err := tr.Request(nil, []byte(`{"model":"`+model+`","input":"hi","stream":true}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		return turn
+	}
+	answers := func(turn *translate.Turn, model string) {
+		t.Helper()
+		_, used := turn.Usage()
+		require.False(t, used, "expected no usage before the answer")
+		resource, err := turn.Response(nil, wholeAnswer, corpus.Ended)
+		require.Nil(t, err)
+		require.Contains(t, string(resource), `"model":"`+model+`"`)
+		require.Equal(t, 1, strings.Count(string(resource), `"type":"message"`))
+		events, failed := corpus.Stream(nil, turn.Stream(), []byte(hi+finish+"data: [DONE]\n\n"))
+		checkStream(t, events, failed)
+		require.Contains(t, string(events), `"model":"`+model+`"`)
+	}
+	for range 8 {
+		kept, first := begin("kept"), begin("first")
+		answers(first, "first")
+		first.Free()
+		first.Free()
+		second, third := begin("second"), begin("third")
+		require.NotSame(t, second, third, "expected a turn that was given back twice to be used once")
+		third.Stream()
+		_, err := third.Stream().Write(nil, []byte(hi+"data: half"), corpus.Ended)
+		require.NoError(t, err)
+		third.Free() // in the middle of an answer
+		answers(second, "second")
+		answers(kept, "kept")
+		second.Free()
+		kept.Free()
+	}
+}
+
 // A Translator serves all goroutines; run with -race.
 func TestConcurrentUse(t *testing.T) {
 	all := cases(t)
@@ -161,6 +199,9 @@ func TestConcurrentUse(t *testing.T) {
 					if events, _ := corpus.Stream(nil, turn.Stream(), c.Stream); !bytes.Equal(events, c.Expected.Events) {
 						t.Errorf("%s: expected the events as from one goroutine", c.Name)
 					}
+				}
+				if err == nil {
+					turn.Free()
 				}
 			}
 		})
