@@ -18,7 +18,7 @@ func (s *stream) identify(h header) (left header, known bool) {
 	if s.access == nil {
 		return h, true
 	}
-	forcePanic(h, "identify")
+	s.forced.at("identify")
 	identify := s.access.Identify
 	if s.access.ByToken() {
 		identify = s.verified

@@ -28,6 +28,7 @@ type stream struct {
 	failed    bool    // a failure was counted
 	first     bool    // the first token was counted
 	complete  bool    // the answer came to its end
+	forced    forced  // panics, in builds for tests
 }
 
 // exchange is how requests of one kind are handled, callback by callback. After
@@ -46,7 +47,9 @@ type exchange interface {
 func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
 	defer s.recovered(&action)
 	s.closed = s.access != nil // until it is known who calls
-	h, known := s.identify(requestHeader())
+	h := requestHeader()
+	s.forced.note(h)
+	h, known := s.identify(h)
 	if !known {
 		return types.ActionPause
 	}
@@ -92,7 +95,7 @@ func (s *stream) open(h header, path string, route *policy.Route, end bool) type
 	} else {
 		s.exchange = &translated{s: s, route: route, path: path}
 	}
-	forcePanic(h, "request_headers")
+	s.forced.at("request_headers")
 	return s.exchange.requestHeaders(h, end)
 }
 
@@ -102,6 +105,7 @@ func (s *stream) OnHttpRequestBody(size int, end bool) (action types.Action) {
 		return s.unread()
 	}
 	defer s.recovered(&action)
+	s.forced.at("request_body")
 	return s.exchange.requestBody(size, end)
 }
 
@@ -111,6 +115,7 @@ func (s *stream) OnHttpRequestTrailers(int) (action types.Action) {
 		return s.unread()
 	}
 	defer s.recovered(&action)
+	s.forced.at("request_trailers")
 	return s.exchange.requestTrailers()
 }
 
@@ -128,6 +133,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) (action types.Action) {
 		return types.ActionContinue
 	}
 	defer s.recovered(&action)
+	s.forced.at("response_headers")
 	return s.exchange.answerHeaders(answerHeader(), end)
 }
 
@@ -137,6 +143,7 @@ func (s *stream) OnHttpResponseBody(size int, end bool) (action types.Action) {
 		return types.ActionContinue
 	}
 	defer s.recovered(&action)
+	s.forced.at("response_body")
 	return s.exchange.answerBody(size, end)
 }
 
@@ -158,8 +165,12 @@ func (s *stream) OnHttpStreamDone() {
 		if r := recover(); r != nil {
 			s.metrics.panics.Increment(1)
 			logPanic(s.requestID, r)
+			s.exchange = nil // whatever state it is in
+			s.gate.leave(s)
+			s.close()
 		}
 	}()
+	s.forced.at("done")
 	if s.exchange != nil && !s.complete {
 		s.fail(cut)
 	}

@@ -21,15 +21,14 @@ import (
 // inline they never do; the body comes later, and of the request only local
 // replies can still be sent.
 type translated struct {
-	s       *stream
-	route   *policy.Route // nil: no endpoint
-	path    string
-	body    body
-	asked   bool
-	turn    *translate.Turn
-	answer  answer
-	panicIn string // for test builds
-	asking  header // gated: what the route is chosen by
+	s      *stream
+	route  *policy.Route // nil: no endpoint
+	path   string
+	body   body
+	asked  bool
+	turn   *translate.Turn
+	answer answer
+	asking header // gated: what the route is chosen by
 }
 
 // answer is how answers of one kind are handled.
@@ -50,7 +49,6 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 		return action
 	}
 	x.body = body{s: x.s, length: h.length()}
-	x.panicIn = h.get("x-panic-in")
 	if end {
 		return x.ask(nil, true)
 	}
@@ -101,7 +99,6 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 	if x.asked {
 		return x.trailing(chunk)
 	}
-	x.mayPanic("request_body")
 	all, whole := x.body.add(chunk, end)
 	limits := x.s.cfg.Limits
 	if int64(max(len(all), len(x.body.buf))) > limits.RequestBodyBytes {
@@ -193,7 +190,6 @@ func (x *translated) requestTrailers() types.Action {
 
 func (x *translated) answerHeaders(h header, end bool) types.Action {
 	s := x.s
-	x.mayPanic("response_headers")
 	status, coding := h.status(), policy.Coding(h.all("content-encoding"))
 	h.removeAnswer("content-length", "content-encoding")
 	if s.requestID != "" {
@@ -249,7 +245,6 @@ func (x *translated) heldBack() types.Action {
 }
 
 func (x *translated) answerBody(size int, end bool) types.Action {
-	x.mayPanic("response_body")
 	return x.answer.body(size, end)
 }
 
@@ -266,8 +261,4 @@ func (x *translated) done() {
 		}
 		x.turn.Free()
 	}
-}
-
-func (x *translated) mayPanic(place string) {
-	forcePanic(header{{"x-panic-in", x.panicIn}}, place)
 }
