@@ -4,105 +4,102 @@ package chat
 
 import (
 	"antwort/shared/jsontext"
-
-	"github.com/valyala/fastjson"
 )
 
 // An Answer is a whole answer or one chunk of a stream: its first choice, and
-// what stands beside the choices. Absent and null members are nil. It lives as
-// long as the parser's value, and its strings are not decoded.
+// what stands beside the choices. Null members are absent. It lives as long as
+// the document.
 type Answer struct {
 	HasChoice bool
-	Reasoning *fastjson.Value
-	Content   *fastjson.Value
-	Refusal   *fastjson.Value
-	ToolCalls []*fastjson.Value
-	Logprobs  []*fastjson.Value // choices[0].logprobs.content
-	Finish    string            // finish_reason; empty while there is none
-	Usage     *fastjson.Value
+	Reasoning jsontext.Value
+	Content   jsontext.Value
+	Refusal   jsontext.Value
+	ToolCalls jsontext.Value // an array
+	Logprobs  jsontext.Value // choices[0].logprobs.content, an array
+	Finish    string         // finish_reason; empty while there is none
+	Usage     jsontext.Value
 	Err       *Error // an error in the place of an answer
 }
 
 // Read reads a whole answer.
-func Read(v *fastjson.Value) Answer { return read(v, "message") }
+func Read(v jsontext.Value) Answer { return read(v, "message") }
 
 // ReadChunk reads one chunk of a stream.
-func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta") }
+func ReadChunk(v jsontext.Value) Answer { return read(v, "delta") }
 
-func read(v *fastjson.Value, message string) (a Answer) {
-	var choices, object, failure *fastjson.Value
-	visit(v, func(key []byte, v *fastjson.Value) {
-		switch string(key) {
-		case "choices":
-			choices = v
-		case "usage":
-			a.Usage = v
-		case "error":
-			failure = v
-		case "object":
-			object = v
+func read(v jsontext.Value, message string) (a Answer) {
+	var choices, object, failure jsontext.Value
+	for m := members(v); m.Exists(); m = m.Next() {
+		if m.IsNull() {
+			continue
 		}
-	})
-	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
+		switch string(m.Key()) {
+		case "choices":
+			choices = m
+		case "usage":
+			a.Usage = m
+		case "error":
+			failure = m
+		case "object":
+			object = m
+		}
+	}
+	if !failure.Exists() && !choices.Exists() && string(object.Text()) == "error" {
 		failure = v // the flat form of old vLLM
 	}
-	if failure != nil {
+	if failure.Exists() {
 		return Answer{Err: readError(failure)}
 	}
-	list := choices.GetArray()
-	if len(list) == 0 {
+	choice := choices.As(jsontext.Array).First()
+	if !choice.Exists() {
 		return a
 	}
 	a.HasChoice = true
-	visit(list[0], func(key []byte, v *fastjson.Value) {
-		switch string(key) {
-		case message:
-			a.readMessage(v)
-		case "finish_reason":
-			a.Finish = finishReason(v)
-		case "logprobs":
-			a.Logprobs = v.GetArray("content")
+	for m := members(choice); m.Exists(); m = m.Next() {
+		if m.IsNull() {
+			continue
 		}
-	})
+		switch string(m.Key()) {
+		case message:
+			a.readMessage(m)
+		case "finish_reason":
+			a.Finish = finishReason(m)
+		case "logprobs":
+			a.Logprobs = m.Get("content").As(jsontext.Array)
+		}
+	}
 	return a
 }
 
-func (a *Answer) readMessage(v *fastjson.Value) {
-	var old *fastjson.Value
-	visit(v, func(key []byte, v *fastjson.Value) {
-		switch string(key) {
-		case "content":
-			a.Content = v
-		case "reasoning":
-			a.Reasoning = v
-		case "reasoning_content": // what vLLM called it; servers of both kinds exist
-			old = v
-		case "refusal":
-			a.Refusal = v
-		case "tool_calls":
-			a.ToolCalls = v.GetArray()
+func (a *Answer) readMessage(v jsontext.Value) {
+	var old jsontext.Value
+	for m := members(v); m.Exists(); m = m.Next() {
+		if m.IsNull() {
+			continue
 		}
-	})
-	if a.Reasoning == nil {
+		switch string(m.Key()) {
+		case "content":
+			a.Content = m
+		case "reasoning":
+			a.Reasoning = m
+		case "reasoning_content": // what vLLM called it; servers of both kinds exist
+			old = m
+		case "refusal":
+			a.Refusal = m
+		case "tool_calls":
+			a.ToolCalls = m.As(jsontext.Array)
+		}
+	}
+	if !a.Reasoning.Exists() {
 		a.Reasoning = old
 	}
 }
 
-// visit calls f for the members of v, which are none when it is not an object,
-// that are not null.
-func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
-	if jsontext.IsNull(v) {
-		return
-	}
-	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
-		if !jsontext.IsNull(v) {
-			f(key, v)
-		}
-	})
-}
+// members is the first member of v; there is none when it is not an object.
+func members(v jsontext.Value) jsontext.Value { return v.As(jsontext.Object).First() }
 
-func finishReason(v *fastjson.Value) string {
-	switch s := v.GetStringBytes(); string(s) {
+func finishReason(v jsontext.Value) string {
+	switch s := v.Text(); string(s) {
 	case "stop":
 		return "stop"
 	case "length":

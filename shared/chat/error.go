@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/valyala/fastjson"
+	"antwort/shared/jsontext"
 )
 
 // An Error is what an upstream said of a failure.
@@ -21,37 +21,39 @@ type Error struct {
 // upstreams have: {"error":{…}}, {"error":"…"}, the flat form of old vLLM
 // {"object":"error",…}, FastAPI's {"detail":…}, or plain text.
 func ParseError(body []byte) *Error {
-	v, err := fastjson.ParseBytes(body)
-	if err != nil || v.Type() != fastjson.TypeObject {
+	var d jsontext.Document
+	v, ok := d.ParseLenient(body)
+	if !ok || v.Kind() != jsontext.Object {
 		text := bytes.TrimSpace(body)
 		if len(text) > 512 || !utf8.Valid(text) || bytes.HasPrefix(text, []byte("<")) {
 			return &Error{} // a page, not a message
 		}
 		return &Error{Message: string(text)}
 	}
-	if e := v.Get("error"); e != nil {
+	if e := v.Get("error"); e.Exists() {
 		return readError(e)
 	}
-	if detail := v.Get("detail"); detail != nil {
-		if detail.Type() == fastjson.TypeString {
-			return &Error{Message: string(detail.GetStringBytes())}
+	if detail := v.Get("detail"); detail.Exists() {
+		if detail.Kind() == jsontext.String {
+			return &Error{Message: string(detail.Text())}
 		}
-		return &Error{Message: string(detail.GetStringBytes("0", "msg"))}
+		return &Error{Message: string(detail.As(jsontext.Array).First().Get("msg").Text())}
 	}
 	return readError(v)
 }
 
-func readError(v *fastjson.Value) *Error {
-	if v.Type() == fastjson.TypeString {
-		return &Error{Message: string(v.GetStringBytes())}
+func readError(v jsontext.Value) *Error {
+	if v.Kind() == jsontext.String {
+		return &Error{Message: string(v.Text())}
 	}
+	status, _ := v.Get("code").Int()
 	e := &Error{
-		Message: string(v.GetStringBytes("message")),
-		Type:    string(v.GetStringBytes("type")),
-		Param:   string(v.GetStringBytes("param")),
-		Status:  v.GetInt("code"),
+		Message: string(v.Get("message").Text()),
+		Type:    string(v.Get("type").Text()),
+		Param:   string(v.Get("param").Text()),
+		Status:  int(status),
 	}
-	if code := string(v.GetStringBytes("code")); code != "" {
+	if code := string(v.Get("code").Text()); code != "" {
 		if n, err := strconv.Atoi(code); err == nil {
 			e.Status = n
 		} else {

@@ -167,24 +167,12 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 	dst = appendOrNull(dst, r.SafetyIdentifier)
 	dst = append(dst, `,"prompt_cache_key":`...)
 	dst = appendOrNull(dst, r.PromptCacheKey)
-	if r.User != nil {
+	if r.User.Exists() {
 		dst = append(dst, `,"user":`...)
-		dst = jsontext.AppendValue(dst, r.User)
+		dst = r.User.Append(dst)
 	}
-	dst = append(dst, `,"metadata":{`...)
-	if r.Metadata != nil {
-		first := true
-		r.Metadata.Visit(func(key []byte, v *fastjson.Value) {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = jsontext.AppendString(dst, key)
-			dst = append(dst, ':')
-			dst = jsontext.AppendValue(dst, v)
-		})
-	}
-	return append(dst, '}')
+	dst = append(dst, `,"metadata":`...)
+	return appendOr(dst, r.Metadata, "{}")
 }
 
 func (f *Format) appendEcho(dst []byte) []byte {
@@ -197,26 +185,27 @@ func (f *Format) appendEcho(dst []byte) []byte {
 		dst = append(dst, `","description":`...)
 		dst = appendOrNull(dst, f.Description)
 		dst = append(dst, `,"schema":`...)
-		dst = jsontext.AppendValue(dst, f.Schema)
+		dst = f.Schema.Append(dst)
 		dst = append(dst, `,"strict":`...)
 		dst = appendOr(dst, f.Strict, "false")
 	}
 	return append(dst, '}')
 }
 
-func appendOr(dst []byte, v *fastjson.Value, absent string) []byte {
-	if v == nil {
+func appendOr(dst []byte, v jsontext.Value, absent string) []byte {
+	if !v.Exists() {
 		return append(dst, absent...)
 	}
-	return jsontext.AppendValue(dst, v)
+	return v.Append(dst)
 }
 
-func appendRawOrNull(dst []byte, v *fastjson.Value) []byte {
-	if v == nil {
+// appendRawOrNull appends a string as it came.
+func appendRawOrNull(dst []byte, v jsontext.Value) []byte {
+	if !v.Exists() {
 		return append(dst, "null"...)
 	}
 	dst = append(dst, '"')
-	dst, _ = jsontext.AppendRaw(dst, v)
+	dst = append(dst, v.Raw()...)
 	return append(dst, '"')
 }
 

@@ -7,8 +7,6 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
 )
 
 // A place is where something stands in input: an item, or a part of one of its
@@ -31,26 +29,25 @@ func (p place) path() string {
 func (p place) of(member string) string { return p.path() + "." + member }
 
 // item translates input[i].
-func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
-	o := v.GetObject()
-	if o == nil {
+func (w *requestWork) item(v jsontext.Value, i int) *responses.Error {
+	if v.Kind() != jsontext.Object {
 		return responses.WrongType(item(i).path(), "an object", v)
 	}
-	typ, err := itemType(o, i)
+	typ, err := itemType(v, i)
 	if err != nil {
 		return err
 	}
 	switch string(typ) {
 	case "message":
-		return w.message(o, i)
+		return w.message(v, i)
 	case "function_call":
-		return w.callItem(o, i, false)
+		return w.callItem(v, i, false)
 	case "custom_tool_call":
-		return w.callItem(o, i, true)
+		return w.callItem(v, i, true)
 	case "function_call_output", "custom_tool_call_output":
-		return w.callOutput(o, i)
+		return w.callOutput(v, i)
 	case "reasoning":
-		return w.reasoning(o, i)
+		return w.reasoning(v, i)
 	case "item_reference":
 		err := responses.Invalid(item(i).path(), "no item is stored here: send the item itself instead of an item_reference")
 		err.Code = "previous_response_not_found"
@@ -72,34 +69,34 @@ func isHosted(typ string) bool {
 var messageType, referenceType = []byte("message"), []byte("item_reference")
 
 // itemType returns the type of an item; it lives as long as the request.
-func itemType(o *fastjson.Object, i int) ([]byte, *responses.Error) {
+func itemType(o jsontext.Value, i int) ([]byte, *responses.Error) {
 	switch v := o.Get("type"); {
-	case !jsontext.IsNull(v):
-		if v.Type() != fastjson.TypeString {
+	case !v.IsNull():
+		if v.Kind() != jsontext.String {
 			return nil, responses.WrongType(item(i).of("type"), "a string", v)
 		}
-		return v.GetStringBytes(), nil
-	case o.Get("role") != nil:
+		return v.Text(), nil
+	case o.Get("role").Exists():
 		return messageType, nil
-	case o.Get("id") != nil && o.Len() <= 2:
+	case o.Get("id").Exists() && o.Len() <= 2:
 		return referenceType, nil
 	}
 	return nil, missing(item(i).of("type"))
 }
 
-func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
+func (w *requestWork) message(o jsontext.Value, i int) *responses.Error {
 	role := o.Get("role")
-	if jsontext.IsNull(role) {
+	if role.IsNull() {
 		return missing(item(i).of("role"))
 	}
-	if role.Type() != fastjson.TypeString {
+	if role.Kind() != jsontext.String {
 		return responses.WrongType(item(i).of("role"), "a string", role)
 	}
 	content := o.Get("content")
-	if jsontext.IsNull(content) {
+	if content.IsNull() {
 		return missing(item(i).of("content"))
 	}
-	switch string(role.GetStringBytes()) {
+	switch string(role.Text()) {
 	case "user":
 		w.beginTurn()
 		w.nextMessage()
@@ -120,23 +117,22 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.beginAssistant()
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.Text())))+"; allowed: user, assistant, system, developer")
 }
 
-func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
+func (w *requestWork) reasoning(o jsontext.Value, i int) *responses.Error {
 	w.beginAssistant()
 	// The whole thought, or else its summary. One that is only encrypted is
 	// not for us to read.
 	for _, list := range [...]struct{ member, part string }{{"content", "reasoning_text"}, {"summary", "summary_text"}} {
 		v := o.Get(list.member)
-		if jsontext.IsNull(v) {
+		if v.IsNull() {
 			continue
 		}
-		if v.Type() != fastjson.TypeArray {
+		if v.Kind() != jsontext.Array {
 			return responses.WrongType(item(i).of(list.member), "an array", v)
 		}
-		parts := v.GetArray()
-		for j, part := range parts {
+		for j, part := 0, v.First(); part.Exists(); j, part = j+1, part.Next() {
 			at := place{i, list.member, j}
 			if typ, err := partType(part, at); err != nil {
 				return err
@@ -152,14 +148,14 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 				return err
 			}
 		}
-		if len(parts) > 0 {
+		if v.Len() > 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *responses.Error {
+func (w *requestWork) callItem(o jsontext.Value, i int, custom bool) *responses.Error {
 	id, err := callID(o, i)
 	if err != nil {
 		return err
@@ -168,7 +164,7 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *response
 	if err != nil {
 		return err
 	}
-	if namespace := o.Get("namespace"); !jsontext.IsNull(namespace) {
+	if namespace := o.Get("namespace"); !namespace.IsNull() {
 		space, err := itemString(o, i, "namespace")
 		if err != nil {
 			return err
@@ -192,13 +188,13 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *response
 	return nil
 }
 
-func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
+func (w *requestWork) callOutput(o jsontext.Value, i int) *responses.Error {
 	id, err := callID(o, i)
 	if err != nil {
 		return err
 	}
 	output := o.Get("output")
-	if jsontext.IsNull(output) {
+	if output.IsNull() {
 		return missing(item(i).of("output"))
 	}
 	// No flushMedia: the results of one turn's calls follow each other.
@@ -220,7 +216,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
 // maxCallID is the longest call_id of the Responses API, in characters.
 const maxCallID = 64
 
-func callID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
+func callID(o jsontext.Value, i int) ([]byte, *responses.Error) {
 	id, err := itemString(o, i, "call_id")
 	if err == nil && utf8.RuneCount(id) > maxCallID {
 		err = responses.Invalid(item(i).of("call_id"), "is longer than 64 characters")
@@ -231,15 +227,15 @@ func callID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 
 // itemString returns a member that must be a string and not empty; it lives as
 // long as the request.
-func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Error) {
+func itemString(o jsontext.Value, i int, member string) ([]byte, *responses.Error) {
 	v := o.Get(member)
-	if jsontext.IsNull(v) {
+	if v.IsNull() {
 		return nil, missing(item(i).of(member))
 	}
-	if v.Type() != fastjson.TypeString {
+	if v.Kind() != jsontext.String {
 		return nil, responses.WrongType(item(i).of(member), "a string", v)
 	}
-	s := v.GetStringBytes()
+	s := v.Text()
 	if len(s) == 0 {
 		return nil, invalidValue(item(i).of(member), "must not be empty")
 	}

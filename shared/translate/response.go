@@ -6,8 +6,6 @@ import (
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
 )
 
 // Response translates a whole chat answer (HTTP status 2xx) into the response
@@ -16,8 +14,9 @@ import (
 func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error) {
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
-	v, err := w.parser.ParseBytes(answer)
-	if err != nil || v.Type() != fastjson.TypeObject {
+	defer w.doc.Forget()
+	v, ok := w.doc.ParseLenient(answer)
+	if !ok || v.Kind() != jsontext.Object {
 		return dst, badUpstream("an answer that is not JSON")
 	}
 	a := chat.Read(v)
@@ -65,7 +64,7 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 	if len(text) > 0 {
 		out.Refusal(nil, text)
 	}
-	for i, v := range a.ToolCalls {
+	for i, v := 0, a.ToolCalls.First(); v.Exists(); i, v = i+1, v.Next() {
 		id, err := w.fragment(v.Get("id"))
 		if err != nil {
 			return err
@@ -84,7 +83,7 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 		if call.Custom {
 			var input customInput
 			w.decoded = jsontext.Decode(w.decoded[:0], text)
-			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == len(a.ToolCalls)-1)
+			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == a.ToolCalls.Len()-1)
 		}
 		out.CallDelta(nil, text)
 	}
@@ -95,14 +94,14 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
-func (u *Turn) beginCall(v *fastjson.Value, id string, place int) (responses.Call, *responses.Error) {
-	name := v.Get("function", "name")
+func (u *Turn) beginCall(v jsontext.Value, id string, place int) (responses.Call, *responses.Error) {
+	name := v.Get("function").Get("name")
 	call := responses.Call{}
-	if !jsontext.IsNull(name) {
-		if name.Type() != fastjson.TypeString {
+	if !name.IsNull() {
+		if name.Kind() != jsontext.String {
 			return call, badUpstream("a tool call whose name is not a string")
 		}
-		call = u.raise(name.GetStringBytes())
+		call = u.raise(name.Text())
 	}
 	if call.ID = id; id == "" || len(id) > maxCallID && utf8.RuneCount(jsontext.Decode(nil, []byte(id))) > maxCallID {
 		call.ID = u.resource.ItemID("call_", place)

@@ -5,8 +5,6 @@ import (
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/sse"
-
-	"github.com/valyala/fastjson"
 )
 
 // A Stream turns the bytes of a chat stream into the events of a response.
@@ -80,6 +78,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	defer s.rest()
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
+	defer w.doc.Forget()
 	for !s.done {
 		ev, ok, err := s.framer.Next()
 		if err != nil {
@@ -119,8 +118,8 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		w.logprobs = w.logprobs[:0]
 		return s.text(dst, w, s.repeat.kind, text), nil
 	}
-	v, err := w.parser.ParseBytes(data)
-	if err != nil || v.Type() != fastjson.TypeObject {
+	v, ok := w.doc.ParseLenient(data)
+	if !ok || v.Kind() != jsontext.Object {
 		return dst, badUpstream("an event that is not JSON")
 	}
 	a := chat.ReadChunk(v)
@@ -128,11 +127,11 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		return dst, inBand(a.Err)
 	}
 	dst = s.Start(dst)
-	if a.Usage != nil {
+	if a.Usage.Exists() {
 		s.turn.readUsage(a.Usage)
 	}
 	if !a.HasChoice {
-		if s.finish != "" && a.Usage != nil {
+		if s.finish != "" && a.Usage.Exists() {
 			return s.complete(dst, w, now)
 		}
 		return dst, nil
@@ -152,9 +151,9 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *responses.Error) {
 	for _, t := range [...]struct {
 		kind textKind
-		v    *fastjson.Value
+		v    jsontext.Value
 	}{{reasoningText, a.Reasoning}, {outputText, a.Content}, {refusalText, a.Refusal}} {
-		if t.v == nil {
+		if !t.v.Exists() {
 			continue
 		}
 		text, err := w.fragment(t.v)
@@ -167,11 +166,11 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *respo
 		}
 		dst = s.text(dst, w, t.kind, text)
 	}
-	if a.Content == nil && a.Reasoning == nil && len(a.ToolCalls) == 0 && len(s.queue) == 0 {
+	if !a.Content.Exists() && !a.Reasoning.Exists() && a.ToolCalls.Len() == 0 && len(s.queue) == 0 {
 		w.appendLogprobs(a.Logprobs) // of an end token, which is no text
 		s.out.Logprobs(w.logprobs)
 	}
-	for _, v := range a.ToolCalls {
+	for v := a.ToolCalls.First(); v.Exists(); v = v.Next() {
 		var err *responses.Error
 		if dst, err = s.call(dst, w, v); err != nil {
 			return dst, err
