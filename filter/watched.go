@@ -136,20 +136,9 @@ func (w *watchedAnswer) trailers() types.Action { return types.ActionContinue }
 
 func (w *watchedAnswer) free() { w.gathered.free() }
 
-// countUsage counts the tokens of a document's usage object, if it has one. The
-// document is the upstream's and passes as it is: only that object is parsed.
+// countUsage counts the tokens of a document's usage object, if it has one.
 func (s *stream) countUsage(document []byte, path ...string) {
-	for _, key := range path {
-		var ok bool
-		if document, ok = jsontext.LastMember(document, key); !ok {
-			return
-		}
-	}
-	v, err := s.parser.ParseBytes(document)
-	if err != nil {
-		return
-	}
-	if u, ok := responses.ReadUsage(v); ok {
+	if u, ok := responses.FindUsage(document, path...); ok {
 		s.metrics.usage(u)
 	}
 }

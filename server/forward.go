@@ -10,9 +10,8 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
 )
 
 // Provider vllm-responses: a request goes on as it came, but perhaps with
@@ -147,16 +146,14 @@ func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buff
 	}
 }
 
-var usageParsers fastjson.ParserPool
-
-// readUsage looks for the token counts of a whole response.
+// readUsage looks for the token counts of a whole response, and for the model
+// if the request has named none.
 func (x *exchange) readUsage(body []byte) {
-	p := usageParsers.Get()
-	defer usageParsers.Put(p)
-	if v, err := p.ParseBytes(body); err == nil {
-		if x.model == "" {
-			x.model = string(v.GetStringBytes("model"))
+	if x.model == "" {
+		value, _ := jsontext.LastMember(body, "model")
+		if name, ok := jsontext.Text(value); ok && jsontext.Inside(name) {
+			x.model = string(jsontext.Decode(nil, name))
 		}
-		x.usage, x.hasUsage = responses.ReadUsage(v.Get("usage"))
 	}
+	x.usage, x.hasUsage = responses.FindUsage(body, "usage")
 }

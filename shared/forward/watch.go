@@ -28,9 +28,9 @@ type Watch struct {
 }
 
 // Write takes the next bytes of the stream and returns those that are whole
-// events now, comments included, as they came. They are valid until the next
-// call. The error says that an event is too long; the stream must then be
-// ended.
+// events now, comments included, as they came. They are valid, and p must stay
+// as it is, until Release. The error says that an event is too long; the stream
+// must then be ended.
 func (w *Watch) Write(p []byte) (whole []byte, err error) {
 	w.Framer.Write(p)
 	for {
@@ -49,8 +49,8 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 	}
 }
 
-// Release gives back what a stream that waits between two events does not need.
-// What Write returned is valid no longer.
+// Release ends the use of what Write was given and has returned. A stream that
+// waits between two events holds nothing of it.
 func (w *Watch) Release() { w.Framer.Release() }
 
 // Passed reports whether any event has passed.
@@ -102,7 +102,7 @@ func (w *Watch) read(data []byte) {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		w.terminal = true
 		w.resource, w.items = nil, nil
-		w.usage, w.hasUsage = responses.ReadUsage(v.Get("response", "usage"))
+		w.usage, w.hasUsage = responses.FindUsage(data, "response", "usage")
 	}
 }
 

@@ -37,6 +37,28 @@ func TestLastMember(t *testing.T) {
 	}
 }
 
+func TestBackwards(t *testing.T) {
+	for in, want := range map[string][]string{
+		`{}`:            nil,
+		` { "a" : 1 } `: {"a=1"},
+		`{"a":{"x":[1,2]},"b\"c" :"d,\"e\":1", "":null}`: {"=null", `b\"c="d,\"e\":1"`, `a={"x":[1,2]}`},
+		`[{"a":1}]`:  nil,
+		`"a"`:        nil,
+		``:           nil,
+		`:}`:         nil,
+		`a":1}`:      nil,
+		`"a" "b":1}`: {"b=1"},
+	} {
+		t.Run(in, func(t *testing.T) {
+			var got []string
+			for m := NewBackwards([]byte(in)); m.Next(); {
+				got = append(got, string(m.Key)+"="+string(m.Value()))
+			}
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
 // Of valid JSON it is what a parser reads, but for keys that are written with
 // escapes.
 func FuzzLastMember(f *testing.F) {

@@ -236,17 +236,3 @@ func AppendFailed(dst []byte, resource *fastjson.Object, items []byte, cause *Er
 	})
 	return append(dst, '}')
 }
-
-// ReadUsage reads the usage member of a resource; false when it is null.
-func ReadUsage(v *fastjson.Value) (Usage, bool) {
-	if v.GetObject() == nil {
-		return Usage{}, false
-	}
-	return Usage{
-		Input:     v.GetInt64("input_tokens"),
-		Output:    v.GetInt64("output_tokens"),
-		Total:     v.GetInt64("total_tokens"),
-		Cached:    v.GetInt64("input_tokens_details", "cached_tokens"),
-		Reasoning: v.GetInt64("output_tokens_details", "reasoning_tokens"),
-	}, true
-}

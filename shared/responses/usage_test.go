@@ -1,0 +1,74 @@
+package responses
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestFindUsage(t *testing.T) {
+	const all = `{"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":11}`
+	for name, c := range map[string]struct {
+		in   string
+		want Usage
+		none bool
+	}{
+		"all of it":                 {in: `{"response":{"usage":` + all + `}}`, want: Usage{Input: 5, Cached: 2, Output: 6, Reasoning: 4, Total: 11}},
+		"members before and behind": {in: `{"a":"}","response":{"b":[],"usage":` + all + ` ,"c":"usage"} , "d":{}}`, want: Usage{Input: 5, Cached: 2, Output: 6, Reasoning: 4, Total: 11}},
+		"no details":                {in: `{"response":{"usage":{"input_tokens":5,"output_tokens":6}}}`, want: Usage{Input: 5, Output: 6}},
+		"details of another kind":   {in: `{"response":{"usage":{"input_tokens":5,"input_tokens_details":7,"output_tokens_details":null}}}`, want: Usage{Input: 5}},
+		"counts that are none":      {in: `{"response":{"usage":{"input_tokens":"5","output_tokens":6.5,"total_tokens":1e3}}}`},
+		"of another object":         {in: `{"response":{"output":[{"usage":` + all + `}]},"usage":` + all + `}`, none: true},
+		"null":                      {in: `{"response":{"usage":null}}`, none: true},
+		"a list":                    {in: `{"response":{"usage":[1]}}`, none: true},
+		"a document that is cut":    {in: `{"response":{"usage":` + all, none: true},
+		"a document that is none":   {in: `response`, none: true},
+		"nothing":                   {none: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := FindUsage([]byte(c.in), "response", "usage")
+			assert.Equal(t, !c.none, ok)
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+// Of valid JSON it is what a parser reads, but for keys that are written with
+// escapes or twice.
+func FuzzFindUsage(f *testing.F) {
+	f.Add([]byte(`{"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":11}`))
+	f.Add([]byte(`{"input_tokens_details":{"x":{"cached_tokens":1}},"total_tokens":"1"}`))
+	f.Fuzz(func(t *testing.T, usage []byte) {
+		document := append(append([]byte(`{"usage":`), usage...), `,"metadata":{"usage":"}{"}}`...)
+		got, ok := FindUsage(document, "usage")
+		var doc struct{ Usage map[string]json.RawMessage }
+		if json.Unmarshal(document, &doc) != nil || bytes.ContainsAny(usage, "\\") {
+			return
+		}
+		for _, key := range []string{"input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details", "cached_tokens", "reasoning_tokens"} {
+			if bytes.Count(usage, []byte(`"`+key+`"`)) > 1 {
+				return
+			}
+		}
+		assert.Equal(t, doc.Usage != nil, ok)
+		count := func(object map[string]json.RawMessage, key string) (n int64) {
+			if json.Unmarshal(object[key], &n) != nil {
+				return 0
+			}
+			return n
+		}
+		details := func(key string) (object map[string]json.RawMessage) {
+			_ = json.Unmarshal(doc.Usage[key], &object)
+			return object
+		}
+		assert.Equal(t, Usage{
+			Input:     count(doc.Usage, "input_tokens"),
+			Output:    count(doc.Usage, "output_tokens"),
+			Total:     count(doc.Usage, "total_tokens"),
+			Cached:    count(details("input_tokens_details"), "cached_tokens"),
+			Reasoning: count(details("output_tokens_details"), "reasoning_tokens"),
+		}, got)
+	})
+}
