@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"errors"
-
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -29,8 +27,8 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	if err == nil && end && a.held && !a.events.Started() {
 		err = translate.CutError()
 	}
-	if e := (*responses.Error)(nil); errors.As(err, &e) {
-		return s.reply(upstreamStream, e)
+	if err != nil {
+		return s.reply(upstreamStream, err.(*responses.Error))
 	}
 	if end {
 		out = a.events.End(out, nil, 0)

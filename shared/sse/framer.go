@@ -15,7 +15,7 @@ var ErrTooLong = errors.New("event is longer than the limit")
 
 // An Event is one block of lines that ends with a blank line. The Raw of events
 // between two Writes lie one after the other in memory. All slices are
-// valid until the next call to Framer.Write.
+// valid until Framer.Release.
 type Event struct {
 	Name []byte // of the last "event:" line; empty without one
 	Data []byte // the "data:" lines, joined by LF; nil without one (a comment)
@@ -23,15 +23,16 @@ type Event struct {
 }
 
 // A Framer cuts a byte stream into events. Reads may be split anywhere; lines
-// end in LF, CRLF or CR. The zero value is ready to use.
+// end in LF, CRLF or CR. The zero value is ready to use. Each Write is followed
+// by calls to Next and by one to Release.
 //
 // A CR that ends the bytes written so far ends its line at once: should the LF
 // of a CRLF follow, it becomes the first byte of the next event's Raw.
 type Framer struct {
 	Max int // bytes of one event; 0 means DefaultMax
 
-	room   *[]byte // where buf came from
 	buf    []byte  // bytes not yet returned, from start on
+	room   *[]byte // whose array buf has; nil: it is what Write was given
 	start  int     // where the event being read begins
 	line   int     // where its current line begins
 	pos    int     // how far it has been searched for a line end
@@ -43,13 +44,50 @@ type Framer struct {
 
 var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
-// Release gives the buffer back when no event has begun in it, so that a stream
-// that waits holds none. Events that were returned are valid no longer.
-func (f *Framer) Release() {
-	if f.room == nil || f.start < len(f.buf) {
+// maxRoom is the largest buffer that is kept for other streams, in bytes.
+const maxRoom = 64 << 10
+
+// Write takes the next bytes of the stream. p is not copied, and must stay as it
+// is until Release.
+func (f *Framer) Write(p []byte) {
+	if f.start == len(f.buf) {
+		f.empty()
+		f.buf = p[:len(p):len(p)]
 		return
 	}
-	if cap(f.buf) <= maxRoom {
+	f.keep()
+	f.buf = append(f.buf, p...)
+}
+
+// Release ends the use of what Write was given, and of all events that were
+// returned: the beginning of an event is kept, and a stream that waits between
+// two events holds nothing.
+func (f *Framer) Release() {
+	if f.start < len(f.buf) {
+		f.keep()
+	} else {
+		f.empty()
+	}
+}
+
+// keep copies the beginning of an event to where it can stay, and grow.
+func (f *Framer) keep() {
+	rest := f.buf[f.start:]
+	if f.room == nil {
+		f.room = rooms.Get().(*[]byte)
+		f.buf = *f.room
+	} else if f.start == 0 {
+		return
+	}
+	f.buf = append(f.buf[:0], rest...)
+	f.line -= f.start
+	f.pos -= f.start
+	f.start = 0
+}
+
+// empty forgets bytes that have all been returned.
+func (f *Framer) empty() {
+	if f.room != nil && cap(f.buf) <= maxRoom {
 		*f.room = f.buf[:0]
 		rooms.Put(f.room)
 	}
@@ -58,29 +96,7 @@ func (f *Framer) Release() {
 }
 
 // Drop is Release when nothing more is wanted: what has begun goes too.
-func (f *Framer) Drop() {
-	f.start = len(f.buf)
-	f.Release()
-}
-
-// maxRoom is the largest buffer that is kept for other streams, in bytes.
-const maxRoom = 64 << 10
-
-// Write takes the next bytes of the stream; p is copied.
-func (f *Framer) Write(p []byte) {
-	if f.room == nil {
-		f.room = rooms.Get().(*[]byte)
-		f.buf = *f.room
-	}
-	if f.start > 0 {
-		n := copy(f.buf, f.buf[f.start:])
-		f.buf = f.buf[:n]
-		f.line -= f.start
-		f.pos -= f.start
-		f.start = 0
-	}
-	f.buf = append(f.buf, p...)
-}
+func (f *Framer) Drop() { f.empty() }
 
 // Next returns the next whole event, and false when there is none yet.
 func (f *Framer) Next() (ev Event, ok bool, err error) {
@@ -136,7 +152,7 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 }
 
 // Rest returns the bytes of an event that has begun and not ended, valid until
-// the next call to Write.
+// the next call to Write or Release.
 func (f *Framer) Rest() []byte { return f.buf[f.start:] }
 
 // Between reports whether no event has begun: the next byte is the first of one.

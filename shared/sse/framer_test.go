@@ -13,7 +13,8 @@ type event struct{ name, data string }
 func frame(t require.TestingT, chunks ...[]byte) (events []event, raw []byte) {
 	var f Framer
 	for _, c := range chunks {
-		f.Write(c)
+		p := slices.Clone(c)
+		f.Write(p)
 		for {
 			ev, ok, err := f.Next()
 			require.NoError(t, err)
@@ -24,6 +25,10 @@ func frame(t require.TestingT, chunks ...[]byte) (events []event, raw []byte) {
 			if ev.Data != nil {
 				events = append(events, event{string(ev.Name), string(ev.Data)})
 			}
+		}
+		f.Release()
+		for i := range p {
+			p[i] = '\n' // the caller reads into it again
 		}
 	}
 	return events, append(raw, f.Rest()...)

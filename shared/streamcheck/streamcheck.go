@@ -110,6 +110,7 @@ func (c *Checker) Write(p []byte) (int, error) {
 	c.total += int64(len(p))
 	c.framer.Max = maxEventBytes
 	c.framer.Write(p)
+	defer c.framer.Release()
 	for {
 		ev, ok, err := c.framer.Next()
 		if errors.Is(err, sse.ErrTooLong) {
