@@ -2,7 +2,10 @@
 
 package abi
 
-import _ "unsafe" // for go:linkname
+import (
+	"runtime"
+	_ "unsafe" // for go:linkname
+)
 
 // endsByLog says that package abi/log tells streams of their end.
 var endsByLog bool
@@ -26,4 +29,14 @@ func proxyOnDelete(contextID int32) {
 		onLog(uint32(contextID))
 	}
 	onDelete(uint32(contextID))
+	if ended++; ended%streamsPerTurn == 0 {
+		runtime.Gosched()
+	}
 }
+
+// streamsPerTurn is after how many streams the garbage collector gets a turn. In
+// a module nothing waits, so that its worker would never run: allocations would do
+// its work bit by bit, with write barriers on for a quarter of the time.
+const streamsPerTurn = 32
+
+var ended uint // streams
