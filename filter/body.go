@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"math"
-
 	"antwort/shared/policy"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -98,26 +96,6 @@ func (v *vm) written(out []byte) {
 	if cap(out) > cap(v.out) && cap(out) <= keptBytes {
 		v.out = out[:0]
 	}
-}
-
-// requestChunk reads the chunk of the running body callback. It belongs to the
-// caller.
-func requestChunk(size int) []byte {
-	if size == 0 {
-		return nil
-	}
-	chunk, err := proxywasm.GetHttpRequestBody(0, math.MaxInt32)
-	must(err)
-	return chunk
-}
-
-func answerChunk(size int) []byte {
-	if size == 0 {
-		return nil
-	}
-	chunk, err := proxywasm.GetHttpResponseBody(0, math.MaxInt32)
-	must(err)
-	return chunk
 }
 
 // setRequestChunk puts p in the place of a chunk of the given size.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"antwort/shared/policy"
@@ -27,7 +28,7 @@ func (c *checked) headers(h header, end bool) types.Action {
 	if action, refused := s.unreadable(h); refused {
 		return action
 	}
-	c.asking, c.body = h, body{s: s, length: h.length()}
+	c.asking, c.body = slices.Clone(h), body{s: s, length: h.length()}
 	if end {
 		return c.decide(nil)
 	}

@@ -17,7 +17,6 @@ package filter
 
 import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
-	"github.com/valyala/fastjson"
 )
 
 // vm is what the plugins of one VM share.
@@ -25,13 +24,37 @@ type vm struct {
 	types.DefaultVMContext
 	inFlight int64 // bytes of bodies that are held, by all streams
 	free     [][]byte
-	out      []byte // what a callback writes to the host; not kept beyond it
-	parser   fastjson.Parser
+	streams  []*stream // that have ended
+	asked    header    // the fields of the request whose header came last
+	answered header    // and those of the answer
+	out      []byte    // what a callback writes to the host; not kept beyond it
 	clock    clock
 }
 
 // New returns the context for proxywasm.SetVMContext.
 func New() types.VMContext { return &vm{} }
+
+// takeStream returns an empty stream.
+func (v *vm) takeStream() *stream {
+	last := len(v.streams) - 1
+	if last < 0 {
+		return &stream{}
+	}
+	s := v.streams[last]
+	v.streams = v.streams[:last]
+	return s
+}
+
+// giveStream takes back a stream that nothing refers to any more.
+func (v *vm) giveStream(s *stream) {
+	*s = stream{}
+	if len(v.streams) < keptStreams {
+		v.streams = append(v.streams, s)
+	}
+}
+
+// keptStreams are for reuse; others go to the garbage collector.
+const keptStreams = 64
 
 // NewPluginContext makes the context of one plugin.
 func (v *vm) NewPluginContext(uint32) types.PluginContext { return &plugin{vm: v} }

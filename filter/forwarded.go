@@ -19,6 +19,7 @@ type forwarded struct {
 	size   int64
 	check  *checked // nil: the request's body passes unread
 	answer answer   // nil: it passes
+	whole  watchedAnswer
 }
 
 func (x *forwarded) requestHeaders(h header, end bool) types.Action {
@@ -97,7 +98,8 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	case kind == "text/event-stream":
 		x.answer = newWatchedStream(x.s)
 	case kind == "application/json":
-		x.answer = &watchedAnswer{s: x.s, gathered: body{s: x.s, length: h.length()}}
+		x.whole = watchedAnswer{s: x.s, gathered: body{s: x.s, length: h.length()}}
+		x.answer = &x.whole
 	}
 	return types.ActionContinue
 }

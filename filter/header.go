@@ -11,18 +11,6 @@ import (
 // One host call reads them, which costs less than a few single ones.
 type header [][2]string
 
-func requestHeader() header {
-	h, err := proxywasm.GetHttpRequestHeaders()
-	must(err)
-	return h
-}
-
-func answerHeader() header {
-	h, err := proxywasm.GetHttpResponseHeaders()
-	must(err)
-	return h
-}
-
 // get returns the first value, "" without one.
 func (h header) get(name string) string {
 	for i := range h {

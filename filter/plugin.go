@@ -76,7 +76,11 @@ func (p *plugin) configure(size int) error {
 }
 
 // NewHttpContext makes the context of one request.
-func (p *plugin) NewHttpContext(id uint32) types.HttpContext { return &stream{plugin: p, id: id} }
+func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
+	s := p.takeStream()
+	s.plugin, s.id = p, id
+	return s
+}
 
 // OnTick looks after requests that wait for a body callback.
 func (p *plugin) OnTick() {

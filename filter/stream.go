@@ -17,18 +17,20 @@ import (
 type stream struct {
 	types.DefaultHttpContext
 	*plugin
-	id        uint32
-	exchange  exchange         // nil: all passes untouched
-	caller    *policy.Identity // nil: not known, or nobody is asked
-	to        *target          // nil: not chosen yet
-	closed    bool             // nothing more of the request may pass
-	requestID string
-	begun     instant // when the request's headers came
-	holding   int     // bytes, part of vm.inFlight
-	failed    bool    // a failure was counted
-	first     bool    // the first token was counted
-	complete  bool    // the answer came to its end
-	forced    forced  // panics, in builds for tests
+	id         uint32
+	exchange   exchange // one of the next two; nil: all passes untouched
+	forwarded  forwarded
+	translated translated
+	caller     *policy.Identity // nil: not known, or nobody is asked
+	to         *target          // nil: not chosen yet
+	closed     bool             // nothing more of the request may pass
+	requestID  string
+	begun      instant // when the request's headers came
+	holding    int     // bytes, part of vm.inFlight
+	failed     bool    // a failure was counted
+	first      bool    // the first token was counted
+	complete   bool    // the answer came to its end
+	forced     forced  // panics, in builds for tests
 }
 
 // exchange is how requests of one kind are handled, callback by callback. After
@@ -47,7 +49,7 @@ type exchange interface {
 func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
 	defer s.recovered(&action)
 	s.closed = s.access != nil // until it is known who calls
-	h := requestHeader()
+	h := s.requestHeader()
 	s.forced.note(h)
 	h, known := s.identify(h)
 	if !known {
@@ -91,9 +93,11 @@ func (s *stream) open(h header, path string, route *policy.Route, end bool) type
 	s.requestID = h.get("x-request-id")
 	if s.cfg.Engine.Provider == config.VLLMResponses {
 		asks := (route == policy.Create || route == policy.Compact) && h.get(":method") == "POST"
-		s.exchange = &forwarded{s: s, create: route == policy.Create, asks: asks}
+		s.forwarded = forwarded{s: s, create: route == policy.Create, asks: asks}
+		s.exchange = &s.forwarded
 	} else {
-		s.exchange = &translated{s: s, route: route, path: path}
+		s.translated = translated{s: s, route: route, path: path}
+		s.exchange = &s.translated
 	}
 	s.forced.at("request_headers")
 	return s.exchange.requestHeaders(h, end)
@@ -134,7 +138,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) (action types.Action) {
 	}
 	defer s.recovered(&action)
 	s.forced.at("response_headers")
-	return s.exchange.answerHeaders(answerHeader(), end)
+	return s.exchange.answerHeaders(s.answerHeader(), end)
 }
 
 // OnHttpResponseBody comes for every chunk of the answer's body.
@@ -156,11 +160,15 @@ func (s *stream) OnHttpResponseTrailers(int) (action types.Action) {
 	return s.exchange.answerTrailers()
 }
 
-// OnHttpStreamDone comes once, however the stream ends.
+// OnHttpStreamDone comes once, however the stream ends, and nothing after it.
 func (s *stream) OnHttpStreamDone() {
-	if s.begun == 0 {
-		return
+	if s.begun != 0 {
+		s.end()
 	}
+	s.giveStream(s)
+}
+
+func (s *stream) end() {
 	defer func() {
 		if r := recover(); r != nil {
 			s.metrics.panics.Increment(1)

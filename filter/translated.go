@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"antwort/shared/config"
@@ -21,14 +22,15 @@ import (
 // inline they never do; the body comes later, and of the request only local
 // replies can still be sent.
 type translated struct {
-	s      *stream
-	route  *policy.Route // nil: no endpoint
-	path   string
-	body   body
-	asked  bool
-	turn   *translate.Turn
-	answer answer
-	asking header // gated: what the route is chosen by
+	s        *stream
+	route    *policy.Route // nil: no endpoint
+	path     string
+	body     body
+	asked    bool
+	turn     *translate.Turn
+	answer   answer
+	resource chatAnswer // the answer when it is whole
+	asking   header     // gated: what the route is chosen by
 }
 
 // answer is how answers of one kind are handled.
@@ -56,7 +58,7 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 	h.removeRequest("content-length", "accept-encoding")
 	h.removeRequest(secrets...)
 	if x.gated() {
-		x.asking = h
+		x.asking = slices.Clone(h)
 		x.s.gate.pause(x.s)
 		return types.ActionPause
 	}
@@ -232,7 +234,8 @@ func (x *translated) stream(h header) types.Action {
 
 func (x *translated) whole(h header) types.Action {
 	h.setAnswer("content-type", "application/json")
-	x.answer = &chatAnswer{x: x, gathered: body{s: x.s, length: h.length()}}
+	x.resource = chatAnswer{x: x, gathered: body{s: x.s, length: h.length()}}
+	x.answer = &x.resource
 	return x.heldBack()
 }
 

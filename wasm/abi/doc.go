@@ -11,7 +11,8 @@
 // exported function for every HTTP callback but two, which are in package
 // abi/log for those who need them. A plugin imports it for its side
 // effects and calls proxywasm.SetVMContext from an init function; main never
-// runs, since the module is a WASI reactor.
+// runs, since the module is a WASI reactor. AppendFields and ReadBuffer are for
+// those who read headers and bodies at every request.
 //
 // The package builds with
 //

@@ -24,6 +24,9 @@ func proxyOnMemoryAllocate(size int32) unsafe.Pointer {
 	if size <= 0 {
 		return nil
 	}
+	if reading {
+		return unsafe.Pointer(unsafe.SliceData(makeRoom(int(size))))
+	}
 	buf := make([]byte, size)
 	held = append(held, buf)
 	return unsafe.Pointer(unsafe.SliceData(buf))

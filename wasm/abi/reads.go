@@ -1,0 +1,83 @@
+//go:build wasip1
+
+package abi
+
+import "math"
+
+// Numbers of header maps (proxy_map_type_t) and buffers (proxy_buffer_type_t) in
+// the ABI.
+const (
+	RequestHeaders  = 0
+	ResponseHeaders = 2
+	RequestBody     = 0
+	ResponseBody    = 1
+)
+
+// AppendFields appends all fields of a header map to dst, as
+// proxywasm.GetHttpRequestHeaders returns them, without what the SDK allocates
+// for it. It is false when the host has no such map at present.
+func AppendFields(dst [][2]string, headerMap uint32) ([][2]string, bool) {
+	reading = true
+	status := hostGetHeaderMapPairs(headerMap, ptr(&written.data), ptr(&written.size))
+	pairs := string(read())
+	if status != 0 || len(pairs) < 4 {
+		return dst, false
+	}
+	// The count; the sizes of each name and value; names and values, each with a
+	// zero byte behind it.
+	n := int(le32(pairs))
+	sizes, text := pairs[4:4+8*n], pairs[4+8*n:]
+	for ; n > 0; n-- {
+		name, value := int(le32(sizes)), int(le32(sizes[4:]))
+		dst = append(dst, [2]string{text[:name], text[name+1 : name+1+value]})
+		sizes, text = sizes[8:], text[name+value+2:]
+	}
+	return dst, true
+}
+
+// ReadBuffer reads a whole buffer, as proxywasm.GetHttpRequestBody does. The bytes
+// are valid until the next ReadBuffer or AppendFields. It is false when the host
+// has no such buffer at present, or nothing is in it.
+func ReadBuffer(buffer uint32) ([]byte, bool) {
+	reading = true
+	status := hostGetBufferBytes(buffer, 0, math.MaxInt32, ptr(&written.data), ptr(&written.size))
+	b := read()
+	return b, status == 0 && len(b) > 0
+}
+
+// room is what both read into, again and again: an allocation for every chunk is
+// most of what reading one costs. reading says that the host call which is
+// running may use it.
+var (
+	room    []byte
+	reading bool
+)
+
+// Sizes of a room that is kept, in bytes.
+const (
+	minRoom = 4 << 10
+	maxRoom = 64 << 10
+)
+
+// makeRoom is the room for what the host is about to write.
+func makeRoom(size int) []byte {
+	if size > cap(room) {
+		room = make([]byte, max(size, minRoom))
+	}
+	return room[:size]
+}
+
+// read is what the host has written, nothing if it has not asked for room. A
+// large room is left to the garbage collector.
+func read() []byte {
+	b := room[:written.size]
+	if cap(room) > maxRoom {
+		room = nil
+	}
+	reading, written = false, result{}
+	return b
+}
+
+func le32(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
