@@ -36,17 +36,22 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 	if p.material, err = readMaterial(cfg); err != nil {
 		return nil, err
 	}
+	g.plans++ // what Envoy refused has had its number too
+	var editions map[string]int
 	if before != nil {
 		p.generation = before.generation
 		if !slices.EqualFunc(variables, before.variables, sameVariable) {
-			p.generation++
+			p.generation = g.plans
+		}
+		if editions, err = render.NextEditions(before.cfg, cfg, before.options.Supervised.Editions, g.plans); err != nil {
+			return nil, err
 		}
 	}
 	p.options = render.Options{
 		Module: g.path(moduleFile),
 		Admin:  g.path(adminSocket),
 		Supervised: &render.Supervised{
-			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation,
+			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation, Editions: editions,
 			Certificate: p.material.certificate, Key: p.material.key, JWKS: p.material.jwks,
 		},
 	}
@@ -114,7 +119,7 @@ const changeTime = 2 * time.Minute
 func (g *gateway) apply(ctx context.Context, before, next *plan) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, changeTime, fmt.Errorf("envoy does not take it within %s", changeTime))
 	defer cancel()
-	between, routesFirst, err := render.Between(before.cfg, next.cfg, next.options)
+	between, routesFirst, err := render.Between(before.cfg, before.options, next.cfg, next.options)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ func routed(name string) string {
 // there.
 func TestRouteThatLeavesIsThereWhileTheFilterChanges(t *testing.T) {
 	g, e := running(t, routed("a"), "")
+	before := g.current().options
 	require.NoError(t, g.change(t.Context(), parse(t, routed("b"))))
 	assert.Equal(t, []string{
 		render.ClustersFile, render.RoutesFile, // of both
@@ -85,7 +86,7 @@ func TestRouteThatLeavesIsThereWhileTheFilterChanges(t *testing.T) {
 		render.RoutesFile, render.ListenersFile, render.ClustersFile,
 	}, e.taken)
 	for _, file := range []string{render.ClustersFile, render.RoutesFile} {
-		between, _, err := render.Between(parse(t, routed("a")), parse(t, routed("b")), g.current().options)
+		between, _, err := render.Between(parse(t, routed("a")), before, parse(t, routed("b")), g.current().options)
 		require.NoError(t, err)
 		for _, cluster := range []string{`"route-a"`, `"route-b"`, `"backend"`} {
 			assert.Contains(t, string(between[file].JSON), cluster)
@@ -113,17 +114,62 @@ func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, e := running(t, c.before, "")
+			before := g.current().options
 			require.NoError(t, g.change(t.Context(), parse(t, c.after)))
-			between, closed, err := render.Between(parse(t, c.before), parse(t, c.after), g.current().options)
+			between, closed, err := render.Between(parse(t, c.before), before, parse(t, c.after), g.current().options)
 			require.NoError(t, err)
 			assert.Equal(t, c.closed, closed)
-			const open = `"cluster": "backend"`
+			const old, open = `"name": "backend"`, `"cluster": "backend`
 			assert.Equal(t, !c.closed, strings.Contains(string(between[render.RoutesFile].JSON), open))
+			assert.Contains(t, string(between[render.ClustersFile].JSON), old, "requests that have begun need it")
 			assert.Contains(t, string(g.current().files[render.RoutesFile].JSON), open, "afterwards")
+			assert.Equal(t, !c.closed, strings.Contains(string(g.current().files[render.ClustersFile].JSON), old), "afterwards nothing leads to other backends by the old name")
 			if c.closed {
 				assert.Equal(t, []string{render.RoutesFile, render.ClustersFile}, e.taken[:2], "it must be closed before its backends change")
+				assert.Contains(t, string(g.current().files[render.ClustersFile].JSON), `"alt_stat_name": "backend"`)
 			}
 		})
+	}
+}
+
+// A cluster's name never leads to other backends by another key, also when its route
+// was gone or Envoy refused a change in between.
+func TestClusterOfBackendsWithAnotherKeyIsAnother(t *testing.T) {
+	with := func(at, key string) string {
+		return `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm","backend_url":"http://` + at + `:1","api_key":"` + key + `"}}`
+	}
+	const gone = `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm"},"routes":[{"name":"a","backends":[{"url":"http://127.0.0.1:1"}]}]}`
+	g, e := running(t, with("127.0.0.1", "one"), "")
+	name, seen := "backend", []string{"backend"}
+	for _, step := range []struct{ config, what string }{
+		{with("127.0.0.2", "two"), "another key"},
+		{with("127.0.0.2", "three"), "the same backend"},
+		{with("127.0.0.3", "three"), "the same key"},
+		{gone, "gone"},
+		{with("127.0.0.4", "four"), "another key"},
+		{with("127.0.0.5", "five"), "refused"},
+		{with("127.0.0.6", "six"), "another key"},
+		{with("127.0.0.1", "one"), "another key"},
+	} {
+		e.refuses = map[bool]string{true: "http.api.rds.api"}[step.what == "refused"]
+		err := g.change(t.Context(), parse(t, step.config))
+		if step.what == "refused" {
+			require.Error(t, err)
+			continue
+		}
+		require.NoError(t, err)
+		_, rest, has := strings.Cut(string(g.current().files[render.ClustersFile].JSON), `"name": "backend`)
+		if require.Equal(t, step.what != "gone", has); !has {
+			continue
+		}
+		suffix, _, _ := strings.Cut(rest, `"`)
+		if step.what == "another key" {
+			require.NotContains(t, seen, "backend"+suffix)
+		} else {
+			require.Equal(t, name, "backend"+suffix, step.what)
+		}
+		name = "backend" + suffix
+		seen = append(seen, name)
 	}
 }
 
@@ -182,9 +228,14 @@ func TestNewKeyIsANewVM(t *testing.T) {
 	assert.Equal(t, first.files, same.files)
 	other, err := g.plan(with("two"), first)
 	require.NoError(t, err)
-	assert.Contains(t, string(first.files[render.PluginFile].JSON), `"vm_id": "antwort-0"`)
-	assert.Contains(t, string(other.files[render.PluginFile].JSON), `"vm_id": "antwort-1"`)
 	none, err := g.plan(parse(t, minimal), other)
 	require.NoError(t, err)
-	assert.Contains(t, string(none.files[render.PluginFile].JSON), `"vm_id": "antwort-2"`)
+	again, err := g.plan(with("three"), first) // Envoy has refused the other ones
+	require.NoError(t, err)
+	seen := map[int]bool{}
+	for _, p := range []*plan{first, other, none, again} {
+		assert.Contains(t, string(p.files[render.PluginFile].JSON), fmt.Sprintf(`"vm_id": "antwort-%d"`, p.generation))
+		assert.False(t, seen[p.generation], "a VM has the variables that it began with")
+		seen[p.generation] = true
+	}
 }

@@ -51,6 +51,7 @@ type gateway struct {
 	log     *slog.Logger
 	folder  string // of files and sockets, nobody else's
 	inForce atomic.Pointer[plan]
+	plans   int         // how many were made
 	serving atomic.Bool // Envoy listens
 	admin   *admin
 	control *control

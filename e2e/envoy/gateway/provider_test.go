@@ -67,6 +67,8 @@ func TestBackendAndKeyChange(t *testing.T) {
 		return read(t, resp, err)
 	}
 	require.Equal(t, http.StatusOK, ask().status)
+	stream, err := client.Post(g.URL+"/v1/responses", "application/json", strings.NewReader(`{"stream":true}`))
+	require.NoError(t, err)
 	g.Write(fmt.Sprintf(config, b.URL, "KEY_OF_B"))
 	require.Eventually(t, func() bool {
 		got := ask()
@@ -77,10 +79,51 @@ func TestBackendAndKeyChange(t *testing.T) {
 		}
 		return got.header.Get("X-Upstream") == "b"
 	}, time.Minute, time.Millisecond)
+	g.Logged(1, "the changed configuration is in force")
+	a.finish()
+	rest := read(t, stream, nil)
+	assert.Equal(t, "a", rest.header.Get("X-Upstream"))
+	assert.Contains(t, rest.body, "response.completed", "what is in flight goes on")
+	metrics, err := client.Get(g.URL + "/metrics")
+	assert.Contains(t, read(t, metrics, err).body, `envoy_cluster_upstream_rq_total{envoy_cluster_name="backend"}`)
 	for u, key := range map[*upstream]string{a: "Bearer key-of-a", b: "Bearer key-of-b"} {
 		for _, r := range u.requests() {
 			assert.Equal(t, key, r.Header.Get("Authorization"), "the key of another backend")
 		}
+	}
+}
+
+// A request whose body was still coming has the filter of before, and its key. The
+// backends of afterwards do not get it, however late the body is.
+func TestBackendAndKeyChangeUnderARequest(t *testing.T) {
+	const head = "server: {host: 127.0.0.1, port: 0}\nfilter: {profile: gated}\nengine: {provider: %s"
+	const env, body = "KEY_OF_%s=key-of-%[1]s", `{"model":"m","input":"x"}`
+	for provider, config := range map[string]string{
+		"vllm":           head + ", backend_url: %q, api_key_env: KEY_OF_%s}\n",
+		"vllm-responses": head + "}\nroutes: [{name: moves, match: {models: [m]}, backends: [{url: %q, api_key_env: KEY_OF_%s}]}]\n",
+	} {
+		t.Run(provider, func(t *testing.T) {
+			a, b := newUpstream(t, "a"), newUpstream(t, "b")
+			g := gateway.Start(t, fmt.Sprintf(config, provider, a.URL, "A"), fmt.Sprintf(env, "A"), fmt.Sprintf(env, "B")).Ready()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:9])
+			require.NoError(t, err)
+			g.Write(fmt.Sprintf(config, provider, b.URL, "B"))
+			g.Logged(1, "the changed configuration is in force")
+			_, err = fmt.Fprint(conn, body[9:])
+			require.NoError(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			got := read(t, resp, err)
+			assert.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
+			for _, r := range b.requests() {
+				assert.NotEqual(t, "Bearer key-of-A", r.Header.Get("Authorization"), "the key of another backend")
+			}
+			resp, err = http.Post(g.URL+"/v1/responses", "application/json", strings.NewReader(body))
+			read(t, resp, err)
+			assert.Equal(t, "Bearer key-of-B", b.requests()[0].Header.Get("Authorization"), "the route is not open again")
+		})
 	}
 }
 

@@ -23,7 +23,7 @@ const maxConcurrent = 1 << 16
 
 func (r *renderer) clusters() list {
 	var all list
-	for _, pools := range [][]pool{r.pools, r.leaving} {
+	for _, pools := range [][]pool{r.pools, r.leaving, r.replaced} {
 		for i := range pools {
 			all = append(all, r.poolCluster(&pools[i]))
 		}
@@ -44,12 +44,17 @@ func (r *renderer) poolCluster(p *pool) object {
 			kind, lookup = "STRICT_DNS", "V4_PREFERRED"
 		}
 	}
+	statName := any(nil)
+	if p.statName != "" {
+		statName = p.statName
+	}
 	threshold := object{
 		{"max_connections", maxConcurrent}, {"max_pending_requests", maxConcurrent},
 		{"max_requests", maxConcurrent}, {"max_retries", maxConcurrent},
 	}
 	cluster := object{
 		{"name", p.cluster},
+		{"alt_stat_name", statName},
 		{"type", kind},
 		{"dns_lookup_family", lookup},
 		{"connect_timeout", duration(p.Backends[0].ConnectTimeout)},

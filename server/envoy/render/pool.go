@@ -21,23 +21,15 @@ const (
 type pool struct {
 	config.Route
 	cluster  string
+	statName string // of the cluster, "": its name
 	backends []backend
 	closed   bool // while a change is under way: nobody is let through
 }
 
 // isDefault is the route of engine.backend_url, which needs no name.
-func (p *pool) isDefault() bool { return p.cluster == backendCluster }
+func (p *pool) isDefault() bool { return p.Name == config.DefaultRoute }
 
 func (p *pool) several() bool { return len(p.backends) > 1 }
-
-// moved reports whether the pool has other backends than before, and those of
-// before had a key that these are not to see. Until the filter has changed it
-// puts that one in.
-func (p *pool) moved(before *pool) bool {
-	old, key := before.Backends[0].APIKey, p.Backends[0].APIKey
-	return old.IsSet() && old.Reveal() != key.Reveal() &&
-		!slices.EqualFunc(before.backends, p.backends, func(a, b backend) bool { return a == b })
-}
 
 // silence is how long nothing may come on a stream. Envoy has one time for both
 // waits, the one for the header and the one between two events.
@@ -69,14 +61,18 @@ func (p *pool) priorities() [][]int {
 	return all
 }
 
-// pools are those of all routes, the default one last.
-func pools(c *config.Config) ([]pool, error) {
+// pools are those of all routes, the default one last, with clusters of these
+// editions.
+func pools(c *config.Config, editions map[string]int) ([]pool, error) {
 	var all []pool
 	for i, route := range c.AllRoutes() {
 		p := pool{Route: route, cluster: "route-" + route.Name}
 		path := "routes[" + strconv.Itoa(i) + "].backends"
-		if route.Name == config.DefaultRoute {
+		if p.isDefault() {
 			p.cluster = backendCluster
+		}
+		if n := editions[route.Name]; n > 0 {
+			p.cluster, p.statName = p.cluster+"."+strconv.Itoa(n), p.cluster
 		}
 		for j := range route.Backends {
 			at := path + "[" + strconv.Itoa(j) + "]"

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path"
-	"slices"
 
 	"antwort/shared/config"
 )
@@ -46,6 +45,8 @@ type Supervised struct {
 	// Generation names the plugin's VM. A new name makes a new VM, which takes
 	// seconds; it is needed only when the VM's environment changes.
 	Generation int
+	// Editions are those of the routes' clusters, see NextEditions.
+	Editions map[string]int
 }
 
 // Document is a rendered configuration.
@@ -92,36 +93,6 @@ func Files(c *config.Config, o Options) (map[string]File, error) {
 		return nil, err
 	}
 	return r.files()
-}
-
-// Between are the clusters and routes while a change from one configuration to
-// another is under way: those of both, so that a request finds its way whichever
-// of them the filter has. Where a route's backends and their key both change,
-// requests are refused meanwhile: routesFirst says so, as no backend may
-// get the key of another one.
-func Between(before, next *config.Config, o Options) (files map[string]File, routesFirst bool, err error) {
-	r, err := newRenderer(next, o)
-	if err != nil {
-		return nil, false, err
-	}
-	old, err := pools(before)
-	if err != nil {
-		return nil, false, err
-	}
-	r.translated = before.Engine.Provider == config.VLLM
-	for i := range old {
-		stays := slices.IndexFunc(r.pools, func(p pool) bool { return p.cluster == old[i].cluster })
-		if stays < 0 {
-			r.leaving = append(r.leaving, old[i])
-		} else if p := &r.pools[stays]; p.moved(&old[i]) {
-			p.closed, routesFirst = true, true
-		}
-	}
-	all, err := r.files()
-	if err != nil {
-		return nil, false, err
-	}
-	return map[string]File{ClustersFile: all[ClustersFile], RoutesFile: all[RoutesFile]}, routesFirst, nil
 }
 
 func (r *renderer) files() (map[string]File, error) {
@@ -179,9 +150,10 @@ type renderer struct {
 	admins address // where server.admin is; no port: nowhere
 	pools  []pool
 	// Of the configuration before, while a change is under way: pools that are
-	// not in this one, and whether its filter translates.
-	leaving    []pool
-	translated bool
+	// not in this one, those that have another cluster in this one, and whether
+	// its filter translates.
+	leaving, replaced []pool
+	translated        bool
 }
 
 func newRenderer(c *config.Config, o Options) (*renderer, error) {
@@ -193,7 +165,11 @@ func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	if r.admins, err = listenAddress("server.admin.host", c.Server.Admin.Host, c.Server.Admin.Port); err != nil {
 		return nil, err
 	}
-	if r.pools, err = pools(c); err != nil {
+	var editions map[string]int
+	if o.Supervised != nil {
+		editions = o.Supervised.Editions
+	}
+	if r.pools, err = pools(c, editions); err != nil {
 		return nil, err
 	}
 	if c.Auth.JWT.JWKSURL != "" {
