@@ -4,102 +4,105 @@ package chat
 
 import (
 	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
 )
 
 // An Answer is a whole answer or one chunk of a stream: its first choice, and
-// what stands beside the choices. Null members are absent. It lives as long as
-// the document.
+// what stands beside the choices. Absent and null members are nil. It lives as
+// long as the parser's value, and its strings are not decoded.
 type Answer struct {
 	HasChoice bool
-	Reasoning jsontext.Value
-	Content   jsontext.Value
-	Refusal   jsontext.Value
-	ToolCalls jsontext.Value // an array
-	Logprobs  jsontext.Value // choices[0].logprobs.content, an array
-	Finish    string         // finish_reason; empty while there is none
-	Usage     jsontext.Value
+	Reasoning *fastjson.Value
+	Content   *fastjson.Value
+	Refusal   *fastjson.Value
+	ToolCalls []*fastjson.Value
+	Logprobs  []*fastjson.Value // choices[0].logprobs.content
+	Finish    string            // finish_reason; empty while there is none
+	Usage     *fastjson.Value
 	Err       *Error // an error in the place of an answer
 }
 
 // Read reads a whole answer.
-func Read(v jsontext.Value) Answer { return read(v, "message") }
+func Read(v *fastjson.Value) Answer { return read(v, "message") }
 
 // ReadChunk reads one chunk of a stream.
-func ReadChunk(v jsontext.Value) Answer { return read(v, "delta") }
+func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta") }
 
-func read(v jsontext.Value, message string) (a Answer) {
-	var choices, object, failure jsontext.Value
-	for m := members(v); m.Exists(); m = m.Next() {
-		if m.IsNull() {
-			continue
-		}
-		switch string(m.Key()) {
+func read(v *fastjson.Value, message string) (a Answer) {
+	var choices, object, failure *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
+		switch string(key) {
 		case "choices":
-			choices = m
+			choices = v
 		case "usage":
-			a.Usage = m
+			a.Usage = v
 		case "error":
-			failure = m
+			failure = v
 		case "object":
-			object = m
+			object = v
 		}
-	}
-	if !failure.Exists() && !choices.Exists() && string(object.Text()) == "error" {
+	})
+	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
 		failure = v // the flat form of old vLLM
 	}
-	if failure.Exists() {
+	if failure != nil {
 		return Answer{Err: readError(failure)}
 	}
-	choice := choices.As(jsontext.Array).First()
-	if !choice.Exists() {
+	list := choices.GetArray()
+	if len(list) == 0 {
 		return a
 	}
 	a.HasChoice = true
-	for m := members(choice); m.Exists(); m = m.Next() {
-		if m.IsNull() {
-			continue
-		}
-		switch string(m.Key()) {
+	visit(list[0], func(key []byte, v *fastjson.Value) {
+		switch string(key) {
 		case message:
-			a.readMessage(m)
+			a.readMessage(v)
 		case "finish_reason":
-			a.Finish = finishReason(m)
+			a.Finish = finishReason(v)
 		case "logprobs":
-			a.Logprobs = m.Get("content").As(jsontext.Array)
+			a.Logprobs = v.GetArray("content")
 		}
-	}
+	})
 	return a
 }
 
-func (a *Answer) readMessage(v jsontext.Value) {
-	var old jsontext.Value
-	for m := members(v); m.Exists(); m = m.Next() {
-		if m.IsNull() {
-			continue
-		}
-		switch string(m.Key()) {
+func (a *Answer) readMessage(v *fastjson.Value) {
+	var old *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
+		switch string(key) {
 		case "content":
-			a.Content = m
+			a.Content = v
 		case "reasoning":
-			a.Reasoning = m
+			a.Reasoning = v
 		case "reasoning_content": // what vLLM called it; servers of both kinds exist
-			old = m
+			old = v
 		case "refusal":
-			a.Refusal = m
+			a.Refusal = v
 		case "tool_calls":
-			a.ToolCalls = m.As(jsontext.Array)
+			a.ToolCalls = v.GetArray()
 		}
-	}
-	if !a.Reasoning.Exists() {
+	})
+	if a.Reasoning == nil {
 		a.Reasoning = old
 	}
 }
 
-// members is the first member of v; there is none when it is not an object.
-func members(v jsontext.Value) jsontext.Value { return v.As(jsontext.Object).First() }
+// visit calls f for the members of v, which are none when it is not an object,
+// that are not null.
+func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
+	if jsontext.IsNull(v) {
+		return
+	}
+	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
+		if !jsontext.IsNull(v) {
+			f(key, v)
+		}
+	})
+}
 
-func finishReason(v jsontext.Value) string {
-	switch s := v.Text(); string(s) {
+func finishReason(v *fastjson.Value) string {
+	switch s := v.GetStringBytes(); string(s) {
 	case "stop":
 		return "stop"
 	case "length":

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"antwort/shared/jsontext"
+	"github.com/valyala/fastjson"
 )
 
 // An Error is what an upstream said of a failure.
@@ -21,39 +21,37 @@ type Error struct {
 // upstreams have: {"error":{…}}, {"error":"…"}, the flat form of old vLLM
 // {"object":"error",…}, FastAPI's {"detail":…}, or plain text.
 func ParseError(body []byte) *Error {
-	var d jsontext.Document
-	v, ok := d.ParseLenient(body)
-	if !ok || v.Kind() != jsontext.Object {
+	v, err := fastjson.ParseBytes(body)
+	if err != nil || v.Type() != fastjson.TypeObject {
 		text := bytes.TrimSpace(body)
 		if len(text) > 512 || !utf8.Valid(text) || bytes.HasPrefix(text, []byte("<")) {
 			return &Error{} // a page, not a message
 		}
 		return &Error{Message: string(text)}
 	}
-	if e := v.Get("error"); e.Exists() {
+	if e := v.Get("error"); e != nil {
 		return readError(e)
 	}
-	if detail := v.Get("detail"); detail.Exists() {
-		if detail.Kind() == jsontext.String {
-			return &Error{Message: string(detail.Text())}
+	if detail := v.Get("detail"); detail != nil {
+		if detail.Type() == fastjson.TypeString {
+			return &Error{Message: string(detail.GetStringBytes())}
 		}
-		return &Error{Message: string(detail.As(jsontext.Array).First().Get("msg").Text())}
+		return &Error{Message: string(detail.GetStringBytes("0", "msg"))}
 	}
 	return readError(v)
 }
 
-func readError(v jsontext.Value) *Error {
-	if v.Kind() == jsontext.String {
-		return &Error{Message: string(v.Text())}
+func readError(v *fastjson.Value) *Error {
+	if v.Type() == fastjson.TypeString {
+		return &Error{Message: string(v.GetStringBytes())}
 	}
-	status, _ := v.Get("code").Int()
 	e := &Error{
-		Message: string(v.Get("message").Text()),
-		Type:    string(v.Get("type").Text()),
-		Param:   string(v.Get("param").Text()),
-		Status:  int(status),
+		Message: string(v.GetStringBytes("message")),
+		Type:    string(v.GetStringBytes("type")),
+		Param:   string(v.GetStringBytes("param")),
+		Status:  v.GetInt("code"),
 	}
-	if code := string(v.Get("code").Text()); code != "" {
+	if code := string(v.GetStringBytes("code")); code != "" {
 		if n, err := strconv.Atoi(code); err == nil {
 			e.Status = n
 		} else {

@@ -17,7 +17,7 @@ type Limits struct {
 }
 
 // MaxDepth is the deepest nesting that Check accepts whatever the limits say:
-// what fastjson parses, which reads some documents after it.
+// what fastjson parses.
 const MaxDepth = 300
 
 // A SyntaxError says what is wrong with a document, and where.

@@ -55,13 +55,18 @@ func TestStringsKeepTheirMeaning(t *testing.T) {
 		quoted, err := json.Marshal(s)
 		require.NoError(t, err)
 		require.Equal(t, s, string(Decode(nil, quoted[1:len(quoted)-1])))
-		var d Document
-		v, err := d.Parse(quoted, Limits{})
-		require.NoError(t, err)
-		require.Equal(t, s, string(v.Text()))
-		require.Equal(t, string(quoted[1:len(quoted)-1]), string(v.Raw()))
+		v := fastjson.MustParseBytes(quoted)
+		raw, ok := AppendRaw([]byte("x"), v)
+		require.True(t, ok)
+		require.Equal(t, "x"+string(quoted[1:len(quoted)-1]), string(raw))
 	}
 	require.Equal(t, "a\ufffdb", decode(t, AppendString(nil, "a\xffb")))
+	null := fastjson.MustParse(`[null]`).GetArray()[0]
+	require.True(t, IsNull(null))
+	_, ok := AppendRaw(nil, null)
+	require.False(t, ok)
+	_, ok = AppendRaw(nil, nil)
+	require.False(t, ok)
 }
 
 func TestAppendRepaired(t *testing.T) {

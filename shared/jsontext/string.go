@@ -13,6 +13,23 @@ func Inside(b []byte) bool {
 	return ok && n == len(b) && utf8.Valid(b)
 }
 
+// AppendRaw appends the escaped inside of the string v, without its quotes. It
+// is false, and dst is returned as it was, when v is not a string. It must be
+// the first look at v: a string whose type was asked for before has been
+// decoded and is escaped again.
+func AppendRaw(dst []byte, v *fastjson.Value) ([]byte, bool) {
+	if v == nil {
+		return dst, false
+	}
+	start := len(dst)
+	dst = v.MarshalTo(dst)
+	if len(dst) < start+2 || dst[start] != '"' {
+		return dst[:start], false
+	}
+	copy(dst[start:], dst[start+1:len(dst)-1])
+	return dst[:len(dst)-2], true
+}
+
 const hexDigits = "0123456789abcdef"
 
 // AppendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
@@ -94,7 +111,7 @@ func AppendRepaired(dst, inside []byte) []byte {
 	return dst
 }
 
-// AppendValue appends a value of fastjson as JSON. Unlike MarshalTo it is right for values that
+// AppendValue appends v as JSON. Unlike MarshalTo it is right for values that
 // have been looked at: fastjson escapes decoded strings as Go does, which is
 // not JSON for all of them.
 func AppendValue(dst []byte, v *fastjson.Value) []byte {
@@ -167,3 +184,9 @@ func Decode(dst, escaped []byte) []byte {
 	}
 	return dst
 }
+
+// null is the one value that fastjson has for every null (a test holds it).
+var null = fastjson.MustParse("null")
+
+// IsNull reports whether v is null or absent, without decoding it.
+func IsNull(v *fastjson.Value) bool { return v == nil || v == null }

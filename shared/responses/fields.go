@@ -4,7 +4,7 @@ import (
 	"iter"
 	"strconv"
 
-	"antwort/shared/jsontext"
+	"github.com/valyala/fastjson"
 )
 
 // fields are the request fields that the Responses API defines, with what
@@ -12,54 +12,53 @@ import (
 // the two together.
 var fields = []struct {
 	name string
-	read func(r *Request, v jsontext.Value, name string) *Error
+	read func(r *Request, v *fastjson.Value, name string) *Error
 }{
-	{"model", func(r *Request, v jsontext.Value, name string) (err *Error) {
+	{"model", func(r *Request, v *fastjson.Value, name string) (err *Error) {
 		r.Model, err = text(v, name, 256)
 		return err
 	}},
-	{"input", func(r *Request, v jsontext.Value, name string) *Error {
+	{"input", func(r *Request, v *fastjson.Value, name string) *Error {
 		r.Input = v
 		return nil
 	}},
-	{"instructions", func(r *Request, v jsontext.Value, name string) *Error {
+	{"instructions", func(r *Request, v *fastjson.Value, name string) *Error {
 		r.Instructions = v
 		return nil
 	}},
-	{"stream", func(r *Request, v jsontext.Value, name string) (err *Error) {
+	{"stream", func(r *Request, v *fastjson.Value, name string) (err *Error) {
 		r.Stream, err = boolean(v, name)
 		return err
 	}},
-	{"max_output_tokens", integer(16, 1<<31-1, func(r *Request) *jsontext.Value { return &r.MaxOutputTokens })},
-	{"max_tool_calls", integer(1, 1<<31-1, func(r *Request) *jsontext.Value { return &r.MaxToolCalls })},
-	{"temperature", number(0, 2, func(r *Request) *jsontext.Value { return &r.Temperature })},
-	{"top_p", number(0, 1, func(r *Request) *jsontext.Value { return &r.TopP })},
-	{"presence_penalty", number(-2, 2, func(r *Request) *jsontext.Value { return &r.PresencePenalty })},
-	{"frequency_penalty", number(-2, 2, func(r *Request) *jsontext.Value { return &r.FrequencyPenalty })},
-	{"top_logprobs", func(r *Request, v jsontext.Value, name string) *Error {
-		var kept jsontext.Value
-		err := integer(0, 20, func(*Request) *jsontext.Value { return &kept })(r, v, name)
+	{"max_output_tokens", integer(16, 1<<31-1, func(r *Request) **fastjson.Value { return &r.MaxOutputTokens })},
+	{"max_tool_calls", integer(1, 1<<31-1, func(r *Request) **fastjson.Value { return &r.MaxToolCalls })},
+	{"temperature", number(0, 2, func(r *Request) **fastjson.Value { return &r.Temperature })},
+	{"top_p", number(0, 1, func(r *Request) **fastjson.Value { return &r.TopP })},
+	{"presence_penalty", number(-2, 2, func(r *Request) **fastjson.Value { return &r.PresencePenalty })},
+	{"frequency_penalty", number(-2, 2, func(r *Request) **fastjson.Value { return &r.FrequencyPenalty })},
+	{"top_logprobs", func(r *Request, v *fastjson.Value, name string) *Error {
+		var kept *fastjson.Value
+		err := integer(0, 20, func(*Request) **fastjson.Value { return &kept })(r, v, name)
 		if err == nil {
-			n, _ := kept.Int()
-			r.TopLogprobs = int(n)
+			r.TopLogprobs = kept.GetInt()
 			r.Logprobs = r.Logprobs || r.TopLogprobs > 0
 		}
 		return err
 	}},
-	{"parallel_tool_calls", func(r *Request, v jsontext.Value, name string) *Error {
+	{"parallel_tool_calls", func(r *Request, v *fastjson.Value, name string) *Error {
 		r.ParallelToolCalls = v
 		_, err := boolean(v, name)
 		return err
 	}},
-	{"tools", func(r *Request, v jsontext.Value, name string) *Error {
-		if v.Kind() != jsontext.Array {
+	{"tools", func(r *Request, v *fastjson.Value, name string) *Error {
+		if v.Type() != fastjson.TypeArray {
 			return WrongType(name, "an array", v)
 		}
-		r.Tools = v
+		r.Tools = v.GetArray()
 		return nil
 	}},
-	{"tool_choice", func(r *Request, v jsontext.Value, name string) *Error {
-		if t := v.Kind(); t != jsontext.String && t != jsontext.Object {
+	{"tool_choice", func(r *Request, v *fastjson.Value, name string) *Error {
+		if t := v.Type(); t != fastjson.TypeString && t != fastjson.TypeObject {
 			return WrongType(name, "a string or an object", v)
 		}
 		r.ToolChoice = v
@@ -68,32 +67,32 @@ var fields = []struct {
 	{"text", readText},
 	{"reasoning", readReasoning},
 	{"include", readInclude},
-	{"truncation", func(r *Request, v jsontext.Value, name string) *Error {
+	{"truncation", func(r *Request, v *fastjson.Value, name string) *Error {
 		s, err := oneOf(v, name, "auto", "disabled")
 		r.TruncationAuto = s == "auto"
 		return err
 	}},
 	{"metadata", readMetadata},
-	{"service_tier", func(r *Request, v jsontext.Value, name string) (err *Error) {
+	{"service_tier", func(r *Request, v *fastjson.Value, name string) (err *Error) {
 		r.ServiceTier, err = oneOf(v, name, "auto", "default", "flex", "scale", "priority")
 		return err
 	}},
-	{"safety_identifier", identifier(64, func(r *Request) *jsontext.Value { return &r.SafetyIdentifier })},
-	{"prompt_cache_key", identifier(64, func(r *Request) *jsontext.Value { return &r.PromptCacheKey })},
-	{"user", identifier(512, func(r *Request) *jsontext.Value { return &r.User })},
-	{"store", func(r *Request, v jsontext.Value, name string) *Error {
+	{"safety_identifier", identifier(64, func(r *Request) **fastjson.Value { return &r.SafetyIdentifier })},
+	{"prompt_cache_key", identifier(64, func(r *Request) **fastjson.Value { return &r.PromptCacheKey })},
+	{"user", identifier(512, func(r *Request) **fastjson.Value { return &r.User })},
+	{"store", func(r *Request, v *fastjson.Value, name string) *Error {
 		_, err := boolean(v, name)
 		return err
 	}},
-	{"background", func(r *Request, v jsontext.Value, name string) *Error {
+	{"background", func(r *Request, v *fastjson.Value, name string) *Error {
 		background, err := boolean(v, name)
 		if background {
 			return invalidCode(name, "unsupported_parameter", "background responses need a store, which this server does not have: send background false and read the answer, or stream it")
 		}
 		return err
 	}},
-	{"stream_options", func(r *Request, v jsontext.Value, name string) *Error {
-		return members(v, name, func(key string, v jsontext.Value) *Error {
+	{"stream_options", func(r *Request, v *fastjson.Value, name string) *Error {
+		return members(v, name, func(key string, v *fastjson.Value) *Error {
 			if key != "include_obfuscation" {
 				return unknown(At(name, key))
 			}
@@ -101,13 +100,13 @@ var fields = []struct {
 			return err
 		})
 	}},
-	{"previous_response_id", func(r *Request, v jsontext.Value, name string) *Error {
+	{"previous_response_id", func(r *Request, v *fastjson.Value, name string) *Error {
 		return notStored(name)
 	}},
-	{"conversation", func(r *Request, v jsontext.Value, name string) *Error {
+	{"conversation", func(r *Request, v *fastjson.Value, name string) *Error {
 		return notStored(name)
 	}},
-	{"prompt", func(r *Request, v jsontext.Value, name string) *Error {
+	{"prompt", func(r *Request, v *fastjson.Value, name string) *Error {
 		return invalidCode(name, "unsupported_parameter", "prompt templates are stored on the server, and this one has none: send instructions and input")
 	}},
 }

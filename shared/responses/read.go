@@ -4,11 +4,11 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"antwort/shared/jsontext"
+	"github.com/valyala/fastjson"
 )
 
-func readText(r *Request, v jsontext.Value, name string) *Error {
-	return members(v, name, func(key string, v jsontext.Value) (err *Error) {
+func readText(r *Request, v *fastjson.Value, name string) *Error {
+	return members(v, name, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "format":
 			return readFormat(r, v, At(name, key))
@@ -20,9 +20,9 @@ func readText(r *Request, v jsontext.Value, name string) *Error {
 	})
 }
 
-func readFormat(r *Request, v jsontext.Value, path string) *Error {
+func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 	f := Format{}
-	err := members(v, path, func(key string, v jsontext.Value) (err *Error) {
+	err := members(v, path, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "type":
 			f.Type, err = oneOf(v, At(path, key), "text", "json_object", "json_schema")
@@ -35,7 +35,7 @@ func readFormat(r *Request, v jsontext.Value, path string) *Error {
 			_, err = text(v, At(path, key), 1<<20)
 		case "schema":
 			f.Schema = v
-			if v.Kind() != jsontext.Object {
+			if v.GetObject() == nil {
 				err = WrongType(At(path, key), "an object", v)
 			}
 		case "strict":
@@ -53,18 +53,18 @@ func readFormat(r *Request, v jsontext.Value, path string) *Error {
 		return invalidCode(At(path, "type"), "missing_required_parameter", "is required")
 	case f.Type == "json_schema" && f.Name == "":
 		return invalidCode(At(path, "name"), "missing_required_parameter", "is required for json_schema")
-	case f.Type == "json_schema" && !f.Schema.Exists():
+	case f.Type == "json_schema" && f.Schema == nil:
 		return invalidCode(At(path, "schema"), "missing_required_parameter", "is required for json_schema")
-	case f.Type != "json_schema" && (f.Name != "" || f.Schema.Exists() || f.Strict.Exists() || f.Description.Exists()):
+	case f.Type != "json_schema" && (f.Name != "" || f.Schema != nil || f.Strict != nil || f.Description != nil):
 		return invalidCode(path, "invalid_value", "name, description, schema and strict belong to type json_schema")
 	}
 	r.Format = f
 	return nil
 }
 
-func readReasoning(r *Request, v jsontext.Value, name string) *Error {
+func readReasoning(r *Request, v *fastjson.Value, name string) *Error {
 	r.ReasoningSet = true
-	return members(v, name, func(key string, v jsontext.Value) (err *Error) {
+	return members(v, name, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "effort":
 			r.ReasoningEffort, err = oneOf(v, At(name, key), "none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -77,11 +77,11 @@ func readReasoning(r *Request, v jsontext.Value, name string) *Error {
 	})
 }
 
-func readInclude(r *Request, v jsontext.Value, name string) *Error {
-	if v.Kind() != jsontext.Array {
+func readInclude(r *Request, v *fastjson.Value, name string) *Error {
+	if v.Type() != fastjson.TypeArray {
 		return WrongType(name, "an array", v)
 	}
-	for i, entry := 0, v.First(); entry.Exists(); i, entry = i+1, entry.Next() {
+	for i, entry := range v.GetArray() {
 		s, err := oneOf(entry, At(name, i), "message.output_text.logprobs", "reasoning.encrypted_content")
 		if err != nil {
 			return err
@@ -91,22 +91,23 @@ func readInclude(r *Request, v jsontext.Value, name string) *Error {
 	return nil
 }
 
-func readMetadata(r *Request, v jsontext.Value, name string) *Error {
-	if v.Kind() != jsontext.Object {
+func readMetadata(r *Request, v *fastjson.Value, name string) *Error {
+	if v.GetObject() == nil {
 		return WrongType(name, "an object", v)
 	}
-	r.Metadata = v
+	r.Metadata = v.GetObject()
 	if n := r.Metadata.Len(); n > 16 {
 		return invalidCode(name, "object_above_max_properties", "has "+strconv.Itoa(n)+" pairs, the limit is 16")
 	}
-	for m := v.First(); m.Exists(); m = m.Next() {
-		key := m.Key()
-		if utf8.RuneCount(key) > 64 {
-			return invalidCode(name, "string_above_max_length", "has a key longer than 64 characters")
+	var err *Error
+	r.Metadata.Visit(func(key []byte, v *fastjson.Value) {
+		switch {
+		case err != nil:
+		case utf8.RuneCount(key) > 64:
+			err = invalidCode(name, "string_above_max_length", "has a key longer than 64 characters")
+		default:
+			_, err = text(v, At(name, string(key)), 512)
 		}
-		if _, err := text(m, At(name, string(key)), 512); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
+	return err
 }

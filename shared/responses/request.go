@@ -6,30 +6,32 @@ import (
 	"strings"
 
 	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
 )
 
 // A Request is the body of POST /v1/responses with its own fields checked; the
 // items of Input and the entries of Tools are not looked at yet. Fields that
-// are absent or null are absent or zero. It lives as long as the document.
+// are absent or null are nil or zero. It lives as long as the parser's value.
 type Request struct {
 	Model  string
-	Input  jsontext.Value // to be a string or an array; not checked
+	Input  *fastjson.Value // to be a string or an array; not decoded, so not checked
 	Stream bool
 
-	Instructions      jsontext.Value // to be a string; not checked
-	MaxOutputTokens   jsontext.Value
-	MaxToolCalls      jsontext.Value
-	Temperature       jsontext.Value
-	TopP              jsontext.Value
-	PresencePenalty   jsontext.Value
-	FrequencyPenalty  jsontext.Value
+	Instructions      *fastjson.Value // to be a string; not decoded, so not checked
+	MaxOutputTokens   *fastjson.Value
+	MaxToolCalls      *fastjson.Value
+	Temperature       *fastjson.Value
+	TopP              *fastjson.Value
+	PresencePenalty   *fastjson.Value
+	FrequencyPenalty  *fastjson.Value
 	TopLogprobs       int
-	ParallelToolCalls jsontext.Value
+	ParallelToolCalls *fastjson.Value
 	TruncationAuto    bool
 	Logprobs          bool // logprobs were asked for, by include or by top_logprobs
 
-	Tools      jsontext.Value // an array
-	ToolChoice jsontext.Value
+	Tools      []*fastjson.Value
+	ToolChoice *fastjson.Value
 
 	Format    Format
 	Verbosity string
@@ -39,10 +41,10 @@ type Request struct {
 	ReasoningSummary string
 
 	ServiceTier      string
-	SafetyIdentifier jsontext.Value
-	PromptCacheKey   jsontext.Value
-	User             jsontext.Value
-	Metadata         jsontext.Value // an object
+	SafetyIdentifier *fastjson.Value
+	PromptCacheKey   *fastjson.Value
+	User             *fastjson.Value
+	Metadata         *fastjson.Object
 
 	Extra []Member // fields to be passed on as they are, in the request's order
 
@@ -54,29 +56,20 @@ type Request struct {
 type Format struct {
 	Type        string // "text", "json_object" or "json_schema"
 	Name        string
-	Description jsontext.Value // absent without one
-	Schema      jsontext.Value
-	Strict      jsontext.Value // a boolean; absent without one
+	Description *fastjson.Value // nil when absent
+	Schema      *fastjson.Value
+	Strict      *fastjson.Value // a boolean; nil when absent
 }
 
 // A Member is one field of an object.
 type Member struct {
 	Key   string
-	Value jsontext.Value
+	Value *fastjson.Value
 }
 
 // Check reports whether body is JSON within the limits.
 func Check(body []byte, lim Limits) *Error {
-	return notJSON(jsontext.Check(body, lim.json()))
-}
-
-// ParseJSON parses body as JSON within the limits; Check has the same errors.
-func ParseJSON(d *jsontext.Document, body []byte, lim Limits) (jsontext.Value, *Error) {
-	v, err := d.Parse(body, lim.json())
-	return v, notJSON(err)
-}
-
-func notJSON(err error) *Error {
+	err := jsontext.Check(body, lim.json())
 	if err == nil {
 		return nil
 	}
@@ -90,36 +83,41 @@ func notJSON(err error) *Error {
 // Parse makes r the request that its JSON says, which Check has passed. What is
 // out of the contract is refused with the field's path. refuseUnknown refuses
 // the fields that would otherwise be passed on without being known.
-func (r *Request) Parse(v jsontext.Value, lim Limits, refuseUnknown bool) *Error {
-	if v.Kind() != jsontext.Object {
+func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Error {
+	o := v.GetObject()
+	if o == nil {
 		return NewError(400, "invalid_json", "the request body must be a JSON object")
 	}
 	*r = Request{Format: Format{Type: "text"}, Extra: r.Extra[:0]}
-	for m := v.First(); m.Exists(); m = m.Next() {
-		if err := r.field(m.Key(), m, refuseUnknown); err != nil {
-			return err
+	var err *Error
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err == nil {
+			err = r.field(key, v, refuseUnknown)
 		}
+	})
+	if err != nil {
+		return err
 	}
-	if !r.Input.Exists() {
+	if r.Input == nil {
 		return invalidCode("input", "missing_required_parameter", "is required: a string or an array of items")
 	}
-	if n := r.Input.As(jsontext.Array).Len(); lim.Items > 0 && n > lim.Items {
+	if n := len(r.Input.GetArray()); lim.Items > 0 && n > lim.Items {
 		return invalidCode("input", "limit_exceeded", "has "+strconv.Itoa(n)+" items, the limit is "+strconv.Itoa(lim.Items))
 	}
-	if n := r.Tools.Len(); lim.Tools > 0 && n > lim.Tools {
+	if n := len(r.Tools); lim.Tools > 0 && n > lim.Tools {
 		return invalidCode("tools", "limit_exceeded", "has "+strconv.Itoa(n)+" tools, the limit is "+strconv.Itoa(lim.Tools))
 	}
 	return nil
 }
 
-func (r *Request) field(key []byte, v jsontext.Value, refuseUnknown bool) *Error {
+func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Error {
 	i, known := fieldIndex[string(key)]
 	if known {
 		if r.set&(1<<i) != 0 {
 			return duplicate(key)
 		}
 		r.set |= 1 << i
-		if v.IsNull() {
+		if jsontext.IsNull(v) {
 			return nil
 		}
 		return fields[i].read(r, v, fields[i].name)
@@ -135,7 +133,7 @@ func (r *Request) field(key []byte, v jsontext.Value, refuseUnknown bool) *Error
 	why, refused := refusedFields[name]
 	_, vllm := vllmFields[name]
 	switch {
-	case refused && v.IsNull(), name == "n" && isOne(v):
+	case refused && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
 		return nil
 	case refused:
 		return invalidCode(name, "unsupported_parameter", why)
@@ -148,11 +146,6 @@ func (r *Request) field(key []byte, v jsontext.Value, refuseUnknown bool) *Error
 	}
 	r.Extra = append(r.Extra, Member{name, v})
 	return nil
-}
-
-func isOne(v jsontext.Value) bool {
-	n, ok := v.Int()
-	return ok && n == 1
 }
 
 func duplicate(key []byte) *Error {

@@ -167,12 +167,24 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 	dst = appendOrNull(dst, r.SafetyIdentifier)
 	dst = append(dst, `,"prompt_cache_key":`...)
 	dst = appendOrNull(dst, r.PromptCacheKey)
-	if r.User.Exists() {
+	if r.User != nil {
 		dst = append(dst, `,"user":`...)
-		dst = r.User.Append(dst)
+		dst = jsontext.AppendValue(dst, r.User)
 	}
-	dst = append(dst, `,"metadata":`...)
-	return appendOr(dst, r.Metadata, "{}")
+	dst = append(dst, `,"metadata":{`...)
+	if r.Metadata != nil {
+		first := true
+		r.Metadata.Visit(func(key []byte, v *fastjson.Value) {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = jsontext.AppendString(dst, key)
+			dst = append(dst, ':')
+			dst = jsontext.AppendValue(dst, v)
+		})
+	}
+	return append(dst, '}')
 }
 
 func (f *Format) appendEcho(dst []byte) []byte {
@@ -185,27 +197,26 @@ func (f *Format) appendEcho(dst []byte) []byte {
 		dst = append(dst, `","description":`...)
 		dst = appendOrNull(dst, f.Description)
 		dst = append(dst, `,"schema":`...)
-		dst = f.Schema.Append(dst)
+		dst = jsontext.AppendValue(dst, f.Schema)
 		dst = append(dst, `,"strict":`...)
 		dst = appendOr(dst, f.Strict, "false")
 	}
 	return append(dst, '}')
 }
 
-func appendOr(dst []byte, v jsontext.Value, absent string) []byte {
-	if !v.Exists() {
+func appendOr(dst []byte, v *fastjson.Value, absent string) []byte {
+	if v == nil {
 		return append(dst, absent...)
 	}
-	return v.Append(dst)
+	return jsontext.AppendValue(dst, v)
 }
 
-// appendRawOrNull appends a string as it came.
-func appendRawOrNull(dst []byte, v jsontext.Value) []byte {
-	if !v.Exists() {
+func appendRawOrNull(dst []byte, v *fastjson.Value) []byte {
+	if v == nil {
 		return append(dst, "null"...)
 	}
 	dst = append(dst, '"')
-	dst = append(dst, v.Raw()...)
+	dst, _ = jsontext.AppendRaw(dst, v)
 	return append(dst, '"')
 }
 

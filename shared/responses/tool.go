@@ -4,45 +4,45 @@ import (
 	"strconv"
 
 	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
 )
 
 // A Tool is one entry of a request's tools.
 type Tool struct {
-	Type        string         // "function", "custom" or "namespace"
-	Name        string         // of the function, custom tool or namespace
-	Description jsontext.Value // a string; may be absent
-	Parameters  jsontext.Value // function: an object; may be absent
-	Strict      jsontext.Value // function: a boolean; may be absent
-	Format      jsontext.Value // custom: an object; may be absent
-	Tools       []Tool         // namespace: its tools
-	Extra       []Member       // members that the specification does not know
-	Index       int            // its place among the tools of the request, or of its namespace
+	Type        string          // "function", "custom" or "namespace"
+	Name        string          // of the function, custom tool or namespace
+	Description *fastjson.Value // a string; nil when absent
+	Parameters  *fastjson.Value // function: an object; nil when absent
+	Strict      *fastjson.Value // function: a boolean; nil when absent
+	Format      *fastjson.Value // custom: an object; nil when absent
+	Tools       []Tool          // namespace: its tools
+	Extra       []Member        // members that the specification does not know
+	Index       int             // its place among the tools of the request, or of its namespace
 }
 
-// ParseTools reads tools, an array. Types that cannot be lowered to functions
-// are refused or, with drop, left out.
-func ParseTools(values jsontext.Value, path string, drop bool) ([]Tool, *Error) {
-	if values.Len() == 0 {
-		return nil, nil
-	}
-	tools := make([]Tool, 0, values.Len())
-	for i, o := 0, values.First(); o.Exists(); i, o = i+1, o.Next() {
-		if o.Kind() != jsontext.Object {
-			return nil, WrongType(At(path, i), "an object", o)
+// ParseTools reads tools. Types that cannot be lowered to functions are refused
+// or, with drop, left out.
+func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Error) {
+	tools := make([]Tool, 0, len(values))
+	for i, v := range values {
+		o := v.GetObject()
+		if o == nil {
+			return nil, WrongType(At(path, i), "an object", v)
 		}
 		v := o.Get("type")
-		if v.IsNull() {
+		if jsontext.IsNull(v) {
 			return nil, invalidCode(At(path, i, "type"), "missing_required_parameter", "is required")
 		}
-		if v.Kind() != jsontext.String {
+		if v.Type() != fastjson.TypeString {
 			return nil, WrongType(At(path, i, "type"), "a string", v)
 		}
-		typ := toolType(v.Text())
+		typ := toolType(v.GetStringBytes())
 		if typ == "" && drop {
 			continue
 		}
 		if typ == "" {
-			return nil, invalidCode(At(path, i, "type"), "unsupported_tool", "tools of type "+strconv.Quote(short(string(v.Text())))+" are not supported: function, custom and namespace are")
+			return nil, invalidCode(At(path, i, "type"), "unsupported_tool", "tools of type "+strconv.Quote(short(string(v.GetStringBytes())))+" are not supported: function, custom and namespace are")
 		}
 		t, err := parseTool(o, typ, path, i, drop)
 		if err != nil {
@@ -68,10 +68,13 @@ func toolType(typ []byte) string {
 }
 
 // parseTool reads the tool at path[i].
-func parseTool(o jsontext.Value, typ, path string, i int, drop bool) (Tool, *Error) {
+func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *Error) {
 	t := Tool{Type: typ, Index: i}
 	var err *Error
-	read := func(key []byte, v jsontext.Value) {
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err != nil || jsontext.IsNull(v) {
+			return
+		}
 		at := func() string { return At(path, i, string(key)) }
 		must := func(ok bool, want string) {
 			if !ok {
@@ -82,28 +85,28 @@ func parseTool(o jsontext.Value, typ, path string, i int, drop bool) (Tool, *Err
 		switch {
 		case string(key) == "type":
 		case string(key) == "name":
-			t.Name = string(v.Text())
-			if must(v.Kind() == jsontext.String, "a string"); err == nil && !ValidName(t.Name) {
+			t.Name = string(v.GetStringBytes())
+			if must(v.Type() == fastjson.TypeString, "a string"); err == nil && !ValidName(t.Name) {
 				err = badName(at(), t.Name)
 			}
 		case string(key) == "description":
 			t.Description = v
-			must(v.Kind() == jsontext.String, "a string")
+			must(v.Type() == fastjson.TypeString, "a string")
 		case isKey("parameters", "function"):
 			t.Parameters = v
-			must(v.Kind() == jsontext.Object, "an object")
+			must(v.Type() == fastjson.TypeObject, "an object")
 		case isKey("strict", "function"):
 			t.Strict = v
-			must(v.Kind() == jsontext.True || v.Kind() == jsontext.False, "a boolean")
+			must(v.Type() == fastjson.TypeTrue || v.Type() == fastjson.TypeFalse, "a boolean")
 		case isKey("format", "custom"):
 			t.Format = v
-			must(v.Kind() == jsontext.Object, "an object")
+			must(v.Type() == fastjson.TypeObject, "an object")
 		case isKey("tools", "namespace"):
-			if v.Kind() != jsontext.Array {
+			if v.Type() != fastjson.TypeArray {
 				err = WrongType(at(), "an array", v)
 				return
 			}
-			if t.Tools, err = ParseTools(v, at(), drop); err != nil {
+			if t.Tools, err = ParseTools(v.GetArray(), at(), drop); err != nil {
 				return
 			}
 			for i := range t.Tools {
@@ -116,12 +119,7 @@ func parseTool(o jsontext.Value, typ, path string, i int, drop bool) (Tool, *Err
 		default:
 			t.Extra = append(t.Extra, Member{string(key), v})
 		}
-	}
-	for m := o.First(); m.Exists() && err == nil; m = m.Next() {
-		if !m.IsNull() {
-			read(m.Key(), m)
-		}
-	}
+	})
 	if err == nil && t.Name == "" {
 		err = invalidCode(At(path, i, "name"), "missing_required_parameter", "is required")
 	}
@@ -136,7 +134,7 @@ func (t *Tool) AppendEcho(dst []byte) []byte {
 	dst = append(dst, `","name":"`...)
 	dst = append(dst, t.Name...)
 	dst = append(dst, '"')
-	if t.Type == "function" || t.Description.Exists() {
+	if t.Type == "function" || t.Description != nil {
 		dst = append(dst, `,"description":`...)
 		dst = appendOrNull(dst, t.Description)
 	}
@@ -147,9 +145,9 @@ func (t *Tool) AppendEcho(dst []byte) []byte {
 		dst = append(dst, `,"strict":`...)
 		dst = appendOrNull(dst, t.Strict)
 	case "custom":
-		if t.Format.Exists() {
+		if t.Format != nil {
 			dst = append(dst, `,"format":`...)
-			dst = t.Format.Append(dst)
+			dst = jsontext.AppendValue(dst, t.Format)
 		}
 	case "namespace":
 		dst = append(dst, `,"tools":[`...)
@@ -160,7 +158,7 @@ func (t *Tool) AppendEcho(dst []byte) []byte {
 		dst = append(dst, ',')
 		dst = jsontext.AppendString(dst, m.Key)
 		dst = append(dst, ':')
-		dst = m.Value.Append(dst)
+		dst = jsontext.AppendValue(dst, m.Value)
 	}
 	return append(dst, '}')
 }
@@ -175,11 +173,11 @@ func appendTools(dst []byte, tools []Tool) []byte {
 	return dst
 }
 
-func appendOrNull(dst []byte, v jsontext.Value) []byte {
-	if !v.Exists() {
+func appendOrNull(dst []byte, v *fastjson.Value) []byte {
+	if v == nil {
 		return append(dst, "null"...)
 	}
-	return v.Append(dst)
+	return jsontext.AppendValue(dst, v)
 }
 
 // A ToolChoice is the request's tool_choice.
@@ -197,36 +195,36 @@ type ToolRef struct {
 // maxAllowedTools is the most that the specification lets allowed_tools name.
 const maxAllowedTools = 128
 
-// ParseToolChoice reads tool_choice; without one it is auto. Whether the tools it names
+// ParseToolChoice reads tool_choice; nil is auto. Whether the tools it names
 // exist is not checked.
-func ParseToolChoice(v jsontext.Value) (ToolChoice, *Error) {
+func ParseToolChoice(v *fastjson.Value) (ToolChoice, *Error) {
 	const path = "tool_choice"
-	if !v.Exists() {
+	if v == nil {
 		return ToolChoice{Mode: "auto"}, nil
 	}
-	if v.Kind() == jsontext.String {
+	if v.Type() == fastjson.TypeString {
 		mode, err := oneOf(v, path, "none", "auto", "required")
 		return ToolChoice{Mode: mode}, err
 	}
-	if string(v.Get("type").Text()) != "allowed_tools" {
+	if string(v.GetStringBytes("type")) != "allowed_tools" {
 		ref, err := parseToolRef(v, path)
 		return ToolChoice{Tools: []ToolRef{ref}}, err
 	}
 	choice := ToolChoice{Mode: "auto"}
-	err := members(v, path, func(key string, v jsontext.Value) (err *Error) {
+	err := members(v, path, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "type":
 		case "mode":
 			choice.Mode, err = oneOf(v, At(path, key), "none", "auto", "required")
 		case "tools":
-			if v.Kind() != jsontext.Array {
+			if v.Type() != fastjson.TypeArray {
 				return WrongType(At(path, key), "an array", v)
 			}
-			if n := v.Len(); n > maxAllowedTools {
+			if n := len(v.GetArray()); n > maxAllowedTools {
 				return invalidCode(At(path, key), "array_above_max_length", "has "+strconv.Itoa(n)+" entries, the limit is "+strconv.Itoa(maxAllowedTools))
 			}
-			for entry := v.First(); entry.Exists(); entry = entry.Next() {
-				ref, err := parseToolRef(entry, At(path, key, len(choice.Tools)))
+			for i, entry := range v.GetArray() {
+				ref, err := parseToolRef(entry, At(path, key, i))
 				if err != nil {
 					return err
 				}
@@ -243,9 +241,9 @@ func ParseToolChoice(v jsontext.Value) (ToolChoice, *Error) {
 	return choice, err
 }
 
-func parseToolRef(v jsontext.Value, path string) (ref ToolRef, err *Error) {
+func parseToolRef(v *fastjson.Value, path string) (ref ToolRef, err *Error) {
 	ref.Path = At(path, "name")
-	err = members(v, path, func(key string, v jsontext.Value) (err *Error) {
+	err = members(v, path, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "type":
 			ref.Type, err = oneOf(v, At(path, key), "function", "custom")

@@ -5,53 +5,55 @@ import (
 	"unicode/utf8"
 
 	"antwort/shared/jsontext"
+
+	"github.com/valyala/fastjson"
 )
 
 // WrongType returns the error for a field that is not of the wanted type.
-func WrongType(param, want string, v jsontext.Value) *Error {
+func WrongType(param, want string, v *fastjson.Value) *Error {
 	return invalidCode(param, "invalid_type", "must be "+want+", not "+kind(v))
 }
 
 // kind names v's type as JSON does.
-func kind(v jsontext.Value) string {
-	switch v.Kind() {
-	case jsontext.True, jsontext.False:
+func kind(v *fastjson.Value) string {
+	switch v.Type() {
+	case fastjson.TypeTrue, fastjson.TypeFalse:
 		return "a boolean"
-	case jsontext.Number:
+	case fastjson.TypeNumber:
 		return "a number"
-	case jsontext.String:
+	case fastjson.TypeString:
 		return "a string"
-	case jsontext.Array:
+	case fastjson.TypeArray:
 		return "an array"
-	case jsontext.Object:
+	case fastjson.TypeObject:
 		return "an object"
 	default:
 		return "null"
 	}
 }
 
-func boolean(v jsontext.Value, param string) (bool, *Error) {
-	switch v.Kind() {
-	case jsontext.True:
+func boolean(v *fastjson.Value, param string) (bool, *Error) {
+	switch v.Type() {
+	case fastjson.TypeTrue:
 		return true, nil
-	case jsontext.False:
+	case fastjson.TypeFalse:
 		return false, nil
 	}
 	return false, WrongType(param, "a boolean", v)
 }
 
-func text(v jsontext.Value, param string, longest int) (string, *Error) {
-	if v.Kind() != jsontext.String {
+func text(v *fastjson.Value, param string, longest int) (string, *Error) {
+	if v.Type() != fastjson.TypeString {
 		return "", WrongType(param, "a string", v)
 	}
-	s := string(v.Text())
+	s := string(v.GetStringBytes())
 	if n := utf8.RuneCountInString(s); n > longest {
 		return "", invalidCode(param, "string_above_max_length", "is "+strconv.Itoa(n)+" characters long, the limit is "+strconv.Itoa(longest))
 	}
 	return s, nil
 }
 
-func oneOf(v jsontext.Value, param string, allowed ...string) (string, *Error) {
+func oneOf(v *fastjson.Value, param string, allowed ...string) (string, *Error) {
 	s, err := text(v, param, 1<<20)
 	if err != nil {
 		return "", err
@@ -81,14 +83,14 @@ func short(s string) string {
 	return s[:n] + "..."
 }
 
-type place func(*Request) *jsontext.Value
+type place func(*Request) **fastjson.Value
 
 // identifier, number and integer are not inlined: with each row of the table the
 // filter would have the function that they return once more.
 
 //go:noinline
-func identifier(longest int, at place) func(*Request, jsontext.Value, string) *Error {
-	return func(r *Request, v jsontext.Value, name string) *Error {
+func identifier(longest int, at place) func(*Request, *fastjson.Value, string) *Error {
+	return func(r *Request, v *fastjson.Value, name string) *Error {
 		*at(r) = v
 		_, err := text(v, name, longest)
 		return err
@@ -96,12 +98,12 @@ func identifier(longest int, at place) func(*Request, jsontext.Value, string) *E
 }
 
 //go:noinline
-func number(low, high float64, at place) func(*Request, jsontext.Value, string) *Error {
-	return func(r *Request, v jsontext.Value, name string) *Error {
-		if v.Kind() != jsontext.Number {
+func number(low, high float64, at place) func(*Request, *fastjson.Value, string) *Error {
+	return func(r *Request, v *fastjson.Value, name string) *Error {
+		if v.Type() != fastjson.TypeNumber {
 			return WrongType(name, "a number", v)
 		}
-		if f, _ := v.Float(); !(f >= low && f <= high) {
+		if f := v.GetFloat64(); !(f >= low && f <= high) {
 			return outOfRange(name, strconv.FormatFloat(low, 'g', -1, 64), strconv.FormatFloat(high, 'g', -1, 64), v)
 		}
 		*at(r) = v
@@ -110,13 +112,13 @@ func number(low, high float64, at place) func(*Request, jsontext.Value, string) 
 }
 
 //go:noinline
-func integer(low, high int64, at place) func(*Request, jsontext.Value, string) *Error {
-	return func(r *Request, v jsontext.Value, name string) *Error {
-		if v.Kind() != jsontext.Number {
+func integer(low, high int64, at place) func(*Request, *fastjson.Value, string) *Error {
+	return func(r *Request, v *fastjson.Value, name string) *Error {
+		if v.Type() != fastjson.TypeNumber {
 			return WrongType(name, "an integer", v)
 		}
-		n, ok := v.Int()
-		if !ok {
+		n, err := v.Int64()
+		if err != nil {
 			return invalidCode(name, "invalid_type", "must be an integer")
 		}
 		if n < low || n > high {
@@ -127,19 +129,20 @@ func integer(low, high int64, at place) func(*Request, jsontext.Value, string) *
 	}
 }
 
-func outOfRange(param, low, high string, v jsontext.Value) *Error {
-	return invalidCode(param, "out_of_range", "is "+short(string(v.Raw()))+", must be from "+low+" to "+high)
+func outOfRange(param, low, high string, v *fastjson.Value) *Error {
+	return invalidCode(param, "out_of_range", "is "+short(string(v.MarshalTo(nil)))+", must be from "+low+" to "+high)
 }
 
 // members calls f for every member of the object v that is not null.
-func members(v jsontext.Value, param string, f func(key string, v jsontext.Value) *Error) (err *Error) {
-	if v.Kind() != jsontext.Object {
+func members(v *fastjson.Value, param string, f func(key string, v *fastjson.Value) *Error) (err *Error) {
+	o := v.GetObject()
+	if o == nil {
 		return WrongType(param, "an object", v)
 	}
-	for m := v.First(); m.Exists() && err == nil; m = m.Next() {
-		if !m.IsNull() {
-			err = f(string(m.Key()), m)
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err == nil && !jsontext.IsNull(v) {
+			err = f(string(key), v)
 		}
-	}
+	})
 	return err
 }

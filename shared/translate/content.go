@@ -5,21 +5,24 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // partType returns the type of a part; it lives as long as the request.
-func partType(part jsontext.Value, at place) ([]byte, *responses.Error) {
-	if part.Kind() != jsontext.Object {
+func partType(part *fastjson.Value, at place) ([]byte, *responses.Error) {
+	o := part.GetObject()
+	if o == nil {
 		return nil, responses.WrongType(at.path(), "an object", part)
 	}
-	v := part.Get("type")
-	if v.IsNull() {
+	v := o.Get("type")
+	if jsontext.IsNull(v) {
 		return nil, missing(at.of("type"))
 	}
-	if v.Kind() != jsontext.String {
+	if v.Type() != fastjson.TypeString {
 		return nil, responses.WrongType(at.of("type"), "a string", v)
 	}
-	return v.Text(), nil
+	return v.GetStringBytes(), nil
 }
 
 func unknownPart(at place, typ []byte) *responses.Error {
@@ -27,44 +30,32 @@ func unknownPart(at place, typ []byte) *responses.Error {
 }
 
 // appendText appends the escaped inside of a member that must be a string.
-func appendText(dst []byte, v jsontext.Value, at place, member string) ([]byte, *responses.Error) {
-	if v.IsNull() {
+func appendText(dst []byte, v *fastjson.Value, at place, member string) ([]byte, *responses.Error) {
+	if jsontext.IsNull(v) {
 		return dst, missing(at.of(member))
 	}
-	if v.Kind() != jsontext.String {
+	dst, ok := jsontext.AppendRaw(dst, v)
+	if !ok {
 		return dst, responses.WrongType(at.of(member), "a string", v)
 	}
-	return append(dst, v.Raw()...), nil
-}
-
-// hasParts reports whether a content is made of parts.
-func hasParts(content jsontext.Value) bool {
-	return content.Kind() == jsontext.Array && content.Len() > 0
-}
-
-// textOf returns the escaped text of a member of input[i] that is a string. An
-// empty array is an empty text.
-func textOf(v jsontext.Value, i int, member string) ([]byte, *responses.Error) {
-	switch v.Kind() {
-	case jsontext.String:
-		return v.Raw(), nil
-	case jsontext.Array:
-		return nil, nil
-	default:
-		return nil, responses.WrongType(item(i).of(member), "a string or an array of parts", v)
-	}
+	return dst, nil
 }
 
 // userContent writes the content of a user message: a string stays a string,
 // parts stay parts.
-func (w *requestWork) userContent(content jsontext.Value, i int) *responses.Error {
-	if !hasParts(content) {
-		text, err := textOf(content, i, "content")
-		w.quoted(text)
-		return err
+func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Error {
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		w.str(`"`)
+		var ok bool
+		if w.dst, ok = jsontext.AppendRaw(w.dst, content); !ok && content.Type() != fastjson.TypeArray {
+			return responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
+		}
+		w.str(`"`)
+		return nil
 	}
 	w.str(`[`)
-	for j, part := 0, content.First(); part.Exists(); j, part = j+1, part.Next() {
+	for j, part := range parts {
 		if j > 0 {
 			w.str(`,`)
 		}
@@ -78,7 +69,7 @@ func (w *requestWork) userContent(content jsontext.Value, i int) *responses.Erro
 }
 
 // appendPart appends one chat part for a Responses input part.
-func appendPart(dst []byte, part jsontext.Value, at place) ([]byte, *responses.Error) {
+func appendPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	typ, err := partType(part, at)
 	if err != nil {
 		return dst, err
@@ -96,11 +87,11 @@ func appendPart(dst []byte, part jsontext.Value, at place) ([]byte, *responses.E
 		return append(dst, `"}}`...), err
 	case "input_audio":
 		audio := part.Get("input_audio")
-		if audio.Kind() != jsontext.Object {
+		if audio.GetObject() == nil {
 			return dst, missing(at.of("input_audio"))
 		}
 		dst = append(dst, `{"type":"input_audio","input_audio":`...)
-		dst = audio.Append(dst)
+		dst = jsontext.AppendValue(dst, audio)
 		return append(dst, '}'), nil
 	case "input_file":
 		text, err := fileText(part, at)
@@ -114,8 +105,8 @@ func appendPart(dst []byte, part jsontext.Value, at place) ([]byte, *responses.E
 	return dst, unknownPart(at, typ)
 }
 
-func appendImage(dst []byte, part jsontext.Value, at place) ([]byte, *responses.Error) {
-	if !part.Get("file_id").IsNull() {
+func appendImage(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+	if !jsontext.IsNull(part.Get("file_id")) {
 		return dst, noFiles(at.of("file_id"))
 	}
 	dst = append(dst, `{"type":"image_url","image_url":{"url":"`...)
@@ -124,8 +115,8 @@ func appendImage(dst []byte, part jsontext.Value, at place) ([]byte, *responses.
 		return dst, err
 	}
 	dst = append(dst, '"')
-	if detail := part.Get("detail"); !detail.IsNull() {
-		switch s := string(detail.Text()); s {
+	if detail := part.Get("detail"); !jsontext.IsNull(detail) {
+		switch s := string(detail.GetStringBytes()); s {
 		case "auto", "low", "high", "original":
 			dst = append(dst, `,"detail":"`...)
 			dst = append(dst, s...)
@@ -139,12 +130,18 @@ func appendImage(dst []byte, part jsontext.Value, at place) ([]byte, *responses.
 
 // plainText returns the escaped text of a content that can be nothing but
 // text. Parts stand on lines of their own.
-func (w *requestWork) plainText(content jsontext.Value, i int) ([]byte, *responses.Error) {
-	if !hasParts(content) {
-		return textOf(content, i, "content")
-	}
+func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *responses.Error) {
 	text := w.scratch[:0]
-	for j, part := 0, content.First(); part.Exists(); j, part = j+1, part.Next() {
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		text, ok := jsontext.AppendRaw(text, content)
+		if !ok && content.Type() != fastjson.TypeArray {
+			return nil, responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
+		}
+		w.scratch = text
+		return text, nil
+	}
+	for j, part := range parts {
 		at := place{i, "content", j}
 		typ, err := partType(part, at)
 		if err != nil {
@@ -168,7 +165,7 @@ func (w *requestWork) plainText(content jsontext.Value, i int) ([]byte, *respons
 
 // assistantContent takes the content of an assistant message: the texts of one
 // item follow each other, those of two items stand on lines of their own.
-func (w *requestWork) assistantContent(content jsontext.Value, i int) *responses.Error {
+func (w *requestWork) assistantContent(content *fastjson.Value, i int) *responses.Error {
 	a := &w.assistant
 	first := true
 	begin := func() {
@@ -178,16 +175,20 @@ func (w *requestWork) assistantContent(content jsontext.Value, i int) *responses
 		first = false
 		a.hasText = true
 	}
-	if !hasParts(content) {
-		text, err := textOf(content, i, "content")
-		if content.Kind() == jsontext.String {
-			begin()
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		mark := len(a.content)
+		begin()
+		var ok bool
+		if a.content, ok = jsontext.AppendRaw(a.content, content); !ok {
+			if content.Type() != fastjson.TypeArray {
+				return responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
+			}
+			a.content = a.content[:mark]
 		}
-		a.hasText = true
-		a.content = append(a.content, text...)
-		return err
+		return nil
 	}
-	for j, part := 0, content.First(); part.Exists(); j, part = j+1, part.Next() {
+	for j, part := range parts {
 		at := place{i, "content", j}
 		typ, err := partType(part, at)
 		if err != nil {
@@ -215,11 +216,17 @@ func (w *requestWork) assistantContent(content jsontext.Value, i int) *responses
 
 // toolResult returns the escaped text of a tool's output and gathers its
 // media: tool messages hold text only, so the media follow in a user message.
-func (w *requestWork) toolResult(output jsontext.Value, i int) ([]byte, *responses.Error) {
-	if !hasParts(output) {
-		return textOf(output, i, "output")
-	}
+func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *responses.Error) {
 	text := w.scratch[:0]
+	parts := output.GetArray()
+	if len(parts) == 0 {
+		text, ok := jsontext.AppendRaw(text, output)
+		if !ok && output.Type() != fastjson.TypeArray {
+			return nil, responses.WrongType(item(i).of("output"), "a string or an array of parts", output)
+		}
+		w.scratch = text
+		return text, nil
+	}
 	texts := 0
 	line := func() {
 		if texts > 0 {
@@ -227,7 +234,7 @@ func (w *requestWork) toolResult(output jsontext.Value, i int) ([]byte, *respons
 		}
 		texts++
 	}
-	for j, part := 0, output.First(); part.Exists(); j, part = j+1, part.Next() {
+	for j, part := range parts {
 		at := place{i, "output", j}
 		typ, err := partType(part, at)
 		if err != nil {

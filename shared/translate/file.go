@@ -7,6 +7,8 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 func noFiles(path string) *responses.Error {
@@ -17,20 +19,20 @@ func noFiles(path string) *responses.Error {
 
 // fileText returns the text of an input_file: chat parts have no files, but
 // text is text. The file's name, when there is one, stands above it.
-func fileText(part jsontext.Value, at place) ([]byte, *responses.Error) {
+func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	for _, member := range [...]string{"file_id", "file_url"} {
-		if !part.Get(member).IsNull() {
+		if !jsontext.IsNull(part.Get(member)) {
 			return nil, noFiles(at.of(member))
 		}
 	}
 	v := part.Get("file_data")
-	if v.IsNull() {
+	if jsontext.IsNull(v) {
 		return nil, missing(at.of("file_data"))
 	}
-	if v.Kind() != jsontext.String {
+	if v.Type() != fastjson.TypeString {
 		return nil, responses.WrongType(at.of("file_data"), "a string", v)
 	}
-	encoded := string(v.Text())
+	encoded := string(v.GetStringBytes())
 	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
 		_, encoded, isURL = strings.Cut(data, ";base64,")
 		if !isURL {
@@ -38,11 +40,11 @@ func fileText(part jsontext.Value, at place) ([]byte, *responses.Error) {
 		}
 	}
 	var text []byte
-	if name := part.Get("filename"); !name.IsNull() {
-		if name.Kind() != jsontext.String {
+	if name := part.Get("filename"); !jsontext.IsNull(name) {
+		if name.Type() != fastjson.TypeString {
 			return nil, responses.WrongType(at.of("filename"), "a string", name)
 		}
-		text = append(append(append(text, "File: "...), name.Text()...), "\n\n"...)
+		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
 	}
 	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
 	if err != nil {

@@ -3,20 +3,25 @@ package translate
 import (
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // input writes the messages: instructions, then the items of input.
 func (w *requestWork) input() *responses.Error {
-	if w.r.Instructions.Exists() {
-		if w.r.Instructions.Kind() != jsontext.String {
+	if w.r.Instructions != nil {
+		w.scratch = w.scratch[:0]
+		text, ok := jsontext.AppendRaw(w.scratch, w.r.Instructions)
+		if !ok {
 			return responses.WrongType("instructions", "a string", w.r.Instructions)
 		}
-		w.systemText(w.r.Instructions.Raw())
+		w.scratch = text
+		w.systemText(text)
 	}
-	if w.r.Input.Kind() != jsontext.Array {
+	if w.r.Input.GetArray() == nil {
 		return w.inputString()
 	}
-	for i, item := 0, w.r.Input.First(); item.Exists(); i, item = i+1, item.Next() {
+	for i, item := range w.r.Input.GetArray() {
 		if err := w.item(item, i); err != nil {
 			return err
 		}
@@ -31,14 +36,22 @@ func (w *requestWork) input() *responses.Error {
 }
 
 func (w *requestWork) inputString() *responses.Error {
-	if w.r.Input.Kind() != jsontext.String {
-		return responses.WrongType("input", "a string or an array of items", w.r.Input)
-	}
 	w.flushSystem()
+	start := len(w.dst)
 	w.nextMessage()
-	w.str(`{"role":"user","content":`)
-	w.quoted(w.r.Input.Raw())
-	w.str(`}`)
+	w.str(`{"role":"user","content":"`)
+	var ok bool
+	if w.dst, ok = jsontext.AppendRaw(w.dst, w.r.Input); !ok {
+		if w.r.Input.Type() != fastjson.TypeArray {
+			return responses.WrongType("input", "a string or an array of items", w.r.Input)
+		}
+		w.dst = w.dst[:start] // an empty array
+		if w.messages--; w.messages == 0 {
+			return emptyInput()
+		}
+		return nil
+	}
+	w.str(`"}`)
 	return nil
 }
 

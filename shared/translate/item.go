@@ -7,6 +7,8 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // A place is where something stands in input: an item, or a part of one of its
@@ -29,25 +31,26 @@ func (p place) path() string {
 func (p place) of(member string) string { return p.path() + "." + member }
 
 // item translates input[i].
-func (w *requestWork) item(v jsontext.Value, i int) *responses.Error {
-	if v.Kind() != jsontext.Object {
+func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
+	o := v.GetObject()
+	if o == nil {
 		return responses.WrongType(item(i).path(), "an object", v)
 	}
-	typ, err := itemType(v, i)
+	typ, err := itemType(o, i)
 	if err != nil {
 		return err
 	}
 	switch string(typ) {
 	case "message":
-		return w.message(v, i)
+		return w.message(o, i)
 	case "function_call":
-		return w.callItem(v, i, false)
+		return w.callItem(o, i, false)
 	case "custom_tool_call":
-		return w.callItem(v, i, true)
+		return w.callItem(o, i, true)
 	case "function_call_output", "custom_tool_call_output":
-		return w.callOutput(v, i)
+		return w.callOutput(o, i)
 	case "reasoning":
-		return w.reasoning(v, i)
+		return w.reasoning(o, i)
 	case "item_reference":
 		err := responses.Invalid(item(i).path(), "no item is stored here: send the item itself instead of an item_reference")
 		err.Code = "previous_response_not_found"
@@ -69,34 +72,34 @@ func isHosted(typ string) bool {
 var messageType, referenceType = []byte("message"), []byte("item_reference")
 
 // itemType returns the type of an item; it lives as long as the request.
-func itemType(o jsontext.Value, i int) ([]byte, *responses.Error) {
+func itemType(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 	switch v := o.Get("type"); {
-	case !v.IsNull():
-		if v.Kind() != jsontext.String {
+	case !jsontext.IsNull(v):
+		if v.Type() != fastjson.TypeString {
 			return nil, responses.WrongType(item(i).of("type"), "a string", v)
 		}
-		return v.Text(), nil
-	case o.Get("role").Exists():
+		return v.GetStringBytes(), nil
+	case o.Get("role") != nil:
 		return messageType, nil
-	case o.Get("id").Exists() && o.Len() <= 2:
+	case o.Get("id") != nil && o.Len() <= 2:
 		return referenceType, nil
 	}
 	return nil, missing(item(i).of("type"))
 }
 
-func (w *requestWork) message(o jsontext.Value, i int) *responses.Error {
+func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 	role := o.Get("role")
-	if role.IsNull() {
+	if jsontext.IsNull(role) {
 		return missing(item(i).of("role"))
 	}
-	if role.Kind() != jsontext.String {
+	if role.Type() != fastjson.TypeString {
 		return responses.WrongType(item(i).of("role"), "a string", role)
 	}
 	content := o.Get("content")
-	if content.IsNull() {
+	if jsontext.IsNull(content) {
 		return missing(item(i).of("content"))
 	}
-	switch string(role.Text()) {
+	switch string(role.GetStringBytes()) {
 	case "user":
 		w.beginTurn()
 		w.nextMessage()
@@ -117,22 +120,23 @@ func (w *requestWork) message(o jsontext.Value, i int) *responses.Error {
 		w.beginAssistant()
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.Text())))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
 }
 
-func (w *requestWork) reasoning(o jsontext.Value, i int) *responses.Error {
+func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 	w.beginAssistant()
 	// The whole thought, or else its summary. One that is only encrypted is
 	// not for us to read.
 	for _, list := range [...]struct{ member, part string }{{"content", "reasoning_text"}, {"summary", "summary_text"}} {
 		v := o.Get(list.member)
-		if v.IsNull() {
+		if jsontext.IsNull(v) {
 			continue
 		}
-		if v.Kind() != jsontext.Array {
+		if v.Type() != fastjson.TypeArray {
 			return responses.WrongType(item(i).of(list.member), "an array", v)
 		}
-		for j, part := 0, v.First(); part.Exists(); j, part = j+1, part.Next() {
+		parts := v.GetArray()
+		for j, part := range parts {
 			at := place{i, list.member, j}
 			if typ, err := partType(part, at); err != nil {
 				return err
@@ -148,14 +152,14 @@ func (w *requestWork) reasoning(o jsontext.Value, i int) *responses.Error {
 				return err
 			}
 		}
-		if v.Len() > 0 {
+		if len(parts) > 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-func (w *requestWork) callItem(o jsontext.Value, i int, custom bool) *responses.Error {
+func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *responses.Error {
 	id, err := callID(o, i)
 	if err != nil {
 		return err
@@ -164,7 +168,7 @@ func (w *requestWork) callItem(o jsontext.Value, i int, custom bool) *responses.
 	if err != nil {
 		return err
 	}
-	if namespace := o.Get("namespace"); !namespace.IsNull() {
+	if namespace := o.Get("namespace"); !jsontext.IsNull(namespace) {
 		space, err := itemString(o, i, "namespace")
 		if err != nil {
 			return err
@@ -188,13 +192,13 @@ func (w *requestWork) callItem(o jsontext.Value, i int, custom bool) *responses.
 	return nil
 }
 
-func (w *requestWork) callOutput(o jsontext.Value, i int) *responses.Error {
+func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
 	id, err := callID(o, i)
 	if err != nil {
 		return err
 	}
 	output := o.Get("output")
-	if output.IsNull() {
+	if jsontext.IsNull(output) {
 		return missing(item(i).of("output"))
 	}
 	// No flushMedia: the results of one turn's calls follow each other.
@@ -216,7 +220,7 @@ func (w *requestWork) callOutput(o jsontext.Value, i int) *responses.Error {
 // maxCallID is the longest call_id of the Responses API, in characters.
 const maxCallID = 64
 
-func callID(o jsontext.Value, i int) ([]byte, *responses.Error) {
+func callID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 	id, err := itemString(o, i, "call_id")
 	if err == nil && utf8.RuneCount(id) > maxCallID {
 		err = responses.Invalid(item(i).of("call_id"), "is longer than 64 characters")
@@ -227,15 +231,15 @@ func callID(o jsontext.Value, i int) ([]byte, *responses.Error) {
 
 // itemString returns a member that must be a string and not empty; it lives as
 // long as the request.
-func itemString(o jsontext.Value, i int, member string) ([]byte, *responses.Error) {
+func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Error) {
 	v := o.Get(member)
-	if v.IsNull() {
+	if jsontext.IsNull(v) {
 		return nil, missing(item(i).of(member))
 	}
-	if v.Kind() != jsontext.String {
+	if v.Type() != fastjson.TypeString {
 		return nil, responses.WrongType(item(i).of(member), "a string", v)
 	}
-	s := v.Text()
+	s := v.GetStringBytes()
 	if len(s) == 0 {
 		return nil, invalidValue(item(i).of(member), "must not be empty")
 	}

@@ -5,6 +5,8 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // The items of a response follow each other; what an upstream sends may not:
@@ -78,8 +80,8 @@ func (s *Stream) tell(dst []byte, kind textKind, text, logprobs []byte) []byte {
 }
 
 // call takes a piece of a tool call.
-func (s *Stream) call(dst []byte, w *chunkWork, v jsontext.Value) ([]byte, *responses.Error) {
-	if v.Kind() != jsontext.Object {
+func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *responses.Error) {
+	if v.GetObject() == nil {
 		return dst, badUpstream("a tool call that is not an object")
 	}
 	q, err := s.find(w, v)
@@ -113,16 +115,16 @@ func (s *Stream) call(dst []byte, w *chunkWork, v jsontext.Value) ([]byte, *resp
 // find returns the queued call that v adds to: a new one when v begins one,
 // nil when that call is closed already. Some servers give parallel calls one
 // index, and some give none: a new id with a name is then a new call.
-func (s *Stream) find(w *chunkWork, v jsontext.Value) (*queued, *responses.Error) {
+func (s *Stream) find(w *chunkWork, v *fastjson.Value) (*queued, *responses.Error) {
 	text, err := w.fragment(v.Get("id"))
 	if err != nil {
 		return nil, err
 	}
 	id := string(text)
-	named := len(v.Get("function").Get("name").Text()) > 0
+	named := len(v.GetStringBytes("function", "name")) > 0
 	index := s.lastCall
-	if i := v.Get("index"); !i.IsNull() {
-		index = int(count(i))
+	if i := v.Get("index"); !jsontext.IsNull(i) {
+		index = i.GetInt()
 	} else if named && (id == "" || id != s.lastID) {
 		index = s.calls
 	}

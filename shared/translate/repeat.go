@@ -43,14 +43,14 @@ var textKeys = [...]struct {
 
 // learn remembers the chunk a, read from data, if it is of that kind.
 func (r *repeat) learn(data []byte, a *chat.Answer) {
-	plain := !a.Usage.Exists() && !a.Refusal.Exists() && a.Finish == "" && a.ToolCalls.Len() == 0 && a.Logprobs.Len() == 0
-	if !plain || a.Content.Exists() == a.Reasoning.Exists() || r.misses > repeatMisses {
+	plain := a.Usage == nil && a.Refusal == nil && a.Finish == "" && len(a.ToolCalls) == 0 && len(a.Logprobs) == 0
+	if !plain || (a.Content == nil) == (a.Reasoning == nil) || r.misses > repeatMisses {
 		return
 	}
 	r.misses++
 	r.kind = noText
 	kind := outputText
-	if !a.Content.Exists() {
+	if a.Content == nil {
 		kind = reasoningText
 	}
 	for _, k := range textKeys {

@@ -3,14 +3,16 @@ package translate
 import (
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // requestWork is one request being translated. Its buffers are reused.
 type requestWork struct {
-	opt *Options
-	doc jsontext.Document
-	r   responses.Request
-	dst []byte // the chat request, written so far
+	opt    *Options
+	parser fastjson.Parser
+	r      responses.Request
+	dst    []byte // the chat request, written so far
 
 	messages  int       // messages written
 	system    []byte    // leading system text, escaped, not yet written
@@ -84,14 +86,14 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 func (w *requestWork) str(s string) { w.dst = append(w.dst, s...) }
 
 // member writes a member whose value goes upstream as it is.
-func (w *requestWork) member(name string, v jsontext.Value) {
-	if !v.Exists() {
+func (w *requestWork) member(name string, v *fastjson.Value) {
+	if v == nil {
 		return
 	}
 	w.str(`,"`)
 	w.str(name)
 	w.str(`":`)
-	w.dst = v.Append(w.dst)
+	w.dst = jsontext.AppendValue(w.dst, v)
 }
 
 func (w *requestWork) sampling() {
@@ -146,7 +148,7 @@ func (w *requestWork) extra() *responses.Error {
 		w.str(`,`)
 		w.dst = jsontext.AppendString(w.dst, m.Key)
 		w.str(`:`)
-		w.dst = m.Value.Append(w.dst)
+		w.dst = jsontext.AppendValue(w.dst, m.Value)
 	}
 	return nil
 }

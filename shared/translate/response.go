@@ -6,6 +6,8 @@ import (
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // Response translates a whole chat answer (HTTP status 2xx) into the response
@@ -14,9 +16,8 @@ import (
 func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error) {
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
-	defer w.doc.Forget()
-	v, ok := w.doc.ParseLenient(answer)
-	if !ok || v.Kind() != jsontext.Object {
+	v, err := w.parser.ParseBytes(answer)
+	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an answer that is not JSON")
 	}
 	a := chat.Read(v)
@@ -64,7 +65,7 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 	if len(text) > 0 {
 		out.Refusal(nil, text)
 	}
-	for i, v := 0, a.ToolCalls.First(); v.Exists(); i, v = i+1, v.Next() {
+	for i, v := range a.ToolCalls {
 		id, err := w.fragment(v.Get("id"))
 		if err != nil {
 			return err
@@ -83,7 +84,7 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 		if call.Custom {
 			var input customInput
 			w.decoded = jsontext.Decode(w.decoded[:0], text)
-			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == a.ToolCalls.Len()-1)
+			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == len(a.ToolCalls)-1)
 		}
 		out.CallDelta(nil, text)
 	}
@@ -94,14 +95,14 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
-func (u *Turn) beginCall(v jsontext.Value, id string, place int) (responses.Call, *responses.Error) {
-	name := v.Get("function").Get("name")
+func (u *Turn) beginCall(v *fastjson.Value, id string, place int) (responses.Call, *responses.Error) {
+	name := v.Get("function", "name")
 	call := responses.Call{}
-	if !name.IsNull() {
-		if name.Kind() != jsontext.String {
+	if !jsontext.IsNull(name) {
+		if name.Type() != fastjson.TypeString {
 			return call, badUpstream("a tool call whose name is not a string")
 		}
-		call = u.raise(name.Text())
+		call = u.raise(name.GetStringBytes())
 	}
 	if call.ID = id; id == "" || len(id) > maxCallID && utf8.RuneCount(jsontext.Decode(nil, []byte(id))) > maxCallID {
 		call.ID = u.resource.ItemID("call_", place)

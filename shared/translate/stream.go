@@ -5,6 +5,8 @@ import (
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/sse"
+
+	"github.com/valyala/fastjson"
 )
 
 // A Stream turns the bytes of a chat stream into the events of a response.
@@ -78,7 +80,6 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	defer s.rest()
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
-	defer w.doc.Forget()
 	for !s.done {
 		ev, ok, err := s.framer.Next()
 		if err != nil {
@@ -118,8 +119,8 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		w.logprobs = w.logprobs[:0]
 		return s.text(dst, w, s.repeat.kind, text), nil
 	}
-	v, ok := w.doc.ParseLenient(data)
-	if !ok || v.Kind() != jsontext.Object {
+	v, err := w.parser.ParseBytes(data)
+	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an event that is not JSON")
 	}
 	a := chat.ReadChunk(v)
@@ -127,11 +128,11 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		return dst, inBand(a.Err)
 	}
 	dst = s.Start(dst)
-	if a.Usage.Exists() {
+	if a.Usage != nil {
 		s.turn.readUsage(a.Usage)
 	}
 	if !a.HasChoice {
-		if s.finish != "" && a.Usage.Exists() {
+		if s.finish != "" && a.Usage != nil {
 			return s.complete(dst, w, now)
 		}
 		return dst, nil
@@ -151,9 +152,9 @@ func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *responses.Error) {
 	for _, t := range [...]struct {
 		kind textKind
-		v    jsontext.Value
+		v    *fastjson.Value
 	}{{reasoningText, a.Reasoning}, {outputText, a.Content}, {refusalText, a.Refusal}} {
-		if !t.v.Exists() {
+		if t.v == nil {
 			continue
 		}
 		text, err := w.fragment(t.v)
@@ -166,11 +167,11 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *respo
 		}
 		dst = s.text(dst, w, t.kind, text)
 	}
-	if !a.Content.Exists() && !a.Reasoning.Exists() && a.ToolCalls.Len() == 0 && len(s.queue) == 0 {
+	if a.Content == nil && a.Reasoning == nil && len(a.ToolCalls) == 0 && len(s.queue) == 0 {
 		w.appendLogprobs(a.Logprobs) // of an end token, which is no text
 		s.out.Logprobs(w.logprobs)
 	}
-	for v := a.ToolCalls.First(); v.Exists(); v = v.Next() {
+	for _, v := range a.ToolCalls {
 		var err *responses.Error
 		if dst, err = s.call(dst, w, v); err != nil {
 			return dst, err

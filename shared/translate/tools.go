@@ -122,7 +122,7 @@ func (w *requestWork) tools(lowered []loweredTool, choice responses.ToolChoice) 
 		w.str(`"}}`)
 	case sent == 0 && choice.Mode == "required":
 		return invalidValue("tool_choice", "required needs tools, and there are none")
-	case sent > 0 && w.r.ToolChoice.Exists():
+	case sent > 0 && w.r.ToolChoice != nil:
 		w.str(`,"tool_choice":"`)
 		w.str(choice.Mode)
 		w.str(`"`)
@@ -180,7 +180,7 @@ func (w *requestWork) tool(t *loweredTool) {
 		w.str(`,`)
 		w.dst = jsontext.AppendString(w.dst, m.Key)
 		w.str(`:`)
-		w.dst = m.Value.Append(w.dst)
+		w.dst = jsontext.AppendValue(w.dst, m.Value)
 	}
 	w.str(`}}`)
 }
@@ -189,17 +189,17 @@ func (w *requestWork) tool(t *loweredTool) {
 // no place for, a custom tool's grammar and a namespace's description, is told
 // there.
 func (t *loweredTool) description() []byte {
-	text := t.Description.Text()
+	text := t.Description.GetStringBytes()
 	text = text[:len(text):len(text)]
-	if t.Type == "custom" && string(t.Format.Get("type").Text()) == "grammar" {
+	if t.Type == "custom" && string(t.Format.GetStringBytes("type")) == "grammar" {
 		text = paragraph(text)
 		text = append(text, "The input must match this "...)
-		text = append(text, t.Format.Get("syntax").Text()...)
+		text = append(text, t.Format.GetStringBytes("syntax")...)
 		text = append(text, " grammar:\n"...)
-		text = append(text, t.Format.Get("definition").Text()...)
+		text = append(text, t.Format.GetStringBytes("definition")...)
 	}
-	if t.namespace != nil && t.namespace.Description.Exists() {
-		text = append(paragraph(text), t.namespace.Description.Text()...)
+	if t.namespace != nil && t.namespace.Description != nil {
+		text = append(paragraph(text), t.namespace.Description.GetStringBytes()...)
 	}
 	return text
 }

@@ -13,6 +13,8 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
 )
 
 // Options say how to translate.
@@ -80,27 +82,21 @@ const modelMember = `{"model":`
 // Usage returns the upstream's token counts, once they came.
 func (u *Turn) Usage() (responses.Usage, bool) { return u.usage, u.hasUsage }
 
-func (u *Turn) readUsage(v jsontext.Value) {
-	if v.Kind() != jsontext.Object {
+func (u *Turn) readUsage(v *fastjson.Value) {
+	if v.GetObject() == nil {
 		return
 	}
 	u.hasUsage = true
 	u.usage = responses.Usage{
-		Input:     count(v.Get("prompt_tokens")),
-		Output:    count(v.Get("completion_tokens")),
-		Total:     count(v.Get("total_tokens")),
-		Cached:    count(v.Get("prompt_tokens_details").Get("cached_tokens")),
-		Reasoning: count(v.Get("completion_tokens_details").Get("reasoning_tokens")),
+		Input:     v.GetInt64("prompt_tokens"),
+		Output:    v.GetInt64("completion_tokens"),
+		Total:     v.GetInt64("total_tokens"),
+		Cached:    v.GetInt64("prompt_tokens_details", "cached_tokens"),
+		Reasoning: v.GetInt64("completion_tokens_details", "reasoning_tokens"),
 	}
 	if u.usage.Total == 0 {
 		u.usage.Total = u.usage.Input + u.usage.Output
 	}
-}
-
-// count is the number that v is, 0 when it is none.
-func count(v jsontext.Value) int64 {
-	n, _ := v.Int()
-	return n
 }
 
 func (u *Turn) usageOrNil() *responses.Usage {
@@ -136,19 +132,21 @@ func (t *Translator) newTurn() *Turn {
 // the response (letters and digits), now its creation in Unix seconds. Neither
 // result refers to body. With an error dst is returned as it was.
 func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	if err := responses.Check(body, t.opt.Limits); err != nil {
+		return dst, nil, err
+	}
 	w := t.works.Get().(*requestWork)
 	defer t.works.Put(w)
-	defer w.doc.Forget()
-	v, err := responses.ParseJSON(&w.doc, body, t.opt.Limits)
-	if err != nil {
-		return dst, nil, err
+	v, perr := w.parser.ParseBytes(body)
+	if perr != nil { // cannot be: Check is stricter
+		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
 	}
 	w.begin(&t.opt, dst)
 	u := t.newTurn()
-	err = w.translate(u, id, now)
+	err := w.translate(u, id, now)
 	out := w.dst
 	w.dst = nil
 	if err != nil {
