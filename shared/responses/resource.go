@@ -71,9 +71,10 @@ func (r *Resource) Append(dst []byte, s State) []byte {
 	}
 	dst = append(dst, `,"output":[`...)
 	dst = append(dst, s.Output...)
-	dst = append(dst, `],"usage":`...)
-	dst = s.Usage.append(dst)
+	dst = append(dst, ']')
 	dst = append(dst, r.echo...)
+	dst = append(dst, `,"usage":`...) // the last: those whom the answer passes look for it from the end
+	dst = s.Usage.append(dst)
 	return append(dst, '}')
 }
 
