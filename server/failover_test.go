@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
+	"antwort/server/nobody"
 	"antwort/shared/config"
 )
 
@@ -71,7 +72,7 @@ func TestAnotherBackendAnswers(t *testing.T) {
 					continue
 				}
 				t.Run(c.name+"/"+string(provider)+"/"+kind, func(t *testing.T) {
-					bad := "http://" + closedAddress(t)
+					bad := "http://" + nobody.Listens(t).String()
 					if c.bad != nil {
 						bad = rawUpstream(t, c.bad)
 					}
@@ -144,7 +145,7 @@ func TestRequestsThatChangeSomething(t *testing.T) {
 		}
 		require.Equal(t, want, r.call(c.method, c.path, c.body).status)
 
-		r = start(t, config.VLLMResponses, "", pair(t, "http://"+closedAddress(t), good))
+		r = start(t, config.VLLMResponses, "", pair(t, "http://"+nobody.Listens(t).String(), good))
 		got = r.call(c.method, c.path, c.body)
 		require.NotEqual(t, 502, got.status, "nothing was sent to the first one")
 	}
@@ -161,7 +162,7 @@ func TestLongForwardedBodiesAreSentAgain(t *testing.T) {
 	got := r.post(long)
 	require.Equal(t, 200, got.status, got.body)
 	require.Contains(t, got.body, strings.Repeat("long ", 100))
-	r = start(t, config.VLLMResponses, "", pair(t, closing, "http://"+closedAddress(t)), func(c *config.Config) { c.Limits.RequestBodyBytes = 1<<20 - 100_000 })
+	r = start(t, config.VLLMResponses, "", pair(t, closing, "http://"+nobody.Listens(t).String()), func(c *config.Config) { c.Limits.RequestBodyBytes = 1<<20 - 100_000 })
 	require.Equal(t, 413, r.post(long).status)
 }
 
@@ -241,7 +242,8 @@ func TestNoOtherBackendAfterTheFirstByte(t *testing.T) {
 // A backend that nobody can reach is left out after some failures, and takes
 // part again when it is back.
 func TestDeadBackendIsLeftOut(t *testing.T) {
-	addr := closedAddress(t)
+	down := nobody.Listens(t)
+	addr := down.String()
 	var first atomic.Int32
 	good := upstreamOf(t, chats(answering200))
 	r := start(t, config.VLLM, "", pair(t, "http://"+addr, good), func(c *config.Config) {
@@ -256,7 +258,7 @@ func TestDeadBackendIsLeftOut(t *testing.T) {
 	require.EqualValues(t, 3, attempts())
 	require.EqualValues(t, 1, metric(t, r, "antwort_backend_ejections_total", `backend="http://`+addr+`"`))
 
-	ln, err := net.Listen("tcp", addr)
+	ln, err := down.Listen()
 	require.NoError(t, err)
 	llm := &http.Server{Handler: chats(func(w http.ResponseWriter, r *http.Request) { first.Add(1); answering(w) })}
 	go llm.Serve(ln) //nolint:errcheck // ends with the test

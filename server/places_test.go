@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
+	"antwort/server/nobody"
 	"antwort/shared/config"
 )
 
@@ -34,7 +35,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	ready(t, back)
-	dead := "http://" + closedAddress(t)
+	dead := "http://" + nobody.Listens(t).String()
 	var chats, responses []string
 	for i := range 3 {
 		chats = append(chats, moody(t, uint64(i), llm))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/nobody"
 	"antwort/shared/config"
 )
 
@@ -108,20 +108,11 @@ func TestForwardRetriesConnectFailuresOnly(t *testing.T) {
 	require.EqualValues(t, 1, s.calls.Load())
 }
 
-// closedAddress is a loopback address where nobody listens.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 func TestConnectFailures(t *testing.T) {
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		for _, body := range []string{ask, askStream} {
 			t.Run(string(p), func(t *testing.T) {
-				r := start(t, p, "http://"+closedAddress(t))
+				r := start(t, p, "http://"+nobody.Listens(t).String())
 				got := r.post(body)
 				require.Equal(t, 502, got.status)
 				typ, _, code := got.errorCode(t)
@@ -146,8 +137,8 @@ func TestConnectFailures(t *testing.T) {
 func TestConnectFailureIsRetried(t *testing.T) {
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		t.Run(string(p), func(t *testing.T) {
-			addr := closedAddress(t)
-			r := start(t, p, "http://"+addr, func(c *config.Config) {
+			addr := nobody.Listens(t)
+			r := start(t, p, "http://"+addr.String(), func(c *config.Config) {
 				c.Engine.Retry.BaseDelay, c.Engine.Retry.MaxAttempts = 100*time.Millisecond, 10
 				c.Engine.Retry.MaxDelay = 100 * time.Millisecond
 			})
@@ -156,7 +147,7 @@ func TestConnectFailureIsRetried(t *testing.T) {
 			require.Eventually(t, func() bool {
 				return metric(t, r, "antwort_upstream_retries_total", `reason="connect"`) >= 1
 			}, guard, time.Millisecond)
-			ln, err := net.Listen("tcp", addr)
+			ln, err := addr.Listen()
 			require.NoError(t, err)
 			llm := &http.Server{Handler: chats(answering200)}
 			go llm.Serve(ln) //nolint:errcheck // ends with the test

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
+	"antwort/server/nobody"
 	"antwort/shared/config"
 )
 
@@ -184,12 +185,12 @@ func TestUnreadBodiesAreNoRequests(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	addr := closedAddress(t)
-	r := start(t, config.VLLM, "http://"+addr)
+	addr := nobody.Listens(t)
+	r := start(t, config.VLLM, "http://"+addr.String())
 	require.Equal(t, 200, r.call("GET", "/healthz", "").status)
 	require.Equal(t, 503, r.call("GET", "/readyz", "").status)
 	r.log.waitFor(t, "no contact with the upstream yet")
-	ln, err := net.Listen("tcp", addr)
+	ln, err := addr.Listen()
 	require.NoError(t, err)
 	failing := true
 	llm := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"antwort/e2e/envoy"
 	"antwort/filter/filtertest"
 	"antwort/filter/filtertest/conformance"
+	"antwort/server/nobody"
 )
 
 var update = flag.Bool("update", false, "record what Envoy does as what the wazero host is to do")
@@ -40,7 +40,7 @@ func TestEnvoyDoesWhatIsRecorded(t *testing.T) {
 	for _, x := range conformance.Exchanges() {
 		setups[fmt.Sprintf("%+v", x.Setup)] = x.Setup
 	}
-	process := envoy.Start(t, bootstrap(t, module, setups, serve(t, up), nobody(t)), "--component-log-level", "wasm:trace")
+	process := envoy.Start(t, bootstrap(t, module, setups, serve(t, up), nobody.Listens(t).String()), "--component-log-level", "wasm:trace")
 	lines := &lines{process: process}
 	conformance.Run(t, func(t *testing.T, setup conformance.Setup, upstream http.Handler) conformance.Proxy {
 		up.set(upstream)
@@ -78,14 +78,6 @@ func serve(t *testing.T, h http.Handler) string {
 	server.Start()
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
-}
-
-// nobody gives an address that refuses connections.
-func nobody(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // lines turns Envoy's log into conformance's lines.

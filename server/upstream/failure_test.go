@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"antwort/server/nobody"
 )
 
 func TestFailures(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		ln.Close()
-		_, err = newClient(t, "http://"+ln.Addr().String()).Do(t.Context(), post("x"))
+		_, err := newClient(t, "http://"+nobody.Listens(t).String()).Do(t.Context(), post("x"))
 		var e *Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, Connect, e.Kind)

@@ -19,6 +19,7 @@ import (
 
 	"antwort/e2e/envoy"
 	"antwort/filter/filtertest"
+	"antwort/server/nobody"
 )
 
 type object = map[string]any
@@ -51,10 +52,6 @@ func start(t *testing.T, module string, plugins []plugin) *gateway {
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
 	t.Cleanup(server.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed := l.Addr().String()
-	require.NoError(t, l.Close())
 
 	var listeners []object
 	for _, p := range plugins {
@@ -63,7 +60,7 @@ func start(t *testing.T, module string, plugins []plugin) *gateway {
 	bootstrap, err := json.Marshal(object{
 		"admin": object{"address": socket("127.0.0.1:0")},
 		"static_resources": object{"listeners": listeners, "clusters": []object{
-			cluster("upstream", server.Listener.Addr().String()), cluster("nobody", closed),
+			cluster("upstream", server.Listener.Addr().String()), cluster("nobody", nobody.Listens(t).String()),
 		}},
 	})
 	require.NoError(t, err)
