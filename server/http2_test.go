@@ -86,16 +86,6 @@ func (c http2Client) goneAway() (headers string, code uint32) {
 	}
 }
 
-// keepSending writes until the connection ends.
-func (c http2Client) keepSending(wire string, every time.Duration) {
-	for tick := time.NewTicker(every); wire != ""; <-tick.C {
-		if _, err := io.WriteString(c.Conn, wire); err != nil {
-			tick.Stop()
-			return
-		}
-	}
-}
-
 // overFrames dials a server in clear and one with TLS.
 func overFrames(t *testing.T, provider config.Provider, backend string, edit func(*config.Config)) map[string]func() http2Client {
 	c := newCertified(t, "antwort")
@@ -172,9 +162,7 @@ func TestHeadersOfHTTP2ThatAreTooLong(t *testing.T) {
 // Who sends slowly is let go over HTTP/2 too. A connection whose header does not
 // come has no request: it is idle.
 func TestSlowClientsOfHTTP2(t *testing.T) {
-	dials := overFrames(t, config.VLLM, upstreamOf(t, &targets{}), func(c *config.Config) {
-		c.Server.ReadHeaderTimeout, c.Server.ReadTimeout, c.Server.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
-	})
+	dials := overFrames(t, config.VLLM, upstreamOf(t, &targets{}), slowness)
 	post := requestFields("POST", "/v1/responses") + field("content-type", "application/json")
 	dialed := map[string]http2Client{}
 	cases := map[string]struct {

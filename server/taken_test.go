@@ -39,6 +39,17 @@ func (c *rawClient) send(request string) {
 	require.NoError(c.t, err)
 }
 
+// keepSending writes until the connection ends.
+func (c *rawClient) keepSending(wire string, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for ; wire != ""; <-tick.C {
+		if _, err := io.WriteString(c.Conn, wire); err != nil {
+			return
+		}
+	}
+}
+
 func (c *rawClient) answer() answer {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.r, nil)

@@ -225,7 +225,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 
 func TestWhatTLSRefuses(t *testing.T) {
 	c := newCertified(t, "antwort")
-	r := c.start(t, config.VLLM, upstreamOf(t, &arrivals{}), func(c *config.Config) { c.Server.ReadHeaderTimeout = 300 * time.Millisecond })
+	r := c.start(t, config.VLLM, upstreamOf(t, &arrivals{}), slowness)
 	t.Run("old versions", func(t *testing.T) {
 		_, err := tls.Dial("tcp", r.addr, &tls.Config{RootCAs: c.roots(t), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}) //nolint:gosec // that is the test
 		require.ErrorContains(t, err, "protocol version")
