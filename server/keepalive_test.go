@@ -21,7 +21,8 @@ func TestTimeLimits(t *testing.T) {
 				<-r.Context().Done()
 				close(left)
 			}))
-			r := start(t, config.VLLM, llm, func(c *config.Config) { c.Engine.ResponseTimeout = 50 * time.Millisecond })
+			// Long enough for a busy machine to send the request at all.
+			r := start(t, config.VLLM, llm, func(c *config.Config) { c.Engine.ResponseTimeout = 500 * time.Millisecond })
 			got := r.post(body)
 			require.Equal(t, 504, got.status, got.body)
 			_, _, code := got.errorCode(t)
