@@ -116,6 +116,19 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 	dst = jsontext.AppendString(dst, model)
 	dst = append(dst, `,"background":false,"store":false,"previous_response_id":null,"instructions":`...)
 	dst = appendRawOrNull(dst, r.Instructions)
+	if r.set&^notOptions == 0 {
+		return append(dst, defaultOptions...)
+	}
+	return r.appendOptions(dst, tools, choice)
+}
+
+// notOptions are the fields that appendOptions does not show.
+var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"]
+
+// defaultOptions are the options of a request that sets none, as most do.
+var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})
+
+func (r *Request) appendOptions(dst []byte, tools []Tool, choice ToolChoice) []byte {
 	dst = append(dst, `,"max_output_tokens":`...)
 	dst = appendOrNull(dst, r.MaxOutputTokens)
 	dst = append(dst, `,"max_tool_calls":`...)
