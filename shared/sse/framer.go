@@ -165,7 +165,12 @@ func (f *Framer) max() int {
 	return DefaultMax
 }
 
+// lineEnd returns where the line ends that b, which is not empty, begins with;
+// -1 if it does not.
 func lineEnd(b []byte) int {
+	if b[0] == '\n' { // every other line of most streams
+		return 0
+	}
 	n := bytes.IndexByte(b, '\n')
 	if n >= 0 {
 		b = b[:n]

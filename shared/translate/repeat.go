@@ -29,7 +29,7 @@ func (r *repeat) text(data []byte) (text []byte, ok bool) {
 		return nil, false
 	}
 	text = data[len(r.head):end]
-	if !jsontext.Inside(text) {
+	if len(text) == 0 || !jsontext.Inside(text) {
 		return nil, false
 	}
 	r.misses = 0

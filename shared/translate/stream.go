@@ -78,8 +78,6 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	}
 	s.framer.Write(p)
 	defer s.rest()
-	w := chunkWorks.Get().(*chunkWork)
-	defer chunkWorks.Put(w)
 	for !s.done {
 		ev, ok, err := s.framer.Next()
 		if err != nil {
@@ -92,7 +90,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 			continue // a comment, or an event without data
 		}
 		var failure *responses.Error
-		if dst, failure = s.event(dst, w, ev.Data, now); failure != nil {
+		if dst, failure = s.event(dst, ev.Data, now); failure != nil {
 			return s.fail(dst, failure)
 		}
 	}
@@ -108,16 +106,23 @@ func (s *Stream) rest() {
 	}
 }
 
-func (s *Stream) event(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
+func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
+	if len(s.queue) == 0 {
+		if text, ok := s.repeat.text(data); ok {
+			return s.tell(dst, s.repeat.kind, text, nil), nil
+		}
+	}
+	w := chunkWorks.Get().(*chunkWork)
+	defer chunkWorks.Put(w)
+	return s.chunk(dst, w, data, now)
+}
+
+func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
 	if string(data) == "[DONE]" {
 		if s.finish == "" {
 			return dst, CutError()
 		}
 		return s.complete(dst, w, now)
-	}
-	if text, ok := s.repeat.text(data); ok {
-		w.logprobs = w.logprobs[:0]
-		return s.text(dst, w, s.repeat.kind, text), nil
 	}
 	v, err := w.parser.ParseBytes(data)
 	if err != nil || v.Type() != fastjson.TypeObject {
