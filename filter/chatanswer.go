@@ -28,7 +28,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	switch {
 	case int64(max(len(all), len(a.gathered.buf))) > s.cfg.Limits.ResponseBodyBytes:
 		return a.fail(upstreamAnswer, policy.AnswerTooLarge(), size)
-	case !s.hold(a.gathered.held()):
+	case !s.hold(a.x.kept() + a.gathered.held()):
 		return a.fail(overloaded, overload(), size)
 	case whole:
 		return a.translate(all, size)

@@ -33,11 +33,13 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	if end {
 		out = a.events.End(out, nil, 0)
 	}
-	held := a.events.Held()
-	if held > 0 {
+	if a.events.Speaks() {
 		s.sawToken()
 	}
-	if !s.hold(held) {
+	if !s.hold(a.x.kept() + a.events.Held()) {
+		if a.held && !a.events.Started() {
+			return s.reply(overloaded, overload())
+		}
 		out = a.events.End(out, overload(), 0)
 		s.fail(overloaded)
 	}

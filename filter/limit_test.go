@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"antwort/filter/filtertest"
 
@@ -93,6 +94,45 @@ func TestLimits(t *testing.T) {
 					require.Zero(t, h.Gauge("antwort.in_flight_bytes"), "memory is still counted after the request")
 				})
 			}
+		}
+	}
+}
+
+// What an answer repeats of its request is held until the answer's end, and so is
+// an event that does not end.
+func TestWhatAStreamHoldsIsCounted(t *testing.T) {
+	const size = 40 << 10
+	long := `{"model":"m","instructions":"` + strings.Repeat("i", size) + `","input":"hi","stream":true}`
+	first := `data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}` + "\n\n"
+	for name, c := range map[string]struct{ body, begin string }{
+		"what is repeated":   {long, first},
+		"the first event":    {helloStream, `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("e", size)},
+		"an event after it":  {helloStream, first + `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("e", size)},
+		"the text until now": {helloStream, first + `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("e", size) + `"}}]}` + "\n\n"},
+	} {
+		for _, profile := range profiles {
+			t.Run(name+"/"+profile, func(t *testing.T) {
+				release := make(chan struct{})
+				up := newUpstream(func(w http.ResponseWriter, r *http.Request) {
+					streams(c.begin)(w, r)
+					select {
+					case <-release:
+					case <-r.Context().Done():
+					}
+				})
+				h := start(t, config("vllm", profile, "limits.in_flight_bytes", "65536", "limits.request_body_bytes", "65536"), up)
+				ended := make(chan got, 1)
+				go func() { ended <- post(t, h, c.body) }()
+				require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") >= size }, 30*time.Second, time.Millisecond)
+				got := post(t, h, long)
+				require.Contains(t, got.body, "overloaded")
+				close(release)
+				<-ended
+				wait(t, h)
+				require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
+				up.set(streams(chatEvents...))
+				require.Contains(t, post(t, h, long).body, "response.completed")
+			})
 		}
 	}
 }

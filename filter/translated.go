@@ -126,7 +126,6 @@ func (x *translated) ask(body []byte, ended bool) types.Action {
 	s := x.s
 	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.begun.unix())
 	defer x.body.free()
-	s.hold(0)
 	if err != nil {
 		return s.reply(invalidRequest, err)
 	}
@@ -134,6 +133,9 @@ func (x *translated) ask(body []byte, ended bool) types.Action {
 		return s.reply(forbiddenModel, err)
 	}
 	x.asked, x.turn = true, turn
+	if !s.hold(x.kept()) {
+		return s.reply(overloaded, overload())
+	}
 	if x.gated() {
 		if err := s.choose(x.asking, turn.Model()); err != nil {
 			return s.reply(noRoute, err)
@@ -154,6 +156,17 @@ func (x *translated) ask(body []byte, ended bool) types.Action {
 	must(proxywasm.ReplaceHttpRequestBody(out))
 	return types.ActionContinue
 }
+
+// kept is what stays of the request until its answer's end. What is usual is not
+// counted, which would cost two calls of the host.
+func (x *translated) kept() int {
+	if n := x.turn.Held(); n > usualKept {
+		return n
+	}
+	return 0
+}
+
+const usualKept = 4 << 10
 
 // keepTogether names the conversation, where that decides about the backend.
 func (x *translated) keepTogether(body []byte) *responses.Error {
