@@ -33,6 +33,7 @@ type plugin struct {
 	routes  string // path prefix, "": all
 	nobody  bool   // the upstream refuses connections
 	timeout string // of the route, "": none
+	reloads bool   // a VM that dies is started anew
 }
 
 // gateway is an Envoy with the plugins in one VM, and an upstream.
@@ -99,6 +100,9 @@ func listener(p plugin, module string) object {
 			"runtime": "envoy.wasm.runtime.v8",
 			"code":    object{"local": object{"filename": module}},
 		},
+	}
+	if p.reloads {
+		wasm["failure_policy"] = "FAIL_RELOAD"
 	}
 	if p.gated && !p.noKnob {
 		wasm["allow_on_headers_stop_iteration"] = true

@@ -1,7 +1,11 @@
 package filter_test
 
 import (
+	"io"
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -47,4 +51,33 @@ func TestPanics(t *testing.T) {
 		}
 	}
 	g.becomes(t, "in_flight_bytes", 0)
+}
+
+// What a VM held goes with it: the next one has all of in_flight_bytes. Envoy's gauge
+// is not told.
+func TestVMThatDies(t *testing.T) {
+	g := start(t, panicking(t), []plugin{{name: "gated", gated: true, reloads: true,
+		config: config("vllm", "gated", `},"limits":{"in_flight_bytes":"8KiB","request_body_bytes":"8KiB"`)}})
+	url := g.url(t, "gated")
+	g.up.set(gives(200, "application/json", chatHello))
+	held := `{"model":"m","input":"` + strings.Repeat("x", 5000)
+	body, more := io.Pipe()
+	r, err := http.NewRequest("POST", url+"/v1/responses", body)
+	require.NoError(t, err)
+	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Panic-In": {"request_body 2 trap"}}
+	ended := make(chan got, 1)
+	go func() { ended <- send(t, http.DefaultTransport, r) }()
+	_, err = io.WriteString(more, held)
+	require.NoError(t, err)
+	isHeld := func() bool { return g.stat(t, "in_flight_bytes") >= len(held) }
+	require.Eventually(t, isHeld, time.Minute, 20*time.Millisecond)
+	_, err = io.WriteString(more, `"}`)
+	require.NoError(t, err)
+	require.NotEqual(t, 200, (<-ended).status)
+	require.Eventually(t, func() bool { return post(t, url, hello).status == 200 }, time.Minute, 50*time.Millisecond)
+	for range 3 {
+		require.Equal(t, 200, post(t, url, held+strings.Repeat("x", 2000)+`"}`).status, "it believes that it holds what the other one held")
+	}
+	require.Zero(t, g.stat(t, "panics_total"))
+	require.True(t, isHeld(), "docs/filter.md says that it stays")
 }
