@@ -5,6 +5,7 @@
 package jsontext
 
 import (
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 )
@@ -212,6 +213,20 @@ func (s *scanner) digits() bool {
 // str scans a string, s.i at its opening quote.
 func (s *scanner) str() error {
 	s.i++
+	i := s.i
+	for i+8 <= len(s.b) { // most strings have no escape, and end here
+		found := anySpecial(word(s.b[i:]))
+		if found == 0 {
+			i += 8
+			continue
+		}
+		if i += bits.TrailingZeros64(found) >> 3; s.b[i] != '"' {
+			break
+		}
+		s.i = i + 1
+		return nil
+	}
+	s.i = i
 	n, ok := 0, true
 	if s.checked {
 		n = closingQuote(s.b[s.i:])
@@ -259,7 +274,12 @@ func anySpecial(w uint64) uint64 {
 func plain(b []byte) (int, bool) {
 	i := 0
 	for {
-		for i+8 <= len(b) && anySpecial(word(b[i:])) == 0 {
+		for i+8 <= len(b) {
+			found := anySpecial(word(b[i:]))
+			if found != 0 {
+				i += bits.TrailingZeros64(found) >> 3
+				break
+			}
 			i += 8
 		}
 		for i < len(b) && !special[b[i]] {

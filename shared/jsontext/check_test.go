@@ -150,3 +150,13 @@ func TestAnySpecial(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkCheckEscapes(b *testing.B) {
+	doc := []byte(`{"model":"/mnt/models","input":"` + strings.Repeat(`line\n\tcall(\"x\");\n`, 100) + `"}`)
+	b.SetBytes(int64(len(doc)))
+	for b.Loop() {
+		if err := Check(doc, Limits{Depth: 64, Values: 1000000}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
