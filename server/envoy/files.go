@@ -37,7 +37,7 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 		return nil, err
 	}
 	g.plans++ // what Envoy refused has had its number too
-	var editions map[string]int
+	var editions map[string]render.Edition
 	if before != nil {
 		p.generation = before.generation
 		if !slices.EqualFunc(variables, before.variables, sameVariable) {

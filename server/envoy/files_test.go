@@ -132,11 +132,15 @@ func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
 	}
 }
 
-// A cluster's name never leads to other backends by another key, also when its route
-// was gone or Envoy refused a change in between.
+// A cluster's name never leads to other backends than those that have had each of its
+// keys, also when its route was gone, Envoy refused a change in between, or key and
+// backends changed one after the other.
 func TestClusterOfBackendsWithAnotherKeyIsAnother(t *testing.T) {
 	with := func(at, key string) string {
-		return `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm","backend_url":"http://` + at + `:1","api_key":"` + key + `"}}`
+		if key != "" {
+			key = `,"api_key":"` + key + `"`
+		}
+		return `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm","backend_url":"http://` + at + `:1"` + key + `}}`
 	}
 	const gone = `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"vllm"},"routes":[{"name":"a","backends":[{"url":"http://127.0.0.1:1"}]}]}`
 	g, e := running(t, with("127.0.0.1", "one"), "")
@@ -144,7 +148,12 @@ func TestClusterOfBackendsWithAnotherKeyIsAnother(t *testing.T) {
 	for _, step := range []struct{ config, what string }{
 		{with("127.0.0.2", "two"), "another key"},
 		{with("127.0.0.2", "three"), "the same backend"},
-		{with("127.0.0.3", "three"), "the same key"},
+		{with("127.0.0.3", "three"), "another key"}, // a request may have key two
+		{with("127.0.0.4", "three"), "the same key"},
+		{with("127.0.0.4", ""), "the same backend"},
+		{with("127.0.0.5", ""), "another key"},
+		{with("127.0.0.5", "four"), "the same backend"},
+		{with("127.0.0.6", "four"), "the same key"},
 		{gone, "gone"},
 		{with("127.0.0.4", "four"), "another key"},
 		{with("127.0.0.5", "five"), "refused"},

@@ -10,12 +10,23 @@ import (
 // A key is for the backends that it was given for. The filter puts it in and Envoy
 // chooses the backend, and the two change one after the other.
 
-// moved reports whether the pool has other backends than before, and those of
-// before had a key that these are not to see.
+// An Edition is what a route's cluster has been. The zero Edition is a first one.
+type Edition struct {
+	Number int // in its name, 0: none
+	// Rekeyed says that its backends have had another key, which requests that
+	// have begun may still bring.
+	Rekeyed bool
+}
+
+// rekeyed reports whether the key of before is another one than now.
+func (p *pool) rekeyed(before *pool) bool {
+	old := before.Backends[0].APIKey
+	return old.IsSet() && old.Reveal() != p.Backends[0].APIKey.Reveal()
+}
+
+// moved reports whether the pool has other backends than before.
 func (p *pool) moved(before *pool) bool {
-	old, key := before.Backends[0].APIKey, p.Backends[0].APIKey
-	return old.IsSet() && old.Reveal() != key.Reveal() &&
-		!slices.EqualFunc(before.backends, p.backends, func(a, b backend) bool { return a == b })
+	return !slices.EqualFunc(before.backends, p.backends, func(a, b backend) bool { return a == b })
 }
 
 // named is the pool of a route, nil when there is none.
@@ -27,12 +38,12 @@ func named(pools []pool, route string) *pool {
 	return &pools[i]
 }
 
-// NextEditions are those after a change. A route whose backends are not to see the
+// NextEditions are those after a change. A route whose backends are not to see a
 // key of before gets another cluster: a request whose body is still coming keeps
 // the filter and the routes of before for as long as that takes, and these lead
 // to the old cluster, or to none. So it is with one that leaves and may return.
 // fresh is a number that no edition had.
-func NextEditions(before, next *config.Config, editions map[string]int, fresh int) (map[string]int, error) {
+func NextEditions(before, next *config.Config, editions map[string]Edition, fresh int) (map[string]Edition, error) {
 	old, err := pools(before, nil)
 	if err != nil {
 		return nil, err
@@ -41,15 +52,20 @@ func NextEditions(before, next *config.Config, editions map[string]int, fresh in
 	if err != nil {
 		return nil, err
 	}
-	all := maps.Clone(editions)
+	all := map[string]Edition{}
+	maps.Copy(all, editions)
 	for i := range old {
-		p := named(now, old[i].Name)
-		if p == nil && old[i].Backends[0].APIKey.IsSet() || p != nil && p.moved(&old[i]) {
-			if all == nil {
-				all = map[string]int{}
-			}
-			all[old[i].Name] = fresh
+		was := &old[i]
+		p, edition := named(now, was.Name), all[was.Name]
+		if p == nil {
+			edition.Rekeyed = edition.Rekeyed || was.Backends[0].APIKey.IsSet()
+		} else {
+			edition.Rekeyed = edition.Rekeyed || p.rekeyed(was)
 		}
+		if edition.Rekeyed && (p == nil || p.moved(was)) {
+			edition = Edition{Number: fresh}
+		}
+		all[was.Name] = edition
 	}
 	return all, nil
 }
@@ -73,9 +89,11 @@ func Between(before *config.Config, was Options, next *config.Config, o Options)
 		switch {
 		case p == nil:
 			r.leaving = append(r.leaving, old[i])
-		case p.moved(&old[i]):
-			p.closed, routesFirst = true, true
+		case p.cluster != old[i].cluster:
 			r.replaced = append(r.replaced, old[i])
+			if p.rekeyed(&old[i]) {
+				p.closed, routesFirst = true, true
+			}
 		}
 	}
 	all, err := r.files()

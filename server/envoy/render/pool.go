@@ -63,7 +63,7 @@ func (p *pool) priorities() [][]int {
 
 // pools are those of all routes, the default one last, with clusters of these
 // editions.
-func pools(c *config.Config, editions map[string]int) ([]pool, error) {
+func pools(c *config.Config, editions map[string]Edition) ([]pool, error) {
 	var all []pool
 	for i, route := range c.AllRoutes() {
 		p := pool{Route: route, cluster: "route-" + route.Name}
@@ -71,7 +71,7 @@ func pools(c *config.Config, editions map[string]int) ([]pool, error) {
 		if p.isDefault() {
 			p.cluster = backendCluster
 		}
-		if n := editions[route.Name]; n > 0 {
+		if n := editions[route.Name].Number; n > 0 {
 			p.cluster, p.statName = p.cluster+"."+strconv.Itoa(n), p.cluster
 		}
 		for j := range route.Backends {

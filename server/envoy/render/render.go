@@ -46,7 +46,7 @@ type Supervised struct {
 	// seconds; it is needed only when the VM's environment changes.
 	Generation int
 	// Editions are those of the routes' clusters, see NextEditions.
-	Editions map[string]int
+	Editions map[string]Edition
 }
 
 // Document is a rendered configuration.
@@ -165,7 +165,7 @@ func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	if r.admins, err = listenAddress("server.admin.host", c.Server.Admin.Host, c.Server.Admin.Port); err != nil {
 		return nil, err
 	}
-	var editions map[string]int
+	var editions map[string]Edition
 	if o.Supervised != nil {
 		editions = o.Supervised.Editions
 	}
