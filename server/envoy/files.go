@@ -113,17 +113,30 @@ const changeTime = 2 * time.Minute
 
 // apply brings a running Envoy from one plan to the next. When Envoy refuses a
 // part, it keeps what it had there and gets the old files back.
+func (g *gateway) apply(ctx context.Context, before, next *plan) error {
+	at := maps.Clone(before.files) // what Envoy has
+	err := g.bring(ctx, at, before, next)
+	if err == nil {
+		return nil
+	}
+	// A filter that may have the keys of next goes back as it came.
+	if at[plugin.file].Version != before.files[plugin.file].Version && g.bring(ctx, at, next, before) == nil {
+		return err
+	}
+	return errors.Join(err, g.restore(before))
+}
+
+// bring takes Envoy, which has the files at, from one plan to another.
 //
 // While the filter changes, Envoy has the routes and clusters of both plans: the
 // filter names the route of each request, and must find the one that it names.
-func (g *gateway) apply(ctx context.Context, before, next *plan) error {
+func (g *gateway) bring(ctx context.Context, at map[string]render.File, before, next *plan) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, changeTime, fmt.Errorf("envoy does not take it within %s", changeTime))
 	defer cancel()
 	between, routesFirst, err := render.Between(before.cfg, before.options, next.cfg, next.options)
 	if err != nil {
 		return err
 	}
-	at := maps.Clone(before.files) // what Envoy has
 	give := func(s subscription, f render.File) error {
 		had, known := at[s.file]
 		if f.Version == had.Version {
@@ -150,10 +163,7 @@ func (g *gateway) apply(ctx context.Context, before, next *plan) error {
 			err = give(s, f)
 		}
 	}
-	if err != nil {
-		return errors.Join(err, g.restore(before))
-	}
-	return nil
+	return err
 }
 
 // give hands one file to Envoy and waits until it is used.

@@ -23,7 +23,9 @@ type fakeEnvoy struct {
 	g       *gateway
 	refuses string
 	mu      sync.Mutex
-	taken   []string // in their order
+	taken   []string          // in their order
+	has     map[string]string // versions, by file
+	open    []bool            // whether the default route was, each time it took a filter
 }
 
 func (e *fakeEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +44,14 @@ func (e *fakeEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if changed && s.stat != e.refuses {
 				_, version, _ = strings.Cut(string(text), `"version_info": "`)
 				version, _, _ = strings.Cut(version, `"`)
+			}
+			if version != e.has[s.file] && !(changed && s.stat == e.refuses) {
+				e.has[s.file] = version
 				e.taken = append(e.taken, s.file)
+				if s == plugin {
+					routes, _ := os.ReadFile(e.g.path(render.RoutesFile))
+					e.open = append(e.open, strings.Contains(string(routes), `"cluster": "backend`))
+				}
 			}
 			fmt.Fprintf(w, "%s: %q\n", name, version)
 		case s.stat + ".update_rejected":
@@ -60,10 +69,13 @@ func running(t *testing.T, json, refuses string) (*gateway, *fakeEnvoy) {
 	t.Helper()
 	opt := Options{Log: slog.New(slog.DiscardHandler), Module: []byte("\x00asm")}
 	g := &gateway{opt: opt, log: opt.Log, folder: t.TempDir()}
-	e := &fakeEnvoy{g: g, refuses: refuses}
+	e := &fakeEnvoy{g: g, refuses: refuses, has: map[string]string{}}
 	g.admin = fakeAdmin(t, e.ServeHTTP)
 	g.control = newControl(g.admin, opt)
 	require.NoError(t, g.prepare(parse(t, json)))
+	for name, f := range g.current().files {
+		e.has[name] = f.Version
+	}
 	return g, e
 }
 
@@ -127,6 +139,26 @@ func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
 			if c.closed {
 				assert.Equal(t, []string{render.RoutesFile, render.ClustersFile}, e.taken[:2], "it must be closed before its backends change")
 				assert.Contains(t, string(g.current().files[render.ClustersFile].JSON), `"alt_stat_name": "backend"`)
+			}
+		})
+	}
+}
+
+// A filter that has got the key of new backends does not bring it to the old ones
+// when these come back.
+func TestRouteIsClosedWhileARefusedChangeIsTakenBack(t *testing.T) {
+	with := func(idle, at, key string) string {
+		return `{"server":{"host":"127.0.0.1","port":0,"idle_timeout":"` + idle + `"},"engine":{"provider":"vllm","backend_url":"http://` + at + `:1"` + key + `}}`
+	}
+	for name, key := range map[string]string{"another key": `,"api_key":"one"`, "no key": ""} {
+		t.Run(name, func(t *testing.T) {
+			g, e := running(t, with("60s", "127.0.0.1", key), "listener_manager.lds")
+			err := g.change(t.Context(), parse(t, with("70s", "127.0.0.2", `,"api_key":"two"`)))
+			require.ErrorContains(t, err, "envoy refused its listener_manager.lds")
+			require.Len(t, e.open, 2, "the new filter, and the old one again")
+			assert.False(t, e.open[1], "it must be closed while the filter goes back")
+			for name, f := range g.current().files {
+				assert.Equal(t, f.Version, e.has[name], name)
 			}
 		})
 	}

@@ -86,14 +86,15 @@ func Between(before *config.Config, was Options, next *config.Config, o Options)
 	r.translated = before.Engine.Provider == config.VLLM
 	for i := range old {
 		p := named(r.pools, old[i].Name)
-		switch {
-		case p == nil:
+		if p == nil {
 			r.leaving = append(r.leaving, old[i])
-		case p.cluster != old[i].cluster:
+			continue
+		}
+		if p.cluster != old[i].cluster {
 			r.replaced = append(r.replaced, old[i])
-			if p.rekeyed(&old[i]) {
-				p.closed, routesFirst = true, true
-			}
+		}
+		if p.moved(&old[i]) && p.rekeyed(&old[i]) {
+			p.closed, routesFirst = true, true
 		}
 	}
 	all, err := r.files()
