@@ -166,25 +166,32 @@ func (f *Framer) max() int {
 }
 
 // lineEnd returns where the line ends that b, which is not empty, begins with;
-// -1 if it does not.
+// -1 if it does not. It looks for both ends no further than a line is long: either
+// may be far away.
 func lineEnd(b []byte) int {
 	if b[0] == '\n' { // every other line of most streams
 		return 0
 	}
-	n := bytes.IndexByte(b, '\n')
-	if n >= 0 {
-		b = b[:n]
+	for at, size := 0, 256; at < len(b); at, size = at+size, 2*size {
+		p := b[at:min(at+size, len(b))]
+		n := bytes.IndexByte(p, '\n')
+		if n >= 0 {
+			p = p[:n]
+		}
+		if cr := bytes.IndexByte(p, '\r'); cr >= 0 {
+			n = cr
+		}
+		if n >= 0 {
+			return at + n
+		}
 	}
-	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
-		return cr
-	}
-	return n
+	return -1
 }
 
 var byteOrderMark = []byte("\ufeff")
 
 func (f *Framer) parse(raw []byte) Event {
-	ev := Event{Raw: raw}
+	ev, lines := Event{Raw: raw}, 0 // with data
 	for b := bytes.TrimPrefix(raw, byteOrderMark); len(b) > 0; {
 		n := lineEnd(b)
 		line := b[:n]
@@ -195,11 +202,14 @@ func (f *Framer) parse(raw []byte) Event {
 		case "event":
 			ev.Name = value
 		case "data":
-			if ev.Data == nil {
+			if lines++; lines == 1 {
 				ev.Data = value[:len(value):len(value)]
 				break
 			}
-			f.joined = append(append(append(f.joined[:0], ev.Data...), '\n'), value...)
+			if lines == 2 {
+				f.joined = append(f.joined[:0], ev.Data...)
+			}
+			f.joined = append(append(f.joined, '\n'), value...)
 			ev.Data = f.joined
 		}
 	}

@@ -53,6 +53,29 @@ func TestEverySplitAndLineEndGivesTheSameEvents(t *testing.T) {
 	}
 }
 
+func TestLinesOfEveryLength(t *testing.T) {
+	for n := range 1100 {
+		text := strings.Repeat("x", n)
+		for _, eol := range []string{"\n", "\r\n", "\r"} {
+			got, _ := frame(t, []byte("event:"+text+eol+"data:"+text+eol+"data:"+text+eol+eol))
+			require.Equal(t, []event{{text, text + "\n" + text}}, got, "eol %q, %d bytes", eol, n)
+		}
+	}
+}
+
+// The work for an event is proportional to its length, however many lines it has:
+// else this takes seconds, and in a VM that others wait for many times as long.
+func TestManyLines(t *testing.T) {
+	const lines = 1 << 17
+	for _, eol := range []string{"\n", "\r\n", "\r"} {
+		for _, size := range []int{1 << 10, 1 << 20} {
+			in := []byte(strings.Repeat("data:"+eol, lines) + eol)
+			got, _ := frame(t, slices.Collect(slices.Chunk(in, size))...)
+			require.Equal(t, []event{{"", strings.Repeat("\n", lines-1)}}, got, "eol %q, %d bytes at a time", eol, size)
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	for _, c := range []struct {
 		name, in string
