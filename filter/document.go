@@ -12,14 +12,17 @@ type document struct {
 	inside  bool // within a string
 	escaped bool // after a backslash in it
 	seen    int  // bytes of the body that were scanned
+	come    int  // bytes of it that had come
 }
 
 // ended reports whether the document that body begins with ends where body
 // ends, white space aside. Body is all that has come so far. Only bodies that
 // end in a closing bracket are scanned, each byte at most once.
 func (d *document) ended(body []byte) bool {
-	text := bytes.TrimRight(body, " \t\r\n")
-	if len(text) == 0 || text[len(text)-1] != '}' && text[len(text)-1] != ']' || len(text) <= d.seen {
+	fresh := bytes.TrimRight(body[d.come:], " \t\r\n")
+	text := body[:d.come+len(fresh)]
+	d.come = len(body)
+	if len(fresh) == 0 || fresh[len(fresh)-1] != '}' && fresh[len(fresh)-1] != ']' {
 		return false
 	}
 	for p := text[d.seen:]; len(p) > 0; {
@@ -36,16 +39,16 @@ func (d *document) step(p []byte) int {
 	case d.escaped:
 		d.escaped = false
 	case d.inside:
-		n := bytes.IndexByte(p, '"')
-		if n < 0 {
-			n = len(p)
+		n := 0
+		for n < len(p) && p[n] != '"' && p[n] != '\\' {
+			n++
 		}
-		if slash := bytes.IndexByte(p[:n], '\\'); slash >= 0 {
-			d.escaped = true
-			return slash + 1
+		if n == len(p) {
+			return n
 		}
-		d.inside = n == len(p)
-		return min(n+1, len(p))
+		d.escaped = p[n] == '\\'
+		d.inside = d.escaped
+		return n + 1
 	case c == '"':
 		d.inside = true
 	case c == '{' || c == '[':

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,26 @@ func TestDocumentEnds(t *testing.T) {
 				require.Equal(t, c.ends, ended && c.ends || d.ended([]byte(c.in)), "split at %d", split)
 			}
 		})
+	}
+}
+
+// The work is proportional to the body, whatever is in it and however it is cut: else
+// this takes minutes, in which no other request of the VM goes on.
+func TestDocumentEndsSoon(t *testing.T) {
+	const n = 1 << 20
+	for name, text := range map[string]string{
+		"escapes":     `{"a":"` + strings.Repeat(`\n`, n) + `"}`,
+		"strings":     `["` + strings.Repeat(`","`, n) + `"]`,
+		"white space": `{` + strings.Repeat(" ", n) + `}`,
+	} {
+		in := []byte(text)
+		for _, step := range []int{32, len(in)} {
+			var d document
+			for at := step; at < len(in); at += step {
+				require.False(t, d.ended(in[:at]), name)
+			}
+			require.True(t, d.ended(in), name)
+		}
 	}
 }
 
