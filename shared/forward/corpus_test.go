@@ -57,12 +57,15 @@ func TestCorpusPassesAndCutStreamsAreEnded(t *testing.T) {
 
 func pass(pieces ...[]byte) (passed []byte, w *forward.Watch) {
 	w = new(forward.Watch)
-	for _, p := range pieces {
+	for _, piece := range pieces {
+		p := bytes.Clone(piece)
 		whole, err := w.Write(p)
 		if err != nil {
 			panic(err)
 		}
 		passed = append(passed, whole...)
+		w.Release()
+		clear(p) // the caller reads into it again
 	}
 	return passed, w
 }
