@@ -90,7 +90,7 @@ func (s *stream) list(h header, path string, route *policy.Route) types.Action {
 func (s *stream) open(h header, path string, route *policy.Route, end bool) types.Action {
 	s.begun = s.clock.now()
 	s.metrics.requests.Increment(1)
-	s.requestID = h.get("x-request-id")
+	s.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
 	if s.cfg.Engine.Provider == config.VLLMResponses {
 		asks := (route == policy.Create || route == policy.Compact) && h.get(":method") == "POST"
 		s.forwarded = forwarded{s: s, create: route == policy.Create, asks: asks}
