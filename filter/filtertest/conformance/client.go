@@ -238,7 +238,10 @@ func (r *record) request(script string) string {
 	if script != "" {
 		request.Header.Set("x-script", script)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	// Its connection stays until the record is complete: one that closed with the
+	// body's last byte could come before the stream's end.
+	transport := &http.Transport{}
+	context.AfterFunc(r.ctx, transport.CloseIdleConnections)
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return "no response\n"
