@@ -75,7 +75,7 @@ const limit = 30 * time.Second
 // Run runs all exchanges on proxies by start and compares them with their
 // recordings; with update set it makes the recordings instead, in dir.
 func Run(t *testing.T, start Starter, update bool, dir string) {
-	up := &upstream{}
+	up := newUpstream()
 	proxies := map[string]Proxy{}
 	for _, x := range Exchanges() {
 		key := fmt.Sprintf("%+v", x.Setup)

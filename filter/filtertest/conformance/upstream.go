@@ -33,7 +33,14 @@ type upstream struct {
 	x    Exchange
 	r    *record
 	got  string
-	busy sync.WaitGroup
+	busy int       // requests
+	idle sync.Cond // on mu: a request has ended
+}
+
+func newUpstream() *upstream {
+	u := &upstream{}
+	u.idle.L = &u.mu
+	return u
 }
 
 func (u *upstream) begin(x Exchange, r *record) {
@@ -44,9 +51,11 @@ func (u *upstream) begin(x Exchange, r *record) {
 
 // end gives what the upstream received.
 func (u *upstream) end() string {
-	u.busy.Wait()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	for u.busy > 0 {
+		u.idle.Wait()
+	}
 	if u.got == "" {
 		return "no request"
 	}
@@ -54,11 +63,16 @@ func (u *upstream) end() string {
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u.busy.Add(1)
-	defer u.busy.Done()
 	u.mu.Lock()
+	u.busy++
 	x, rec := u.x, u.r.watch(r.Context())
 	u.mu.Unlock()
+	defer func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.busy--
+		u.idle.Broadcast()
+	}()
 	if r.Header.Get("x-case") != x.Name { // a call-out, or a request after the exchange
 		// The exchange's own request is to arrive whole meanwhile. Nothing
 		// tells when bytes have reached a proxy that holds them.
