@@ -75,6 +75,24 @@ func raw(t *testing.T, url, request string) answer {
 	return read(t, resp, err)
 }
 
+// postSlowly begins a request whose body stops on its way. What it returns sends
+// the rest and reads the answer.
+func postSlowly(t *testing.T, url, body string) (finish func() answer) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:9])
+	require.NoError(t, err)
+	return func() answer {
+		t.Helper()
+		_, err := io.WriteString(conn, body[9:])
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		return read(t, resp, err)
+	}
+}
+
 // stream is a streamed answer whose first event has come.
 type stream struct {
 	resp *http.Response
