@@ -51,7 +51,7 @@ const maxRoom = 64 << 10
 // is until Release.
 func (f *Framer) Write(p []byte) {
 	if f.start == len(f.buf) {
-		f.empty()
+		f.Drop()
 		f.buf = p[:len(p):len(p)]
 		return
 	}
@@ -66,7 +66,7 @@ func (f *Framer) Release() {
 	if f.start < len(f.buf) {
 		f.keep()
 	} else {
-		f.empty()
+		f.Drop()
 	}
 }
 
@@ -85,8 +85,8 @@ func (f *Framer) keep() {
 	f.start = 0
 }
 
-// empty forgets bytes that have all been returned.
-func (f *Framer) empty() {
+// Drop forgets all bytes, the beginning of an event too.
+func (f *Framer) Drop() {
 	if f.room != nil && cap(f.buf) <= maxRoom {
 		*f.room = f.buf[:0]
 		rooms.Put(f.room)
@@ -94,9 +94,6 @@ func (f *Framer) empty() {
 	f.room, f.buf = nil, nil
 	f.start, f.line, f.pos = 0, 0, 0
 }
-
-// Drop is Release when nothing more is wanted: what has begun goes too.
-func (f *Framer) Drop() { f.empty() }
 
 // Next returns the next whole event, and false when there is none yet.
 func (f *Framer) Next() (ev Event, ok bool, err error) {
