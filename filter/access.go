@@ -54,7 +54,7 @@ func (h header) withoutReserved() header {
 
 // confined refuses what a caller with certain models might reach others by:
 // paths that nobody looks into, and methods that begin another protocol.
-func (s *stream) confined(h header, path string, route *policy.Route) bool {
+func (s *stream) confined(h header, path string, route *policy.Endpoint) bool {
 	switch method := h.get(":method"); {
 	case !s.caller.Restricted():
 		return false

@@ -71,7 +71,7 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
 }
 
 // list handles a request for the list of models, or one of them.
-func (s *stream) list(h header, path string, route *policy.Route) types.Action {
+func (s *stream) list(h header, path string, route *policy.Endpoint) types.Action {
 	if s.router == nil {
 		s.to = &s.targets[0]
 	} else if method := h.get(":method"); !route.Allows(method) {
@@ -87,7 +87,7 @@ func (s *stream) list(h header, path string, route *policy.Route) types.Action {
 }
 
 // open begins a request of the Responses API.
-func (s *stream) open(h header, path string, route *policy.Route, end bool) types.Action {
+func (s *stream) open(h header, path string, route *policy.Endpoint, end bool) types.Action {
 	s.begun = s.clock.now()
 	s.metrics.requests.Increment(1)
 	s.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all

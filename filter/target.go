@@ -123,7 +123,7 @@ func (s *stream) keepTogether(r *policy.Reading) {
 // models answers for the list of models, or for one of them, where there are
 // routes and they name all that the caller may use. Else a backend is asked: the
 // one that the model leads to, or the first that the caller can reach.
-func (s *stream) models(h header, path string, route *policy.Route) *responses.Error {
+func (s *stream) models(h header, path string, route *policy.Endpoint) *responses.Error {
 	s.requestID = h.get("x-request-id")
 	ask := s.about(h, "")
 	list := s.router.NewModelList(ask, s.caller)

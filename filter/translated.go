@@ -23,7 +23,7 @@ import (
 // replies can still be sent.
 type translated struct {
 	s        *stream
-	route    *policy.Route // nil: no endpoint
+	route    *policy.Endpoint // nil: no endpoint
 	path     string
 	body     body
 	asked    bool

@@ -13,10 +13,10 @@ import (
 // identify finds out who calls. When the credential is wrong it answers, and
 // returns false.
 func (x *exchange) identify() bool {
-	if x.s.access == nil || x.route.open {
+	if x.gen.access == nil || x.endpoint.open {
 		return true
 	}
-	caller, err, cause := x.s.identify(x.r)
+	caller, err, cause := x.gen.identify(x.r)
 	if err != nil {
 		kind := "unauthorized"
 		if err.Status == http.StatusUnauthorized {
@@ -48,7 +48,7 @@ func (x *exchange) appendIdentity(b []byte) []byte {
 func (x *exchange) withheld(name string) bool {
 	switch name {
 	case "Authorization", "X-Api-Key":
-		return x.s.access != nil && !x.s.access.Forward
+		return x.gen.access != nil && !x.gen.access.Forward
 	}
 	return policy.IsReserved(name)
 }

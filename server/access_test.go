@@ -229,7 +229,7 @@ func TestKeysAreExchangedWhileServing(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go r.Follow(ctx, func() (*config.Config, error) {
-		next := *r.cfg
+		next := *r.first.cfg
 		var err error
 		next.Auth, err = auth()
 		return &next, err
@@ -280,7 +280,7 @@ func TestNoLiveChangeLetsEverybodyIn(t *testing.T) {
 		r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), asks)
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
-		next := *r.cfg
+		next := *r.first.cfg
 		next.Auth = config.Default().Auth
 		go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
 		r.log.waitFor(t, "the old one stays in force", "auth.type", "needs a restart")

@@ -20,11 +20,12 @@ const adminHeaderTimeout = 10 * time.Second
 // ends: probes, metrics, the backends' state, profiles. It asks for no credential
 // and so belongs where only they can connect.
 func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
+	cfg := s.inForce.Load().cfg.Server
 	hs := &http.Server{
 		Handler:           s.adminHandler(isLoopback(ln.Addr())),
 		ReadHeaderTimeout: adminHeaderTimeout,
-		IdleTimeout:       s.cfg.Server.IdleTimeout,
-		MaxHeaderBytes:    s.cfg.Server.MaxHeaderBytes,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { hs.Close() })
@@ -39,14 +40,14 @@ func (s *Server) adminHandler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		status, text := s.inForceOr().readiness()
+		status, text := s.inForce.Load().readiness()
 		plain(w, status, text)
 	})
 	mux.HandleFunc("GET /backends", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = jsonType
 		_, _ = w.Write(s.backendsJSON())
 	})
-	if m := s.cfg.Observability.Metrics; m.Enabled {
+	if m := s.inForce.Load().cfg.Observability.Metrics; m.Enabled {
 		mux.Handle("GET "+m.Path, s.metrics.handler)
 	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -66,14 +67,6 @@ func (s *Server) adminHandler(local bool) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// inForceOr is the server of the configuration in force, s before it serves.
-func (s *Server) inForceOr() *Server {
-	if now := s.inForce.Load(); now != nil {
-		return now
-	}
-	return s
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -25,7 +25,7 @@ func admin(t *testing.T, r *running) *running {
 		stop()
 		require.NoError(t, <-done)
 	})
-	return &running{Server: r.Server, t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: r.log, client: http1}
+	return &running{Server: r.Server, first: r.first, t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: r.log, client: http1}
 }
 
 func withAdmin(c *config.Config) { c.Server.Admin.Port = 9090 }

@@ -92,7 +92,7 @@ func (x *exchange) choose() *backend {
 // before: not at all while there are backends that were not tried; then a new
 // round begins, if same allows to ask the same backend again.
 func (x *exchange) again(same bool) (time.Duration, bool) {
-	a, retry := x.attempts, x.s.cfg.Engine.Retry
+	a, retry := x.attempts, x.gen.cfg.Engine.Retry
 	switch {
 	case a.count >= retry.MaxAttempts:
 		return 0, false
@@ -168,7 +168,7 @@ func (x *exchange) afterError(ctx context.Context, e *upstream.Error) (reason st
 // it.
 func (x *exchange) afterAnswer(ans *upstream.Answer) (reason string, delay time.Duration, more bool) {
 	x.pool.contacted.Store(true)
-	x.s.contacted.Store(true)
+	x.gen.contacted.Store(true)
 	a := x.attempts
 	same := a.statuses // the same backend may be asked again
 	switch ans.Status {
@@ -188,9 +188,9 @@ func (x *exchange) afterAnswer(ans *upstream.Answer) (reason string, delay time.
 	if delay, more = x.again(same); !more || delay == 0 {
 		return reason, 0, more
 	}
-	if after, ok := retryAfter(ans.Header.Get("Retry-After"), x.s.now()); ok {
+	if after, ok := retryAfter(ans.Header.Get("Retry-After"), x.gen.now()); ok {
 		delay = max(delay, after)
-		more = after <= x.s.cfg.Engine.Retry.MaxDelay
+		more = after <= x.gen.cfg.Engine.Retry.MaxDelay
 	}
 	return reason, delay, more
 }
@@ -199,7 +199,7 @@ func (x *exchange) afterAnswer(ans *upstream.Answer) (reason string, delay time.
 // whose answer breaks.
 func (x *exchange) replaceable() bool {
 	a := x.attempts
-	return a != nil && a.repeatable && a.left > 0 && a.count < x.s.cfg.Engine.Retry.MaxAttempts
+	return a != nil && a.repeatable && a.left > 0 && a.count < x.gen.cfg.Engine.Retry.MaxAttempts
 }
 
 // another reports whether the request goes to another backend although one had
@@ -215,7 +215,7 @@ func (x *exchange) another(f *failed) bool {
 // reached says that the backend is there.
 func (x *exchange) reached() {
 	if x.lease.Answered() {
-		x.s.log.Info("a backend is back", "route", x.pool.Name, "backend", x.backend.URL)
+		x.gen.log.Info("a backend is back", "route", x.pool.Name, "backend", x.backend.URL)
 	}
 }
 
@@ -223,17 +223,17 @@ func (x *exchange) reached() {
 func (x *exchange) unreached(why string) {
 	if d := x.lease.Failed(); d > 0 && len(x.pool.backends) > 1 {
 		x.backend.ejections.Inc()
-		x.s.log.Warn("a backend is left out for a while", "route", x.pool.Name, "backend", x.backend.URL, "failure", why, "for", d.String())
+		x.gen.log.Warn("a backend is left out for a while", "route", x.pool.Name, "backend", x.backend.URL, "failure", why, "for", d.String())
 	}
 }
 
 func (x *exchange) countRetry(reason string) {
 	x.retries++
-	x.s.metrics.retry(reason)
+	x.gen.metrics.retry(reason)
 }
 
 // countError counts a failed attempt.
 func (x *exchange) countError(kind string) {
-	x.s.metrics.upstreamError(kind)
-	x.s.metrics.backendFailures.WithLabelValues(x.pool.Name, x.backend.URL, kind).Inc()
+	x.gen.metrics.upstreamError(kind)
+	x.gen.metrics.backendFailures.WithLabelValues(x.pool.Name, x.backend.URL, kind).Inc()
 }

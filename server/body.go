@@ -23,7 +23,7 @@ func (x *exchange) readJSON() (*buffer, *failed) {
 	if f := x.refuseType(); f != nil {
 		return nil, f
 	}
-	limit := x.s.cfg.Limits.RequestBodyBytes
+	limit := x.gen.cfg.Limits.RequestBodyBytes
 	if x.r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
@@ -58,7 +58,7 @@ func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
 // stays when the body is not read to its end: net/http then reads on.
 func (x *exchange) limitReading() {
 	control := http.NewResponseController(x.w)
-	_ = control.SetReadDeadline(time.Now().Add(x.s.cfg.Server.ReadTimeout))
+	_ = control.SetReadDeadline(time.Now().Add(x.gen.cfg.Server.ReadTimeout))
 	_ = control.SetWriteDeadline(time.Time{}) // an earlier answer's: 100 Continue may be written
 }
 
@@ -100,7 +100,7 @@ func (x *exchange) readError(err error, limit int64) *failed {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		x.header().Set("Connection", "close")
 		return &failed{"slow_body", err, responses.NewError(http.StatusRequestTimeout, "request_timeout",
-			"the request body did not arrive within "+x.s.cfg.Server.ReadTimeout.String())}
+			"the request body did not arrive within "+x.gen.cfg.Server.ReadTimeout.String())}
 	case x.r.Context().Err() != nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return &failed{"client_gone", err, nil}
 	default:
@@ -113,7 +113,7 @@ func (x *exchange) readError(err error, limit int64) *failed {
 func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failed) {
 	source := &meteredReader{r: x.r.Body, left: limit}
 	buf := getBuffer()
-	decoded := x.s.cfg.Limits.DecodedBodyBytes
+	decoded := x.gen.cfg.Limits.DecodedBodyBytes
 	err := decode(buf, source, coding, decoded)
 	source.r = nil // decoders stay, the request does not
 	switch {

@@ -16,14 +16,14 @@ import (
 	"antwort/shared/translate"
 )
 
-func (s *Server) unix() int64 { return s.now().Unix() }
+func (g *generation) unix() int64 { return g.now().Unix() }
 
 // work returns a context for work upstream. It ends, with a cause, by cancel,
 // when draining is over, and with the request, until its connection is taken
 // over. cancel must be called.
 func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	ending := context.AfterFunc(x.s.ending, func() { cancel(context.Cause(x.s.ending)) })
+	ending := context.AfterFunc(x.gen.ending, func() { cancel(context.Cause(x.gen.ending)) })
 	up := x.upload
 	x.unlink = context.AfterFunc(x.r.Context(), func() {
 		if up.clientLeft() {
@@ -103,7 +103,7 @@ func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *faile
 	case upstream.Timeout:
 		return &failed{kind, e, translate.TimeoutError()}
 	case upstream.Body:
-		return x.readError(e.Err, x.s.cfg.Limits.RequestBodyBytes)
+		return x.readError(e.Err, x.gen.cfg.Limits.RequestBodyBytes)
 	case upstream.Closed:
 		return &failed{kind, e, responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer")}
 	default:

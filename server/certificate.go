@@ -63,7 +63,7 @@ func (c *certificate) load(files config.TLS) (changed bool, err error) {
 
 // follow loads the files of the configuration in force again and again, until
 // ctx ends. Wrong ones change nothing; what is wrong is logged once.
-func (c *certificate) follow(ctx context.Context, p *process) {
+func (c *certificate) follow(ctx context.Context, p *Server) {
 	var refused string
 	for sleep(ctx, followInterval) {
 		s := p.inForce.Load()

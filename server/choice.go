@@ -21,21 +21,21 @@ func (x *exchange) ask() policy.Ask {
 }
 
 // values are those of a header field that some route matches.
-func (x *exchange) values(name string) []string { return x.r.Header[x.s.fields[name]] }
+func (x *exchange) values(name string) []string { return x.r.Header[x.gen.fields[name]] }
 
 // poolOf is where a request for a model goes, nil when no route matches. The
 // empty model is that of requests without one.
 func (x *exchange) poolOf(model string) *pool {
 	ask := x.ask()
 	ask.Model = model
-	return x.s.poolAt(x.s.router.Choose(ask))
+	return x.gen.poolAt(x.gen.router.Choose(ask))
 }
 
-func (s *Server) poolAt(i int) *pool {
+func (g *generation) poolAt(i int) *pool {
 	if i < 0 {
 		return nil
 	}
-	return s.pools[i]
+	return g.pools[i]
 }
 
 func (x *exchange) noRoute() {
@@ -44,8 +44,8 @@ func (x *exchange) noRoute() {
 
 // create answers POST /v1/responses.
 func (x *exchange) create() {
-	i, decided := x.s.router.ChooseUnread(x.ask())
-	p := x.s.poolAt(i)
+	i, decided := x.gen.router.ChooseUnread(x.ask())
+	p := x.gen.poolAt(i)
 	switch {
 	case decided && p == nil:
 		x.noRoute()
@@ -53,9 +53,9 @@ func (x *exchange) create() {
 		x.translate(p)
 	case decided:
 		x.forward(p)
-	case !x.s.forwards:
+	case !x.gen.forwards:
 		x.translate(nil)
-	case !x.s.translates:
+	case !x.gen.translates:
 		x.forward(nil)
 	default:
 		x.createEither()
@@ -77,7 +77,7 @@ func (x *exchange) createEither() {
 		return
 	}
 	if x.model = reading.Model; x.model == "" {
-		x.model = x.s.cfg.Engine.DefaultModel
+		x.model = x.gen.cfg.Engine.DefaultModel
 	}
 	p := x.poolOf(x.model)
 	switch {
@@ -104,12 +104,12 @@ func (x *exchange) createEither() {
 
 // compact answers POST /v1/responses/compact, which has a model too.
 func (x *exchange) compact() {
-	i, decided := x.s.router.ChooseUnread(x.ask())
-	p := x.s.poolAt(i)
+	i, decided := x.gen.router.ChooseUnread(x.ask())
+	p := x.gen.poolAt(i)
 	switch {
 	case decided && p == nil:
 		x.noRoute()
-	case decided && p.provider == config.VLLM, !x.s.forwards:
+	case decided && p.provider == config.VLLM, !x.gen.forwards:
 		x.notStored()
 	case decided:
 		x.forward(p)
@@ -133,14 +133,14 @@ func (x *exchange) stored() {
 }
 
 func (x *exchange) jsonLimits() responses.Limits {
-	limits := x.s.cfg.Limits
+	limits := x.gen.cfg.Limits
 	return responses.Limits{Depth: limits.JSONDepth, Values: limits.JSONValues}
 }
 
 // mustRead reports whether a body that is forwarded must be read: its model
 // decides about it or becomes another one, or it may be sent again.
 func (x *exchange) mustRead(p *pool) bool {
-	if x.route != x.s.routes.responses && x.route != x.s.routes.compact {
+	if x.endpoint != x.gen.endpoints.responses && x.endpoint != x.gen.endpoints.compact {
 		return false
 	}
 	return p == nil || x.caller.Restricted() || p.renames || len(p.backends) > 1
@@ -148,7 +148,7 @@ func (x *exchange) mustRead(p *pool) bool {
 
 // attachRead reads a body to its end, decides by it, and attaches it.
 func (x *exchange) attachRead(a *attempts) *failed {
-	limit := x.s.cfg.Limits.RequestBodyBytes
+	limit := x.gen.cfg.Limits.RequestBodyBytes
 	// A body that must be understood is JSON and not coded: it is read twice, and
 	// must be the same to both readers.
 	understood := a.pool == nil || x.caller.Restricted() || a.pool.renames

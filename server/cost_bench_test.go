@@ -22,7 +22,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		for _, balance := range []string{config.LeastRequest, config.Affinity} {
 			b.Run(string(provider)+"/"+balance, func(b *testing.B) {
-				s, err := New(manyRoutes(provider, balance), Options{})
+				srv, err := New(manyRoutes(provider, balance), Options{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -32,13 +32,13 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 				w := httptest.NewRecorder()
 				b.ReportAllocs()
 				for b.Loop() {
-					x := &exchange{s: s, w: w, r: r, route: s.routes.responses}
+					x := &exchange{gen: srv.inForce.Load(), w: w, r: r, endpoint: srv.inForce.Load().endpoints.responses}
 					if !x.identify() {
 						b.Fatal("refused")
 					}
 					a := &attempts{body: getBuffer()}
 					if provider == config.VLLM { // the translation tells the model
-						x.s.router.ChooseUnread(x.ask())
+						x.gen.router.ChooseUnread(x.ask())
 						a.pool = x.poolOf("model-19")
 						a.key = a.pool.conversation(body)
 					} else {

@@ -19,12 +19,12 @@ import (
 // exchange is one request and what becomes of it. It belongs to the handler's
 // goroutine, and once detached to the stream's.
 type exchange struct {
-	s     *Server
-	w     http.ResponseWriter
-	r     *http.Request // nil once detached
-	route *route
-	id    string
-	start time.Time
+	gen      *generation
+	w        http.ResponseWriter
+	r        *http.Request // nil once detached
+	endpoint *endpoint
+	id       string
+	start    time.Time
 
 	// for the log line and the metrics
 	method, path string
@@ -51,14 +51,14 @@ type exchange struct {
 	detached bool        // a stream's goroutine finishes the exchange
 }
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// handle answers one request.
+func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
 	handling(r)
-	x := &exchange{s: s, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath(), client: s.trusted.client(r)}
-	x.route = s.routes.find(x.path)
-	x.id = requestID(r.Header, s.newID)
+	x := &exchange{gen: g, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath(), client: g.trusted.client(r)}
+	x.endpoint = g.endpoints.find(x.path)
+	x.id = requestID(r.Header, g.newID)
 	w.Header()["X-Request-Id"] = []string{x.id}
-	s.metrics.inFlight.Inc()
+	g.metrics.inFlight.Inc()
 	defer x.leave()
 	if r.ContentLength != 0 {
 		x.limitReading()
@@ -66,11 +66,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !x.wellFormed() || !x.identify() {
 		return
 	}
-	if x.route.Allow != "" && !x.route.Allows(r.Method) {
+	if x.endpoint.Allow != "" && !x.endpoint.Allows(r.Method) {
 		x.wrongMethod()
 		return
 	}
-	x.route.handle(x)
+	x.endpoint.handle(x)
 }
 
 // leave ends the handler: a panic is answered, the exchange finished.
@@ -93,9 +93,9 @@ func (x *exchange) leave() {
 }
 
 func (x *exchange) panicked(p any) {
-	x.s.metrics.panics.Inc()
+	x.gen.metrics.panics.Inc()
 	x.failure, x.cause = "panic", fmt.Errorf("panic: %v", p)
-	x.s.log.Error("panic", "request_id", x.id, "route", x.route.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	x.gen.log.Error("panic", "request_id", x.id, "route", x.endpoint.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 func (x *exchange) header() http.Header { return x.w.Header() }
@@ -141,7 +141,7 @@ func (x *exchange) idle() time.Duration {
 	if x.backend != nil {
 		return x.backend.StreamIdleTimeout
 	}
-	return x.s.cfg.Engine.StreamIdleTimeout
+	return x.gen.cfg.Engine.StreamIdleTimeout
 }
 
 // begin sends the status and header.
@@ -203,16 +203,16 @@ func (x *exchange) finish() {
 	if x.status == 0 {
 		x.status = statusClientGone
 	}
-	x.s.metrics.count(x, took)
+	x.gen.metrics.count(x, took)
 	level := slog.LevelInfo
 	switch {
-	case x.route.quiet:
+	case x.endpoint.quiet:
 		level = slog.LevelDebug
 	case x.status >= 500 || x.failure != "" && x.status < 400:
 		level = slog.LevelWarn
 	}
 	ctx := context.Background()
-	if !x.s.log.Enabled(ctx, level) {
+	if !x.gen.log.Enabled(ctx, level) {
 		return
 	}
 	var room [20]slog.Attr
@@ -256,7 +256,7 @@ func (x *exchange) finish() {
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("cause", policy.Clip(x.cause.Error(), 512)))
 	}
-	x.s.log.LogAttrs(ctx, level, "request", attrs...)
+	x.gen.log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -109,7 +109,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed 
 	if !more && x.method != http.MethodHead {
 		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.b))}
 	}
-	if ans.Status == http.StatusOK && x.route == x.s.routes.responses && !more {
+	if ans.Status == http.StatusOK && x.endpoint == x.gen.endpoints.responses && !more {
 		x.readUsage(head.b)
 	}
 	x.begin(ans.Status)

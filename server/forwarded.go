@@ -112,7 +112,7 @@ func hopAddress(s string) netip.Addr {
 func (x *exchange) appendForwarded(b []byte) []byte {
 	at := peer(x.r.RemoteAddr)
 	believed := http.Header{}
-	if x.s.trusted.has(at) {
+	if x.gen.trusted.has(at) {
 		believed = x.r.Header
 	}
 	hop, proto := at.String(), "http"

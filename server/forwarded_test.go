@@ -101,7 +101,7 @@ func TestForwardedFields(t *testing.T) {
 			}
 			require.Equal(t, test.want, got)
 			client := "127.0.0.1"
-			if test.r.trusted.has(peer("127.0.0.1:1")) && test.say != nil {
+			if test.r.first.trusted.has(peer("127.0.0.1:1")) && test.say != nil {
 				client = "1.2.3.4"
 			}
 			test.r.log.waitFor(t, `"path":"/v1/responses"`, `"client":"`+client+`"`)

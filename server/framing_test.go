@@ -19,7 +19,7 @@ func TestBrokenFraming(t *testing.T) {
 	stream := `{"model":"/mnt/models","input":"hi","stream":true}`
 	head := "POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	for _, r := range []*running{back, back.front()} {
-		name := "/" + string(r.cfg.Engine.Provider)
+		name := "/" + string(r.first.cfg.Engine.Provider)
 		t.Run("a broken chunk"+name, func(t *testing.T) {
 			c := dial(t, r)
 			c.send(head + "Transfer-Encoding: chunked\r\n\r\nzz\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")

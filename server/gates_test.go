@@ -42,14 +42,15 @@ func BenchmarkGates(b *testing.B) {
 			cfg := defaults(config.VLLM, "http://llm")
 			test.auth(cfg)
 			withRoutes(cfg)
-			s, err := New(cfg, Options{})
+			srv, err := New(cfg, Options{})
 			require.NoError(b, err)
+			s := srv.inForce.Load()
 			if s.tokens != nil {
 				require.NoError(b, s.tokens.Await(b.Context()))
 			}
 			r := httptest.NewRequest("POST", "/v1/responses", nil)
 			r.Header.Set("Authorization", "Bearer "+test.credential)
-			x := &exchange{s: s, r: r}
+			x := &exchange{gen: s, r: r}
 			b.ReportAllocs()
 			for b.Loop() {
 				caller, refused, _ := s.identify(r)

@@ -76,8 +76,8 @@ func newMetrics(provider string) *metrics {
 // count counts a finished exchange.
 func (m *metrics) count(x *exchange, took time.Duration) {
 	m.inFlight.Dec()
-	m.requests.WithLabelValues(x.route.Name, strconv.Itoa(x.status)).Inc()
-	m.duration.WithLabelValues(x.route.Name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
+	m.requests.WithLabelValues(x.endpoint.Name, strconv.Itoa(x.status)).Inc()
+	m.duration.WithLabelValues(x.endpoint.Name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
 	if x.failure != "" {
 		m.failures.WithLabelValues(x.failure).Inc()
 	}
@@ -99,5 +99,5 @@ func (m *metrics) retry(reason string)       { m.retries.WithLabelValues(reason)
 func (x *exchange) scrape() {
 	x.status = http.StatusOK
 	x.limitWriting()
-	x.s.metrics.handler.ServeHTTP(x.w, x.r)
+	x.gen.metrics.handler.ServeHTTP(x.w, x.r)
 }

@@ -43,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, 400, front.post(`{`).status)
 	require.Equal(t, 404, front.call("GET", "/nowhere", "").status)
 	for _, r := range []*running{back, front} {
-		p := `provider="` + string(r.cfg.Engine.Provider) + `"`
+		p := `provider="` + string(r.first.cfg.Engine.Provider) + `"`
 		require.EqualValues(t, 2, metric(t, r, "antwort_requests_total", p, `route="/v1/responses"`, `code="200"`))
 		require.EqualValues(t, 1, metric(t, r, "antwort_requests_total", p, `code="400"`))
 		require.EqualValues(t, 2*8, metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="/mnt/models"`)+metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="other"`))

@@ -29,9 +29,9 @@ const (
 
 // listModels answers GET /v1/models.
 func (x *exchange) listModels() {
-	reach := x.s.router.Reachable(x.ask())
+	reach := x.gen.router.Reachable(x.ask())
 	if len(reach) == 1 && !x.caller.Restricted() {
-		if p := x.s.pools[reach[0]]; len(p.Match.Models) == 0 && !p.renames {
+		if p := x.gen.pools[reach[0]]; len(p.Match.Models) == 0 && !p.renames {
 			x.listAsIs(p)
 			return
 		}
@@ -76,7 +76,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 	all := make([]told, len(reach))
 	var asked sync.WaitGroup
 	for n, i := range reach {
-		part := &exchange{s: x.s, r: x.r, route: x.route, id: x.id, method: x.method, path: x.path, start: x.start, caller: x.caller}
+		part := &exchange{gen: x.gen, r: x.r, endpoint: x.endpoint, id: x.id, method: x.method, path: x.path, start: x.start, caller: x.caller}
 		all[n].part = part
 		asked.Go(func() {
 			defer part.lease.Release()
@@ -86,11 +86,11 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 					all[n].f = &failed{"panic", fmt.Errorf("panic: %v", p), policy.Internal()}
 				}
 			}()
-			all[n].buf, all[n].f = part.fetchModels(ctx, x.s.pools[i], listQuick)
+			all[n].buf, all[n].f = part.fetchModels(ctx, x.gen.pools[i], listQuick)
 		})
 	}
 	asked.Wait()
-	list := x.s.router.NewModelList(x.ask(), x.caller)
+	list := x.gen.router.NewModelList(x.ask(), x.caller)
 	var first *failed
 	heard := len(reach) == 0
 	for n, i := range reach {
@@ -111,7 +111,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 			first = f
 		}
 		if f.err != nil {
-			x.s.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.s.pools[i].Name, "failure", f.kind)
+			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.gen.pools[i].Name, "failure", f.kind)
 		}
 	}
 	if !heard {
@@ -149,8 +149,8 @@ func (x *exchange) showModel() {
 		return
 	}
 	defer buf.put()
-	list := x.s.router.NewModelList(x.ask(), x.caller)
-	list.Add(slices.Index(x.s.pools, p), &x.backend.Backend, buf.b)
+	list := x.gen.router.NewModelList(x.ask(), x.caller)
+	list.Add(slices.Index(x.gen.pools, p), &x.backend.Backend, buf.b)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)
 		return

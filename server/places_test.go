@@ -65,15 +65,15 @@ func TestPlacesAreGivenBack(t *testing.T) {
 
 	// Each generation of each pool is looked at in the end.
 	var generations []*pool
-	generations = append(generations, r.pools...)
+	generations = append(generations, r.first.pools...)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var sent atomic.Int32
 	var all sync.WaitGroup
 	all.Go(func() {
-		current := r.Server
+		current := r.first
 		for turn := 0; sent.Load() < requests; turn++ {
-			next := *r.cfg
+			next := *r.first.cfg
 			routes([]string{config.LeastRequest, config.Affinity}[turn%2], 1+turn%3)(&next)
 			s, err := current.with(ctx, &next)
 			if err != nil {

@@ -119,14 +119,14 @@ func (p *pool) conversation(body []byte) uint64 {
 }
 
 // closeIdle closes the unused connections to backends that are not in next.
-func (s *Server) closeIdle(next []*pool) {
+func (g *generation) closeIdle(next []*pool) {
 	kept := make(map[*upstream.Client]bool)
 	for _, p := range next {
 		for _, b := range p.backends {
 			kept[b.client] = true
 		}
 	}
-	for _, p := range s.pools {
+	for _, p := range g.pools {
 		for _, b := range p.backends {
 			if !kept[b.client] {
 				b.client.CloseIdle()

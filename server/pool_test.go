@@ -70,11 +70,11 @@ func TestChangedRoutes(t *testing.T) {
 	ready(t, r)
 	var file atomic.Pointer[config.Config]
 	edited := func(edit func(*config.Config)) *config.Config {
-		next := *r.cfg
+		next := *r.first.cfg
 		edit(&next)
 		return &next
 	}
-	file.Store(r.cfg)
+	file.Store(r.first.cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go r.Follow(ctx, func() (*config.Config, error) { return file.Load(), nil })
@@ -88,7 +88,7 @@ func TestChangedRoutes(t *testing.T) {
 	file.Store(edited(routes(b, c)))
 	r.log.waitFor(t, "the changed configuration is in force")
 	require.Equal(t, "c", open(), "b has one in flight")
-	before, after := r.pools[0], r.inForce.Load().pools[0]
+	before, after := r.first.pools[0], r.inForce.Load().pools[0]
 	require.Same(t, before.backends[1].client, after.backends[0].client, "its connections are kept")
 
 	file.Store(edited(func(c *config.Config) { c.Routes, c.Engine.BackendURL = nil, a }))
@@ -116,7 +116,7 @@ func TestReadyWithOneBackendOfMany(t *testing.T) {
 	_, _, code := got.errorCode(t)
 	require.Equal(t, "upstream_unreachable", code)
 
-	next := *r.cfg
+	next := *r.first.cfg
 	withRoutes(t, fmt.Sprintf(`[{"name":"up","backends":[{"url":%q}]}]`, llm))(&next)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

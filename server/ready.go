@@ -16,19 +16,19 @@ func (x *exchange) health() { x.text(http.StatusOK, "ok\n") }
 // readiness is about this server, not the upstream's present state: later
 // outages, the issuer's too, are told to each request, and must not take all
 // pods away at once.
-func (s *Server) readiness() (status int, text string) {
+func (g *generation) readiness() (status int, text string) {
 	switch {
-	case s.draining.Load():
+	case g.draining.Load():
 		return http.StatusServiceUnavailable, "shutting down\n"
-	case !s.contacted.Load():
+	case !g.contacted.Load():
 		return http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n"
-	case s.tokens != nil && !s.tokens.HadKeys():
+	case g.tokens != nil && !g.tokens.HadKeys():
 		return http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n"
 	}
 	return http.StatusOK, "ok\n"
 }
 
-func (x *exchange) ready() { x.text(x.s.readiness()) }
+func (x *exchange) ready() { x.text(x.gen.readiness()) }
 
 func (x *exchange) text(status int, body string) {
 	x.header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
@@ -43,23 +43,23 @@ const contactDelay = 5 * time.Second
 // failure of its own is a contact. One answer of any of them makes the server
 // ready: a route whose backends are away must not take the others out of
 // service, each request is told. It ends with the configuration.
-func (s *Server) contact(ctx context.Context) {
+func (g *generation) contact(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	context.AfterFunc(s.retired, cancel)
-	for _, p := range s.pools {
+	context.AfterFunc(g.retired, cancel)
+	for _, p := range g.pools {
 		for _, b := range p.backends {
-			go s.contactBackend(ctx, p, b)
+			go g.contactBackend(ctx, p, b)
 		}
 	}
 }
 
-func (s *Server) contactBackend(ctx context.Context, p *pool, b *backend) {
-	log := s.log.With("route", p.Name, "backend", b.URL)
+func (g *generation) contactBackend(ctx context.Context, p *pool, b *backend) {
+	log := g.log.With("route", p.Name, "backend", b.URL)
 	for attempt := 1; ; attempt++ {
-		problem := s.greet(ctx, b)
+		problem := g.greet(ctx, b)
 		if problem == "" {
 			p.contacted.Store(true)
-			if s.contacted.Swap(true) {
+			if g.contacted.Swap(true) {
 				log.Info("upstream answers")
 			} else {
 				log.Info("upstream answers: ready")
@@ -80,7 +80,7 @@ func (s *Server) contactBackend(ctx context.Context, p *pool, b *backend) {
 const maxModels = 32
 
 // greet returns what is wrong, "" when the backend answered.
-func (s *Server) greet(ctx context.Context, b *backend) string {
+func (g *generation) greet(ctx context.Context, b *backend) string {
 	header := []byte("User-Agent: antwort\r\nAccept: application/json\r\n")
 	if b.auth != "" {
 		header = upstream.AppendField(header, "Authorization", b.auth)
@@ -120,7 +120,7 @@ func (x *exchange) modelLabel() string {
 		return "other"
 	}
 	names := x.backend.models.Load()
-	if x.model == x.s.cfg.Engine.DefaultModel || names != nil && (*names)[x.model] || slices.Contains(x.pool.Match.Models, x.model) {
+	if x.model == x.gen.cfg.Engine.DefaultModel || names != nil && (*names)[x.model] || slices.Contains(x.pool.Match.Models, x.model) {
 		return x.model
 	}
 	return "other"

@@ -46,7 +46,7 @@ func TestChangedConfiguration(t *testing.T) {
 	}
 	var file atomic.Pointer[loaded]
 	with := func(edit func(*config.Config)) *loaded {
-		c := *r.cfg
+		c := *r.first.cfg
 		edit(&c)
 		return &loaded{cfg: &c}
 	}
@@ -102,7 +102,7 @@ func TestBackendsOfTheOldConfigurationAreNotAskedAnyMore(t *testing.T) {
 	wait(t, greeted, "the greeting")
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	next := *r.cfg
+	next := *r.first.cfg
 	next.Engine.BackendURL = named(t, "new", nil)
 	go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
 	r.log.waitFor(t, "the changed configuration is in force")

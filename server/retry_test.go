@@ -121,7 +121,7 @@ func TestConnectFailures(t *testing.T) {
 				require.EqualValues(t, 2, r.log.waitFor(t, `"msg":"request"`, "/v1/responses")["retries"])
 
 				r.contacted.Store(true) // an outage of an upstream that was there
-				r.pools[0].contacted.Store(true)
+				r.first.pools[0].contacted.Store(true)
 				got = r.post(body)
 				require.Equal(t, 503, got.status)
 				require.NotEmpty(t, got.header.Get("Retry-After"))

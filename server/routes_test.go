@@ -60,7 +60,7 @@ func TestRefusedRequests(t *testing.T) {
 		}
 		var first answer
 		for i, r := range servers {
-			t.Run(c.name+"/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+			t.Run(c.name+"/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 				before := m.Stats().Completed
 				got := r.call(c.method, c.path, c.body, c.fields...)
 				require.Equal(t, c.status, got.status, got.body)

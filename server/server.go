@@ -22,10 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antwort/server/token"
 	"antwort/shared/config"
-	"antwort/shared/policy"
-	"antwort/shared/translate"
 )
 
 // Options are what a server takes from its surroundings. The zero value is
@@ -36,34 +33,15 @@ type Options struct {
 	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: from crypto/rand
 }
 
-// Server answers requests. Serve it once. What is in it depends on the
-// configuration; a changed one makes another Server of the same process, and
-// each exchange keeps the one that it began with.
+// Server answers requests by the configuration in force, from the start of the
+// process to its end. A changed configuration makes another generation; each
+// exchange keeps the one that it began with. Serve it once.
 type Server struct {
-	cfg    *config.Config
-	log    *slog.Logger
-	now    func() time.Time
-	newID  func() string
-	routes routes
+	log   *slog.Logger
+	now   func() time.Time
+	newID func() string
 
-	translator *translate.Translator
-	translates bool // some route does, for provider vllm
-	forwards   bool // some route does, for provider vllm-responses
-	router     *policy.Router
-	fields     map[string]string // that routes match, as net/http writes their names
-	pools      []*pool           // one for each route, in their order
-	access     *policy.Access    // nil: everybody may call
-	tokens     *token.Verifier   // nil: callers have API keys, or nothing
-	trusted    trustedProxies
-	retired    context.Context // ends when another configuration is in force
-	retire     context.CancelFunc
-
-	*process
-}
-
-// process is what all configurations have in common.
-type process struct {
-	inForce     atomic.Pointer[Server]
+	inForce     atomic.Pointer[generation]
 	metrics     *metrics
 	certificate certificate // with server.tls
 	hasAdmin    bool        // a port of its own has the metrics
@@ -77,28 +55,11 @@ type process struct {
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
-	p := &process{metrics: newMetrics(string(cfg.Engine.Provider)), hasAdmin: cfg.Server.Admin.Port != 0}
-	p.metrics.own.MustRegister(newBackendGauges(p), newTrustGauges(p))
-	p.ending, p.end = context.WithCancelCause(context.Background())
-	if cfg.Server.TLS.On() {
-		if _, err := p.certificate.load(cfg.Server.TLS); err != nil {
-			return nil, err
-		}
+	s := &Server{
+		log: opt.Log, now: opt.Now, newID: opt.NewID,
+		metrics:  newMetrics(string(cfg.Engine.Provider)),
+		hasAdmin: cfg.Server.Admin.Port != 0,
 	}
-	return newServer(cfg, opt, p, nil)
-}
-
-// newServer makes a server that goes on with what the one before has, which may
-// be nil.
-func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Server, error) {
-	if before == nil {
-		before = &Server{}
-	}
-	pools, err := newPools(cfg, p.metrics, before.pools)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{cfg: cfg, log: opt.Log, now: opt.Now, newID: opt.NewID, pools: pools, process: p}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -108,27 +69,18 @@ func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Se
 	if s.newID == nil {
 		s.newID = randomID
 	}
-	s.access = policy.NewAccess(cfg)
-	if s.tokens, err = s.newTokens(before.tokens); err != nil {
+	s.metrics.own.MustRegister(newBackendGauges(s), newTrustGauges(s))
+	s.ending, s.end = context.WithCancelCause(context.Background())
+	if cfg.Server.TLS.On() {
+		if _, err := s.certificate.load(cfg.Server.TLS); err != nil {
+			return nil, err
+		}
+	}
+	first, err := s.newGeneration(cfg, nil)
+	if err != nil {
 		return nil, err
 	}
-	if s.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
-		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
-	}
-	s.router, s.fields = policy.NewRouter(cfg.AllRoutes()), make(map[string]string)
-	for _, p := range pools {
-		for _, h := range p.Match.Headers {
-			s.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
-		}
-		if p.provider == config.VLLM {
-			s.translates = true
-		} else {
-			s.forwards = true
-		}
-	}
-	s.translator = translate.New(translate.OptionsOf(cfg))
-	s.routes = s.newRoutes()
-	s.retired, s.retire = context.WithCancel(p.ending)
+	s.inForce.Store(first)
 	return s, nil
 }
 
@@ -136,12 +88,13 @@ func newServer(cfg *config.Config, opt Options, p *process, before *Server) (*Se
 // accepting, lets what runs finish for drain_timeout, and ends the rest with
 // proper errors and terminal events. It returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	s.inForce.Store(s)
+	first := s.inForce.Load()
+	cfg := first.cfg.Server
 	hs := &http.Server{
-		Handler:           s.process,
-		ReadHeaderTimeout: s.cfg.Server.ReadHeaderTimeout,
-		IdleTimeout:       s.cfg.Server.IdleTimeout,
-		MaxHeaderBytes:    s.cfg.Server.MaxHeaderBytes,
+		Handler:           s,
+		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
 
@@ -151,19 +104,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	shapeRefusals(hs)
 
 	returned := newReturnedConns()
-	s.taken.open(returned, s.cfg.Server.IdleTimeout)
+	s.taken.open(returned, cfg.IdleTimeout)
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
-	s.contact(watch)
-	s.startTokens()
+	first.contact(watch)
+	first.startTokens()
 	defer func() { s.inForce.Load().stopTokens() }()
 
 	conns := net.Listener(clientConns{ln})
-	if s.cfg.Server.TLS.On() {
+	if cfg.TLS.On() {
 		hs.Protocols.SetHTTP2(true)
 		hs.TLSConfig = s.certificate.config()
-		conns = newTLSConns(ln, hs.TLSConfig, s.cfg.Server.ReadHeaderTimeout, s.log)
-		go s.certificate.follow(watch, s.process)
+		conns = newTLSConns(ln, hs.TLSConfig, cfg.ReadHeaderTimeout, s.log)
+		go s.certificate.follow(watch, s)
 	} else {
 		hs.Protocols.SetUnencryptedHTTP2(true)
 	}
@@ -178,12 +131,12 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.inForce.Load().drain(hs)
+	s.drain(hs)
 	return nil
 }
 
 // ServeHTTP answers one request by the configuration in force.
-func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.inForce.Load().ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
 
 // errShutdown is why an exchange ends when the time for draining is over.
 var errShutdown = fmt.Errorf("server is shutting down")
@@ -192,12 +145,14 @@ var errShutdown = fmt.Errorf("server is shutting down")
 const lastWords = 2 * time.Second
 
 func (s *Server) drain(hs *http.Server) {
+	last := s.inForce.Load()
+	timeout := last.cfg.Server.DrainTimeout
 	s.draining.Store(true)
-	s.log.Info("draining", "timeout", s.cfg.Server.DrainTimeout.String())
+	s.log.Info("draining", "timeout", timeout.String())
 	s.taken.close()
-	deadline := time.AfterFunc(s.cfg.Server.DrainTimeout, func() { s.end(errShutdown) })
+	deadline := time.AfterFunc(timeout, func() { s.end(errShutdown) })
 	defer deadline.Stop()
-	limit, cancel := context.WithTimeout(context.Background(), s.cfg.Server.DrainTimeout+lastWords)
+	limit, cancel := context.WithTimeout(context.Background(), timeout+lastWords)
 	defer cancel()
 	err := shutdown(limit, hs)
 	done := make(chan struct{})
@@ -213,7 +168,7 @@ func (s *Server) drain(hs *http.Server) {
 	}
 	s.end(errShutdown)
 	s.taken.abort()
-	s.closeIdle(nil)
+	last.closeIdle(nil)
 	s.log.Info("stopped")
 }
 

@@ -26,6 +26,7 @@ const guard = 20 * time.Second
 // running is a server under test on a loopback port.
 type running struct {
 	*Server
+	first  *generation
 	t      *testing.T
 	url    string
 	addr   string
@@ -57,7 +58,7 @@ func startWith(t *testing.T, opt Options, provider config.Provider, backend stri
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Server: s, t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, client: http1, stop: stop, done: make(chan error, 1)}
+	r := &running{Server: s, first: s.inForce.Load(), t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, client: http1, stop: stop, done: make(chan error, 1)}
 	go func() { r.done <- s.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		stop()

@@ -28,13 +28,13 @@ type backendStatus struct {
 
 // backendsJSON is the state of all backends of the configuration in force, as
 // JSON.
-func (p *process) backendsJSON() []byte {
+func (s *Server) backendsJSON() []byte {
 	all := []routeStatus{}
-	p.eachPool(func(pool *pool, states []balance.Status) {
+	s.eachPool(func(pool *pool, states []balance.Status) {
 		route := routeStatus{Name: pool.Name, Provider: string(pool.provider), Balance: pool.Balance}
-		for _, s := range states {
+		for _, b := range states {
 			route.Backends = append(route.Backends, backendStatus{
-				s.Name, s.State.String(), s.Weight, s.Priority, s.Active, s.Failures, s.Left.Seconds()})
+				b.Name, b.State.String(), b.Weight, b.Priority, b.Active, b.Failures, b.Left.Seconds()})
 		}
 		all = append(all, route)
 	})
@@ -45,9 +45,9 @@ func (p *process) backendsJSON() []byte {
 	return append(text, '\n')
 }
 
-func (p *process) eachPool(visit func(*pool, []balance.Status)) {
-	if s := p.inForce.Load(); s != nil {
-		for _, pool := range s.pools {
+func (s *Server) eachPool(visit func(*pool, []balance.Status)) {
+	if g := s.inForce.Load(); g != nil {
+		for _, pool := range g.pools {
 			visit(pool, pool.group.Status())
 		}
 	}
@@ -55,15 +55,15 @@ func (p *process) eachPool(visit func(*pool, []balance.Status)) {
 
 // backendGauges are read from the balancers when somebody asks.
 type backendGauges struct {
-	process         *process
+	server          *Server
 	inFlight, state *prometheus.Desc
 }
 
-func newBackendGauges(p *process) *backendGauges {
+func newBackendGauges(s *Server) *backendGauges {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, []string{"route", "backend"}, nil)
 	}
-	return &backendGauges{p,
+	return &backendGauges{s,
 		desc("backend_requests_in_flight", "Requests and streams that a backend has at the moment."),
 		desc("backend_state", "0: takes requests; 1: takes one at a time after an ejection; 2: ejected."),
 	}
@@ -75,7 +75,7 @@ func (g *backendGauges) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (g *backendGauges) Collect(out chan<- prometheus.Metric) {
-	g.process.eachPool(func(p *pool, states []balance.Status) {
+	g.server.eachPool(func(p *pool, states []balance.Status) {
 		for _, s := range states {
 			out <- prometheus.MustNewConstMetric(g.inFlight, prometheus.GaugeValue, float64(s.Active), p.Name, s.Name)
 			out <- prometheus.MustNewConstMetric(g.state, prometheus.GaugeValue, float64(s.State), p.Name, s.Name)

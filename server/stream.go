@@ -59,12 +59,12 @@ type stream struct {
 // newStream makes the stream of an answer; ctx and cancel are its work's. It
 // takes the client's connection over when it can.
 func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc, anew func() events) *stream {
-	st := &stream{x: x, ctx: ctx, cancel: cancel, events: anew(), anew: anew, keepAlive: x.s.cfg.Server.KeepAliveInterval}
+	st := &stream{x: x, ctx: ctx, cancel: cancel, events: anew(), anew: anew, keepAlive: x.gen.cfg.Server.KeepAliveInterval}
 	st.idle.Store(int64(x.idle()))
 	st.heard = time.Now()
 	st.wrote = st.heard
 	x.streamed = true
-	x.s.metrics.streams.Inc()
+	x.gen.metrics.streams.Inc()
 	w := x.w
 	if st.taken = x.take(cancel); st.taken != nil {
 		st.out = &takenSink{c: st.taken}
@@ -94,11 +94,11 @@ func (st *stream) guard(serve func(*stream)) {
 			st.endBroken()
 		}
 		st.timer.Stop()
-		st.x.s.metrics.streams.Dec()
+		st.x.gen.metrics.streams.Dec()
 		if st.taken != nil {
 			st.taken.finish(st.whole)
 			st.x.finish()
-			defer st.x.s.detached.Done()
+			defer st.x.gen.detached.Done()
 		}
 		if st.ans != nil && st.whole {
 			discard(st.ans) // often only the end of the body is left
@@ -180,7 +180,7 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	out := getBuffer()
 	defer out.put()
 	out.b = append(out.b, noRoom[:]...)
-	now := st.x.s.unix()
+	now := st.x.gen.unix()
 	var err error
 	if len(p) > 0 {
 		if out.b, err = st.events.Write(out.b, p, now); err != nil {

@@ -24,7 +24,7 @@ func (st *stream) refuse(err error, out *buffer) {
 		st.reply(e, out)
 		return
 	}
-	out.b = st.events.End(out.b, e, st.x.s.unix())
+	out.b = st.events.End(out.b, e, st.x.gen.unix())
 	st.write(out, true)
 }
 
@@ -43,7 +43,7 @@ func (st *stream) end(e *responses.Error) {
 		st.reply(e, out)
 		return
 	}
-	out.b = st.events.End(out.b, e, st.x.s.unix())
+	out.b = st.events.End(out.b, e, st.x.gen.unix())
 	st.write(out, true)
 }
 

@@ -79,7 +79,7 @@ type takenConn struct {
 // take takes the connection of x over. It returns nil when that cannot be: the
 // answer then goes through net/http. gone is called when the client leaves.
 func (x *exchange) take(gone context.CancelCauseFunc) *takenConn {
-	set := &x.s.taken
+	set := &x.gen.taken
 	hj, ok := x.w.(http.Hijacker)
 	if set.returned == nil || !ok || x.upload != nil || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 || x.r.Close {
 		return nil
@@ -89,10 +89,10 @@ func (x *exchange) take(gone context.CancelCauseFunc) *takenConn {
 	if n, err := x.r.Body.Read(one[:]); n != 0 || err != io.EOF {
 		return nil
 	}
-	x.s.detached.Add(1) // before net/http's Shutdown stops counting it
+	x.gen.detached.Add(1) // before net/http's Shutdown stops counting it
 	nc, rw, err := hj.Hijack()
 	if err != nil {
-		x.s.detached.Done()
+		x.gen.detached.Done()
 		return nil
 	}
 	_ = nc.SetDeadline(time.Time{})

@@ -87,14 +87,14 @@ func TestConnectionsAfterStreams(t *testing.T) {
 		}
 	}
 	for _, r := range []*running{back, back.front()} {
-		t.Run("one after the other/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("one after the other/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			for _, body := range bodies {
 				c.send(request(body))
 				check(c, body)
 			}
 		})
-		t.Run("all at once/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("all at once/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			var all strings.Builder
 			for _, body := range bodies {
@@ -105,7 +105,7 @@ func TestConnectionsAfterStreams(t *testing.T) {
 				check(c, body)
 			}
 		})
-		t.Run("the next one while the first is streamed/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("the next one while the first is streamed/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			slow := `{"model":"/mnt/models","input":"mock: delay=5ms tokens=20","stream":true}`
 			c.send(request(slow))
@@ -116,19 +116,19 @@ func TestConnectionsAfterStreams(t *testing.T) {
 			checkStream(t, finish(t, resp).body)
 			check(c, whole)
 		})
-		t.Run("an answer to one who wants no more/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("an answer to one who wants no more/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			c.send(strings.Replace(request(stream), "Host: x", "Host: x\r\nConnection: close", 1))
 			check(c, stream)
 			c.closed()
 		})
-		t.Run("HTTP/1.0/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("HTTP/1.0/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			c.send(strings.Replace(request(stream), "HTTP/1.1", "HTTP/1.0", 1))
 			check(c, stream)
 			c.closed()
 		})
-		t.Run("garbage after a stream/"+string(r.cfg.Engine.Provider), func(t *testing.T) {
+		t.Run("garbage after a stream/"+string(r.first.cfg.Engine.Provider), func(t *testing.T) {
 			c := dial(t, r)
 			c.send(request(stream))
 			check(c, stream)

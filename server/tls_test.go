@@ -109,7 +109,7 @@ func TestStreamsOverTLS(t *testing.T) {
 		for _, two := range []bool{false, true} {
 			proto := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[two]
 			t.Run(string(provider)+"/"+proto, func(t *testing.T) {
-				over := c.over(t, &running{Server: r.Server, t: t, url: r.url, addr: r.addr, log: r.log}, two)
+				over := c.over(t, &running{Server: r.Server, first: r.first, t: t, url: r.url, addr: r.addr, log: r.log}, two)
 				for i := range 4 {
 					var reused bool
 					ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})

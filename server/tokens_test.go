@@ -295,7 +295,7 @@ func TestChangedIssuer(t *testing.T) {
 	r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), one.asked)
 	inService(t, r)
 	var cfg atomic.Pointer[config.Config]
-	with := func(edit func(*config.Config)) { c := *r.cfg; edit(&c); cfg.Store(&c) }
+	with := func(edit func(*config.Config)) { c := *r.first.cfg; edit(&c); cfg.Store(&c) }
 	with(func(*config.Config) {})
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

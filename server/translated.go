@@ -29,7 +29,7 @@ func (x *exchange) translate(p *pool) {
 // translateBody is translate for a body that was read. It puts body back.
 func (x *exchange) translateBody(p *pool, body *buffer) {
 	chat := getBuffer()
-	out, turn, err := x.s.translator.Request(chat.b, body.b, x.s.newID(), x.s.unix())
+	out, turn, err := x.gen.translator.Request(chat.b, body.b, x.gen.newID(), x.gen.unix())
 	chat.b = out
 	kind := "invalid_request"
 	if err == nil {
@@ -104,7 +104,7 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	}
 	out := getBuffer()
 	defer out.put()
-	b, err := turn.Response(out.b, answer.b, x.s.unix())
+	b, err := turn.Response(out.b, answer.b, x.gen.unix())
 	out.b = b
 	if err != nil {
 		return &failed{"upstream_answer", nil, err}
@@ -190,7 +190,7 @@ func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failed {
 // readAnswer reads a whole answer; what the upstream sends may not pause for
 // longer than a stream may.
 func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer) *failed {
-	limit := x.s.cfg.Limits.ResponseBodyBytes
+	limit := x.gen.cfg.Limits.ResponseBodyBytes
 	if ans.Length > 0 { // one byte more lets the read that fills it see the end
 		buf.grow(int(min(ans.Length, limit, 1<<20)) + 1)
 	}

@@ -7,12 +7,12 @@ import (
 // trustGauges are about what goes out of date by itself: the server's
 // certificate, and the keys of the tokens' issuer.
 type trustGauges struct {
-	process             *process
+	server              *Server
 	certificate, issuer *prometheus.Desc
 }
 
-func newTrustGauges(p *process) *trustGauges {
-	return &trustGauges{p,
+func newTrustGauges(s *Server) *trustGauges {
+	return &trustGauges{s,
 		prometheus.NewDesc("certificate_expiry_seconds", "When the server's certificate expires, in seconds since 1970.", nil, nil),
 		prometheus.NewDesc("issuer_keys_age_seconds", "Time since the keys of the tokens' issuer were fetched.", nil, nil),
 	}
@@ -24,10 +24,10 @@ func (g *trustGauges) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (g *trustGauges) Collect(out chan<- prometheus.Metric) {
-	if held := g.process.certificate.current.Load(); held != nil {
+	if held := g.server.certificate.current.Load(); held != nil {
 		out <- prometheus.MustNewConstMetric(g.certificate, prometheus.GaugeValue, float64(held.Leaf.NotAfter.Unix()))
 	}
-	if s := g.process.inForce.Load(); s != nil && s.tokens != nil {
+	if s := g.server.inForce.Load(); s != nil && s.tokens != nil {
 		if age, had := s.tokens.KeysAge(); had {
 			out <- prometheus.MustNewConstMetric(g.issuer, prometheus.GaugeValue, age.Seconds())
 		}

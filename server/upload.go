@@ -12,7 +12,7 @@ import (
 // attachBody reads what of the body comes at once; more is streamed.
 func (x *exchange) attachBody(a *attempts) *failed {
 	req, buf := &a.request, a.body
-	limit := x.s.cfg.Limits.RequestBodyBytes
+	limit := x.gen.cfg.Limits.RequestBodyBytes
 	length := x.r.ContentLength
 	switch {
 	case length == 0:

@@ -21,7 +21,7 @@ func (x *exchange) isWatched(ans *upstream.Answer) bool {
 func (x *exchange) watch(ctx context.Context, cancel context.CancelCauseFunc, ans *upstream.Answer) {
 	st := x.newStream(ctx, cancel, func() events {
 		ev := &watchedEvents{}
-		ev.watch.Framer.Max = int(x.s.cfg.Limits.EventBytes)
+		ev.watch.Framer.Max = int(x.gen.cfg.Limits.EventBytes)
 		return ev
 	})
 	// A backend with the same interval comes first with its own comment.

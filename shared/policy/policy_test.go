@@ -9,7 +9,7 @@ import (
 )
 
 func TestFind(t *testing.T) {
-	for path, want := range map[string]*Route{
+	for path, want := range map[string]*Endpoint{
 		"/v1/responses":                    Create,
 		"/v1/responses/compact":            Compact,
 		"/v1/responses/resp_1":             Stored,

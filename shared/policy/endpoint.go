@@ -9,26 +9,26 @@ import (
 	"antwort/shared/responses"
 )
 
-// A Route is one kind of request of the API.
-type Route struct {
+// An Endpoint is one kind of request of the API.
+type Endpoint struct {
 	Name  string // pattern, as it stands in messages, logs and metrics
 	Allow string // methods, as in the Allow header
 }
 
 // The endpoints of the API.
 var (
-	Create     = &Route{"/v1/responses", "POST"}
-	Compact    = &Route{"/v1/responses/compact", "POST"}
-	Stored     = &Route{"/v1/responses/{id}", "GET, DELETE"}
-	Cancel     = &Route{"/v1/responses/{id}/cancel", "POST"}
-	InputItems = &Route{"/v1/responses/{id}/input_items", "GET"}
-	Models     = &Route{"/v1/models", "GET, HEAD"}
-	Model      = &Route{"/v1/models/{id}", "GET, HEAD"}
+	Create     = &Endpoint{"/v1/responses", "POST"}
+	Compact    = &Endpoint{"/v1/responses/compact", "POST"}
+	Stored     = &Endpoint{"/v1/responses/{id}", "GET, DELETE"}
+	Cancel     = &Endpoint{"/v1/responses/{id}/cancel", "POST"}
+	InputItems = &Endpoint{"/v1/responses/{id}/input_items", "GET"}
+	Models     = &Endpoint{"/v1/models", "GET, HEAD"}
+	Model      = &Endpoint{"/v1/models/{id}", "GET, HEAD"}
 )
 
 // Allows reports whether the endpoint has the method.
-func (r *Route) Allows(method string) bool {
-	for m := range strings.SplitSeq(r.Allow, ", ") {
+func (e *Endpoint) Allows(method string) bool {
+	for m := range strings.SplitSeq(e.Allow, ", ") {
 		if m == method {
 			return true
 		}
@@ -36,9 +36,9 @@ func (r *Route) Allows(method string) bool {
 	return false
 }
 
-// Find returns the route of a path, escaped and without its query; nil when it
+// Find returns the endpoint of a path, escaped and without its query; nil when it
 // is none of the API's.
-func Find(path string) *Route {
+func Find(path string) *Endpoint {
 	rest, ok := strings.CutPrefix(path, "/v1/")
 	if !ok {
 		return nil
@@ -76,7 +76,7 @@ func IsResponses(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-func findModel(rest string) *Route {
+func findModel(rest string) *Endpoint {
 	if rest == "" {
 		return Models
 	}
@@ -116,13 +116,13 @@ func isModelPath(s string) bool {
 }
 
 // WrongMethod refuses a method; the answer also needs the header Allow.
-func (r *Route) WrongMethod(method string) *responses.Error {
-	return responses.NewError(405, "method_not_allowed", Clip(method, 32)+" is not allowed for "+r.Name+": use "+r.Allow)
+func (e *Endpoint) WrongMethod(method string) *responses.Error {
+	return responses.NewError(405, "method_not_allowed", Clip(method, 32)+" is not allowed for "+e.Name+": use "+e.Allow)
 }
 
 // NotHere refuses an endpoint that needs stored responses, or compaction.
-func (r *Route) NotHere() *responses.Error {
-	if r == Compact {
+func (e *Endpoint) NotHere() *responses.Error {
+	if e == Compact {
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot compact conversations")
 	}
 	return responses.NewError(404, "response_not_found",

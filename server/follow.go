@@ -20,7 +20,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	var refused string // problem that was logged last
-	current := s
+	current := s.inForce.Load()
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,7 +35,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 			refused = ""
 			continue
 		}
-		var next *Server
+		var next *generation
 		if err == nil {
 			next, err = current.with(ctx, cfg)
 		}
@@ -60,26 +60,26 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 	}
 }
 
-// with is a server of the same process with another configuration.
-func (s *Server) with(ctx context.Context, cfg *config.Config) (*Server, error) {
-	if cfg.Engine.Provider != s.cfg.Engine.Provider {
+// with is the generation of another configuration.
+func (g *generation) with(ctx context.Context, cfg *config.Config) (*generation, error) {
+	if cfg.Engine.Provider != g.cfg.Engine.Provider {
 		return nil, errors.New("engine.provider: a change needs a restart")
 	}
-	if err := s.cfg.StaysClosed(cfg); err != nil {
+	if err := g.cfg.StaysClosed(cfg); err != nil {
 		return nil, err
 	}
-	next, err := newServer(cfg, Options{Log: s.log, Now: s.now, NewID: s.newID}, s.process, s)
+	next, err := g.newGeneration(cfg, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := next.awaitTokens(ctx, s); err != nil {
+	if err := next.awaitTokens(ctx, g); err != nil {
 		next.retire()
 		return nil, err
 	}
-	old, now := s.cfg.Server, cfg.Server
+	old, now := g.cfg.Server, cfg.Server
 	if old.Host != now.Host || old.Port != now.Port || old.ReadHeaderTimeout != now.ReadHeaderTimeout ||
-		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || old.TLS.On() != now.TLS.On() || old.Admin != now.Admin || s.cfg.Observability.Log != cfg.Observability.Log {
-		s.log.Warn("server.host, port, read_header_timeout, idle_timeout, max_header_bytes, admin, TLS or not, and observability.log: a change takes effect at the next start")
+		old.IdleTimeout != now.IdleTimeout || old.MaxHeaderBytes != now.MaxHeaderBytes || old.TLS.On() != now.TLS.On() || old.Admin != now.Admin || g.cfg.Observability.Log != cfg.Observability.Log {
+		g.log.Warn("server.host, port, read_header_timeout, idle_timeout, max_header_bytes, admin, TLS or not, and observability.log: a change takes effect at the next start")
 	}
 	return next, nil
 }

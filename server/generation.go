@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"antwort/server/token"
+	"antwort/shared/config"
+	"antwort/shared/policy"
+	"antwort/shared/translate"
+)
+
+// generation is what a server makes of one configuration.
+type generation struct {
+	cfg       *config.Config
+	endpoints endpoints
+
+	translator *translate.Translator
+	translates bool // some route does, for provider vllm
+	forwards   bool // some route does, for provider vllm-responses
+	router     *policy.Router
+	fields     map[string]string // that routes match, as net/http writes their names
+	pools      []*pool           // one for each route, in their order
+	access     *policy.Access    // nil: everybody may call
+	tokens     *token.Verifier   // nil: callers have API keys, or nothing
+	trusted    trustedProxies
+	retired    context.Context // ends when another configuration is in force
+	retire     context.CancelFunc
+
+	*Server
+}
+
+// newGeneration makes the generation of a configuration. It goes on with what
+// the one before has, which may be nil.
+func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generation, error) {
+	if before == nil {
+		before = &generation{}
+	}
+	pools, err := newPools(cfg, s.metrics, before.pools)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{cfg: cfg, pools: pools, Server: s}
+	g.access = policy.NewAccess(cfg)
+	if g.tokens, err = g.newTokens(before.tokens); err != nil {
+		return nil, err
+	}
+	if g.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	g.router, g.fields = policy.NewRouter(cfg.AllRoutes()), make(map[string]string)
+	for _, p := range pools {
+		for _, h := range p.Match.Headers {
+			g.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
+		}
+		if p.provider == config.VLLM {
+			g.translates = true
+		} else {
+			g.forwards = true
+		}
+	}
+	g.translator = translate.New(translate.OptionsOf(cfg))
+	g.endpoints = g.newEndpoints()
+	g.retired, g.retire = context.WithCancel(s.ending)
+	return g, nil
+}
