@@ -28,6 +28,10 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 	@quickstarts/06-responses-proxy/local.sh run
 
 ##@ Test
+.PHONY: quick
+quick: build ## The tests for the loop: all but the slowest cases, and no race detector
+	$(GO) test -short ./...
+
 .PHONY: test
 test: build ## All tests that need nothing but Go
 	$(GO) vet ./...
@@ -61,8 +65,28 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 bench: build envoy ## Load benchmarks, as ratios to a plain proxy (BENCH="-only filter -workload small" for a part)
 	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./bench $(BENCH)
 
+##@ Keep in order
+.PHONY: check
+check: need-git vet lint ## What a change must keep to beside its tests; fails when a file was not up to date, and mends it
+	@.ci/check $(MAKE) --no-print-directory format generate
+
+.PHONY: format
+format: ## gofmt and go mod tidy
+	gofmt -l -w $$(git ls-files --cached --others --exclude-standard '*.go')
+	$(GO) mod tidy
+	cd e2e && $(GO) mod tidy
+
+.PHONY: generate
+generate: build ## Write the generated files anew: golden cases, docs/configuration.md, what is rendered for Envoy and Istio
+	$(GO) generate ./...
+
+.PHONY: vet
+vet: build ## go vet, in every module
+	$(GO) vet ./...
+	cd e2e && $(GO) vet ./...
+
 .PHONY: lint
-lint: $(CACHE)/bin/golangci-lint ## gofmt, vet, staticcheck, import rules
+lint: build $(CACHE)/bin/golangci-lint ## staticcheck, import rules and the other linters of .golangci.yml
 	$(CACHE)/bin/golangci-lint run ./...
 
 ##@ Build
@@ -95,6 +119,6 @@ GOLANGCI := v2.15.0
 $(CACHE)/bin/golangci-lint:
 	GOBIN=$(CACHE)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 
-.PHONY: need-curl need-jq
-need-curl need-jq: need-%:
+.PHONY: need-curl need-jq need-git
+need-curl need-jq need-git: need-%:
 	@command -v $* >/dev/null || { echo "$* is missing: install it (Debian: apt-get install $*) and run make again" >&2; exit 1; }

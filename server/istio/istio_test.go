@@ -1,5 +1,7 @@
 package istio
 
+//go:generate go test -run TestFolder -update .
+
 import (
 	"flag"
 	"os"

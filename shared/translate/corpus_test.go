@@ -1,5 +1,7 @@
 package translate_test
 
+//go:generate go test -run ^TestCorpus$ -update .
+
 import (
 	"bytes"
 	"flag"

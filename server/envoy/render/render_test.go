@@ -1,5 +1,7 @@
 package render
 
+//go:generate go test -update .
+
 import (
 	"encoding/json"
 	"flag"
