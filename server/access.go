@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 )
 
@@ -18,13 +19,12 @@ func (x *exchange) identify() bool {
 	}
 	caller, err, cause := x.gen.identify(x.r)
 	if err != nil {
-		kind := "unauthorized"
+		f := failure.Of(failure.AuthUnavailable, err).Because(cause)
 		if err.Status == http.StatusUnauthorized {
-			x.header()["Www-Authenticate"] = []string{policy.Challenge(err)[1]}
-		} else {
-			kind = "auth_unavailable"
+			f.Kind = failure.Unauthorized
+			f.Fields = append(f.Fields, policy.Challenge(err))
 		}
-		x.fail(kind, cause, err)
+		x.answerFailure(f)
 		return false
 	}
 	x.caller = caller

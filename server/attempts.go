@@ -9,6 +9,7 @@ import (
 
 	"antwort/server/balance"
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 )
 
 // attempts are the sending of one request, to one backend of a pool after the
@@ -108,7 +109,7 @@ func (x *exchange) again(same bool) (time.Duration, bool) {
 
 // call sends the request, again after failures that a further attempt may mend.
 // The answer must be closed.
-func (x *exchange) call(ctx context.Context) (*upstream.Answer, *failed) {
+func (x *exchange) call(ctx context.Context) (*upstream.Answer, *failure.Failure) {
 	for {
 		b := x.choose()
 		ans, err := b.client.Do(ctx, x.attempts.to(b))
@@ -204,8 +205,8 @@ func (x *exchange) replaceable() bool {
 
 // another reports whether the request goes to another backend although one had
 // begun to answer: that answer broke before anything of it was the client's.
-func (x *exchange) another(f *failed) bool {
-	if f.kind != brokenOff || !x.replaceable() {
+func (x *exchange) another(f *failure.Failure) bool {
+	if f.Kind != failure.UpstreamCut || !x.replaceable() {
 		return false
 	}
 	x.countRetry("cut")

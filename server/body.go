@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
@@ -19,7 +20,7 @@ import (
 
 // readJSON reads a whole JSON body, decoded, into a buffer that the caller puts
 // back.
-func (x *exchange) readJSON() (*buffer, *failed) {
+func (x *exchange) readJSON() (*buffer, *failure.Failure) {
 	if f := x.refuseType(); f != nil {
 		return nil, f
 	}
@@ -34,7 +35,7 @@ func (x *exchange) readJSON() (*buffer, *failed) {
 	return buf, f
 }
 
-func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
+func (x *exchange) readDecoded(limit int64) (*buffer, *failure.Failure) {
 	switch coding := policy.Coding(x.r.Header["Content-Encoding"]); coding {
 	case "":
 		buf := getBuffer()
@@ -49,8 +50,8 @@ func (x *exchange) readDecoded(limit int64) (*buffer, *failed) {
 	case "gzip", "x-gzip", "zstd":
 		return x.readCompressed(coding, limit)
 	default:
-		x.header().Set("Accept-Encoding", "gzip, zstd") // RFC 9110 section 15.5.16
-		return nil, &failed{"unsupported_encoding", nil, policy.WrongCoding(coding, "gzip, zstd or none")}
+		return nil, failure.Of(failure.UnsupportedEncoding, policy.WrongCoding(coding, "gzip, zstd or none")).
+			With("Accept-Encoding", "gzip, zstd") // RFC 9110 section 15.5.16
 	}
 }
 
@@ -87,30 +88,28 @@ func readInto(buf *buffer, r io.Reader, limit int64) error {
 	}
 }
 
-func tooLarge(limit int64) *failed {
-	return &failed{"too_large", nil, policy.TooLarge(limit)}
+func tooLarge(limit int64) *failure.Failure {
+	return failure.Of(failure.TooLarge, policy.TooLarge(limit))
 }
 
 // readError tells what went wrong between the client and us.
-func (x *exchange) readError(err error, limit int64) *failed {
+func (x *exchange) readError(err error, limit int64) *failure.Failure {
 	switch {
 	case errors.Is(err, errTooLarge):
-		x.header().Set("Connection", "close")
-		return tooLarge(limit)
+		return tooLarge(limit).With("Connection", "close")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.header().Set("Connection", "close")
-		return &failed{"slow_body", err, responses.NewError(http.StatusRequestTimeout, "request_timeout",
-			"the request body did not arrive within "+x.gen.cfg.Server.ReadTimeout.String())}
+		return failure.Of(failure.SlowBody, responses.NewError(http.StatusRequestTimeout, "request_timeout",
+			"the request body did not arrive within "+x.gen.cfg.Server.ReadTimeout.String())).Because(err).With("Connection", "close")
 	case x.r.Context().Err() != nil, errors.Is(err, io.ErrUnexpectedEOF):
-		return &failed{"client_gone", err, nil}
+		return failure.Of(failure.ClientGone, nil).Because(err)
 	default:
-		return &failed{"bad_body", err, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body could not be read: its framing is broken")}
+		return failure.Of(failure.BadBody, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body could not be read: its framing is broken")).Because(err)
 	}
 }
 
 // readCompressed decodes a body while it is read; a small one that would
 // become very large stops at the limit.
-func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failed) {
+func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failure.Failure) {
 	source := &meteredReader{r: x.r.Body, left: limit}
 	buf := getBuffer()
 	decoded := x.gen.cfg.Limits.DecodedBodyBytes
@@ -124,17 +123,15 @@ func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failed)
 		return nil, x.readError(source.err, limit)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		buf.put()
-		x.header().Set("Connection", "close")
-		return nil, &failed{"too_large", err, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
-			fmt.Sprintf("the request body needs a zstd window over %d bytes: compress it with a lower level", zstdWindow))}
+		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			fmt.Sprintf("the request body needs a zstd window over %d bytes: compress it with a lower level", zstdWindow))).Because(err).With("Connection", "close")
 	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		buf.put()
-		x.header().Set("Connection", "close")
-		return nil, &failed{"too_large", nil, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
-			fmt.Sprintf("the decompressed request body is over this server's limit of %d bytes", decoded))}
+		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			fmt.Sprintf("the decompressed request body is over this server's limit of %d bytes", decoded))).With("Connection", "close")
 	default:
 		buf.put()
-		return nil, &failed{"bad_body", err, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body is not valid "+strings.TrimPrefix(coding, "x-"))}
+		return nil, failure.Of(failure.BadBody, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body is not valid "+strings.TrimPrefix(coding, "x-"))).Because(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
@@ -87,62 +88,58 @@ const (
 const outageRetryAfter = "5"
 
 // upstreamFailed says what an exchange without an answer means for the client.
-func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *failed {
+func (x *exchange) upstreamFailed(ctx context.Context, e *upstream.Error) *failure.Failure {
 	if ctx.Err() != nil && e.Kind != upstream.Body {
 		return x.ended(ctx)
 	}
-	kind := "upstream_" + e.Kind.String()
 	switch e.Kind {
 	case upstream.Connect:
 		if !x.pool.contacted.Load() {
-			return &failed{kind, e, translate.ConnectError()}
+			return failure.Of(failure.UpstreamConnect, translate.ConnectError()).Because(e)
 		}
 		out := responses.NewError(http.StatusServiceUnavailable, "upstream_unavailable", "the model server cannot be reached at the moment: try again later")
 		out.RetryAfter = outageRetryAfter
-		return &failed{kind, e, out}
+		return failure.Of(failure.UpstreamConnect, out).Because(e)
 	case upstream.Timeout:
-		return &failed{kind, e, translate.TimeoutError()}
+		return failure.Of(failure.UpstreamTimeout, translate.TimeoutError()).Because(e)
 	case upstream.Body:
 		return x.readError(e.Err, x.gen.cfg.Limits.RequestBodyBytes)
 	case upstream.Closed:
-		return &failed{kind, e, responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer")}
+		return failure.Of(failure.UpstreamClosed, responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer")).Because(e)
 	default:
-		return &failed{kind, e, responses.NewError(http.StatusBadGateway, "upstream_malformed", "the model server's answer is not valid HTTP")}
+		return failure.Of(failure.UpstreamMalformed, responses.NewError(http.StatusBadGateway, "upstream_malformed", "the model server's answer is not valid HTTP")).Because(e)
 	}
 }
 
 // ended says what the end of ctx means for the client.
-func (x *exchange) ended(ctx context.Context) *failed {
+func (x *exchange) ended(ctx context.Context) *failure.Failure {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, errShutdown):
 		e := responses.NewError(http.StatusServiceUnavailable, "server_shutting_down", "the server is shutting down: send the request again")
 		e.RetryAfter = "1"
-		return &failed{"shutdown", nil, e}
+		return failure.Of(failure.Shutdown, e)
 	case errors.Is(cause, errPanicked):
-		return &failed{"panic", nil, policy.Internal()}
+		return failure.Of(failure.Panic, policy.Internal())
 	case errors.Is(cause, errSilent):
-		return &failed{"upstream_silent", cause, translate.TimeoutError()}
+		return failure.Of(failure.UpstreamSilent, translate.TimeoutError()).Because(cause)
 	default:
-		return &failed{"client_gone", cause, nil}
+		return failure.Of(failure.ClientGone, nil).Because(cause)
 	}
 }
 
-// brokenOff is the kind of an answer that broke.
-const brokenOff = "upstream_cut"
-
 // broken says what a failed read of the upstream's answer means for the client.
-func (x *exchange) broken(ctx context.Context, err error) *failed {
+func (x *exchange) broken(ctx context.Context, err error) *failure.Failure {
 	if ctx.Err() != nil {
 		return x.ended(ctx)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &failed{"upstream_silent", errSilent, translate.TimeoutError()}
+		return failure.Of(failure.UpstreamSilent, translate.TimeoutError()).Because(errSilent)
 	}
 	return x.brokeOff(err)
 }
 
-func (x *exchange) brokeOff(err error) *failed {
+func (x *exchange) brokeOff(err error) *failure.Failure {
 	x.countError("cut")
-	return &failed{brokenOff, err, translate.CutError()}
+	return failure.Of(failure.UpstreamCut, translate.CutError()).Because(err)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"antwort/shared/config"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
@@ -39,7 +40,7 @@ func (g *generation) poolAt(i int) *pool {
 }
 
 func (x *exchange) noRoute() {
-	x.fail("no_route", nil, policy.NoRoute(x.model))
+	x.answerFailure(failure.Of(failure.NoRoute, policy.NoRoute(x.model)))
 }
 
 // create answers POST /v1/responses.
@@ -67,13 +68,13 @@ func (x *exchange) create() {
 func (x *exchange) createEither() {
 	body, f := x.readJSON()
 	if f != nil {
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	reading, err := policy.Read(body.b, x.jsonLimits())
 	if err != nil {
 		body.put()
-		x.fail("invalid_request", nil, err)
+		x.answerFailure(failure.Of(failure.InvalidRequest, err))
 		return
 	}
 	if x.model = reading.Model; x.model == "" {
@@ -95,7 +96,7 @@ func (x *exchange) createEither() {
 		}
 		if f != nil {
 			a.drop()
-			x.give(f)
+			x.answerFailure(f)
 			return
 		}
 		x.forwardTo(a)
@@ -147,7 +148,7 @@ func (x *exchange) mustRead(p *pool) bool {
 }
 
 // attachRead reads a body to its end, decides by it, and attaches it.
-func (x *exchange) attachRead(a *attempts) *failed {
+func (x *exchange) attachRead(a *attempts) *failure.Failure {
 	limit := x.gen.cfg.Limits.RequestBodyBytes
 	// A body that must be understood is JSON and not coded: it is read twice, and
 	// must be the same to both readers.
@@ -173,7 +174,7 @@ func (x *exchange) attachRead(a *attempts) *failed {
 		var err *responses.Error
 		reading, err = policy.Read(a.body.b, x.jsonLimits())
 		if err != nil && understood {
-			return &failed{"invalid_request", nil, err}
+			return failure.Of(failure.InvalidRequest, err)
 		}
 	}
 	if reading == nil {
@@ -183,14 +184,14 @@ func (x *exchange) attachRead(a *attempts) *failed {
 }
 
 // attachReading decides by what was read, and attaches the body.
-func (x *exchange) attachReading(a *attempts, reading *policy.Reading) *failed {
+func (x *exchange) attachReading(a *attempts, reading *policy.Reading) *failure.Failure {
 	x.model = reading.Model
 	if err := x.caller.AllowsReading(reading); err != nil {
-		return &failed{refusedBody(err), nil, err}
+		return failure.Of(refusedBody(err), err)
 	}
 	if a.pool == nil {
 		if a.pool = x.poolOf(reading.Model); a.pool == nil {
-			return &failed{"no_route", nil, policy.NoRoute(reading.Model)}
+			return failure.Of(failure.NoRoute, policy.NoRoute(reading.Model))
 		}
 	}
 	a.request.Body = a.body.b
@@ -204,26 +205,25 @@ func (x *exchange) attachReading(a *attempts, reading *policy.Reading) *failed {
 	return nil
 }
 
-func (x *exchange) refuseType() *failed {
+func (x *exchange) refuseType() *failure.Failure {
 	if err := policy.ContentType(x.r.Header["Content-Type"]); err != nil {
-		return &failed{"wrong_content_type", nil, err}
+		return failure.Of(failure.WrongContentType, err)
 	}
 	return nil
 }
 
-func (x *exchange) refuseCoding() *failed {
+func (x *exchange) refuseCoding() *failure.Failure {
 	coding := policy.Coding(x.r.Header["Content-Encoding"])
 	if coding == "" {
 		return nil
 	}
-	x.header().Set("Accept-Encoding", "identity")
-	return &failed{"unsupported_encoding", nil, policy.WrongCoding(coding, "none")}
+	return failure.Of(failure.UnsupportedEncoding, policy.WrongCoding(coding, "none")).With("Accept-Encoding", "identity")
 }
 
 // refusedBody is the kind of a body's refusal.
-func refusedBody(err *responses.Error) string {
+func refusedBody(err *responses.Error) failure.Kind {
 	if err.Status == http.StatusNotFound {
-		return "forbidden_model"
+		return failure.ForbiddenModel
 	}
-	return "invalid_request"
+	return failure.InvalidRequest
 }

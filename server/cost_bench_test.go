@@ -44,7 +44,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 					} else {
 						reader.Reset(body)
 						if f := x.attachRead(a); f != nil {
-							b.Fatal(f.err)
+							b.Fatal(f.Reply)
 						}
 					}
 					x.attempt(a)

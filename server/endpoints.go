@@ -1,6 +1,7 @@
 package server
 
 import (
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 )
 
@@ -69,14 +70,13 @@ func (es *endpoints) find(path string) *endpoint {
 }
 
 func (x *exchange) unknownPath() {
-	x.fail("unknown_path", nil, policy.UnknownPath(x.r.URL.EscapedPath()))
+	x.answerFailure(failure.Of(failure.UnknownPath, policy.UnknownPath(x.r.URL.EscapedPath())))
 }
 
 func (x *exchange) wrongMethod() {
-	x.header().Set("Allow", x.endpoint.Allow)
-	x.fail("wrong_method", nil, x.endpoint.WrongMethod(x.r.Method))
+	x.answerFailure(failure.Of(failure.WrongMethod, x.endpoint.WrongMethod(x.r.Method)).With("Allow", x.endpoint.Allow))
 }
 
 func (x *exchange) notStored() {
-	x.fail("not_stored", nil, x.endpoint.NotHere())
+	x.answerFailure(failure.Of(failure.NotStored, x.endpoint.NotHere()))
 }

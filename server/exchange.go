@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"antwort/server/balance"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
@@ -38,8 +39,8 @@ type exchange struct {
 	usage        responses.Usage
 	hasUsage     bool
 	retries      int
-	failure      string // kind, "" when all went well
-	cause        error  // detail for the log, may name addresses
+	failure      failure.Kind
+	cause        error // detail for the log, may name addresses
 
 	pool     *pool     // nil until the request has a way
 	backend  *backend  // the last that was tried; nil: none
@@ -79,7 +80,7 @@ func (x *exchange) leave() {
 	if p != nil && p != http.ErrAbortHandler {
 		x.panicked(p)
 		if x.status == 0 {
-			x.fail("panic", x.cause, policy.Internal())
+			x.answerFailure(failure.Of(failure.Panic, policy.Internal()))
 			p = nil
 		}
 	}
@@ -94,7 +95,7 @@ func (x *exchange) leave() {
 
 func (x *exchange) panicked(p any) {
 	x.gen.metrics.panics.Inc()
-	x.failure, x.cause = "panic", fmt.Errorf("panic: %v", p)
+	x.failure, x.cause = failure.Panic, fmt.Errorf("panic: %v", p)
 	x.gen.log.Error("panic", "request_id", x.id, "route", x.endpoint.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
@@ -154,41 +155,32 @@ func (x *exchange) begin(status int) {
 
 func (x *exchange) wrote(n int, err error) {
 	x.sent += int64(n)
-	if err != nil && x.failure == "" && x.method != http.MethodHead {
-		x.failure, x.cause = "client_gone", err
+	if err != nil && x.failure == failure.None && x.method != http.MethodHead {
+		x.failure, x.cause = failure.ClientGone, err
 	}
 }
 
 // note records why an exchange failed; the first reason stays.
-func (x *exchange) note(kind string, cause error) {
-	if x.failure == "" {
+func (x *exchange) note(kind failure.Kind, cause error) {
+	if x.failure == failure.None {
 		x.failure, x.cause = kind, cause
 	}
 }
 
-// fail answers with an error. Nothing was answered before.
-func (x *exchange) fail(kind string, cause error, e *responses.Error) {
-	x.note(kind, cause)
+// answerFailure answers with a step that failed. Nothing was answered before.
+func (x *exchange) answerFailure(f *failure.Failure) {
+	x.note(f.Kind, f.Cause)
+	e := f.Reply
+	if e == nil {
+		panic(http.ErrAbortHandler)
+	}
+	for _, field := range f.Fields {
+		x.header().Set(field[0], field[1])
+	}
 	if e.RetryAfter != "" {
 		x.header().Set("Retry-After", e.RetryAfter)
 	}
 	x.json(e.Status, e.AppendBody(make([]byte, 0, 256)))
-}
-
-// failed is how steps of an exchange report what ends it.
-type failed struct {
-	kind  string
-	cause error
-	err   *responses.Error // nil: there is nobody to tell
-}
-
-// give answers with a failed step.
-func (x *exchange) give(f *failed) {
-	if f.err == nil {
-		x.note(f.kind, f.cause)
-		panic(http.ErrAbortHandler)
-	}
-	x.fail(f.kind, f.cause, f.err)
 }
 
 var errClientGone = errors.New("client has gone")
@@ -208,7 +200,7 @@ func (x *exchange) finish() {
 	switch {
 	case x.endpoint.quiet:
 		level = slog.LevelDebug
-	case x.status >= 500 || x.failure != "" && x.status < 400:
+	case x.status >= 500 || x.failure != failure.None && x.status < 400:
 		level = slog.LevelWarn
 	}
 	ctx := context.Background()
@@ -250,8 +242,8 @@ func (x *exchange) finish() {
 	if x.retries > 0 {
 		attrs = append(attrs, slog.Int("retries", x.retries))
 	}
-	if x.failure != "" {
-		attrs = append(attrs, slog.String("failure", x.failure))
+	if x.failure != failure.None {
+		attrs = append(attrs, slog.String("failure", x.failure.String()))
 	}
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("cause", policy.Clip(x.cause.Error(), 512)))

@@ -10,6 +10,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/failure"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 )
@@ -34,7 +35,7 @@ func (x *exchange) forward(p *pool) {
 	}
 	if f := attach(a); f != nil {
 		a.drop()
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	if a.pool.provider == config.VLLM { // the model has led there
@@ -82,14 +83,14 @@ func (x *exchange) forwardTo(a *attempts) {
 			return
 		}
 		if !x.another(f) {
-			x.give(f)
+			x.answerFailure(f)
 			return
 		}
 	}
 }
 
 // passWhole passes an answer that is no stream of events on.
-func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed {
+func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure.Failure {
 	defer ans.Close()
 	head := getBuffer()
 	defer head.put()
@@ -99,7 +100,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed 
 	more := true
 	for more && len(head.b) < wholeAnswer {
 		head.grow(512)
-		var f *failed
+		var f *failure.Failure
 		if more, f = x.readMore(ctx, ans, head); f != nil {
 			return f
 		}
@@ -115,13 +116,13 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed 
 	x.begin(ans.Status)
 	for {
 		x.write(head.b)
-		if x.failure != "" || !more {
+		if x.failure != failure.None || !more {
 			return nil
 		}
 		head.b = head.b[:0]
-		var f *failed
+		var f *failure.Failure
 		if more, f = x.readMore(ctx, ans, head); f != nil {
-			x.note(f.kind, f.cause)
+			x.note(f.Kind, f.Cause)
 			panic(http.ErrAbortHandler) // the client must not take it for the end
 		}
 	}
@@ -132,7 +133,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failed 
 const wholeAnswer = 256 << 10
 
 // readMore reads once into the free part of buf. It returns false at the end.
-func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer) (bool, *failed) {
+func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer) (bool, *failure.Failure) {
 	ans.SetReadDeadline(time.Now().Add(x.idle()))
 	n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
 	buf.b = buf.b[:len(buf.b)+n]

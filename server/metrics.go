@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"antwort/shared/failure"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -78,8 +80,8 @@ func (m *metrics) count(x *exchange, took time.Duration) {
 	m.inFlight.Dec()
 	m.requests.WithLabelValues(x.endpoint.Name, strconv.Itoa(x.status)).Inc()
 	m.duration.WithLabelValues(x.endpoint.Name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
-	if x.failure != "" {
-		m.failures.WithLabelValues(x.failure).Inc()
+	if x.failure != failure.None {
+		m.failures.WithLabelValues(x.failure.String()).Inc()
 	}
 	if x.firstEvent > 0 {
 		m.firstEvent.Observe(x.firstEvent.Seconds())

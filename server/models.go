@@ -12,6 +12,7 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/config"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
@@ -38,7 +39,7 @@ func (x *exchange) listModels() {
 	}
 	list, f := x.mergeModels(reach)
 	if f != nil {
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	x.json(http.StatusOK, list.Append(nil))
@@ -54,7 +55,7 @@ func (x *exchange) listAsIs(p *pool) {
 	defer cancel(nil)
 	buf, f := x.fetchModels(ctx, p, 0)
 	if f != nil {
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	defer buf.put()
@@ -63,7 +64,7 @@ func (x *exchange) listAsIs(p *pool) {
 
 // mergeModels asks a backend of each route at once. What a route does not say is
 // missing in the list; only when none says anything, that is a failure.
-func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
+func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure) {
 	work, cancel := x.work()
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(work, listTime, errSilent)
@@ -71,7 +72,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 	type told struct {
 		part *exchange
 		buf  *buffer
-		f    *failed
+		f    *failure.Failure
 	}
 	all := make([]told, len(reach))
 	var asked sync.WaitGroup
@@ -83,7 +84,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 			defer func() {
 				if p := recover(); p != nil {
 					part.panicked(p)
-					all[n].f = &failed{"panic", fmt.Errorf("panic: %v", p), policy.Internal()}
+					all[n].f = failure.Of(failure.Panic, policy.Internal()).Because(fmt.Errorf("panic: %v", p))
 				}
 			}()
 			all[n].buf, all[n].f = part.fetchModels(ctx, x.gen.pools[i], listQuick)
@@ -91,7 +92,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 	}
 	asked.Wait()
 	list := x.gen.router.NewModelList(x.ask(), x.caller)
-	var first *failed
+	var first *failure.Failure
 	heard := len(reach) == 0
 	for n, i := range reach {
 		answer := &all[n]
@@ -110,8 +111,8 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failed) {
 		if first == nil {
 			first = f
 		}
-		if f.err != nil {
-			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.gen.pools[i].Name, "failure", f.kind)
+		if f.Reply != nil {
+			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.gen.pools[i].Name, "failure", f.Kind.String())
 		}
 	}
 	if !heard {
@@ -129,7 +130,7 @@ func (x *exchange) showModel() {
 	}
 	x.model = id
 	if err := x.caller.Allows(id); err != nil {
-		x.fail("forbidden_model", nil, err)
+		x.answerFailure(failure.Of(failure.ForbiddenModel, err))
 		return
 	}
 	p := x.poolOf(id)
@@ -145,7 +146,7 @@ func (x *exchange) showModel() {
 	defer cancel(nil)
 	buf, f := x.fetchModels(ctx, p, 0)
 	if f != nil {
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	defer buf.put()
@@ -157,13 +158,13 @@ func (x *exchange) showModel() {
 	}
 	e := responses.NewError(http.StatusNotFound, "model_not_found", "the model "+policy.Clip(id, 256)+" does not exist")
 	e.Param = "model"
-	x.fail("unknown_model", nil, e)
+	x.answerFailure(failure.Of(failure.UnknownModel, e))
 }
 
 // fetchModels returns the list of one of the pool's backends, which is a JSON
 // object. quick is how long one may take before another is asked; 0: as long as
 // for any answer.
-func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer, *failed) {
+func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer, *failure.Failure) {
 	a := &attempts{pool: p, repeatable: true, quick: quick, statuses: p.provider == config.VLLM}
 	a.request = upstream.Request{Method: http.MethodGet, Target: "/v1/models", Repeatable: true}
 	if p.provider == config.VLLM {
@@ -184,7 +185,7 @@ func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration
 	}
 }
 
-func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer, *failed) {
+func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer, *failure.Failure) {
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
 		return nil, x.refused(ctx, ans)
@@ -201,6 +202,6 @@ func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffe
 	return buf, nil
 }
 
-func noList() *failed {
-	return &failed{"upstream_answer", nil, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's list of models is not JSON")}
+func noList() *failure.Failure {
+	return failure.Of(failure.UpstreamAnswer, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's list of models is not JSON"))
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
 
@@ -157,14 +158,13 @@ func (x *exchange) wellFormed() bool {
 			head = buf.b
 		}
 		if why := ambiguous(head, x.r); why != "" {
-			x.header().Set("Connection", "close")
-			x.fail("ambiguous_request", nil, responses.NewError(http.StatusBadRequest, "invalid_http", "the request is not valid HTTP: "+why))
+			x.answerFailure(failure.Of(failure.AmbiguousRequest, responses.NewError(http.StatusBadRequest, "invalid_http", "the request is not valid HTTP: "+why)).With("Connection", "close"))
 			return false
 		}
 	}
 	if len(x.r.RequestURI) > maxTarget {
 		x.path = x.path[:min(len(x.path), 256)]
-		x.fail("target_too_long", nil, responses.NewError(http.StatusRequestURITooLong, "uri_too_long", "the request's path and query are over this server's limit of 8192 bytes"))
+		x.answerFailure(failure.Of(failure.TargetTooLong, responses.NewError(http.StatusRequestURITooLong, "uri_too_long", "the request's path and query are over this server's limit of 8192 bytes")))
 		return false
 	}
 	return true

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
@@ -197,8 +198,8 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 		var cause *responses.Error // nil: they just ended
 		if readErr != io.EOF {
 			f := st.x.broken(st.ctx, readErr)
-			st.x.note(f.kind, f.cause)
-			if cause = f.err; cause == nil { // nobody is there to be told
+			st.x.note(f.Kind, f.Cause)
+			if cause = f.Reply; cause == nil { // nobody is there to be told
 				st.over = true
 				return false, false
 			}
@@ -216,7 +217,7 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 // endUnheard ends an answer of which nothing is the client's. It returns true
 // when another backend's is to come in its place.
 func (st *stream) endUnheard(readErr error, out *buffer) (again bool) {
-	var f *failed
+	var f *failure.Failure
 	if readErr == io.EOF {
 		f = st.x.brokeOff(nil)
 	} else {
@@ -228,11 +229,11 @@ func (st *stream) endUnheard(readErr error, out *buffer) (again bool) {
 		st.ans = nil
 		return true
 	}
-	st.x.note(f.kind, f.cause)
-	if f.err == nil { // nobody is there to be told
+	st.x.note(f.Kind, f.Cause)
+	if f.Reply == nil { // nobody is there to be told
 		st.over = true
 		return false
 	}
-	st.reply(f.err, out)
+	st.reply(f.Reply, out)
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
 
@@ -18,7 +19,7 @@ func (st *stream) refuse(err error, out *buffer) {
 		cause = err
 		e = responses.NewError(http.StatusBadGateway, "upstream_malformed", "the upstream's stream is not one of server-sent events")
 	}
-	st.x.note("upstream_stream", cause)
+	st.x.note(failure.UpstreamStream, cause)
 	st.cancel(err)
 	if !st.begun {
 		st.reply(e, out)
@@ -48,15 +49,15 @@ func (st *stream) end(e *responses.Error) {
 }
 
 // fail ends the answer with a step that failed.
-func (st *stream) fail(f *failed) {
+func (st *stream) fail(f *failure.Failure) {
 	st.mu.Lock()
-	st.x.note(f.kind, f.cause)
-	if f.err == nil {
+	st.x.note(f.Kind, f.Cause)
+	if f.Reply == nil {
 		st.over = true
 	}
 	st.mu.Unlock()
-	if f.err != nil {
-		st.end(f.err)
+	if f.Reply != nil {
+		st.end(f.Reply)
 	}
 }
 
@@ -113,7 +114,7 @@ func (st *stream) write(out *buffer, last bool) {
 	st.wrote = time.Now()
 	if err != nil {
 		st.over = true
-		st.x.note("client_gone", err)
+		st.x.note(failure.ClientGone, err)
 		st.cancel(errClientGone)
 		return
 	}
@@ -121,7 +122,7 @@ func (st *stream) write(out *buffer, last bool) {
 	if last {
 		st.over, st.whole = true, true
 		if st.x.status == http.StatusOK && bytes.Contains(out.b, failedEvent) {
-			st.x.note("upstream_stream", nil)
+			st.x.note(failure.UpstreamStream, nil)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
@@ -20,7 +21,7 @@ import (
 func (x *exchange) translate(p *pool) {
 	body, f := x.readJSON()
 	if f != nil {
-		x.give(f)
+		x.answerFailure(f)
 		return
 	}
 	x.translateBody(p, body)
@@ -31,20 +32,20 @@ func (x *exchange) translateBody(p *pool, body *buffer) {
 	chat := getBuffer()
 	out, turn, err := x.gen.translator.Request(chat.b, body.b, x.gen.newID(), x.gen.unix())
 	chat.b = out
-	kind := "invalid_request"
+	kind := failure.InvalidRequest
 	if err == nil {
 		x.model = turn.Model()
-		err, kind = x.caller.Allows(x.model), "forbidden_model"
+		err, kind = x.caller.Allows(x.model), failure.ForbiddenModel
 	}
 	if err == nil && p == nil {
 		if p = x.poolOf(x.model); p == nil {
-			err, kind = policy.NoRoute(x.model), "no_route"
+			err, kind = policy.NoRoute(x.model), failure.NoRoute
 		}
 	}
 	if err != nil {
 		body.put()
 		chat.put()
-		x.fail(kind, nil, err)
+		x.answerFailure(failure.Of(kind, err))
 		return
 	}
 	key := p.conversation(body.b)
@@ -85,14 +86,14 @@ func (x *exchange) translateBody(p *pool, body *buffer) {
 			return
 		}
 		if !x.another(f) {
-			x.give(f)
+			x.answerFailure(f)
 			return
 		}
 	}
 }
 
 // whole translates an answer that is not streamed.
-func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failed {
+func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
 		return x.refused(ctx, ans)
@@ -107,7 +108,7 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	b, err := turn.Response(out.b, answer.b, x.gen.unix())
 	out.b = b
 	if err != nil {
-		return &failed{"upstream_answer", nil, err}
+		return failure.Of(failure.UpstreamAnswer, err)
 	}
 	x.usage, x.hasUsage = turn.Usage()
 	x.json(http.StatusOK, out.b)
@@ -128,7 +129,7 @@ func (st *stream) serveChat() {
 				st.fail(st.x.refused(st.ctx, ans))
 				return
 			}
-			st.fail(&failed{"upstream_answer", nil, policy.NotStreamed()})
+			st.fail(failure.Of(failure.UpstreamAnswer, policy.NotStreamed()))
 			return
 		}
 		again = st.pump(ans)
@@ -176,7 +177,7 @@ func (x *exchange) chatHeader(stream bool) []byte {
 const errorBody = 64 << 10
 
 // refused translates an answer that is an error.
-func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failed {
+func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failure.Failure {
 	buf := getBuffer()
 	defer buf.put()
 	ans.SetReadDeadline(time.Now().Add(x.idle()))
@@ -184,12 +185,12 @@ func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failed {
 		return x.ended(ctx)
 	}
 	e := translate.UpstreamError(ans.Status, buf.b, ans.Header.Get("Retry-After"), x.backend.auth != "")
-	return &failed{"upstream_status", nil, e}
+	return failure.Of(failure.UpstreamStatus, e)
 }
 
 // readAnswer reads a whole answer; what the upstream sends may not pause for
 // longer than a stream may.
-func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer) *failed {
+func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer) *failure.Failure {
 	limit := x.gen.cfg.Limits.ResponseBodyBytes
 	if ans.Length > 0 { // one byte more lets the read that fills it see the end
 		buf.grow(int(min(ans.Length, limit, 1<<20)) + 1)
@@ -201,7 +202,7 @@ func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *bu
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
 		case int64(len(buf.b)) > limit:
-			return &failed{"upstream_answer", errTooLarge, policy.AnswerTooLarge()}
+			return failure.Of(failure.UpstreamAnswer, policy.AnswerTooLarge()).Because(errTooLarge)
 		case err == io.EOF:
 			return nil
 		case err != nil:

@@ -7,10 +7,12 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"antwort/shared/failure"
 )
 
 // attachBody reads what of the body comes at once; more is streamed.
-func (x *exchange) attachBody(a *attempts) *failed {
+func (x *exchange) attachBody(a *attempts) *failure.Failure {
 	req, buf := &a.request, a.body
 	limit := x.gen.cfg.Limits.RequestBodyBytes
 	length := x.r.ContentLength

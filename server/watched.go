@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"antwort/server/upstream"
+	"antwort/shared/failure"
 	"antwort/shared/forward"
 	"antwort/shared/responses"
 )
@@ -39,7 +40,7 @@ func (st *stream) serveWatched() {
 		if !st.pump(ans) {
 			return
 		}
-		var f *failed
+		var f *failure.Failure
 		if ans, f = st.x.call(st.ctx); f != nil {
 			st.fail(f)
 			return
