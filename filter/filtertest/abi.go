@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
 
@@ -111,9 +112,12 @@ func hostFunctions() []hostFunction {
 
 func unimplemented(args) status { return statusUnimplemented }
 
-// exportHostFunctions makes the module "env" of the runtime.
-func (w *worker) exportHostFunctions(ctx context.Context) error {
-	builder := w.runtime.NewHostModuleBuilder("env")
+// workerKey is the context's key of the worker whose VM runs.
+type workerKey struct{}
+
+// exportHostFunctions makes the module "env" of a runtime.
+func exportHostFunctions(ctx context.Context, runtime wazero.Runtime) error {
+	builder := runtime.NewHostModuleBuilder("env")
 	for _, f := range hostFunctions() {
 		params := make([]api.ValueType, len(f.params))
 		for i, p := range f.params {
@@ -122,7 +126,8 @@ func (w *worker) exportHostFunctions(ctx context.Context) error {
 				params[i] = api.ValueTypeI64
 			}
 		}
-		call := func(_ context.Context, module api.Module, stack []uint64) {
+		call := func(ctx context.Context, module api.Module, stack []uint64) {
+			w := ctx.Value(workerKey{}).(*worker)
 			v := w.running
 			if v.memory == nil { // during _initialize
 				v.memory = module.Memory()

@@ -2,7 +2,6 @@ package filtertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/tetratelabs/wazero"
 )
 
 // Host is one plugin in a running VM with a listener before it and an upstream
@@ -44,8 +41,8 @@ type worker struct {
 	mu      sync.Mutex // held while an event runs
 	changed sync.Cond  // a stream has ended, or may go on being read
 
-	runtime  wazero.Runtime
-	module   wazero.CompiledModule
+	program  *program
+	ctx      context.Context // of calls into the module: host calls find the worker in it
 	env      map[string]string
 	vmConfig []byte
 
@@ -98,16 +95,19 @@ func Start(wasm []byte, opt Options) (*Host, error) {
 	w.logs.changed.L = &w.logs.mu
 	w.logs.out = opt.Log
 	w.trace = opt.Trace
-	err := w.compile(wasm)
-	if err == nil {
-		w.run(func() { w.vm, err = w.instantiate() })
+	w.ctx = context.WithValue(context.Background(), workerKey{}, w)
+	var err error
+	if w.program, err = compiled(wasm); err != nil {
+		return nil, err
 	}
+	w.run(func() { w.vm, err = w.instantiate() })
 	if err != nil {
-		return nil, errors.Join(err, w.closeRuntime())
+		return nil, err
 	}
 	h, err := w.add(opt)
 	if err != nil {
-		return nil, errors.Join(err, w.closeRuntime())
+		w.run(w.vm.close)
+		return nil, err
 	}
 	return h, nil
 }
@@ -260,7 +260,7 @@ func (h *Host) Close() {
 		last = h.w.hosts == 0
 	})
 	if last {
-		_ = h.w.closeRuntime()
+		h.w.run(h.w.vm.close)
 	}
 }
 
@@ -277,11 +277,4 @@ func (st *stream) id() uint32 {
 		return 0
 	}
 	return st.context.id
-}
-
-func (w *worker) closeRuntime() error {
-	if w.runtime == nil {
-		return nil
-	}
-	return w.runtime.Close(context.Background())
 }

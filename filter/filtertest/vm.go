@@ -1,18 +1,13 @@
 package filtertest
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
 // vm is one instance of the module, with the calling rules of
@@ -43,54 +38,11 @@ type wasmContext struct {
 	stream *stream // nil: the plugin itself
 }
 
-var (
-	cacheOnce sync.Once
-	cache     wazero.CompilationCache
-)
-
-// compilationCache keeps compiled modules for this process and, in the user's
-// cache folder, for the next one: compiling takes most of a second, loading
-// the result a twentieth of it.
-func compilationCache() wazero.CompilationCache {
-	cacheOnce.Do(func() {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			dir = os.TempDir()
-		}
-		cache, err = wazero.NewCompilationCacheWithDir(filepath.Join(dir, "proxy-wasm-filtertest"))
-		if err != nil {
-			cache = wazero.NewCompilationCache()
-		}
-	})
-	return cache
-}
-
-// compile makes the runtime with the host's functions, and the module.
-func (w *worker) compile(wasm []byte) error {
-	ctx := context.Background()
-	w.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compilationCache()))
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, w.runtime); err != nil {
-		return err
-	}
-	if err := w.exportHostFunctions(ctx); err != nil {
-		return err
-	}
-	var err error
-	if w.module, err = w.runtime.CompileModule(ctx, wasm); err != nil {
-		return fmt.Errorf("compile the module: %w", err)
-	}
-	exports := w.module.ExportedFunctions()
-	if exports["proxy_abi_version_0_2_0"] == nil && exports["proxy_abi_version_0_2_1"] == nil {
-		return errors.New("the module exports neither proxy_abi_version_0_2_0 nor proxy_abi_version_0_2_1: not a proxy-wasm module of ABI 0.2")
-	}
-	return nil
-}
-
 // instantiate starts a VM: _initialize, or _start for a WASI command.
 func (w *worker) instantiate() (*vm, error) {
 	v := &vm{w: w, callbacks: map[string]api.Function{}, contexts: map[uint32]*wasmContext{}, starting: true}
 	start := "_start"
-	if w.module.ExportedFunctions()["_initialize"] != nil {
+	if w.program.module.ExportedFunctions()["_initialize"] != nil {
 		start = "_initialize"
 	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions(start).
@@ -101,7 +53,7 @@ func (w *worker) instantiate() (*vm, error) {
 	}
 	previous := w.running
 	w.running = v
-	module, err := w.runtime.InstantiateModule(context.Background(), w.module, config)
+	module, err := w.program.runtime.InstantiateModule(w.ctx, w.program.module, config)
 	w.running = previous
 	if err != nil {
 		return nil, fmt.Errorf("start the module: %w", err)
@@ -114,7 +66,7 @@ func (w *worker) instantiate() (*vm, error) {
 	if v.alloc == nil {
 		return nil, errors.New("the module exports neither proxy_on_memory_allocate nor malloc")
 	}
-	for name := range w.module.ExportedFunctions() {
+	for name := range w.program.module.ExportedFunctions() {
 		v.callbacks[name] = module.ExportedFunction(name)
 	}
 	return v, nil
@@ -158,7 +110,7 @@ func (v *vm) call(c *wasmContext, name string, args ...uint64) uint64 {
 
 	stack := append(make([]uint64, 0, 8), uint64(c.id))
 	stack = append(stack, args...)
-	err := f.CallWithStack(context.Background(), stack[:max(len(stack), 1)])
+	err := f.CallWithStack(v.w.ctx, stack[:max(len(stack), 1)])
 
 	v.depth--
 	v.w.running, v.current, v.effective = running, current, effective
@@ -192,7 +144,7 @@ func (v *vm) fail(callback string, err error) {
 	v.w.log("critical", fmt.Sprintf("Function: %s failed: %v", callback, err))
 }
 
-func (v *vm) close() { _ = v.module.Close(context.Background()) }
+func (v *vm) close() { _ = v.module.Close(v.w.ctx) }
 
 // target is whom a host call is for.
 func (v *vm) target() *wasmContext {
@@ -207,7 +159,7 @@ func (v *vm) give(b []byte, addressAt, sizeAt uint32) status {
 	address := uint32(0)
 	if len(b) > 0 {
 		stack := []uint64{uint64(len(b))}
-		if err := v.alloc.CallWithStack(context.Background(), stack); err != nil {
+		if err := v.alloc.CallWithStack(v.w.ctx, stack); err != nil {
 			panic(err)
 		}
 		address = uint32(stack[0])
