@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -11,31 +12,31 @@ import (
 // When the credential is wrong it answers, and known is false.
 //
 // It comes first for every request, whatever its path. Until it has passed the
-// stream is closed: no callback lets anything of the request through.
-func (s *stream) identify(h header) (left header, known bool) {
+// exchange is closed: no callback lets anything of the request through.
+func (x *exchange) identify(h header) (left header, known bool) {
 	authorization, apiKey := h.all(policy.CredentialFields[0]), h.all(policy.CredentialFields[1])
 	h = h.withoutReserved()
-	if s.access == nil {
+	if x.access == nil {
 		return h, true
 	}
-	s.forced.at("identify")
-	identify := s.access.Identify
-	if s.access.ByToken() {
-		identify = s.verified
+	x.forced.at("identify")
+	identify := x.access.Identify
+	if x.access.ByToken() {
+		identify = x.verified
 	}
 	caller, err := identify(authorization, apiKey)
 	if err != nil {
-		s.refuse(h, unauthorized, err, policy.Challenge(err))
+		x.refuse(h, failure.Unauthorized, err, policy.Challenge(err))
 		return h, false
 	}
-	if !s.access.Forward {
+	if !x.access.Forward {
 		h = h.drop(policy.CredentialFields[:]...)
 	}
 	must(proxywasm.AddHttpRequestHeader(policy.SubjectField, caller.Subject))
 	if caller.Tenant != "" {
 		must(proxywasm.AddHttpRequestHeader(policy.TenantField, caller.Tenant))
 	}
-	s.caller = caller
+	x.caller = caller
 	return h, true
 }
 
@@ -54,14 +55,14 @@ func (h header) withoutReserved() header {
 
 // confined refuses what a caller with certain models might reach others by:
 // paths that nobody looks into, and methods that begin another protocol.
-func (s *stream) confined(h header, path string, route *policy.Endpoint) bool {
+func (x *exchange) confined(h header, path string, endpoint *policy.Endpoint) bool {
 	switch method := h.get(":method"); {
-	case !s.caller.Restricted():
+	case !x.caller.Restricted():
 		return false
-	case route == nil:
-		s.refuse(h, unknownPath, policy.UnknownPath(path))
-	case !route.Allows(method):
-		s.refuse(h, wrongMethod, route.WrongMethod(method), [2]string{"allow", route.Allow})
+	case endpoint == nil:
+		x.refuse(h, failure.UnknownPath, policy.UnknownPath(path))
+	case !endpoint.Allows(method):
+		x.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
 	default:
 		return false
 	}

@@ -3,6 +3,7 @@ package filter
 import (
 	"strconv"
 
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
@@ -19,17 +20,17 @@ type chatAnswer struct {
 }
 
 func (a *chatAnswer) body(size int, end bool) types.Action {
-	s := a.x.s
+	x := a.x
 	if a.sent {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
 	all, whole := a.gathered.add(answerChunk(size), end)
 	switch {
-	case int64(max(len(all), len(a.gathered.buf))) > s.cfg.Limits.ResponseBodyBytes:
-		return a.fail(upstreamAnswer, policy.AnswerTooLarge(), size)
-	case !s.hold(a.x.kept() + a.gathered.held()):
-		return a.fail(overloaded, overload(), size)
+	case int64(max(len(all), len(a.gathered.buf))) > x.cfg.Limits.ResponseBodyBytes:
+		return a.fail(failure.UpstreamAnswer, policy.AnswerTooLarge(), size)
+	case !x.hold(a.x.kept() + a.gathered.held()):
+		return a.fail(failure.Overloaded, overload(), size)
 	case whole:
 		return a.translate(all, size)
 	}
@@ -41,36 +42,36 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 }
 
 func (a *chatAnswer) translate(all []byte, size int) types.Action {
-	s := a.x.s
-	now := s.clock.now()
-	out, err := a.x.turn.Response(s.out[:0], all, now.unix())
+	x := a.x
+	now := x.clock.now()
+	out, err := a.x.turn.Response(x.out[:0], all, now.unix())
 	if err != nil {
-		return a.fail(upstreamAnswer, err, size)
+		return a.fail(failure.UpstreamAnswer, err, size)
 	}
-	s.firstToken(now)
+	x.firstToken(now)
 	return a.send(out, size)
 }
 
 // fail answers with the error's status while headers are held. Later the error
 // can only be told by a response resource that has failed.
-func (a *chatAnswer) fail(f failure, e *responses.Error, size int) types.Action {
+func (a *chatAnswer) fail(kind failure.Kind, e *responses.Error, size int) types.Action {
 	if a.x.gated() {
-		return a.x.s.reply(f, e)
+		return a.x.reply(kind, e)
 	}
-	a.x.s.fail(f)
-	return a.send(a.x.turn.Failed(a.x.s.out[:0], e), size)
+	a.x.fail(kind)
+	return a.send(a.x.turn.Failed(a.x.out[:0], e), size)
 }
 
 func (a *chatAnswer) send(out []byte, size int) types.Action {
-	s := a.x.s
+	x := a.x
 	if a.x.gated() {
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(out))))
 	}
 	setAnswerChunk(out, size)
-	s.written(out)
-	a.sent, s.complete = true, true
+	x.written(out)
+	a.sent, x.complete = true, true
 	a.free()
-	s.hold(0)
+	x.hold(0)
 	return types.ActionContinue
 }
 
@@ -80,7 +81,7 @@ func (a *chatAnswer) trailers() types.Action {
 	if a.sent {
 		return types.ActionContinue
 	}
-	return a.x.s.reply(upstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
+	return a.x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
 }
 
 func (a *chatAnswer) free() { a.gathered.free() }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -16,9 +17,9 @@ type chatStream struct {
 }
 
 func (a *chatStream) body(size int, end bool) types.Action {
-	s := a.x.s
+	x := a.x
 	chunk := answerChunk(size)
-	out := s.out[:0]
+	out := x.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
 		out = a.events.Start(out)
@@ -28,29 +29,29 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		err = translate.CutError()
 	}
 	if err != nil {
-		return s.reply(upstreamStream, err.(*responses.Error))
+		return x.reply(failure.UpstreamStream, err.(*responses.Error))
 	}
 	if end {
 		out = a.events.End(out, nil, 0)
 	}
 	if a.events.Speaks() {
-		s.sawToken()
+		x.sawToken()
 	}
-	if !s.hold(a.x.kept() + a.events.Held()) {
+	if !x.hold(a.x.kept() + a.events.Held()) {
 		if a.held && !a.events.Started() {
-			return s.reply(overloaded, overload())
+			return x.reply(failure.Overloaded, overload())
 		}
 		out = a.events.End(out, overload(), 0)
-		s.fail(overloaded)
+		x.fail(failure.Overloaded)
 	}
-	if a.events.Done() && !s.complete {
-		s.complete = true
+	if a.events.Done() && !x.complete {
+		x.complete = true
 		if a.events.Failed() {
-			s.fail(upstreamStream)
+			x.fail(failure.UpstreamStream)
 		}
 	}
 	setAnswerChunk(out, size)
-	s.written(out)
+	x.written(out)
 	if a.held && len(out) == 0 {
 		return pauseNoBuffer
 	}
@@ -64,7 +65,7 @@ func (a *chatStream) trailers() types.Action {
 	if a.events.Done() {
 		return types.ActionContinue
 	}
-	return a.x.s.reply(upstreamStream, translate.CutError())
+	return a.x.reply(failure.UpstreamStream, translate.CutError())
 }
 
 func (a *chatStream) free() {}

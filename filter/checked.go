@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
@@ -17,38 +18,36 @@ import (
 // headers wait (filter.profile gated), and goes on as it came, except that a
 // route may send another name of the model.
 type checked struct {
-	s      *stream
+	*exchange
 	asking header // what the route is chosen by
 	body   body
 	passed bool
 }
 
 func (c *checked) headers(h header, end bool) types.Action {
-	s := c.s
-	if action, refused := s.unreadable(h); refused {
+	if action, refused := c.unreadable(h); refused {
 		return action
 	}
-	c.asking, c.body = slices.Clone(h), body{s: s, length: h.length()}
+	c.asking, c.body = slices.Clone(h), body{buffers: &c.buffers, length: h.length()}
 	if end {
 		return c.decide(nil)
 	}
-	if c.body.length >= 0 && c.body.length+s.inFlight > s.cfg.Limits.InFlightBytes {
-		return s.reply(overloaded, overload())
+	if c.body.length >= 0 && c.body.length+c.inFlight > c.cfg.Limits.InFlightBytes {
+		return c.reply(failure.Overloaded, overload())
 	}
-	s.gate.pause(s)
+	c.gate.pause(c.exchange)
 	return types.ActionPause
 }
 
 func (c *checked) chunk(size int, end bool) types.Action {
-	s := c.s
-	s.gate.passed(s)
+	c.gate.passed(c.exchange)
 	chunk := requestChunk(size)
 	if c.passed {
 		return c.trailing(chunk)
 	}
 	all, whole := c.body.add(chunk, end)
-	if !s.hold(c.body.held()) {
-		return s.reply(overloaded, overload())
+	if !c.hold(c.body.held()) {
+		return c.reply(failure.Overloaded, overload())
 	}
 	if whole {
 		return c.decide(all)
@@ -59,29 +58,29 @@ func (c *checked) chunk(size int, end bool) types.Action {
 
 // decide lets the body go on, or answers.
 func (c *checked) decide(all []byte) types.Action {
-	s, l := c.s, c.s.cfg.Limits
+	l := c.cfg.Limits
 	reading, err := policy.Read(all, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
 	if err == nil {
-		err = s.caller.AllowsReading(reading)
+		err = c.caller.AllowsReading(reading)
 	}
 	if err != nil {
-		kind := invalidRequest
+		kind := failure.InvalidRequest
 		if err.Status == 404 {
-			kind = forbiddenModel
+			kind = failure.ForbiddenModel
 		}
-		return s.reply(kind, err)
+		return c.reply(kind, err)
 	}
-	if err := s.choose(c.asking, reading.Model); err != nil {
-		return s.reply(noRoute, err)
+	if err := c.choose(c.asking, reading.Model); err != nil {
+		return c.reply(failure.NoRoute, err)
 	}
-	s.send()
-	s.keepTogether(reading)
-	if s.to.several && reading.Repeatable() {
+	c.direct()
+	c.keepTogether(reading)
+	if c.pool.several && reading.Repeatable() {
 		must(proxywasm.ReplaceHttpRequestHeader(retryField, retryReasons))
 	}
-	if s.to.model != "" {
-		all = reading.AppendRenamed(s.take(len(all)+len(s.to.model)+16), s.to.model)
-		defer s.give(all)
+	if c.pool.model != "" {
+		all = reading.AppendRenamed(c.take(len(all)+len(c.pool.model)+16), c.pool.model)
+		defer c.give(all)
 		if c.asking.has("content-length") {
 			must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(all))))
 		}
@@ -89,28 +88,28 @@ func (c *checked) decide(all []byte) types.Action {
 	must(proxywasm.ReplaceHttpRequestBody(all))
 	c.passed = true
 	c.free()
-	s.hold(0)
+	c.hold(0)
 	return types.ActionContinue
 }
 
 // trailing takes what comes after the document, which nobody has looked at.
 func (c *checked) trailing(chunk []byte) types.Action {
 	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
-		return c.s.reply(invalidRequest, afterDocument())
+		return c.reply(failure.InvalidRequest, afterDocument())
 	}
 	return types.ActionContinue
 }
 
 // trailers end the request. A document that is not complete by now is none.
 func (c *checked) trailers() types.Action {
-	c.s.gate.passed(c.s)
+	c.gate.passed(c.exchange)
 	if c.passed {
 		return types.ActionContinue
 	}
 	if e := responses.Check(c.body.buf, responses.Limits{}); e != nil {
-		return c.s.reply(invalidRequest, e)
+		return c.reply(failure.InvalidRequest, e)
 	}
-	return c.s.reply(invalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
+	return c.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
 }
 
 func (c *checked) free() { c.body.free() }

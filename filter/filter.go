@@ -1,60 +1,114 @@
 // Package filter is the proxy-wasm plugin: it runs the translation inside a
 // stock Envoy. Its contexts are those of proxy-wasm-go-sdk; docs/filter.md is
-// its manual.
+// its manual. What enters are callbacks of the host, and what leaves are its
+// calls to the host; the packages of shared/ do the rest and know of neither.
 //
-//	request headers ─ route ─┬─ translated: body ─► document ─► translate.Request ─► body
-//	                         ├─ forwarded:  body passes
-//	                         └─ neither:    all passes
-//	answer ─┬─ stream:  chunk ─► translate.Stream ─► whole events in the chunk's place
-//	        ├─ whole:   chunks ─► body ─► translate.Response ─► body
-//	        ├─ refused: body ─► error in OpenAI's shape
-//	        └─ watched: chunk passes, usage is read
+//	request headers ─ identify ─ handler ─┬─ translated: body ─► translate.Request ─► body
+//	                                      ├─ forwarded:  body passes
+//	                                      └─ none:       all passes
+//	answer ─┬─ chatStream:  chunk ─► translate.Stream ─► whole events in the chunk's place
+//	        ├─ chatAnswer:  chunks ─► body ─► translate.Response ─► body
+//	        ├─ refusal:     body ─► error in OpenAI's shape
+//	        └─ watched…:    chunk passes, usage is read
 //
 // A VM does one thing at a time and callbacks do not overlap, so nothing here
 // is locked. State of a VM is in vm, of a plugin in plugin, of a request in
-// stream: plugins with the same code share a VM, and package variables with it.
+// exchange: plugins with the same code share a VM, and package variables with
+// it. The files build on each other in this order: host, vm, plugin, exchange,
+// what is asked of an exchange (access, route, …), the handlers, the contexts.
 package filter
 
 import (
+	"errors"
+
+	"antwort/shared/config"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// vm is what the plugins of one VM share.
-type vm struct {
-	types.DefaultVMContext
-	inFlight int64 // bytes of bodies that are held, by all streams
-	free     [][]byte
-	streams  []*stream // that have ended
-	asked    header    // the fields of the request whose header came last
-	answered header    // and those of the answer
-	out      []byte    // what a callback writes to the host; not kept beyond it
-	clock    clock
-}
-
 // New returns the context for proxywasm.SetVMContext.
-func New() types.VMContext { return &vm{} }
+func New() types.VMContext { return &vmContext{} }
 
-// takeStream returns an empty stream.
-func (v *vm) takeStream() *stream {
-	last := len(v.streams) - 1
-	if last < 0 {
-		return &stream{}
-	}
-	s := v.streams[last]
-	v.streams = v.streams[:last]
-	return s
+// vmContext is the VM as the host calls it.
+type vmContext struct {
+	types.DefaultVMContext
+	vm
+	ended []*httpContext // are used again
 }
-
-// giveStream takes back a stream that nothing refers to any more.
-func (v *vm) giveStream(s *stream) {
-	*s = stream{}
-	if len(v.streams) < keptStreams {
-		v.streams = append(v.streams, s)
-	}
-}
-
-// keptStreams are for reuse; others go to the garbage collector.
-const keptStreams = 64
 
 // NewPluginContext makes the context of one plugin.
-func (v *vm) NewPluginContext(uint32) types.PluginContext { return &plugin{vm: v} }
+func (v *vmContext) NewPluginContext(uint32) types.PluginContext {
+	return &pluginContext{plugin: plugin{vm: &v.vm}, all: v}
+}
+
+// newContext returns an empty context.
+func (v *vmContext) newContext() *httpContext {
+	last := len(v.ended) - 1
+	if last < 0 {
+		return &httpContext{}
+	}
+	c := v.ended[last]
+	v.ended = v.ended[:last]
+	return c
+}
+
+// takeBack keeps a context that nothing refers to any more.
+func (v *vmContext) takeBack(c *httpContext) {
+	*c = httpContext{}
+	if len(v.ended) < keptContexts {
+		v.ended = append(v.ended, c)
+	}
+}
+
+// keptContexts are for reuse; others go to the garbage collector.
+const keptContexts = 64
+
+// pluginContext is a plugin as the host calls it.
+type pluginContext struct {
+	types.DefaultPluginContext
+	plugin
+	all *vmContext
+}
+
+// OnPluginStart reads the configuration, JSON of the schema of shared/config.
+// A bad one fails the start, with a line in the log for each mistake.
+func (p *pluginContext) OnPluginStart(size int) (status types.OnPluginStartStatus) {
+	defer func() {
+		if r := recover(); r != nil {
+			logPanic("plugin start", r)
+			status = types.OnPluginStartStatusFailed
+		}
+	}()
+	if err := p.configure(size); err != nil {
+		var problems config.Problems
+		if !errors.As(err, &problems) {
+			proxywasm.LogCritical("antwort: " + err.Error())
+			return types.OnPluginStartStatusFailed
+		}
+		for _, problem := range problems {
+			proxywasm.LogCritical("antwort: configuration: " + problem.Error())
+		}
+		return types.OnPluginStartStatusFailed
+	}
+	proxywasm.LogInfo("antwort: started: provider " + string(p.cfg.Engine.Provider) + ", profile " + p.cfg.Filter.Profile)
+	return types.OnPluginStartStatusOK
+}
+
+// NewHttpContext makes the context of one request.
+func (p *pluginContext) NewHttpContext(id uint32) types.HttpContext {
+	c := p.all.newContext()
+	c.plugin, c.id, c.all = &p.plugin, id, p.all
+	return c
+}
+
+// OnTick looks after requests that wait for a body callback.
+func (p *pluginContext) OnTick() {
+	defer func() {
+		if r := recover(); r != nil {
+			p.metrics.panics.Increment(1)
+			logPanic("tick", r)
+		}
+	}()
+	p.gate.check()
+}

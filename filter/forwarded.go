@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"antwort/shared/config"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -13,7 +13,7 @@ import (
 // the answer its usage. Errors without a JSON body (Envoy's own) get one. Only the
 // body of a caller with certain models is read, see checked.
 type forwarded struct {
-	s      *stream
+	*exchange
 	create bool // POST /v1/responses
 	asks   bool // its body names a model
 	size   int64
@@ -23,27 +23,27 @@ type forwarded struct {
 }
 
 func (x *forwarded) requestHeaders(h header, end bool) types.Action {
-	limit := x.s.cfg.Limits.RequestBodyBytes
+	limit := x.cfg.Limits.RequestBodyBytes
 	if h.length() > limit {
-		return x.s.reply(tooLarge, policy.TooLarge(limit))
+		return x.reply(failure.TooLarge, policy.TooLarge(limit))
 	}
 	if x.create {
 		h.removeRequest("accept-encoding") // usage must be readable
 	}
-	decided, err := x.s.chooseUnread(h)
+	decided, err := x.chooseUnread(h)
 	if err != nil {
-		return x.s.reply(noRoute, err)
+		return x.reply(failure.NoRoute, err)
 	}
 	if x.reads(h, decided) {
-		x.check = &checked{s: x.s}
+		x.check = &checked{exchange: x.exchange}
 		return x.check.headers(h, end)
 	}
 	if !decided { // no body says what it is about
-		if err := x.s.choose(h, ""); err != nil {
-			return x.s.reply(noRoute, err)
+		if err := x.choose(h, ""); err != nil {
+			return x.reply(failure.NoRoute, err)
 		}
 	}
-	x.s.send()
+	x.direct()
 	return types.ActionContinue
 }
 
@@ -51,20 +51,20 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 // one, or it may be sent again. In the profile inline none is. One that serves
 // nothing but the choice among backends is left alone when it is not JSON.
 func (x *forwarded) reads(h header, decided bool) bool {
-	switch s := x.s; {
-	case !x.asks || s.cfg.Filter.Profile != config.Gated:
+	switch {
+	case !x.asks || !x.gated():
 		return false
-	case s.caller.Restricted() || !decided || s.to.model != "":
+	case x.caller.Restricted() || !decided || x.pool.model != "":
 		return true
 	default:
-		return s.to.readsBody() && policy.ContentType(h.all("content-type")) == nil && policy.Coding(h.all("content-encoding")) == ""
+		return x.pool.readsBody() && policy.ContentType(h.all("content-type")) == nil && policy.Coding(h.all("content-encoding")) == ""
 	}
 }
 
 func (x *forwarded) requestBody(size int, end bool) types.Action {
 	x.size += int64(size)
-	if limit := x.s.cfg.Limits.RequestBodyBytes; x.size > limit {
-		return x.s.reply(tooLarge, policy.TooLarge(limit))
+	if limit := x.cfg.Limits.RequestBodyBytes; x.size > limit {
+		return x.reply(failure.TooLarge, policy.TooLarge(limit))
 	}
 	if x.check != nil {
 		return x.check.chunk(size, end)
@@ -81,31 +81,31 @@ func (x *forwarded) requestTrailers() types.Action {
 
 func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	status, kind := h.status(), policy.MediaType(h.get("content-type"))
-	if x.s.requestID != "" && !h.has("x-request-id") {
-		must(proxywasm.AddHttpResponseHeader("x-request-id", x.s.requestID))
+	if x.requestID != "" && !h.has("x-request-id") {
+		must(proxywasm.AddHttpResponseHeader("x-request-id", x.requestID))
 	}
 	if status >= 400 {
-		x.s.fail(upstreamStatus)
+		x.fail(failure.UpstreamStatus)
 	}
-	x.s.complete = end
+	x.complete = end
 	switch {
 	case status >= 400 && kind != "application/json":
 		h.removeAnswer("content-length", "content-encoding")
-		r := &refusal{s: x.s, kind: upstreamStatus, status: status}
+		r := &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status}
 		x.answer = r
 		return r.headers(h, end)
 	case status != 200 || !x.create || h.has("content-encoding"):
 	case kind == "text/event-stream":
-		x.answer = newWatchedStream(x.s)
+		x.answer = newWatchedStream(x.exchange)
 	case kind == "application/json":
-		x.whole = watchedAnswer{s: x.s, gathered: body{s: x.s, length: h.length()}}
+		x.whole = watchedAnswer{exchange: x.exchange, gathered: body{buffers: &x.buffers, length: h.length()}}
 		x.answer = &x.whole
 	}
 	return types.ActionContinue
 }
 
 func (x *forwarded) answerBody(size int, end bool) types.Action {
-	x.s.complete = x.s.complete || end
+	x.complete = x.complete || end
 	if x.answer == nil {
 		return types.ActionContinue
 	}
@@ -113,7 +113,7 @@ func (x *forwarded) answerBody(size int, end bool) types.Action {
 }
 
 func (x *forwarded) answerTrailers() types.Action {
-	x.s.complete = true
+	x.complete = true
 	if x.answer == nil {
 		return types.ActionContinue
 	}

@@ -3,6 +3,7 @@ package filter
 import (
 	"time"
 
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -15,67 +16,67 @@ import (
 // longer than filter.gate_wait are answered 500.
 type gate struct {
 	proven  bool
-	waiting map[uint32]*stream
+	waiting map[uint32]*exchange
 }
 
-// pause notes that s waits for its body.
-func (g *gate) pause(s *stream) {
+// pause notes that x waits for its body.
+func (g *gate) pause(x *exchange) {
 	if g.proven {
 		return
 	}
 	if g.waiting == nil {
-		g.waiting = make(map[uint32]*stream)
+		g.waiting = make(map[uint32]*exchange)
 	}
 	if len(g.waiting) == 0 {
-		s.tickEvery(min(max(s.cfg.Filter.GateWait/4, time.Millisecond), time.Second))
+		x.tickEvery(min(max(x.cfg.Filter.GateWait/4, time.Millisecond), time.Second))
 	}
-	g.waiting[s.id] = s
+	g.waiting[x.id] = x
 }
 
-// passed notes that a callback came for s after its pause.
-func (g *gate) passed(s *stream) {
-	if g.proven || g.waiting[s.id] == nil {
+// passed notes that a callback came for x after its pause.
+func (g *gate) passed(x *exchange) {
+	if g.proven || g.waiting[x.id] == nil {
 		return
 	}
 	g.proven, g.waiting = true, nil
-	s.tickEvery(0)
+	x.tickEvery(0)
 }
 
-// leave notes that s has ended.
-func (g *gate) leave(s *stream) {
-	if g.waiting[s.id] == nil {
+// leave notes that x has ended.
+func (g *gate) leave(x *exchange) {
+	if g.waiting[x.id] == nil {
 		return
 	}
-	delete(g.waiting, s.id)
+	delete(g.waiting, x.id)
 	if len(g.waiting) == 0 {
-		s.tickEvery(0)
+		x.tickEvery(0)
 	}
 }
 
 // check answers the requests that have waited for too long. It runs in the
 // plugin's context.
 func (g *gate) check() {
-	for _, s := range g.waiting {
-		if s.clock.now().since(s.begun) < s.cfg.Filter.GateWait {
+	for _, x := range g.waiting {
+		if x.clock.now().since(x.begun) < x.cfg.Filter.GateWait {
 			continue
 		}
-		if proxywasm.SetEffectiveContext(s.id) == nil {
-			s.answerUngated()
+		if proxywasm.SetEffectiveContext(x.id) == nil {
+			x.answerUngated()
 		}
 	}
 }
 
-func (s *stream) answerUngated() {
-	s.gate.leave(s)
+func (x *exchange) answerUngated() {
+	x.gate.leave(x)
 	proxywasm.LogError("antwort: no body came for a paused request within filter.gate_wait: " +
 		"filter.profile gated needs allow_on_headers_stop_iteration: true in Envoy's plugin configuration (Envoy 1.35 or later); " +
 		"profile inline does not")
-	s.reply(ungated, responses.NewError(500, "gateway_misconfigured",
+	x.reply(failure.Ungated, responses.NewError(500, "gateway_misconfigured",
 		"the gateway's filter.profile is gated, which needs allow_on_headers_stop_iteration: true in Envoy's plugin configuration (Envoy 1.35 or later): "+
 			"set it, or set filter.profile to inline"))
 }
 
 // tickEvery sets the period of the plugin's ticks; 0 ends them.
-func (s *stream) tickEvery(d time.Duration) {
+func (x *exchange) tickEvery(d time.Duration) {
 	must(proxywasm.SetTickPeriodMilliSeconds(uint32(d.Milliseconds())))
 }

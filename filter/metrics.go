@@ -1,49 +1,25 @@
 package filter
 
 import (
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 )
 
-// failure is why a request went wrong: the last part of a metric's name.
-type failure int
-
-// The kinds, named as the native server names them.
-const (
-	wrongMethod failure = iota
-	wrongContentType
-	unsupportedEncoding
-	unknownPath
-	notStored
-	tooLarge
-	overloaded
-	invalidRequest
-	upstreamStatus
-	upstreamAnswer
-	upstreamStream
-	ungated
-	cut
-	panicked
-	unauthorized
-	forbiddenModel
-	noRoute
-	failures // how many
-)
-
-func (f failure) String() string {
-	return [failures]string{
-		"wrong_method", "wrong_content_type", "unsupported_encoding", "unknown_path", "not_stored", "too_large", "overloaded",
-		"invalid_request", "upstream_status", "upstream_answer", "upstream_stream", "ungated", "cut", "panic",
-		"unauthorized", "forbidden_model", "no_route",
-	}[f]
+// kinds are the failures that a filter can tell.
+var kinds = [...]failure.Kind{
+	failure.UnknownPath, failure.WrongMethod, failure.NotStored, failure.WrongContentType, failure.UnsupportedEncoding, failure.TooLarge,
+	failure.SlowBody, failure.InvalidRequest, failure.Unauthorized, failure.ForbiddenModel, failure.NoRoute,
+	failure.UpstreamStatus, failure.UpstreamAnswer, failure.UpstreamStream,
+	failure.Cut, failure.Overloaded, failure.Ungated, failure.Panic,
 }
 
 // metrics are Envoy's stats of the plugin. In Envoy each name gets the prefix
 // wasmcustom.
 type metrics struct {
 	requests   proxywasm.MetricCounter
-	failures   [failures]proxywasm.MetricCounter
+	failures   [failure.Panic + 1]proxywasm.MetricCounter // by kind, the last of which is Panic
 	panics     proxywasm.MetricCounter
 	tokens     [4]proxywasm.MetricCounter // input, input_cached, output, output_reasoning
 	firstToken proxywasm.MetricHistogram  // milliseconds
@@ -58,10 +34,13 @@ func (m *metrics) define() {
 	for i, kind := range [...]string{"input", "input_cached", "output", "output_reasoning"} {
 		m.tokens[i] = proxywasm.DefineCounterMetric("antwort.tokens_total." + kind)
 	}
-	for f := range failures {
-		m.failures[f] = proxywasm.DefineCounterMetric("antwort.failures_total." + f.String())
+	for _, kind := range kinds {
+		m.failures[kind] = proxywasm.DefineCounterMetric("antwort.failures_total." + kind.String())
 	}
 }
+
+// fail counts a failure.
+func (m *metrics) fail(kind failure.Kind) { m.failures[kind].Increment(1) }
 
 func (m *metrics) usage(u responses.Usage) {
 	for i, n := range [...]int64{u.Input, u.Cached, u.Output, u.Reasoning} {

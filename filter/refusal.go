@@ -3,6 +3,7 @@ package filter
 import (
 	"strconv"
 
+	"antwort/shared/failure"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -14,8 +15,8 @@ import (
 // its body is replaced by one in OpenAI's shape, and its status by what the
 // error means for the client.
 type refusal struct {
-	s      *stream
-	kind   failure
+	*exchange
+	kind   failure.Kind
 	err    *responses.Error // nil until it is known
 	status int              // of the answer
 	ownKey bool
@@ -26,13 +27,13 @@ type refusal struct {
 // refusalBytes is how much is read of an error's text.
 const refusalBytes = 64 << 10
 
-func wrongAnswer(s *stream, what string) *refusal {
-	return &refusal{s: s, kind: upstreamAnswer, err: responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)}
+func wrongAnswer(x *exchange, what string) *refusal {
+	return &refusal{exchange: x, kind: failure.UpstreamAnswer, err: responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)}
 }
 
 func (r *refusal) headers(h header, end bool) types.Action {
-	r.s.fail(r.kind)
-	r.text = body{s: r.s, length: h.length()}
+	r.fail(r.kind)
+	r.text = body{buffers: &r.buffers, length: h.length()}
 	if r.err == nil {
 		e := translate.UpstreamError(r.status, nil, "", r.ownKey)
 		if end || e.Status != r.status || e.Status >= 500 { // the text makes no difference
@@ -44,7 +45,7 @@ func (r *refusal) headers(h header, end bool) types.Action {
 			r.err = responses.NewError(404, "no_route", "the gateway has no route for this request's path: its operator must add one")
 		}
 		r.err.RetryAfter = h.get("retry-after")
-		return r.s.reply(r.kind, r.err)
+		return r.reply(r.kind, r.err)
 	}
 	h.setAnswer("content-type", "application/json")
 	h.removeAnswer("www-authenticate")
@@ -68,7 +69,7 @@ func (r *refusal) body(size int, end bool) types.Action {
 	var out []byte
 	if !r.sent && r.err != nil {
 		out = r.err.AppendBody(nil)
-		r.sent, r.s.complete = true, true
+		r.sent, r.complete = true, true
 	}
 	setAnswerChunk(out, size)
 	return types.ActionContinue
@@ -77,7 +78,7 @@ func (r *refusal) body(size int, end bool) types.Action {
 // read takes the error's text; too much of it, or too little memory, ends it.
 func (r *refusal) read(chunk []byte, end bool) {
 	all, whole := r.text.add(chunk, end)
-	if !whole && len(r.text.buf) <= refusalBytes && r.s.hold(r.text.held()) {
+	if !whole && len(r.text.buf) <= refusalBytes && r.hold(r.text.held()) {
 		return
 	}
 	if !whole {
@@ -85,7 +86,7 @@ func (r *refusal) read(chunk []byte, end bool) {
 	}
 	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], "", r.ownKey)
 	r.free()
-	r.s.hold(0)
+	r.hold(0)
 }
 
 // trailers end the error. One whose end came with them only is cut: Envoy takes
@@ -94,7 +95,7 @@ func (r *refusal) trailers() types.Action {
 	if r.sent {
 		return types.ActionContinue
 	}
-	return r.s.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, "", r.ownKey))
+	return r.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, "", r.ownKey))
 }
 
 func (r *refusal) free() { r.text.free() }

@@ -35,22 +35,22 @@ func claim(under, name string) []byte {
 
 // verified is the caller whose token Envoy has verified. Without claims nobody
 // calls: nothing verifies tokens, or lets requests without one pass.
-func (s *stream) verified(authorization, apiKey []string) (*policy.Identity, *responses.Error) {
+func (x *exchange) verified(authorization, apiKey []string) (*policy.Identity, *responses.Error) {
 	// A token that Envoy has taken away was the only one.
 	if len(authorization)+len(apiKey) > 0 {
-		if _, err := s.access.Token(authorization, apiKey); err != nil {
+		if _, err := x.access.Token(authorization, apiKey); err != nil {
 			return nil, err
 		}
 	}
-	under, subject := ownClaims, s.cfg.Auth.JWT.SubjectClaim
+	under, subject := ownClaims, x.cfg.Auth.JWT.SubjectClaim
 	who := claim(under, subject)
 	if who == nil {
-		if err := s.verifiedForUs(len(authorization) > 0); err != nil {
+		if err := x.verifiedForUs(len(authorization) > 0); err != nil {
 			return nil, err
 		}
 		under, who = otherClaims, claim(otherClaims, subject)
 	}
-	return s.access.Verified(func(name string) (string, bool) {
+	return x.access.Verified(func(name string) (string, bool) {
 		if name == subject {
 			return string(who), true
 		}
@@ -60,8 +60,8 @@ func (s *stream) verified(authorization, apiKey []string) (*policy.Identity, *re
 
 // verifiedForUs looks at issuer and audience again, and that the token ends some
 // time: Istio cannot be told to.
-func (s *stream) verifiedForUs(hasToken bool) *responses.Error {
-	j, issuer := &s.cfg.Auth.JWT, claim(otherClaims, "iss")
+func (x *exchange) verifiedForUs(hasToken bool) *responses.Error {
+	j, issuer := &x.cfg.Auth.JWT, claim(otherClaims, "iss")
 	switch {
 	case issuer == nil && !hasToken:
 		return policy.MissingToken()

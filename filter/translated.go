@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"antwort/shared/config"
+	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
@@ -15,29 +15,22 @@ import (
 )
 
 // translated is a request of provider vllm: POST /v1/responses goes on as POST
-// /v1/chat/completions. Its states: gathering the body, asked (the chat request
+// /v1/chat/completions. Its states: gathering the body, sent (the chat request
 // has gone on), answered (answer is set).
 //
 // In the profile gated headers wait for what the body says. In the profile
 // inline they never do; the body comes later, and of the request only local
 // replies can still be sent.
 type translated struct {
-	s        *stream
-	route    *policy.Endpoint // nil: no endpoint
+	*exchange
+	endpoint *policy.Endpoint // nil: no endpoint
 	path     string
 	body     body
-	asked    bool
+	sent     bool
 	turn     *translate.Turn
 	answer   answer
 	resource chatAnswer // the answer when it is whole
 	asking   header     // gated: what the route is chosen by
-}
-
-// answer is how answers of one kind are handled.
-type answer interface {
-	body(size int, end bool) types.Action
-	trailers() types.Action
-	free()
 }
 
 // chatPath is where translated requests go.
@@ -50,67 +43,65 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 	if action, refused := x.refuse(h); refused {
 		return action
 	}
-	x.body = body{s: x.s, length: h.length()}
+	x.body = body{buffers: &x.buffers, length: h.length()}
 	if end {
-		return x.ask(nil, true)
+		return x.send(nil, true)
 	}
 	h.setRequest(":path", chatPath)
 	h.removeRequest("content-length", "accept-encoding")
 	h.removeRequest(secrets...)
 	if x.gated() {
 		x.asking = slices.Clone(h)
-		x.s.gate.pause(x.s)
+		x.gate.pause(x.exchange)
 		return types.ActionPause
 	}
-	if _, err := x.s.chooseUnread(h); err != nil {
-		return x.s.reply(noRoute, err)
+	if _, err := x.chooseUnread(h); err != nil {
+		return x.reply(failure.NoRoute, err)
 	}
-	x.s.send()
+	x.direct()
 	return types.ActionContinue
 }
 
 // refuse answers what its headers rule out.
 func (x *translated) refuse(h header) (action types.Action, refused bool) {
-	s, limits := x.s, x.s.cfg.Limits
+	limits := x.cfg.Limits
 	method := h.get(":method")
-	if x.route == nil {
-		return s.reply(unknownPath, policy.UnknownPath(x.path)), true
+	if x.endpoint == nil {
+		return x.reply(failure.UnknownPath, policy.UnknownPath(x.path)), true
 	}
-	if !x.route.Allows(method) {
-		return s.reply(wrongMethod, x.route.WrongMethod(method), [2]string{"allow", x.route.Allow}), true
+	if !x.endpoint.Allows(method) {
+		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method), [2]string{"allow", x.endpoint.Allow}), true
 	}
-	if x.route != policy.Create {
-		return s.reply(notStored, x.route.NotHere()), true
+	if x.endpoint != policy.Create {
+		return x.reply(failure.NotStored, x.endpoint.NotHere()), true
 	}
-	if action, refused = s.unreadable(h); refused {
+	if action, refused = x.unreadable(h); refused {
 		return action, true
 	}
 	if length := h.length(); length > limits.RequestBodyBytes {
-		return s.reply(tooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
-	} else if length >= 0 && length+s.inFlight > limits.InFlightBytes {
-		return s.reply(overloaded, overload()), true
+		return x.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
+	} else if length >= 0 && length+x.inFlight > limits.InFlightBytes {
+		return x.reply(failure.Overloaded, overload()), true
 	}
 	return 0, false
 }
 
-func (x *translated) gated() bool { return x.s.cfg.Filter.Profile == config.Gated }
-
 func (x *translated) requestBody(size int, end bool) types.Action {
-	x.s.gate.passed(x.s)
+	x.gate.passed(x.exchange)
 	chunk := requestChunk(size)
-	if x.asked {
+	if x.sent {
 		return x.trailing(chunk)
 	}
 	all, whole := x.body.add(chunk, end)
-	limits := x.s.cfg.Limits
+	limits := x.cfg.Limits
 	if int64(max(len(all), len(x.body.buf))) > limits.RequestBodyBytes {
-		return x.s.reply(tooLarge, policy.TooLarge(limits.RequestBodyBytes))
+		return x.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes))
 	}
-	if !x.s.hold(x.body.held()) {
-		return x.s.reply(overloaded, overload())
+	if !x.hold(x.body.held()) {
+		return x.reply(failure.Overloaded, overload())
 	}
 	if whole {
-		return x.ask(all, end || x.body.length >= 0)
+		return x.send(all, end || x.body.length >= 0)
 	}
 	setRequestChunk(nil, size)
 	if x.gated() {
@@ -119,36 +110,35 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 	return types.ActionContinue
 }
 
-// ask translates the request and puts it in the place of the running chunk.
+// send translates the request and puts it in the place of the running chunk.
 // ended says that nothing can follow: only then the upstream may take it for
 // complete.
-func (x *translated) ask(body []byte, ended bool) types.Action {
-	s := x.s
-	out, turn, err := s.translator.Request(s.out[:0], body, newID(), s.begun.unix())
+func (x *translated) send(body []byte, ended bool) types.Action {
+	out, turn, err := x.translator.Request(x.out[:0], body, newID(), x.begun.unix())
 	defer x.body.free()
 	if err != nil {
-		return s.reply(invalidRequest, err)
+		return x.reply(failure.InvalidRequest, err)
 	}
-	if err := s.caller.Allows(turn.Model()); err != nil {
-		return s.reply(forbiddenModel, err)
+	if err := x.caller.Allows(turn.Model()); err != nil {
+		return x.reply(failure.ForbiddenModel, err)
 	}
-	x.asked, x.turn = true, turn
-	if !s.hold(x.kept()) {
-		return s.reply(overloaded, overload())
+	x.sent, x.turn = true, turn
+	if !x.hold(x.kept()) {
+		return x.reply(failure.Overloaded, overload())
 	}
 	if x.gated() {
-		if err := s.choose(x.asking, turn.Model()); err != nil {
-			return s.reply(noRoute, err)
+		if err := x.choose(x.asking, turn.Model()); err != nil {
+			return x.reply(failure.NoRoute, err)
 		}
-		s.send()
-		if err := x.keepTogether(body); err != nil {
-			return s.reply(invalidRequest, err)
+		x.direct()
+		if err := x.keepConversation(body); err != nil {
+			return x.reply(failure.InvalidRequest, err)
 		}
 	}
-	s.written(out)
-	if s.to.model != "" {
-		out = turn.AppendRenamed(s.take(len(out)+len(s.to.model)), out, s.to.model)
-		defer s.give(out)
+	x.written(out)
+	if x.pool.model != "" {
+		out = turn.AppendRenamed(x.take(len(out)+len(x.pool.model)), out, x.pool.model)
+		defer x.give(out)
 	}
 	if ended && x.gated() {
 		must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(out))))
@@ -168,15 +158,15 @@ func (x *translated) kept() int {
 
 const usualKept = 4 << 10
 
-// keepTogether names the conversation, where that decides about the backend.
-func (x *translated) keepTogether(body []byte) *responses.Error {
-	if !x.s.to.affinity {
+// keepConversation names the conversation, where that decides about the backend.
+func (x *translated) keepConversation(body []byte) *responses.Error {
+	if !x.pool.affinity {
 		return nil
 	}
-	l := x.s.cfg.Limits
+	l := x.cfg.Limits
 	r, err := policy.Read(body, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
 	if err == nil {
-		x.s.keepTogether(r)
+		x.keepTogether(r)
 	}
 	return err
 }
@@ -184,7 +174,7 @@ func (x *translated) keepTogether(body []byte) *responses.Error {
 // trailing takes what comes after the document.
 func (x *translated) trailing(chunk []byte) types.Action {
 	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
-		return x.s.reply(invalidRequest, afterDocument())
+		return x.reply(failure.InvalidRequest, afterDocument())
 	}
 	setRequestChunk(nil, len(chunk))
 	return types.ActionContinue
@@ -193,38 +183,37 @@ func (x *translated) trailing(chunk []byte) types.Action {
 // requestTrailers ends the request. A document that is not complete by now is
 // none: a body can no longer be sent.
 func (x *translated) requestTrailers() types.Action {
-	x.s.gate.passed(x.s)
-	if x.asked {
+	x.gate.passed(x.exchange)
+	if x.sent {
 		return types.ActionContinue
 	}
 	if e := responses.Check(x.body.buf, responses.Limits{}); e != nil {
-		return x.s.reply(invalidRequest, e)
+		return x.reply(failure.InvalidRequest, e)
 	}
-	return x.s.reply(invalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
+	return x.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
 }
 
 func (x *translated) answerHeaders(h header, end bool) types.Action {
-	s := x.s
 	status, coding := h.status(), policy.Coding(h.all("content-encoding"))
 	h.removeAnswer("content-length", "content-encoding")
-	if s.requestID != "" {
-		h.setAnswer("x-request-id", s.requestID)
+	if x.requestID != "" {
+		h.setAnswer("x-request-id", x.requestID)
 	}
 	if status != 200 {
-		return x.refused(h, &refusal{s: s, kind: upstreamStatus, status: status, ownKey: s.to != nil && s.to.auth != ""}, end)
+		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status, ownKey: x.pool != nil && x.pool.auth != ""}, end)
 	}
 	stream := policy.MediaType(h.get("content-type")) == "text/event-stream"
 	switch {
 	case x.turn == nil:
-		return x.refused(h, wrongAnswer(s, "an answer before it had the request"), end)
+		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)
 	case coding != "":
-		return x.refused(h, wrongAnswer(s, "an answer with a content-encoding that it was not offered"), end)
+		return x.refused(h, wrongAnswer(x.exchange, "an answer with a content-encoding that it was not offered"), end)
 	case x.turn.Streaming() && !stream:
-		return x.refused(h, &refusal{s: s, kind: upstreamAnswer, err: policy.NotStreamed()}, end)
+		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamAnswer, err: policy.NotStreamed()}, end)
 	case end && x.turn.Streaming():
-		return x.refused(h, &refusal{s: s, kind: upstreamStream, err: translate.CutError()}, end)
+		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamStream, err: translate.CutError()}, end)
 	case end:
-		return x.refused(h, wrongAnswer(s, "an answer without a body"), end)
+		return x.refused(h, wrongAnswer(x.exchange, "an answer without a body"), end)
 	case x.turn.Streaming():
 		return x.stream(h)
 	}
@@ -240,14 +229,14 @@ func (x *translated) stream(h header) types.Action {
 	h.setAnswer("content-type", "text/event-stream")
 	h.setAnswer("cache-control", "no-cache")
 	events := x.turn.Stream()
-	events.Clock = x.s.clock.unix
+	events.Clock = x.clock.unix
 	x.answer = &chatStream{x: x, events: events, held: x.gated()}
 	return x.heldBack()
 }
 
 func (x *translated) whole(h header) types.Action {
 	h.setAnswer("content-type", "application/json")
-	x.resource = chatAnswer{x: x, gathered: body{s: x.s, length: h.length()}}
+	x.resource = chatAnswer{x: x, gathered: body{buffers: &x.buffers, length: h.length()}}
 	x.answer = &x.resource
 	return x.heldBack()
 }
@@ -273,7 +262,7 @@ func (x *translated) done() {
 	}
 	if x.turn != nil {
 		if u, ok := x.turn.Usage(); ok {
-			x.s.metrics.usage(u)
+			x.metrics.usage(u)
 		}
 		x.turn.Free()
 	}

@@ -13,13 +13,13 @@ import (
 // watchedStream reads the usage of a stream that passes untouched. What it
 // cannot read, or may not hold, it lets be.
 type watchedStream struct {
-	s      *stream
+	*exchange
 	framer sse.Framer
 	blind  bool // no longer looking
 }
 
-func newWatchedStream(s *stream) *watchedStream {
-	return &watchedStream{s: s, framer: sse.Framer{Max: int(s.cfg.Limits.EventBytes)}}
+func newWatchedStream(x *exchange) *watchedStream {
+	return &watchedStream{exchange: x, framer: sse.Framer{Max: int(x.cfg.Limits.EventBytes)}}
 }
 
 func (w *watchedStream) body(size int, _ bool) types.Action {
@@ -43,7 +43,7 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 		}
 		w.see(ev)
 	}
-	if !w.s.hold(len(w.framer.Rest())) {
+	if !w.hold(len(w.framer.Rest())) {
 		w.stop()
 	}
 	return types.ActionContinue
@@ -53,7 +53,7 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 // a stream is. In an event's data the quotes of a text are escaped, so the name
 // stands there with its own only as a member's.
 func (w *watchedStream) saysNothing(chunk []byte) bool {
-	return w.s.first && w.framer.Between() && bytes.HasSuffix(chunk, blankLine) && !namesUsage(chunk)
+	return w.first && w.framer.Between() && bytes.HasSuffix(chunk, blankLine) && !namesUsage(chunk)
 }
 
 var blankLine = []byte("\n\n")
@@ -77,7 +77,7 @@ func namesUsage(b []byte) bool {
 
 func (w *watchedStream) stop() {
 	w.blind, w.framer = true, sse.Framer{}
-	w.s.hold(0)
+	w.hold(0)
 }
 
 func (w *watchedStream) see(ev sse.Event) {
@@ -87,11 +87,11 @@ func (w *watchedStream) see(ev sse.Event) {
 	}
 	switch string(name) {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
-		w.s.countUsage(ev.Data, "response", "usage")
+		w.countUsage(ev.Data, "response", "usage")
 		w.stop()
 	default:
 		if bytes.HasSuffix(name, []byte(".delta")) {
-			w.s.sawToken()
+			w.sawToken()
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (w *watchedStream) free() {}
 
 // watchedAnswer reads the usage of a whole answer that passes untouched.
 type watchedAnswer struct {
-	s        *stream
+	*exchange
 	gathered body
 	blind    bool
 }
@@ -121,14 +121,14 @@ func (w *watchedAnswer) body(size int, end bool) types.Action {
 	all, whole := w.gathered.add(answerChunk(size), end)
 	switch {
 	case whole:
-		w.s.sawToken()
-		w.s.countUsage(all, "usage")
-	case int64(len(w.gathered.buf)) <= w.s.cfg.Limits.ResponseBodyBytes && w.s.hold(w.gathered.held()):
+		w.sawToken()
+		w.countUsage(all, "usage")
+	case int64(len(w.gathered.buf)) <= w.cfg.Limits.ResponseBodyBytes && w.hold(w.gathered.held()):
 		return types.ActionContinue
 	}
 	w.blind = true
 	w.free()
-	w.s.hold(0)
+	w.hold(0)
 	return types.ActionContinue
 }
 
@@ -137,8 +137,8 @@ func (w *watchedAnswer) trailers() types.Action { return types.ActionContinue }
 func (w *watchedAnswer) free() { w.gathered.free() }
 
 // countUsage counts the tokens of a document's usage object, if it has one.
-func (s *stream) countUsage(document []byte, path ...string) {
+func (x *exchange) countUsage(document []byte, path ...string) {
 	if u, ok := responses.FindUsage(document, path...); ok {
-		s.metrics.usage(u)
+		x.metrics.usage(u)
 	}
 }

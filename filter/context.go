@@ -1,0 +1,165 @@
+package filter
+
+import (
+	"strings"
+
+	"antwort/shared/config"
+	"antwort/shared/failure"
+	"antwort/shared/policy"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// httpContext is a request as the host calls it. Its callbacks hand over to the
+// exchange's handler until the request is answered by the filter itself or ends.
+//
+// Upstream resets and clients that go away come as OnHttpStreamDone and nothing
+// else: the filter can send nothing then.
+type httpContext struct {
+	types.DefaultHttpContext
+	exchange
+	all        *vmContext
+	forwarded  forwarded  // room for the handler
+	translated translated // likewise
+}
+
+// OnHttpRequestHeaders finds out what the request is for.
+func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action) {
+	defer c.recovered(&action)
+	c.closed = c.access != nil // until it is known who calls
+	h := c.requestHeader()
+	c.forced.note(h)
+	h, known := c.identify(h)
+	if !known {
+		return types.ActionPause
+	}
+	path, _, _ := strings.Cut(h.get(":path"), "?")
+	endpoint := policy.Find(path)
+	if c.confined(h, path, endpoint) {
+		return types.ActionPause
+	}
+	c.closed = false
+	if policy.IsResponses(path) {
+		return c.open(h, path, endpoint, end)
+	}
+	if endpoint != nil {
+		return c.list(h, path, endpoint)
+	}
+	return types.ActionContinue
+}
+
+// list handles a request for the list of models, or one of them.
+func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) types.Action {
+	if c.router == nil {
+		c.pool = &c.pools[0]
+	} else if method := h.get(":method"); !endpoint.Allows(method) {
+		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
+	} else if err := c.models(h, path, endpoint); err != nil {
+		c.refuse(h, failure.NoRoute, err)
+	}
+	if c.pool == nil { // it has been answered
+		return types.ActionPause
+	}
+	c.direct()
+	return types.ActionContinue
+}
+
+// open begins a request of the Responses API.
+func (c *httpContext) open(h header, path string, endpoint *policy.Endpoint, end bool) types.Action {
+	c.begun = c.clock.now()
+	c.metrics.requests.Increment(1)
+	c.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
+	if c.cfg.Engine.Provider == config.VLLMResponses {
+		asks := (endpoint == policy.Create || endpoint == policy.Compact) && h.get(":method") == "POST"
+		c.forwarded = forwarded{exchange: &c.exchange, create: endpoint == policy.Create, asks: asks}
+		c.handler = &c.forwarded
+	} else {
+		c.translated = translated{exchange: &c.exchange, endpoint: endpoint, path: path}
+		c.handler = &c.translated
+	}
+	c.forced.at("request_headers")
+	return c.handler.requestHeaders(h, end)
+}
+
+// OnHttpRequestBody comes for every chunk of the request's body.
+func (c *httpContext) OnHttpRequestBody(size int, end bool) (action types.Action) {
+	if c.handler == nil {
+		return c.unread()
+	}
+	defer c.recovered(&action)
+	c.forced.at("request_body")
+	return c.handler.requestBody(size, end)
+}
+
+// OnHttpRequestTrailers ends a request that has trailers.
+func (c *httpContext) OnHttpRequestTrailers(int) (action types.Action) {
+	if c.handler == nil {
+		return c.unread()
+	}
+	defer c.recovered(&action)
+	c.forced.at("request_trailers")
+	return c.handler.requestTrailers()
+}
+
+// unread is what becomes of a request that nobody handles.
+func (c *httpContext) unread() types.Action {
+	if c.closed {
+		return types.ActionPause
+	}
+	return types.ActionContinue
+}
+
+// OnHttpResponseHeaders begins an answer: the upstream's or one of Envoy's own.
+func (c *httpContext) OnHttpResponseHeaders(_ int, end bool) (action types.Action) {
+	if c.handler == nil {
+		return types.ActionContinue
+	}
+	defer c.recovered(&action)
+	c.forced.at("response_headers")
+	return c.handler.answerHeaders(c.answerHeader(), end)
+}
+
+// OnHttpResponseBody comes for every chunk of the answer's body.
+func (c *httpContext) OnHttpResponseBody(size int, end bool) (action types.Action) {
+	if c.handler == nil {
+		return types.ActionContinue
+	}
+	defer c.recovered(&action)
+	c.forced.at("response_body")
+	return c.handler.answerBody(size, end)
+}
+
+// OnHttpResponseTrailers ends an answer that has trailers.
+func (c *httpContext) OnHttpResponseTrailers(int) (action types.Action) {
+	if c.handler == nil {
+		return types.ActionContinue
+	}
+	defer c.recovered(&action)
+	return c.handler.answerTrailers()
+}
+
+// OnHttpStreamDone comes once, however the stream ends, and nothing after it.
+func (c *httpContext) OnHttpStreamDone() {
+	if c.begun != 0 {
+		c.end()
+	}
+	c.all.takeBack(c)
+}
+
+func (c *httpContext) end() {
+	defer func() {
+		if r := recover(); r != nil {
+			c.metrics.panics.Increment(1)
+			logPanic(c.requestID, r)
+			c.handler = nil // whatever state it is in
+			c.gate.leave(&c.exchange)
+			c.close()
+		}
+	}()
+	c.forced.at("done")
+	if c.handler != nil && !c.complete {
+		c.fail(failure.Cut)
+	}
+	c.gate.leave(&c.exchange)
+	c.close()
+}

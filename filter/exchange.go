@@ -1,0 +1,123 @@
+package filter
+
+import (
+	"antwort/shared/failure"
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// exchange is one request and what becomes of it.
+type exchange struct {
+	*plugin
+	id        uint32
+	handler   handler          // nil: all passes untouched
+	caller    *policy.Identity // nil: not known, or nobody is asked
+	pool      *pool            // nil: the request has no way yet
+	closed    bool             // nothing more of the request may pass
+	requestID string
+	begun     instant // when the request's headers came
+	holding   int     // bytes, part of vm.inFlight
+	failed    bool    // a failure was counted
+	first     bool    // the first token was counted
+	complete  bool    // the answer came to its end
+	forced    forced  // panics, in builds for tests
+}
+
+// handler is how requests of one kind are handled, callback by callback. After
+// reply none of its methods is called again but done.
+type handler interface {
+	requestHeaders(h header, end bool) types.Action
+	requestBody(size int, end bool) types.Action
+	requestTrailers() types.Action
+	answerHeaders(h header, end bool) types.Action
+	answerBody(size int, end bool) types.Action
+	answerTrailers() types.Action
+	done() // frees what is held
+}
+
+// answer is how answers of one kind are handled.
+type answer interface {
+	body(size int, end bool) types.Action
+	trailers() types.Action
+	free()
+}
+
+// close frees what the exchange holds; what is still to come passes untouched.
+func (x *exchange) close() {
+	if x.handler != nil {
+		x.handler.done()
+		x.handler = nil
+	}
+	x.hold(0)
+}
+
+// hold says how many bytes the exchange holds now. It is false when all exchanges
+// of the VM together are over the limit.
+func (x *exchange) hold(bytes int) bool {
+	if bytes == x.holding {
+		return true
+	}
+	more := int64(bytes - x.holding)
+	x.holding = bytes
+	x.inFlight += more
+	x.metrics.inFlight.Add(more)
+	return more < 0 || x.inFlight <= x.cfg.Limits.InFlightBytes
+}
+
+// fail counts a failure; the first of an exchange only.
+func (x *exchange) fail(kind failure.Kind) {
+	if !x.failed {
+		x.failed = true
+		x.metrics.fail(kind)
+	}
+}
+
+// sawToken is firstToken now.
+func (x *exchange) sawToken() {
+	if !x.first {
+		x.firstToken(x.clock.now())
+	}
+}
+
+// firstToken notes that the answer has begun to say something.
+func (x *exchange) firstToken(now instant) {
+	if !x.first {
+		x.first = true
+		x.metrics.firstToken.Record(uint64(max(0, now.since(x.begun).Milliseconds())))
+	}
+}
+
+// reply answers the client with an error, as a local reply: in the request's
+// phase instead of the upstream's answer, in the answer's phase in the place of
+// headers that have not left yet. Once they have left Envoy can only cut the
+// stream. The reply passes the filter's own callbacks untouched.
+func (x *exchange) reply(kind failure.Kind, e *responses.Error, extra ...[2]string) types.Action {
+	x.fail(kind)
+	x.close()
+	h := append(make([][2]string, 0, 4), [2]string{"content-type", "application/json"})
+	if x.requestID != "" {
+		h = append(h, [2]string{"x-request-id", x.requestID})
+	}
+	if e.RetryAfter != "" {
+		h = append(h, [2]string{"retry-after", e.RetryAfter})
+	}
+	must(proxywasm.SendHttpResponse(uint32(e.Status), append(h, extra...), e.AppendBody(nil), -1))
+	return types.ActionPause
+}
+
+// refuse replies to a request that no handler has begun.
+func (x *exchange) refuse(h header, kind failure.Kind, e *responses.Error, extra ...[2]string) {
+	x.metrics.requests.Increment(1)
+	x.requestID = h.get("x-request-id")
+	x.reply(kind, e, extra...)
+}
+
+// overload is the answer when all bytes in flight are over the limit.
+func overload() *responses.Error {
+	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")
+	e.RetryAfter = "1"
+	return e
+}
