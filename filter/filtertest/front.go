@@ -2,6 +2,7 @@ package filtertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,7 +125,7 @@ func (st *stream) writeResponse(w http.ResponseWriter, control *http.ResponseCon
 	_ = control.Flush()
 	for {
 		b, err := st.client.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if st.incoming.ProtoMajor > 1 {
 				for name, values := range st.client.trailers {
 					header[http.TrailerPrefix+name] = values
@@ -135,7 +136,7 @@ func (st *stream) writeResponse(w http.ResponseWriter, control *http.ResponseCon
 		if err != nil {
 			return false
 		}
-		if _, err := w.Write(b); err != nil && err != http.ErrBodyNotAllowed {
+		if _, err := w.Write(b); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
 			return false
 		}
 		_ = control.Flush()

@@ -10,6 +10,7 @@ import (
 // requests that were open then are answered 503, or cut, under every policy.
 type FailurePolicy int
 
+// The policies of a plugin, as Envoy has them.
 const (
 	FailClosed FailurePolicy = iota // 503 for ever; Envoy's default
 	FailOpen                        // requests pass without the filter

@@ -1,6 +1,7 @@
 package filtertest
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -107,7 +108,7 @@ func (b *body) Read(q []byte) (int, error) {
 	}
 	if len(b.rest) == 0 {
 		p, err := b.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if b.left > 0 { // fewer bytes than Content-Length says
 				return 0, io.ErrUnexpectedEOF
 			}

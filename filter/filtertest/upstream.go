@@ -27,7 +27,7 @@ func (st *stream) runUpstream(handler http.Handler, r *http.Request) {
 		case errUnreachable:
 			st.host.w.run(func() { st.upstreamFailed(http.StatusServiceUnavailable, textConnectFailure) })
 		default: // http.ErrAbortHandler, or a handler that is broken
-			if p != http.ErrAbortHandler {
+			if p != http.ErrAbortHandler { //nolint:errorlint // net/http wants this very value
 				st.host.w.logf("error", "upstream handler panicked: %v", p)
 			}
 			st.host.w.run(st.upstreamReset)

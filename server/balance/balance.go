@@ -85,7 +85,7 @@ func New(backends []Backend, opt Options, prev *Group) *Group {
 	for i, b := range backends {
 		m := member{Backend: b, cost: 1 / float64(b.Weight), seed: hash(b.Name), host: prev.host(b.Name)}
 		// Several gateways that begin at once do not all begin with the first.
-		m.due = m.cost * rand.Float64()
+		m.due = m.cost * rand.Float64() //nolint:gosec // a turn is no secret
 		g.backends = append(g.backends, m)
 		g.order = append(g.order, i)
 	}

@@ -112,6 +112,7 @@ func (l *Lease) Release() {
 // State is whether requests go to a backend.
 type State int
 
+// The states of a backend.
 const (
 	Well     State = iota
 	HalfOpen       // one request at a time

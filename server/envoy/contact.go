@@ -30,7 +30,7 @@ func (g *gateway) contact(ctx context.Context) {
 			g.log.Info("upstream answers: ready")
 			return
 		}
-		if ctx.Err() != nil || !sleep(ctx, delay/2+rand.N(delay/2)) {
+		if ctx.Err() != nil || !sleep(ctx, delay/2+rand.N(delay/2)) { //nolint:gosec // a pause is no secret
 			return
 		}
 	}

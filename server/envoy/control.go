@@ -54,7 +54,7 @@ func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(e.Status)
-		_, _ = w.Write(e.AppendBody(nil)) // who has gone needs no answer
+		_, _ = w.Write(e.AppendBody(nil)) //nolint:gosec // it is JSON, and who has gone needs no answer
 		return
 	}
 	switch r.URL.Path {

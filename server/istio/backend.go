@@ -45,7 +45,7 @@ func parseBackend(raw string) (backend, error) {
 		}
 	}
 	if u.Path != "" && u.Path != "/" {
-		return backend{}, fmt.Errorf("Istio's routes keep the path, so the URL must have none: got %s", u.Path)
+		return backend{}, fmt.Errorf("the URL must have no path, for Istio's routes keep the request's: got %s", u.Path)
 	}
 	host := strings.TrimSuffix(strings.TrimSuffix(u.Hostname(), ".cluster.local"), ".svc")
 	b.Service, b.Namespace, _ = strings.Cut(host, ".")

@@ -22,6 +22,7 @@ import (
 // API is how the gateway and its routes are written.
 type API string
 
+// The APIs that Istio takes.
 const (
 	GatewayAPI API = "gateway-api" // Gateway, HTTPRoute; istiod makes the pods
 	Classic    API = "classic"     // Gateway, VirtualService and an injected Deployment

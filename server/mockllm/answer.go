@@ -265,4 +265,4 @@ func structuredText(r *request, prompt string) (string, bool) {
 var jsonObject = fastjson.MustParse(`{"properties":{"answer":{}}}`)
 
 // hexID is 16 hexadecimal digits, as vLLM's ids have.
-func hexID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+func hexID() string { return fmt.Sprintf("%016x", rand.Uint64()) } //nolint:gosec // ids of a stand-in are no secrets

@@ -8,6 +8,7 @@ import (
 // Kind says where an exchange with the upstream failed.
 type Kind int
 
+// The places where an exchange can fail, in the order in which it comes to them.
 const (
 	Connect   Kind = iota // no connection: nothing was sent
 	Closed                // the connection ended before an answer's header

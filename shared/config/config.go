@@ -65,6 +65,7 @@ type Admin struct {
 // Provider is the API that the backend speaks.
 type Provider string
 
+// The providers that there are.
 const (
 	VLLM          Provider = "vllm"           // Chat Completions: requests are translated
 	VLLMResponses Provider = "vllm-responses" // Responses: requests are forwarded

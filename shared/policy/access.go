@@ -70,7 +70,7 @@ func (w *words) equal(other *words) int {
 	for i := range w {
 		diff |= w[i] ^ other[i]
 	}
-	return int((diff|-diff)>>63 ^ 1)
+	return int((diff|-diff)>>63 ^ 1) //nolint:gosec // it is one bit
 }
 
 // Identity is a caller whose credential was right. It must not be changed.

@@ -122,7 +122,7 @@ var fieldIndex = func() map[string]uint {
 // refusedFields are the fields of other APIs that would be misread upstream,
 // collide with what the translation writes, or ask for an answer that a
 // response has no place for.
-var refusedFields = map[string]string{
+var refusedFields = map[string]string{ //nolint:gosec // names of fields, no credentials
 	"messages":                  "is a field of Chat Completions: send input",
 	"max_tokens":                "is a field of Chat Completions: send max_output_tokens",
 	"max_completion_tokens":     "is a field of Chat Completions: send max_output_tokens",

@@ -141,7 +141,7 @@ func (x Exchange) http1(r *record) string {
 		_ = conn.Close()
 		return went(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: x.method()})
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: x.method()}) //nolint:bodyclose // received closes it
 	return x.received(response, err, sent)
 }
 
@@ -190,6 +190,7 @@ func (x Exchange) http2(r *record) string {
 	if x.AbortAfter != "" {
 		if err == nil { // response headers came: read until the abort
 			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close() // it was cut
 		}
 		return went(errors.Join(<-sent, <-sent))
 	}

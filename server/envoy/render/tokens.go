@@ -5,7 +5,7 @@ import "antwort/shared/config"
 // Envoy verifies tokens itself (auth.type jwt) and notes their claims where the
 // filter behind it reads them.
 const (
-	tokensName    = "envoy.filters.http.jwt_authn"
+	tokensName    = "envoy.filters.http.jwt_authn" //nolint:gosec // a name of Envoy's, no credential
 	tokensMessage = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 	// claimsKey is the name of the claims among what jwt_authn notes. By this one
 	// the filter knows that issuer and audience are as auth.jwt has them.
