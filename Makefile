@@ -36,13 +36,13 @@ quick: build ## The tests for the loop: all but the slowest cases, and no race d
 test: build ## All tests that need nothing but Go
 	$(GO) vet ./...
 	$(GO) test -race ./...
-	cd e2e && $(GO) vet ./... && $(GO) test -count=1 ./conformance/... ./routing
+	cd e2e && $(GO) test -count=1 ./child ./conformance/... ./routing
 	$(MAKE) test-manifests
 
 .PHONY: e2e-clients
 e2e-clients: build envoy ## The official clients (Go, Python, Node, Agents SDK, LangChain) against servers and Envoy
 	e2e/clients/install
-	cd e2e && for chain in serve+serve envoy+serve envoy; do ENVOY=$(ENVOY_BIN) $(GO) run ./clients/run -chain $$chain || exit 1; done
+	cd e2e && $(GO) build -o ../bin/e2e-clients ./clients/run && for chain in serve+serve envoy+serve envoy; do ENVOY=$(ENVOY_BIN) ../bin/e2e-clients -chain $$chain || exit 1; done
 
 .PHONY: e2e-envoy
 e2e-envoy: build envoy ## The filter in real Envoy
@@ -51,7 +51,7 @@ e2e-envoy: build envoy ## The filter in real Envoy
 .PHONY: e2e-llm
 e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)
 	e2e/llm/install
-	cd e2e && $(GO) run ./llm
+	cd e2e && $(GO) build -o ../bin/e2e-llm ./llm && exec ../bin/e2e-llm
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -63,7 +63,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 .PHONY: bench
 bench: build envoy ## Load benchmarks, as ratios to a plain proxy (BENCH="-only filter -workload small" for a part)
-	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./bench $(BENCH)
+	cd e2e && $(GO) build -o ../bin/bench ./bench && ENVOY=$(ENVOY_BIN) exec ../bin/bench $(BENCH)
 
 ##@ Keep in order
 .PHONY: check

@@ -17,10 +17,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"antwort/e2e/child"
 )
 
 // options are the command's flags.
@@ -41,7 +42,7 @@ func main() {
 	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these: small, 20 KB, 126 KB, stream of, paced, memory, held")
 	flag.StringVar(&o.log, "log", "info", "log level of antwort envoy; info, the default, writes a line for each request")
 	flag.Parse()
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, cancel := child.Context()
 	defer cancel()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

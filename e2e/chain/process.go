@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"antwort/e2e/child"
 )
 
 // A Process is a running program whose output goes to a log file.
@@ -24,7 +26,7 @@ type Process struct {
 const stopLimit = 40 * time.Second // longer than the server's default drain time
 
 // StartProcess starts a program that writes to the file log. It ends with ctx at
-// the latest, by SIGTERM.
+// the latest, by SIGTERM, and with this process, however that ends.
 func StartProcess(ctx context.Context, name, log, program string, args ...string) (*Process, error) {
 	out, err := os.Create(log)
 	if err != nil {
@@ -36,7 +38,7 @@ func StartProcess(ctx context.Context, name, log, program string, args ...string
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = stopLimit
-	if err := p.cmd.Start(); err != nil {
+	if err := child.Start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
@@ -87,7 +89,7 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.ended:
 	case <-time.After(stopLimit):
-		_ = p.cmd.Process.Kill() // reported as not having stopped
+		_ = child.Kill(p.cmd) // reported as not having stopped
 		<-p.ended
 		return fmt.Errorf("%s did not stop within %s of SIGTERM; its last lines:\n%s", p.name, stopLimit, p.tail())
 	}
@@ -100,7 +102,7 @@ func (p *Process) Stop() error {
 // Kill ends the process with SIGKILL, as a node that fails does. It must not be
 // stopped then.
 func (p *Process) Kill() error {
-	err := p.cmd.Process.Kill()
+	err := child.Kill(p.cmd)
 	<-p.ended
 	return err
 }

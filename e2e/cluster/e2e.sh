@@ -7,7 +7,7 @@ set -uo pipefail
 [ $(id -u) = 0 ] || { echo "e2e-cluster wants root: it makes namespaces, mounts and cgroups" >&2; exit 1; }
 step(){ local s=$SECONDS d=$1; shift; "$@" >$CACHE/step.log 2>&1 || { echo "FAIL $d"; tail -20 $CACHE/step.log; FAILED=1; exit 1; }; echo "ok   $d ($((SECONDS-s)) s)"; }
 cleaned(){ ! ip netns list | grep -w $NS && ! grep $RUN /proc/self/mountinfo && ! grep -la "$RUN/\|$BIN/" /proc/[0-9]*/cmdline 2>/dev/null && [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name k8s.io)" ] && [ ! -e $RUN ] && [ ! -e /run/$NS ]; }
-finish(){ trap - EXIT
+finish(){ trap - EXIT; kill ${guard:-} 2>/dev/null
   [ "${KEEP:-}" ] || { ./cluster.sh down; if cleaned; then echo "ok   teardown leaves no process, mount, cgroup, namespace or file"; else echo "FAIL teardown"; FAILED=1; fi; }
   echo "took $((SECONDS-T0)) s"; exit $FAILED; }
 
@@ -15,7 +15,9 @@ mkdir -p $CACHE
 step "the cluster's programs" ./build.sh
 step "images" make -C $root images
 cp $root/bin/images/digests.txt $CACHE/digests.txt
-./cluster.sh down; trap 'FAILED=1; exit' INT TERM; trap finish EXIT
+./cluster.sh down; trap 'FAILED=1; exit' INT TERM HUP; trap finish EXIT
+# A run that is killed cannot tear down: this does it then.
+[ "${KEEP:-}" ] || { setsid bash -c 'tail --pid=$0 -f /dev/null; exec ./cluster.sh down' $$ >/dev/null 2>&1 & guard=$!; }
 step "control plane" ./cluster.sh up
 step "the cluster's own images" ./images.sh base
 step "node and cluster DNS" ./node.sh up

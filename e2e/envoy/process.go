@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"antwort/e2e/child"
 )
 
 // Find gives Envoy's binary: the one that the environment variable ENVOY
@@ -69,7 +71,7 @@ func Start(t testing.TB, bootstrap []byte, args ...string) *Process {
 	p.changed.L = &p.mu
 	stderr, err := p.cmd.StderrPipe()
 	if err == nil {
-		err = p.cmd.Start()
+		err = child.Start(p.cmd)
 	}
 	if err != nil {
 		t.Fatalf("start Envoy: %v", err)

@@ -16,14 +16,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/child"
 )
 
 // A phase is a start of vLLM and the cases that need its flags: vLLM's parsers
@@ -43,7 +42,7 @@ var phases = []phase{
 const modelStartLimit = 5 * time.Minute
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := child.Context()
 	defer stop()
 	tiers := flag.String("chain", "serve+serve", "subcommands of antwort, the client's tier first")
 	antwort := flag.String("antwort", "../bin/antwort", "the binary under test")

@@ -25,13 +25,18 @@ envoy=${ENVOY:-$(command -v envoy || true)}
 dir=$(mktemp -d)
 pids=()
 stop() {
-  trap - EXIT INT TERM
+  trap - EXIT INT TERM HUP
   for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true; done
   rm -rf "$dir"
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# Linux ends what this script has started with it, even if it is killed.
+with_us=(setpriv --pdeathsig TERM)
+"${with_us[@]}" true 2>/dev/null || with_us=()
 
 # free_port prints a loopback port that nothing listens on.
 free_port() {
@@ -47,7 +52,7 @@ free_port() {
 start() {
   local name=$1 url=$2
   shift 2
-  "$@" >"$dir/$name.log" 2>&1 &
+  ${with_us[@]+"${with_us[@]}"} "$@" >"$dir/$name.log" 2>&1 &
   pids+=($!)
   for _ in {1..300}; do
     if curl -sf -o /dev/null "$url"; then return; fi

@@ -24,13 +24,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/child"
 	"antwort/e2e/clients/report"
 )
 
@@ -44,7 +43,7 @@ type runner struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := child.Context()
 	defer stop()
 	tiers := flag.String("chain", "serve+serve", "subcommands of antwort, the client's tier first")
 	antwort := flag.String("antwort", "../bin/antwort", "the binary under test")
@@ -174,7 +173,7 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 		install := exec.CommandContext(r.ctx, filepath.Join(r.e2e, "clients", "install"), c.client.packages...)
 		install.Stdout = os.Stdout
 		install.Stderr = os.Stderr
-		if err := install.Run(); err != nil {
+		if err := child.Run(install); err != nil {
 			return broken(fmt.Errorf("clients/install: %w", err))
 		}
 	}
@@ -189,7 +188,7 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	cmd := c.client.command(r.ctx, r.e2e, c.only)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(append(os.Environ(), r.env...), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
-	runErr := cmd.Run()
+	runErr := child.Run(cmd)
 
 	rows, err := readResults(c.client.name, results)
 	if err != nil {

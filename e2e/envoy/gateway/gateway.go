@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"antwort/e2e/child"
 	"antwort/e2e/envoy"
 )
 
@@ -81,7 +82,7 @@ func StartFile(t testing.TB, file string, env ...string) *Gateway {
 	g.cmd.Env = append(g.cmd.Env, env...)
 	stderr, err := g.cmd.StderrPipe()
 	if err == nil {
-		err = g.cmd.Start()
+		err = child.Start(g.cmd)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,88 @@
+package child
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Whatever ends them, the tools leave none of the servers running that they
+// have started.
+func TestToolsLeaveNothingRunning(t *testing.T) {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip("processes are found by Linux's /proc")
+	}
+	require.NoError(t, os.Chdir(".."), "tools run in the module's folder")
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "./bench", "./clients/run")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, tool := range []struct {
+		name    string
+		command []string
+		last    string // of what it starts before it waits or measures
+	}{
+		{"bench", []string{filepath.Join(bin, "bench"), "-envoy=", "-only=frontend of the chain"}, "reverseproxy"},
+		{"clients", []string{filepath.Join(bin, "run"), "-chain=serve", "openai-go"}, "openai-go.test"},
+		{"demo", []string{"../quickstarts/06-responses-proxy/local.sh", "run"}, "frontend.yaml"},
+	} {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {
+			t.Run(tool.name+", "+signal.String(), func(t *testing.T) {
+				mark := fmt.Sprintf("CHILD_MARK=%s-%d-%d", tool.name, signal, os.Getpid())
+				cmd := exec.Command(tool.command[0], tool.command[1:]...)
+				cmd.Env = append(os.Environ(), mark, "ENVOY=none")
+				require.NoError(t, Start(cmd))
+				t.Cleanup(func() {
+					for _, p := range marked(t, mark) {
+						_ = syscall.Kill(p.pid, syscall.SIGKILL) // it may have ended
+					}
+				})
+				require.Eventually(t, func() bool {
+					for _, p := range marked(t, mark) {
+						if strings.Contains(p.command, tool.last) {
+							return true
+						}
+					}
+					return false
+				}, limit, 10*time.Millisecond, "%s did not start %s", tool.name, tool.last)
+				require.NoError(t, cmd.Process.Signal(signal))
+				_ = cmd.Wait() // by the signal or not
+				require.Eventually(t, func() bool { return len(marked(t, mark)) == 0 }, limit, 10*time.Millisecond,
+					"these still run: %v", marked(t, mark))
+			})
+		}
+	}
+}
+
+type process struct {
+	pid     int
+	command string
+}
+
+// marked are the processes with a variable in their environment.
+func marked(t *testing.T, variable string) (all []process) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	require.NoError(t, err)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ")) // none: it has ended
+		if bytes.Contains(env, []byte(variable)) {
+			command, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+			all = append(all, process{pid, string(bytes.ReplaceAll(command, []byte{0}, []byte{' '}))})
+		}
+	}
+	return all
+}
