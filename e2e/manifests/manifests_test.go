@@ -169,7 +169,8 @@ func TestQuickstart06(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"ConfigMap/antwort-backend-config", "ConfigMap/antwort-frontend-config",
 		"Deployment/antwort-backend", "Deployment/antwort-frontend",
-		"Service/antwort-backend", "Service/antwort-frontend", "NetworkPolicy/antwort-backend",
+		"Service/antwort-backend", "Service/antwort-frontend", "NetworkPolicy/antwort-backend", "NetworkPolicy/antwort-frontend",
+		"PodDisruptionBudget/antwort-backend", "PodDisruptionBudget/antwort-frontend",
 	}, got)
 	for name, want := range map[string][2]string{
 		"antwort-backend-config":  {"vllm", "http://llm-predictor.llm-serving.svc.cluster.local:8080"},
@@ -188,6 +189,7 @@ func TestQuickstart06(t *testing.T) {
 func TestBackendIsForItsCallers(t *testing.T) {
 	for folder, caller := range map[string]map[string]any{
 		"base":          {"app.kubernetes.io/name": "antwort-frontend"},
+		"two-backends":  {"app.kubernetes.io/name": "antwort-frontend"},
 		"openshift":     {"app.kubernetes.io/name": "antwort-frontend"},
 		"istio":         {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
 		"istio-gated":   {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
@@ -198,7 +200,7 @@ func TestBackendIsForItsCallers(t *testing.T) {
 			require.NoError(t, err)
 			found := false
 			for _, o := range all {
-				if o.text("kind") == "NetworkPolicy" {
+				if o.String() == "NetworkPolicy/antwort-backend" {
 					found = true
 					first := o.at("spec", "ingress").([]any)[0].(map[string]any)["from"].([]any)[0].(map[string]any)
 					assert.Equal(t, caller, Object(first).at("podSelector", "matchLabels"))
