@@ -18,12 +18,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// readJSON reads a whole JSON body, decoded, into a buffer that the caller puts
-// back.
-func (x *exchange) readJSON() (*buffer, *failure.Failure) {
-	if f := x.refuseType(); f != nil {
-		return nil, f
-	}
+// readBody reads a whole body, decoded, into a buffer that the caller puts back.
+func (x *exchange) readBody() (*buffer, *failure.Failure) {
 	limit := x.gen.cfg.Limits.RequestBodyBytes
 	if x.r.ContentLength > limit {
 		return nil, tooLarge(limit)

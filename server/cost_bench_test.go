@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 )
 
 // BenchmarkWhoAndWhere is what it costs a request to find out who calls and where
@@ -29,6 +30,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 				r := httptest.NewRequest(http.MethodPost, "/v1/responses", io.NopCloser(reader))
 				r.Header.Set("Authorization", "Bearer key-50")
 				r.Header.Set("X-Team", "research")
+				r.Header.Set("Content-Type", "application/json")
 				w := httptest.NewRecorder()
 				b.ReportAllocs()
 				for b.Loop() {
@@ -36,17 +38,20 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 					if !x.identify() {
 						b.Fatal("refused")
 					}
-					a := &attempts{body: getBuffer()}
-					if provider == config.VLLM { // the translation tells the model
-						x.gen.router.ChooseUnread(x.ask())
-						a.pool = x.poolOf("model-19")
-						a.key = a.pool.conversation(body)
-					} else {
+					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.caller, Field: x.field})
+					a := &attempts{}
+					if d.Need == policy.Translation { // it tells the model
+						f = d.Translated("model-19", body)
+					} else if f == nil {
 						reader.Reset(body)
-						if f := x.attachRead(a); f != nil {
-							b.Fatal(f.Reply)
+						if a.body, f = x.readBody(); f == nil {
+							f = d.Body(a.body.b)
 						}
 					}
+					if f != nil {
+						b.Fatal(f.Reply)
+					}
+					a.pool, a.key = x.gen.pools[d.Route], d.Conversation
 					x.attempt(a)
 					x.choose()
 					x.reached()

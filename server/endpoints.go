@@ -22,11 +22,11 @@ type endpoints struct {
 
 func (g *generation) newEndpoints() endpoints {
 	es := endpoints{
-		responses:  &endpoint{Endpoint: policy.Create, handle: (*exchange).create},
-		compact:    &endpoint{Endpoint: policy.Compact, handle: (*exchange).compact},
-		response:   &endpoint{Endpoint: policy.Stored, handle: (*exchange).stored},
-		cancel:     &endpoint{Endpoint: policy.Cancel, handle: (*exchange).stored},
-		inputItems: &endpoint{Endpoint: policy.InputItems, handle: (*exchange).stored},
+		responses:  &endpoint{Endpoint: policy.Create, handle: (*exchange).respond},
+		compact:    &endpoint{Endpoint: policy.Compact, handle: (*exchange).respond},
+		response:   &endpoint{Endpoint: policy.Stored, handle: (*exchange).respond},
+		cancel:     &endpoint{Endpoint: policy.Cancel, handle: (*exchange).respond},
+		inputItems: &endpoint{Endpoint: policy.InputItems, handle: (*exchange).respond},
 		models:     &endpoint{Endpoint: policy.Models, handle: (*exchange).listModels},
 		model:      &endpoint{Endpoint: policy.Model, handle: (*exchange).showModel},
 		health:     &endpoint{Endpoint: &policy.Endpoint{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
@@ -75,8 +75,4 @@ func (x *exchange) unknownPath() {
 
 func (x *exchange) wrongMethod() {
 	x.answerFailure(failure.Of(failure.WrongMethod, x.endpoint.WrongMethod(x.r.Method)).With("Allow", x.endpoint.Allow))
-}
-
-func (x *exchange) notStored() {
-	x.answerFailure(failure.Of(failure.NotStored, x.endpoint.NotHere()))
 }

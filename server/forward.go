@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"antwort/server/upstream"
-	"antwort/shared/config"
 	"antwort/shared/failure"
 	"antwort/shared/jsontext"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
 
@@ -19,29 +19,27 @@ import (
 // another model, and the answer comes back as it is. A stream is cut into events
 // and watched, never rebuilt.
 
-// forward answers any request of the API. With pool nil the model decides where
-// it goes.
-func (x *exchange) forward(p *pool) {
-	a := &attempts{pool: p, body: getBuffer()}
+// forward answers any request of the API by its decision. body is what was read
+// of it, nil when nothing was; forward puts it back.
+func (x *exchange) forward(d *policy.Decision, body *buffer) {
+	a := &attempts{pool: x.gen.pools[d.Route], body: body, key: d.Conversation, repeatable: d.Repeatable}
 	a.request = upstream.Request{
 		Method:     x.method,
 		Target:     x.target(),
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
-	a.repeatable = a.request.Repeatable
-	attach := x.attachBody
-	if x.mustRead(p) {
-		attach = x.attachRead
-	}
-	if f := attach(a); f != nil {
-		a.drop()
-		x.answerFailure(f)
-		return
-	}
-	if a.pool.provider == config.VLLM { // the model has led there
-		a.drop()
-		x.notStored()
-		return
+	if body != nil {
+		a.request.Body = body.b
+		if d.Reading != nil && d.Renames() {
+			a.rename = d.Reading.AppendRenamed
+		}
+	} else {
+		a.body = getBuffer()
+		if f := x.attachBody(a); f != nil {
+			a.drop()
+			x.answerFailure(f)
+			return
+		}
 	}
 	x.forwardTo(a)
 }

@@ -58,7 +58,9 @@ func BenchmarkGates(b *testing.B) {
 					b.Fatal(refused.Message)
 				}
 				x.caller = caller
-				if p := x.poolOf("/mnt/models"); p == nil || p.Name != "r19" {
+				ask := x.ask()
+				ask.Model = "/mnt/models"
+				if i := s.decider.Router().Choose(ask); i < 0 || s.pools[i].Name != "r19" {
 					b.Fatal("it goes elsewhere")
 				}
 			}

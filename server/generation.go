@@ -17,10 +17,8 @@ type generation struct {
 	endpoints endpoints
 
 	translator *translate.Translator
-	translates bool // some route does, for provider vllm
-	forwards   bool // some route does, for provider vllm-responses
-	router     *policy.Router
-	fields     map[string]string // that routes match, as net/http writes their names
+	decider    *policy.Decider
+	fields     map[string]string // that decisions depend on, as net/http writes their names
 	pools      []*pool           // one for each route, in their order
 	access     *policy.Access    // nil: everybody may call
 	tokens     *token.Verifier   // nil: callers have API keys, or nothing
@@ -49,15 +47,11 @@ func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generat
 	if g.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	g.router, g.fields = policy.NewRouter(cfg.AllRoutes()), make(map[string]string)
+	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true})
+	g.fields = map[string]string{"content-type": "Content-Type", "content-encoding": "Content-Encoding"}
 	for _, p := range pools {
 		for _, h := range p.Match.Headers {
 			g.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
-		}
-		if p.provider == config.VLLM {
-			g.translates = true
-		} else {
-			g.forwards = true
 		}
 	}
 	g.translator = translate.New(translate.OptionsOf(cfg))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,12 +27,21 @@ const (
 	listQuick = 3 * time.Second  // until one backend's header; then another is asked
 )
 
+// ask is what a request says about where it may go, but for its model.
+func (x *exchange) ask() policy.Ask {
+	ask := policy.Ask{Values: x.field}
+	if x.caller != nil {
+		ask.Tenant = x.caller.Tenant
+	}
+	return ask
+}
+
 // listModels answers GET /v1/models.
 func (x *exchange) listModels() {
-	reach := x.gen.router.Reachable(x.ask())
+	reach := x.gen.decider.Router().Reachable(x.ask())
 	if len(reach) == 1 && !x.caller.Restricted() {
 		if p := x.gen.pools[reach[0]]; len(p.Match.Models) == 0 && !p.renames {
-			x.listAsIs(p)
+			x.listAsIs(reach[0])
 			return
 		}
 	}
@@ -46,9 +54,10 @@ func (x *exchange) listModels() {
 }
 
 // listAsIs answers with the list of the one pool that everything goes to.
-func (x *exchange) listAsIs(p *pool) {
+func (x *exchange) listAsIs(route int) {
+	p := x.gen.pools[route]
 	if p.provider == config.VLLMResponses {
-		x.forward(p)
+		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 		return
 	}
 	ctx, cancel := x.work()
@@ -91,7 +100,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 		})
 	}
 	asked.Wait()
-	list := x.gen.router.NewModelList(x.ask(), x.caller)
+	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
 	var first *failure.Failure
 	heard := len(reach) == 0
 	for n, i := range reach {
@@ -133,13 +142,16 @@ func (x *exchange) showModel() {
 		x.answerFailure(failure.Of(failure.ForbiddenModel, err))
 		return
 	}
-	p := x.poolOf(id)
-	if p == nil {
-		x.noRoute()
+	ask := x.ask()
+	ask.Model = id
+	route := x.gen.decider.Router().Choose(ask)
+	if route < 0 {
+		x.answerFailure(failure.Of(failure.NoRoute, policy.NoRoute(id)))
 		return
 	}
+	p := x.gen.pools[route]
 	if p.provider == config.VLLMResponses && !p.renames {
-		x.forward(p)
+		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 		return
 	}
 	ctx, cancel := x.work()
@@ -150,8 +162,8 @@ func (x *exchange) showModel() {
 		return
 	}
 	defer buf.put()
-	list := x.gen.router.NewModelList(x.ask(), x.caller)
-	list.Add(slices.Index(x.gen.pools, p), &x.backend.Backend, buf.b)
+	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
+	list.Add(route, &x.backend.Backend, buf.b)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)
 		return

@@ -8,7 +8,6 @@ import (
 	"antwort/server/balance"
 	"antwort/server/upstream"
 	"antwort/shared/config"
-	"antwort/shared/policy"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -103,19 +102,6 @@ func (p *pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 		}
 	}
 	return upstream.New(b.URL, upstream.Options{ConnectTimeout: b.ConnectTimeout, IdleTimeout: upstreamIdle, MaxIdle: maxIdle})
-}
-
-// conversation is the key of a request's body, which is valid; 0 when the pool
-// needs none.
-func (p *pool) conversation(body []byte) uint64 {
-	if p.Balance != config.Affinity || len(p.backends) == 1 {
-		return 0
-	}
-	reading, err := policy.ReadChecked(body)
-	if err != nil {
-		return 0
-	}
-	return reading.Conversation()
 }
 
 // closeIdle closes the unused connections to backends that are not in next.

@@ -16,43 +16,28 @@ import (
 
 // Provider vllm: POST /v1/responses becomes POST /v1/chat/completions.
 
-// translate answers POST /v1/responses. With pool nil the model decides where it
-// goes.
-func (x *exchange) translate(p *pool) {
-	body, f := x.readJSON()
-	if f != nil {
-		x.answerFailure(f)
-		return
-	}
-	x.translateBody(p, body)
-}
-
-// translateBody is translate for a body that was read. It puts body back.
-func (x *exchange) translateBody(p *pool, body *buffer) {
+// translate answers POST /v1/responses by its decision, which needs the model
+// still. It puts body back.
+func (x *exchange) translate(d *policy.Decision, body *buffer) {
 	chat := getBuffer()
 	out, turn, err := x.gen.translator.Request(chat.b, body.b, x.gen.newID(), x.gen.unix())
 	chat.b = out
-	kind := failure.InvalidRequest
-	if err == nil {
-		x.model = turn.Model()
-		err, kind = x.caller.Allows(x.model), failure.ForbiddenModel
-	}
-	if err == nil && p == nil {
-		if p = x.poolOf(x.model); p == nil {
-			err, kind = policy.NoRoute(x.model), failure.NoRoute
-		}
-	}
+	var f *failure.Failure
 	if err != nil {
-		body.put()
+		f = failure.Of(failure.InvalidRequest, err)
+	} else {
+		f = d.Translated(turn.Model(), body.b)
+		x.model = d.Model
+	}
+	body.put()
+	if f != nil {
 		chat.put()
-		x.answerFailure(failure.Of(kind, err))
+		x.answerFailure(f)
 		return
 	}
-	key := p.conversation(body.b)
-	body.put()
 	a := &attempts{
-		pool: p,
-		key:  key,
+		pool: x.gen.pools[d.Route],
+		key:  d.Conversation,
 		request: upstream.Request{
 			Method:     http.MethodPost,
 			Target:     "/v1/chat/completions",
@@ -61,10 +46,10 @@ func (x *exchange) translateBody(p *pool, body *buffer) {
 			Repeatable: true, // a completion changes nothing upstream
 		},
 		body:       chat,
-		repeatable: true,
+		repeatable: d.Repeatable,
 		statuses:   true,
 	}
-	if p.renames {
+	if d.Renames() {
 		a.rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.b, model) }
 	}
 	x.attempt(a)
