@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"antwort/shared/failure"
-	"antwort/shared/policy"
 	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -28,7 +27,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	all, whole := a.gathered.add(answerChunk(size), end)
 	switch {
 	case int64(max(len(all), len(a.gathered.buf))) > x.cfg.Limits.ResponseBodyBytes:
-		return a.fail(failure.UpstreamAnswer, policy.AnswerTooLarge(), size)
+		return a.fail(failure.UpstreamAnswer, responses.AnswerTooLarge(), size)
 	case !x.hold(a.x.kept() + a.gathered.held()):
 		return a.fail(failure.Overloaded, overload(), size)
 	case whole:

@@ -187,7 +187,7 @@ func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *bu
 		buf.b = buf.b[:len(buf.b)+n]
 		switch {
 		case int64(len(buf.b)) > limit:
-			return failure.Of(failure.UpstreamAnswer, policy.AnswerTooLarge()).Because(errTooLarge)
+			return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
 		case err == io.EOF:
 			return nil
 		case err != nil:

@@ -178,7 +178,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.response_body_bytes",
 	value: &size{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
-	doc:   "The backend's answer that is not streamed.",
+	doc:   "The backend's answer: a whole one as it arrives, a translated stream by all that it says. A stream over it ends as failed.",
 }, {
 	path:  "limits.event_bytes",
 	value: &size{at: func(c *Config) *int64 { return &c.Limits.EventBytes }, def: 8 * mib, min: kib, max: gib},

@@ -36,8 +36,19 @@ func (e *SyntaxError) Error() string {
 // surrounded by nothing but white space. The error is a *SyntaxError.
 func Check(b []byte, lim Limits) error {
 	if !utf8.Valid(b) {
-		return &SyntaxError{Offset: invalidUTF8(b), Problem: "invalid UTF-8"}
+		at := invalidUTF8(b)
+		if err := check(b[:at], lim); err != nil && err.Offset < at {
+			return err // comes first
+		}
+		return &SyntaxError{Offset: at, Problem: "invalid UTF-8"}
 	}
+	if err := check(b, lim); err != nil {
+		return err
+	}
+	return nil
+}
+
+func check(b []byte, lim Limits) *SyntaxError {
 	if lim.Depth <= 0 || lim.Depth > MaxDepth {
 		lim.Depth = MaxDepth
 	}
@@ -72,7 +83,7 @@ type scanner struct {
 	checked       bool // strings are known to be right
 }
 
-func (s *scanner) fail(problem string) error {
+func (s *scanner) fail(problem string) *SyntaxError {
 	return &SyntaxError{Offset: s.i, Problem: problem}
 }
 
@@ -87,7 +98,7 @@ func (s *scanner) space() {
 	}
 }
 
-func (s *scanner) value() error {
+func (s *scanner) value() *SyntaxError {
 	if s.values++; s.lim.Values > 0 && s.values > s.lim.Values {
 		return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Values) + " JSON values"}
 	}
@@ -120,7 +131,7 @@ func firstRune(b []byte) rune {
 }
 
 // nested scans an object or an array that ends with the given bracket.
-func (s *scanner) nested(end byte) error {
+func (s *scanner) nested(end byte) *SyntaxError {
 	if s.depth++; s.depth > s.lim.Depth {
 		return &SyntaxError{Offset: s.i, Limit: true, Problem: "nested deeper than " + strconv.Itoa(s.lim.Depth) + " levels"}
 	}
@@ -167,7 +178,7 @@ func (s *scanner) nested(end byte) error {
 	}
 }
 
-func (s *scanner) word(w string) error {
+func (s *scanner) word(w string) *SyntaxError {
 	if len(s.b)-s.i < len(w) || string(s.b[s.i:s.i+len(w)]) != w {
 		return s.fail("invalid literal, expected " + w)
 	}
@@ -175,7 +186,7 @@ func (s *scanner) word(w string) error {
 	return nil
 }
 
-func (s *scanner) number() error {
+func (s *scanner) number() *SyntaxError {
 	if s.b[s.i] == '-' {
 		s.i++
 	}
@@ -211,7 +222,7 @@ func (s *scanner) digits() bool {
 }
 
 // str scans a string, s.i at its opening quote.
-func (s *scanner) str() error {
+func (s *scanner) str() *SyntaxError {
 	s.i++
 	i := s.i
 	for i+8 <= len(s.b) { // most strings have no escape, and end here

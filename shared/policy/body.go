@@ -95,11 +95,6 @@ func TooLarge(limit int64) *responses.Error {
 		"the request body is over this server's limit of "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
-// AnswerTooLarge is the answer when the upstream's is over the limit.
-func AnswerTooLarge() *responses.Error {
-	return responses.NewError(502, "upstream_invalid_answer", "the model server's answer is over this server's limit")
-}
-
 // NotStreamed is the answer when the upstream did not stream what it was to.
 func NotStreamed() *responses.Error {
 	return responses.NewError(502, "upstream_invalid_answer", "the model server did not stream its answer")

@@ -113,3 +113,8 @@ func At(steps ...any) string {
 	}
 	return string(path)
 }
+
+// AnswerTooLarge is the answer when the upstream's is over the limit.
+func AnswerTooLarge() *Error {
+	return NewError(502, "upstream_invalid_answer", "the model server's answer is over this server's limit")
+}

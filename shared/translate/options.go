@@ -17,5 +17,6 @@ func OptionsOf(cfg *config.Config) Options {
 		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
 		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
 		EventBytes:           int(l.EventBytes),
+		AnswerBytes:          int(l.ResponseBodyBytes),
 	}
 }

@@ -27,6 +27,10 @@ const (
 	reasoningText
 )
 
+// maxQueued is how many items may wait before another call is refused: each is
+// looked for among all.
+const maxQueued = 512
+
 // queued is an item that is open (queue[0]) or waits.
 type queued struct {
 	kind     textKind
@@ -58,6 +62,7 @@ func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) []by
 		s.queue = append(s.queue, queued{kind: kind})
 		last = &s.queue[len(s.queue)-1]
 	}
+	before := len(last.text) + len(last.logprobs)
 	last.text = append(last.text, text...)
 	if len(w.logprobs) > 0 {
 		if len(last.logprobs) > 0 {
@@ -65,6 +70,7 @@ func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) []by
 		}
 		last.logprobs = append(last.logprobs, w.logprobs...)
 	}
+	s.waiting += len(last.text) + len(last.logprobs) - before
 	return dst
 }
 
@@ -108,6 +114,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *res
 		return dst, err
 	}
 	q.end.write(w.decode(text))
+	s.waiting += len(text)
 	q.text = append(q.text, text...)
 	return s.advance(dst, w, 1), nil
 }
@@ -145,6 +152,9 @@ func (s *Stream) find(w *chunkWork, v *fastjson.Value) (*queued, *responses.Erro
 	if !named && index < s.calls && s.calls > 0 {
 		return nil, nil
 	}
+	if len(s.queue) >= maxQueued {
+		return nil, badUpstream("more tool calls at a time than this server follows")
+	}
 	s.queue = append(s.queue, queued{index: index, id: id})
 	s.lastCall, s.lastID = index, id
 	s.calls = max(s.calls, index+1)
@@ -163,7 +173,7 @@ func (s *Stream) advance(dst []byte, w *chunkWork, keep int) []byte {
 			}
 			dst = s.closeCall(dst, q, false)
 		} else {
-			dst = s.tell(dst, q.kind, q.text, q.logprobs)
+			dst = s.tellQueued(dst, q)
 		}
 		s.pop()
 	}
@@ -171,6 +181,12 @@ func (s *Stream) advance(dst []byte, w *chunkWork, keep int) []byte {
 		dst = s.release(dst, w, &s.queue[0])
 	}
 	return dst
+}
+
+// tellQueued tells a text that waited.
+func (s *Stream) tellQueued(dst []byte, q *queued) []byte {
+	s.waiting -= len(q.text) + len(q.logprobs)
+	return s.tell(dst, q.kind, q.text, q.logprobs)
 }
 
 func (s *Stream) pop() {
@@ -196,6 +212,7 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 	if len(text) > 0 {
 		dst = s.out.CallDelta(dst, text)
 	}
+	s.waiting -= len(q.text)
 	q.text = q.text[:0]
 	return dst
 }
@@ -221,7 +238,7 @@ func (s *Stream) flush(dst []byte, w *chunkWork) ([]byte, *responses.Error) {
 			}
 			dst = s.closeCall(dst, q, isCut(s.finish))
 		} else {
-			dst = s.tell(dst, q.kind, q.text, q.logprobs)
+			dst = s.tellQueued(dst, q)
 		}
 		s.pop()
 	}

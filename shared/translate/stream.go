@@ -20,11 +20,12 @@ type Stream struct {
 	// end. Write and End then do not look at their argument.
 	Clock func() int64
 
-	turn   *Turn
-	framer sse.Framer
-	out    *responses.Output
-	queue  queue
-	repeat repeat
+	turn    *Turn
+	framer  sse.Framer
+	out     *responses.Output
+	queue   queue
+	waiting int // bytes of text in the queue
+	repeat  repeat
 
 	calls       int    // one above the highest index of a call so far
 	named       int    // calls whose name came
@@ -92,6 +93,9 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		var failure *responses.Error
 		if dst, failure = s.event(dst, ev.Data, now); failure != nil {
 			return s.fail(dst, failure)
+		}
+		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
+			return s.fail(dst, responses.AnswerTooLarge())
 		}
 	}
 	return dst, nil

@@ -28,8 +28,9 @@ type Options struct {
 	DropUnsupportedTools bool   // leave out tools that cannot be lowered, and their calls in the history, instead of refusing them
 	RefuseUnknownFields  bool   // refuse top-level fields that are not known, instead of passing them on
 
-	Limits     responses.Limits
-	EventBytes int // the longest event of an upstream stream; 0 means sse.DefaultMax
+	Limits      responses.Limits
+	EventBytes  int // the longest event of an upstream stream; 0 means sse.DefaultMax
+	AnswerBytes int // all that a stream says; 0 means no limit
 }
 
 // A Translator translates by one set of options. It may be used by concurrent
