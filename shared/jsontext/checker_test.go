@@ -1,0 +1,98 @@
+package jsontext_test
+
+import (
+	"testing"
+
+	"antwort/shared/jsontext"
+
+	"github.com/stretchr/testify/require"
+)
+
+// inPieces checks a document as it comes in pieces of n bytes; failed is how much
+// had come when it was wrong, -1.
+func inPieces(doc string, n int, lim jsontext.Limits) (c jsontext.Checker, failed int) {
+	c.Limits = lim
+	for at := 0; at < len(doc); at += n {
+		end := min(at+n, len(doc))
+		if !c.Write([]byte(doc[at:end])) {
+			return c, end
+		}
+	}
+	return c, -1
+}
+
+var checked = []string{
+	``, ` `, `{}`, `[]`, ` { } `, `[1]`, `{"a":1}`, `{"a":[1,2,{"b":null}],"c":"d"}`, `null`, `true`, `false`, `nul`, `nulll`, `tru e`,
+	`0`, `-0`, `01`, `-`, `1.`, `1.5`, `1.5e`, `1e5`, `1e+5`, `1e+`, `1E-05`, `.5`, `+1`, `1 2`, `[1,]`, `[,1]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{a:1}`,
+	`"abc"`, `"a`, `"a\n"`, "\"a\n\"", `"\u0041"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00"`, `"\ud83dx"`, `"\ud83d\u0041"`, `"\x"`, `"\u12g4"`, `"\u12"`,
+	`"äöü€😀"`, "\"\xff\"", "\"\xc3\"", "\"\xe2\x82\"", "\"\xed\xa0\x80\"", "\xff", "{\"\xc3\xa4\":1}", `[[[[1]]]]`, `[[[[[1]]]]]`, `{"a":{"b":{"c":{"d":{}}}}}`,
+	`[1,2,3,4,5,6,7,8]`, `[1,2,3,4,5,6,7]`, `]`, `}`, `[}`, `{]`, `[1}`, `{"a":1]`, `{}x`, `{} {}`, `{"a":"` + "\\\\" + `"}`, `[-1.25e-3, true,false , null]`,
+	`{"long":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaäaaaaaaaaaaaaaaaaaaaaaaaa\"aaaaaaaaaaaaaaaaaaaa"}`, `["a\/b\b\f\n\r\t\\"]`, "\ufeff{}",
+}
+
+func same(t *testing.T, doc string, n int, lim jsontext.Limits) {
+	t.Helper()
+	want := jsontext.Check([]byte(doc), lim)
+	c, failed := inPieces(doc, n, lim)
+	require.Equal(t, want == nil, c.Valid(), "%q in pieces of %d: %v", doc, n, want)
+	if failed >= 0 {
+		// What had come says the same as the whole does.
+		require.Equal(t, want, jsontext.Check([]byte(doc[:failed]), lim), "%q in pieces of %d", doc, n)
+	}
+	if c.Complete() {
+		require.NoError(t, want)
+	}
+}
+
+func TestAPieceAtATimeIsAsAtOnce(t *testing.T) {
+	for _, doc := range checked {
+		for n := 1; n <= len(doc)+1; n++ {
+			for _, lim := range []jsontext.Limits{{}, {Depth: 4}, {Values: 8}} {
+				same(t, doc, n, lim)
+			}
+		}
+	}
+}
+
+func TestACompleteDocumentNeedsNoEnd(t *testing.T) {
+	for doc, complete := range map[string]bool{
+		`{}`: true, `[1]`: true, `{"a":[]}`: true, ` {} `: true, `{}x`: false, `1`: false, `"a"`: false, `null`: false, `{`: false, `{"a":"}`: false, ``: false,
+	} {
+		c, _ := inPieces(doc, 1, jsontext.Limits{})
+		require.Equal(t, complete, c.Complete(), doc)
+	}
+	c, _ := inPieces(`{"a":[1,2,{"b":null}]}`, 3, jsontext.Limits{})
+	require.Equal(t, 6, c.Values())
+}
+
+func FuzzChecker(f *testing.F) {
+	for _, doc := range checked {
+		f.Add(doc, 1)
+		f.Add(doc, 3)
+	}
+	f.Fuzz(func(t *testing.T, doc string, n int) {
+		if n < 1 || len(doc) > 1<<12 {
+			return
+		}
+		same(t, doc, n, jsontext.Limits{Depth: 6, Values: 12})
+	})
+}
+
+func BenchmarkChecker(b *testing.B) {
+	doc := []byte(`{"model":"m","input":[`)
+	for range 2000 {
+		doc = append(doc, `{"type":"message","role":"user","content":[{"type":"input_text","text":"What is the capital of France, and why?"}]},`...)
+	}
+	doc = append(doc, `{}]}`...)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var c jsontext.Checker
+		for at := 0; at < len(doc); at += 16 << 10 {
+			c.Write(doc[at:min(at+16<<10, len(doc))])
+		}
+		if !c.Valid() {
+			b.Fatal("it is valid")
+		}
+	}
+}
