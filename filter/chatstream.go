@@ -46,7 +46,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	}
 	if a.events.Done() && !x.complete {
 		x.complete = true
-		if a.events.Failed() {
+		if a.events.Outcome().Failed() {
 			x.fail(failure.UpstreamStream)
 		}
 	}

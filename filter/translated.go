@@ -261,8 +261,8 @@ func (x *translated) done() {
 		x.answer.free()
 	}
 	if x.turn != nil {
-		if u, ok := x.turn.Usage(); ok {
-			x.metrics.usage(u)
+		if o := x.turn.Outcome(); o.HasUsage {
+			x.metrics.usage(o.Usage)
 		}
 		x.turn.Free()
 	}

@@ -25,7 +25,7 @@ func TestForwardedUsageIsWhatTheServerReads(t *testing.T) {
 		var server forward.Watch
 		_, err := server.Write([]byte(text))
 		require.NoError(t, err)
-		usage, _ := server.Usage()
+		usage := server.Outcome().Usage
 
 		before := tokens(h.Host)
 		h.set(streams(text), chunk)

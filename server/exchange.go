@@ -36,8 +36,7 @@ type exchange struct {
 	model        string
 	streamed     bool
 	firstEvent   time.Duration // after start; 0: none
-	usage        responses.Usage
-	hasUsage     bool
+	outcome      responses.Outcome
 	retries      int
 	failure      failure.Kind
 	cause        error // detail for the log, may name addresses
@@ -236,8 +235,8 @@ func (x *exchange) finish() {
 	if x.firstEvent > 0 {
 		attrs = append(attrs, slog.Float64("first_event_ms", milliseconds(x.firstEvent)))
 	}
-	if x.hasUsage {
-		attrs = append(attrs, slog.Int64("input_tokens", x.usage.Input), slog.Int64("output_tokens", x.usage.Output))
+	if x.outcome.HasUsage {
+		attrs = append(attrs, slog.Int64("input_tokens", x.outcome.Usage.Input), slog.Int64("output_tokens", x.outcome.Usage.Output))
 	}
 	if x.retries > 0 {
 		attrs = append(attrs, slog.Int("retries", x.retries))

@@ -154,5 +154,5 @@ func (x *exchange) readUsage(body []byte) {
 			x.model = string(jsontext.Decode(nil, name))
 		}
 	}
-	x.usage, x.hasUsage = responses.FindUsage(body, "usage")
+	x.outcome.Usage, x.outcome.HasUsage = responses.FindUsage(body, "usage")
 }

@@ -86,12 +86,12 @@ func (m *metrics) count(x *exchange, took time.Duration) {
 	if x.firstEvent > 0 {
 		m.firstEvent.Observe(x.firstEvent.Seconds())
 	}
-	if x.hasUsage {
+	if x.outcome.HasUsage {
 		model := x.modelLabel()
-		m.tokens.WithLabelValues(model, "input").Add(float64(max(0, x.usage.Input)))
-		m.tokens.WithLabelValues(model, "input_cached").Add(float64(max(0, x.usage.Cached)))
-		m.tokens.WithLabelValues(model, "output").Add(float64(max(0, x.usage.Output)))
-		m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, x.usage.Reasoning)))
+		m.tokens.WithLabelValues(model, "input").Add(float64(max(0, x.outcome.Usage.Input)))
+		m.tokens.WithLabelValues(model, "input_cached").Add(float64(max(0, x.outcome.Usage.Cached)))
+		m.tokens.WithLabelValues(model, "output").Add(float64(max(0, x.outcome.Usage.Output)))
+		m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, x.outcome.Usage.Reasoning)))
 	}
 }
 

@@ -26,7 +26,11 @@ type events interface {
 	End(dst []byte, cause *responses.Error, now int64) []byte
 	// Done reports that nothing more will come.
 	Done() bool
-	Usage() (responses.Usage, bool)
+	// Outcome is how they ended, or how far they have come. Its Resource is a part
+	// of what Write or End appended, until Release.
+	Outcome() responses.Outcome
+	// Release ends the use of what Write was given.
+	Release()
 }
 
 // stream is a streamed answer on its way. One goroutine pumps upstream bytes
@@ -135,7 +139,10 @@ func (st *stream) endBroken() {
 // true when the upstream's ended before anything was the client's, and another
 // backend is to be asked.
 func (st *stream) pump(ans *upstream.Answer) (again bool) {
-	defer func() { st.x.usage, st.x.hasUsage = st.events.Usage() }()
+	defer func() {
+		st.x.outcome = st.events.Outcome()
+		st.x.outcome.Resource = nil // its bytes are used again
+	}()
 	ans.DropHeader()
 	st.mu.Lock()
 	st.ans, st.listening, st.heard = ans, true, time.Now()
@@ -184,6 +191,7 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	now := st.x.gen.unix()
 	var err error
 	if len(p) > 0 {
+		defer st.events.Release()
 		if out.b, err = st.events.Write(out.b, p, now); err != nil {
 			st.refuse(err, out)
 			return false, false

@@ -89,6 +89,38 @@ func TestForwardedStreamsThatAreCut(t *testing.T) {
 	}
 }
 
+// A forwarded stream that fails at the backend's own word counts as one that
+// went wrong, also when its end comes later than that word.
+func TestForwardedFailuresAreCounted(t *testing.T) {
+	told := make(chan struct{})
+	back := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		send := streaming(w)
+		send("event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{}}\n\n")
+		<-told
+		send(chatDone)
+	}))
+	front := start(t, config.VLLMResponses, back)
+	resp := front.open("POST", "/v1/responses", strings.NewReader(askStream), "Content-Type", "application/json")
+	readEvents(t, resp.Body).until("response.failed")
+	close(told)
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	front.log.waitFor(t, `"stream":true`, `"failure":"upstream_stream"`)
+}
+
+// A stream that fails at the model server's own word counts as one that went
+// wrong in every tier.
+func TestStreamsThatFailByThemselves(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{})
+	back := start(t, config.VLLM, llm)
+	for _, r := range []*running{back, back.front()} {
+		got := r.post(`{"model":"/mnt/models","input":"mock: finish=abort","stream":true}`)
+		require.Equal(t, 200, got.status, got.body)
+		require.Equal(t, "response.failed", lastEvent(t, got.body))
+		r.log.waitFor(t, `"failure":"upstream_stream"`)
+	}
+}
+
 // An error in the place of the first event becomes a real status.
 func TestInBandErrors(t *testing.T) {
 	for _, c := range []struct {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"strconv"
@@ -90,10 +89,6 @@ func (st *stream) streamHeader() http.Header {
 	}
 }
 
-// failedEvent is how the end of a failed answer shows in its bytes: line breaks
-// in JSON are escaped.
-var failedEvent = []byte("\nevent: response.failed\n")
-
 // write sends out to the client, the header first.
 func (st *stream) write(out *buffer, last bool) {
 	if !st.begun {
@@ -121,8 +116,8 @@ func (st *stream) write(out *buffer, last bool) {
 	st.x.sent += int64(n)
 	if last {
 		st.over, st.whole = true, true
-		if st.x.status == http.StatusOK && bytes.Contains(out.b, failedEvent) {
-			st.x.note(failure.UpstreamStream, nil)
+		if st.x.status == http.StatusOK && st.events.Outcome().Failed() {
+			st.x.note(failure.UpstreamStream, nil) // not the upstream's own words: they are not for logs
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer) {
 	x.attempt(a)
 	ctx, cancel := x.work()
 	if turn.Streaming() {
-		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream(), turn} })
+		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream()} })
 		st.run((*stream).serveChat)
 		return
 	}
@@ -95,7 +95,7 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	if err != nil {
 		return failure.Of(failure.UpstreamAnswer, err)
 	}
-	x.usage, x.hasUsage = turn.Usage()
+	x.outcome = turn.Outcome()
 	x.json(http.StatusOK, out.b)
 	return nil
 }
@@ -122,12 +122,10 @@ func (st *stream) serveChat() {
 }
 
 // chatEvents are the events of a translated stream.
-type chatEvents struct {
-	*translate.Stream
-	turn *translate.Turn
-}
+type chatEvents struct{ *translate.Stream }
 
-func (e chatEvents) Usage() (responses.Usage, bool) { return e.turn.Usage() }
+// Release has nothing to do: events are made of their own.
+func (chatEvents) Release() {}
 
 func isEventStream(h http.Header) bool {
 	v := h.Get("Content-Type")

@@ -99,10 +99,10 @@ type watchedEvents struct{ watch forward.Watch }
 
 func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
 	whole, err := e.watch.Write(p)
-	dst = append(dst, whole...)
-	e.watch.Release()
-	return dst, err
+	return append(dst, whole...), err
 }
+
+func (e *watchedEvents) Release() { e.watch.Release() }
 
 // Start has nothing to say: the first event is the upstream's.
 func (e *watchedEvents) Start(dst []byte) []byte { return dst }
@@ -115,4 +115,4 @@ func (e *watchedEvents) End(dst []byte, cause *responses.Error, _ int64) []byte 
 // event, [DONE] or not, passes too.
 func (e *watchedEvents) Done() bool { return false }
 
-func (e *watchedEvents) Usage() (responses.Usage, bool) { return e.watch.Usage() }
+func (e *watchedEvents) Outcome() responses.Outcome { return e.watch.Outcome() }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/sse"
 
@@ -23,8 +24,7 @@ type Watch struct {
 	errored  bool   // an error event passed
 	terminal bool   // a terminal event passed
 	passed   bool   // any event passed
-	usage    responses.Usage
-	hasUsage bool
+	outcome  responses.Outcome
 }
 
 // Write takes the next bytes of the stream and returns those that are whole
@@ -51,7 +51,10 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 
 // Release ends the use of what Write was given and has returned. A stream that
 // waits between two events holds nothing of it.
-func (w *Watch) Release() { w.Framer.Release() }
+func (w *Watch) Release() {
+	w.Framer.Release()
+	w.outcome.Resource = nil
+}
 
 // Passed reports whether any event has passed.
 func (w *Watch) Passed() bool { return w.passed }
@@ -59,8 +62,10 @@ func (w *Watch) Passed() bool { return w.passed }
 // Done reports whether a terminal event has passed.
 func (w *Watch) Done() bool { return w.terminal }
 
-// Usage returns the token counts of the terminal event.
-func (w *Watch) Usage() (responses.Usage, bool) { return w.usage, w.hasUsage }
+// Outcome is how the stream ended, by its terminal event or by End, or why it is
+// about to: an error event says so first. Its Resource is a part of what Write or
+// End returned, and valid until Release.
+func (w *Watch) Outcome() responses.Outcome { return w.outcome }
 
 var parsers fastjson.ParserPool
 
@@ -90,6 +95,10 @@ func (w *Watch) read(data []byte) {
 	switch string(v.GetStringBytes("type")) {
 	case "error":
 		w.errored = true
+		if said := v.Get("error"); said.GetObject() != nil {
+			v = said
+		}
+		w.outcome.Err = errorOf(v)
 	case "response.created", "response.queued", "response.in_progress":
 		w.resource = append(w.resource[:0], data...)
 	case "response.output_item.done":
@@ -102,8 +111,24 @@ func (w *Watch) read(data []byte) {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		w.terminal = true
 		w.resource, w.items = nil, nil
-		w.usage, w.hasUsage = responses.FindUsage(data, "response", "usage")
+		w.ended(data, v)
 	}
+}
+
+// ended notes the outcome that a terminal event tells.
+func (w *Watch) ended(data []byte, v *fastjson.Value) {
+	o := &w.outcome
+	o.Status = string(v.GetStringBytes("type"))[len("response."):]
+	o.Resource, _ = jsontext.LastMember(data, "response")
+	o.Usage, o.HasUsage = responses.FindUsage(o.Resource, "usage")
+	if said := v.Get("response", "error"); said.GetObject() != nil {
+		o.Err = errorOf(said)
+	}
+}
+
+// errorOf reads the code and message of an error.
+func errorOf(v *fastjson.Value) *responses.Error {
+	return &responses.Error{Code: string(v.GetStringBytes("code")), Message: string(v.GetStringBytes("message"))}
 }
 
 // sequenceNumber finds the sequence number of an event without nested objects:
@@ -144,6 +169,7 @@ func (w *Watch) End(dst []byte, cause *responses.Error) []byte {
 		dst = responses.AppendErrorEvent(dst, cause, w.seq)
 		w.seq++
 	}
+	w.outcome.Status, w.outcome.Err = "failed", cause
 	dst = w.appendFailed(dst, cause)
 	return append(dst, responses.Done...)
 }
@@ -161,6 +187,8 @@ func (w *Watch) appendFailed(dst []byte, cause *responses.Error) []byte {
 	}
 	dst = responses.AppendEventHead(dst, "response.failed", w.seq)
 	dst = append(dst, `,"response":`...)
+	start := len(dst)
 	dst = responses.AppendFailed(dst, resource, w.items, cause)
+	w.outcome.Resource = dst[start:]
 	return append(dst, "}\n\n"...)
 }

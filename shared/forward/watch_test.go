@@ -40,9 +40,10 @@ func TestWholeEventsPassUnchanged(t *testing.T) {
 		}
 		require.Equal(t, in, string(w.End(out, nil)), "cut at %d", i)
 		require.True(t, w.Done())
-		usage, ok := w.Usage()
-		require.True(t, ok)
-		require.Equal(t, responses.Usage{Input: 3, Output: 4, Total: 7}, usage)
+		o := w.Outcome()
+		require.True(t, o.HasUsage)
+		require.Equal(t, responses.Usage{Input: 3, Output: 4, Total: 7}, o.Usage)
+		require.Equal(t, "completed", o.Status)
 	}
 }
 
@@ -68,6 +69,46 @@ func TestEnd(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.end, string(w.End(nil, gone)))
 			require.Empty(t, w.End(nil, gone), "a stream ends once")
+		})
+	}
+}
+
+func TestOutcomeOfAWatchedStream(t *testing.T) {
+	const failed = `data: {"type":"response.failed","sequence_number":5,"response":{"status":"failed","error":{"code":"server_error","message":"broke"}}}` + "\n\n"
+	for name, c := range map[string]struct {
+		in       string
+		end      bool // it broke then
+		status   string
+		code     string
+		resource string
+	}{
+		"not yet":            {in: created + item},
+		"completed":          {in: created + completed, status: "completed", resource: `{"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7}}`},
+		"failed upstream":    {in: created + failed, status: "failed", code: "server_error", resource: `{"status":"failed","error":{"code":"server_error","message":"broke"}}`},
+		"cancelled":          {in: `data: {"type":"response.cancelled","response":{}}` + "\n\n", status: "cancelled", resource: `{}`},
+		"an error event":     {in: `data: {"type":"error","error":{"code":"busy","message":"m"}}` + "\n\n", code: "busy"},
+		"a flat error event": {in: `data: {"type":"error","code":"busy","message":"m"}` + "\n\n", code: "busy"},
+		"broken off":         {in: created, end: true, status: "failed", code: "upstream_cut", resource: `{"id":"resp_1","status":"failed","error":{"code":"upstream_cut","message":"gone"},"output":[],"metadata":{"k\u0007":"v"}}`},
+		"broken before any":  {end: true, status: "failed", code: "upstream_cut"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w Watch
+			_, err := w.Write([]byte(c.in))
+			require.NoError(t, err)
+			if c.end {
+				w.End(nil, gone)
+			}
+			o := w.Outcome()
+			require.Equal(t, c.status, o.Status)
+			require.Equal(t, c.status == "failed", o.Failed())
+			require.Equal(t, c.resource, string(o.Resource))
+			if c.code == "" {
+				require.Nil(t, o.Err)
+			} else {
+				require.Equal(t, c.code, o.Err.Code)
+			}
+			w.Release()
+			require.Nil(t, w.Outcome().Resource, "its bytes may be used again")
 		})
 	}
 }

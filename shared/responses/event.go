@@ -49,27 +49,29 @@ func (o *Output) partEvent(dst []byte, name string) []byte {
 // Begin appends response.created and response.in_progress.
 func (o *Output) Begin(dst []byte) []byte {
 	for _, name := range [...]string{"response.created", "response.in_progress"} {
-		dst = o.lifecycle(dst, name, State{Status: "in_progress"})
+		dst, _ = o.lifecycle(dst, name, State{Status: "in_progress"})
 	}
 	return dst
 }
 
 // End appends the event response.STATUS of a terminal state and [DONE]. A
-// failed state is preceded by an error event.
-func (o *Output) End(dst []byte, s State) []byte {
+// failed state is preceded by an error event. The resource is a part of what was
+// appended.
+func (o *Output) End(dst []byte, s State) (out, resource []byte) {
 	if s.Status == "failed" {
 		dst = AppendErrorEvent(dst, s.Err, o.seq)
 		o.seq++
 	}
-	dst = o.lifecycle(dst, "response."+s.Status, s)
-	return append(dst, Done...)
+	dst, resource = o.lifecycle(dst, "response."+s.Status, s)
+	return append(dst, Done...), resource
 }
 
-func (o *Output) lifecycle(dst []byte, name string, s State) []byte {
+func (o *Output) lifecycle(dst []byte, name string, s State) (out, resource []byte) {
 	dst = o.event(dst, name)
 	dst = append(dst, `,"response":`...)
+	start := len(dst)
 	dst = o.Resource.Append(dst, s)
-	return append(dst, "}\n\n"...)
+	return append(dst, "}\n\n"...), dst[start:]
 }
 
 // AppendErrorEvent appends an error event. It has the error both flat, as

@@ -34,7 +34,10 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		return dst, e
 	}
 	_, state := u.finish(nil, out, a.Finish, now)
-	return u.resource.Append(dst, state), nil
+	start := len(dst)
+	dst = u.resource.Append(dst, state)
+	u.ended(state, dst[start:])
+	return dst, nil
 }
 
 // output is the turn's output, empty.

@@ -32,7 +32,6 @@ type Stream struct {
 	lastCall    int    // the index of the call that came last
 	lastID      string // its upstream id
 	begun, done bool
-	failed      bool   // it ended with response.failed
 	finish      string // the finish_reason, once it came
 }
 
@@ -40,6 +39,7 @@ type Stream struct {
 // second call begins it anew, for the answer of another upstream.
 func (u *Turn) Stream() *Stream {
 	s := &u.stream
+	u.outcome = responses.Outcome{}
 	*s = Stream{
 		turn:   u,
 		framer: sse.Framer{Max: u.from.opt.EventBytes},
@@ -56,8 +56,8 @@ func (s *Stream) Started() bool { return s.begun }
 // included. Later bytes are ignored.
 func (s *Stream) Done() bool { return s.done }
 
-// Failed reports whether the stream ended with response.failed.
-func (s *Stream) Failed() bool { return s.failed }
+// Outcome is the turn's.
+func (s *Stream) Outcome() responses.Outcome { return s.turn.Outcome() }
 
 // Start appends the first two events although nothing came from upstream yet.
 // From here on failures are events. It does nothing when they were sent.
@@ -199,8 +199,7 @@ func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *respons
 		now = s.Clock()
 	}
 	dst, state := s.turn.finish(dst, s.out, s.finish, now)
-	s.done, s.failed = true, state.Status == "failed"
-	return s.out.End(dst, state), nil
+	return s.end(dst, state), nil
 }
 
 // fail ends the stream as failed, or returns the error when nothing was sent.
@@ -209,9 +208,15 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 	if !s.begun {
 		return dst, e
 	}
-	s.failed = true
 	dst = s.out.Abandon(dst)
-	return s.out.End(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
+	return s.end(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
+}
+
+func (s *Stream) end(dst []byte, state responses.State) []byte {
+	s.done = true
+	dst, resource := s.out.End(dst, state)
+	s.turn.ended(state, resource)
+	return dst
 }
 
 // End appends what ends the stream when no more bytes come: the upstream's

@@ -45,7 +45,7 @@ func TestAllThatAStreamSaysHasALimit(t *testing.T) {
 				require.NoError(t, e)
 			}
 			require.True(t, s.Done(), "it has no end")
-			require.True(t, s.Failed())
+			require.True(t, s.Outcome().Failed())
 			require.Less(t, s.Held(), 3*limit)
 			require.Empty(t, streamcheck.Check(strings.NewReader(string(out))))
 			require.Contains(t, string(out), responses.AnswerTooLarge().Message)
@@ -65,6 +65,6 @@ func TestCallsAtATimeHaveALimit(t *testing.T) {
 		out, e = s.Write(out[:0], fmt.Appendf(nil, `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":%d,"id":"c%d","function":{"name":"f","arguments":"{"}}]}}]}`+"\n\n", i, i), 1)
 		require.NoError(t, e)
 	}
-	require.True(t, s.Failed())
+	require.True(t, s.Outcome().Failed())
 	require.Contains(t, string(out), "more tool calls at a time")
 }

@@ -59,8 +59,7 @@ type Turn struct {
 	model     string
 	sent      int // bytes of the chat request up to its model's end
 	raised    []raisedTool
-	usage     responses.Usage
-	hasUsage  bool
+	outcome   responses.Outcome
 }
 
 // Streaming reports whether the client asked for a stream.
@@ -80,31 +79,36 @@ func (u *Turn) AppendRenamed(dst, chat []byte, model string) []byte {
 // modelMember is what a chat request begins with.
 const modelMember = `{"model":`
 
-// Usage returns the upstream's token counts, once they came.
-func (u *Turn) Usage() (responses.Usage, bool) { return u.usage, u.hasUsage }
+// Outcome is how the turn's answer ended, or how far it has come. Its Resource
+// is a part of what the last call of Response, Write or End appended.
+func (u *Turn) Outcome() responses.Outcome { return u.outcome }
+
+func (u *Turn) ended(s responses.State, resource []byte) {
+	u.outcome.Status, u.outcome.Err, u.outcome.Resource = s.Status, s.Err, resource
+}
 
 func (u *Turn) readUsage(v *fastjson.Value) {
 	if v.GetObject() == nil {
 		return
 	}
-	u.hasUsage = true
-	u.usage = responses.Usage{
+	u.outcome.HasUsage = true
+	u.outcome.Usage = responses.Usage{
 		Input:     v.GetInt64("prompt_tokens"),
 		Output:    v.GetInt64("completion_tokens"),
 		Total:     v.GetInt64("total_tokens"),
 		Cached:    v.GetInt64("prompt_tokens_details", "cached_tokens"),
 		Reasoning: v.GetInt64("completion_tokens_details", "reasoning_tokens"),
 	}
-	if u.usage.Total == 0 {
-		u.usage.Total = u.usage.Input + u.usage.Output
+	if usage := &u.outcome.Usage; usage.Total == 0 {
+		usage.Total = usage.Input + usage.Output
 	}
 }
 
 func (u *Turn) usageOrNil() *responses.Usage {
-	if !u.hasUsage {
+	if !u.outcome.HasUsage {
 		return nil
 	}
-	return &u.usage
+	return &u.outcome.Usage
 }
 
 // Free gives back the turn's memory for other requests. Neither the turn nor
@@ -112,7 +116,7 @@ func (u *Turn) usageOrNil() *responses.Usage {
 // or whose stream broke off is left to the garbage collector.
 func (u *Turn) Free() {
 	t, s := u.from, &u.stream
-	u.from = nil
+	u.from, u.outcome.Resource = nil, nil
 	if t != nil && u.resource.Held()+u.out.Held() <= keptBytes && s.framer.Between() && len(s.queue) == 0 {
 		t.turns.Put(u)
 	}
@@ -124,7 +128,7 @@ const keptBytes = 16 << 10
 // newTurn returns a turn of t without a request.
 func (t *Translator) newTurn() *Turn {
 	u := t.turns.Get().(*Turn)
-	u.from, u.hasUsage = t, false
+	u.from, u.outcome = t, responses.Outcome{}
 	return u
 }
 

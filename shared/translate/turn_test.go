@@ -42,12 +42,13 @@ func TestTurnTellsOfTheRequest(t *testing.T) {
 	require.Contains(t, string(chat), `"model":"served"`)
 	require.Equal(t, "m", turn.Model())
 	require.False(t, turn.Streaming())
-	_, ok := turn.Usage()
+	ok := turn.Outcome().HasUsage
 	require.False(t, ok)
 	resource, err := turn.Response(nil, wholeAnswer, corpus.Ended)
 	require.Nil(t, err)
 	require.Contains(t, string(resource), `"model":"m"`)
-	usage, ok := turn.Usage()
+	outcome := turn.Outcome()
+	usage, ok := outcome.Usage, outcome.HasUsage
 	require.True(t, ok)
 	require.Equal(t, responses.Usage{Input: 42, Output: 8, Total: 50}, usage)
 }
@@ -151,7 +152,7 @@ func TestFreeTurns(t *testing.T) {
 	}
 	answers := func(turn *translate.Turn, model string) {
 		t.Helper()
-		_, used := turn.Usage()
+		used := turn.Outcome().HasUsage
 		require.False(t, used, "expected no usage before the answer")
 		resource, err := turn.Response(nil, wholeAnswer, corpus.Ended)
 		require.Nil(t, err)
