@@ -171,52 +171,71 @@ func (m *Mock) draft(r *request, st *steering) draft {
 // none is mentioned; a named tool is called. With parallel_tool_calls false
 // there is one call.
 func (m *Mock) draftCalls(d *draft, r *request, st *steering, prompt string) {
-	if len(r.tools) == 0 || st.call == "none" {
+	if len(r.tools) == 0 || len(st.call) > 0 && st.call[0].name == "none" {
 		return
 	}
 	choice := r.body.Get("tool_choice")
 	mode := string(choice.GetStringBytes())
 	named := string(choice.GetStringBytes("function", "name"))
-	var called []*fastjson.Value
-	for _, tool := range r.tools {
-		name := toolName(tool)
-		switch {
-		case mode == "none":
-		case named != "":
-			if name == named && called == nil {
-				called = append(called, tool)
-			}
-		case st.call != "":
-			if name == st.call {
-				called = append(called, tool)
-			}
-		case mode == "required" || r.role(len(r.messages)-1) == "user":
-			if mentions(prompt, name) {
-				called = append(called, tool)
-			}
-		}
-	}
-	if called == nil && (mode == "required" || st.calls > 0) {
-		called = slices.Clone(r.tools)
-	}
-	if st.setText && st.call == "" && mode != "required" && named == "" {
+	called := chooseCalls(r, st, mode, named, prompt)
+	if st.setText && st.call == nil && mode != "required" && named == "" {
 		return // the steered text is the whole answer
 	}
 	for chosen := len(called); chosen > 0 && len(called) < st.calls; {
 		called = append(called, called[len(called)-chosen])
 	}
-	if st.calls == 0 {
+	if st.calls == 0 && st.call == nil {
 		called = called[:min(len(called), maxCalls)]
 	}
 	d.named = named != ""
 	d.forced = d.named || mode == "required"
-	for _, tool := range called {
-		args := []byte("{}")
-		if params := tool.Get("function", "parameters"); present(params) {
-			args = appendInstance(nil, params, prompt)
-		}
-		d.calls = append(d.calls, toolCall{"chatcmpl-tool-" + hexID(), toolName(tool), string(args)})
+	for _, call := range called {
+		d.calls = append(d.calls, toolCall{"chatcmpl-tool-" + hexID(), call.name, call.arguments})
 	}
+}
+
+// chooseCalls returns the calls with their arguments, made from the tool's
+// schema where none are steered.
+func chooseCalls(r *request, st *steering, mode, named, prompt string) (calls []steeredCall) {
+	call := func(tool *fastjson.Value) {
+		arguments := []byte("{}")
+		if params := tool.Get("function", "parameters"); present(params) {
+			arguments = appendInstance(nil, params, prompt)
+		}
+		calls = append(calls, steeredCall{toolName(tool), string(arguments)})
+	}
+	if st.call != nil && named == "" && mode != "none" {
+		for _, steered := range st.call {
+			i := slices.IndexFunc(r.tools, func(tool *fastjson.Value) bool { return toolName(tool) == steered.name })
+			switch {
+			case i < 0:
+			case steered.arguments != "":
+				calls = append(calls, steered)
+			default:
+				call(r.tools[i])
+			}
+		}
+		return calls
+	}
+	for _, tool := range r.tools {
+		switch name := toolName(tool); {
+		case mode == "none":
+		case named != "":
+			if name == named && calls == nil {
+				call(tool)
+			}
+		case mode == "required" || r.role(len(r.messages)-1) == "user":
+			if mentions(prompt, name) {
+				call(tool)
+			}
+		}
+	}
+	if calls == nil && (mode == "required" || st.calls > 0) {
+		for _, tool := range r.tools {
+			call(tool)
+		}
+	}
+	return calls
 }
 
 // maxCalls bounds the calls of one answer, however many tools there are.

@@ -3,6 +3,7 @@ package mockllm_test
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -68,6 +69,7 @@ func TestCalls(t *testing.T) {
 		"named":                        {"hello", both + `,"tool_choice":{"type":"function","function":{"name":"get_time"}}`, []string{"get_time", `{"zone": 1}`}, "stop"},
 		"steered":                      {"hello\nmock: call=get_time calls=2", both, []string{"get_time", `{"zone": 1}`, "get_time", `{"zone": 1}`}, "tool_calls"},
 		"steered, with text":           {"hello\nmock: call=get_time text=\"let me see\"", both, []string{"get_time", `{"zone": 1}`}, "tool_calls"},
+		"steered, with arguments":      {"hi\nmock: call=`get_time {\"zone\":5}` call=get_weather call=`get_time {`", both, []string{"get_time", `{"zone":5}`, "get_weather", `{"city": "hi", "unit": "c"}`, "get_time", `{`}, "tool_calls"},
 		"steered to none":              {"what time is it\nmock: call=none", both, nil, "stop"},
 		"no parameters":                {"run it now please\nmock: call=run", `"tools":[{"function":{"name":"run"}}]`, []string{"run", `{}`}, "tool_calls"},
 		"structured_outputs.regex":     {"x", both + `,"structured_outputs":{"regex":"<tool_call>\\n\\{\"name\": \"get_time\", \"arguments\": \\{\"zone\": [5-9]\\}\\}\\n</tool_call>"}`, []string{"get_time", `{"zone": 5}`}, "tool_calls"},
@@ -100,6 +102,26 @@ func TestCalls(t *testing.T) {
 			assert.Len(t, ids, len(got)/2)
 			assert.Equal(t, tt.finish, answer.Choices[0].FinishReason)
 		})
+	}
+}
+
+// One user message scripts what the model does turn by turn.
+func TestScript(t *testing.T) {
+	server := httptest.NewServer(mockllm.New(mockllm.Options{}))
+	defer server.Close()
+	const user = `{"role":"user","content":"go\nmock: turn=1 text=\"first\"\nmock: turn=2 text=\"second\"\nmock: turn=4 text=\"fourth\""}`
+	const call = `,{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"noon"}`
+	for messages, want := range map[string]string{
+		user:               "first",
+		user + call:        "second",
+		user + call + call: "The tools say: noon",
+		user + call + `,{"role":"assistant","content":"second"},{"role":"user","content":"and then?"}`: "I received 5 messages.",
+		user + call + call + call:                         "fourth",
+		user + call + `,{"role":"user","content":"look"}`: "second",
+	} {
+		_, body := post(t, server.URL, []byte(`{"messages":[`+messages+`]}`), nil)
+		got, _, _ := strings.Cut(content(t, body), "\n")
+		assert.Equal(t, want, got, messages)
 	}
 }
 

@@ -136,7 +136,7 @@ func (m *Mock) decide(r *http.Request, body []byte) (*answer, *steering, *refusa
 	if refused != nil {
 		return nil, nil, refused
 	}
-	st, refused := steer(r.Header, req.lastText())
+	st, refused := steer(r.Header, req)
 	if refused != nil {
 		return nil, nil, refused
 	}
@@ -145,6 +145,9 @@ func (m *Mock) decide(r *http.Request, body []byte) (*answer, *steering, *refusa
 	}
 	if st.status != 0 || st.drop {
 		return nil, st, nil
+	}
+	if req.maxModelLen = m.opt.MaxModelLen; st.maxModelLen > 0 {
+		req.maxModelLen = st.maxModelLen
 	}
 	if refused := m.refuse(req); refused != nil {
 		return nil, nil, refused

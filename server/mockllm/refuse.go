@@ -13,7 +13,7 @@ import (
 func (m *Mock) refuse(r *request) *refusal {
 	for _, check := range []func(*request) *refusal{
 		refuseTools, refuseStructuredOutputs, refuseLogprobs, refuseStreamOptions, refuseResponseFormat,
-		refuseFields, m.refuseModel, m.refuseParts, m.refuseOrder, m.refuseLength, refuseSampling,
+		refuseFields, m.refuseModel, m.refuseParts, m.refuseOrder, refuseLength, refuseSampling,
 	} {
 		if refused := check(r); refused != nil {
 			return refused
@@ -130,8 +130,8 @@ func hidePath(name string) string {
 	return name + "."
 }
 
-func (m *Mock) refuseLength(r *request) *refusal {
-	limit := m.opt.MaxModelLen
+func refuseLength(r *request) *refusal {
+	limit := r.maxModelLen
 	if n, key := r.maxTokens(); n > limit {
 		return badRequest(key, fmt.Sprintf("%s=%d cannot be greater than max_model_len=%d. Please request fewer output tokens.", key, n, limit), n)
 	}

@@ -20,6 +20,7 @@ type request struct {
 	messages []*fastjson.Value
 	tools    []*fastjson.Value
 
+	maxModelLen  int // in tokens
 	promptTokens int
 }
 

@@ -3,6 +3,7 @@ package mockllm
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,7 +19,8 @@ import (
 //     A value with spaces is written in double quotes; a name alone means 1.
 //
 // A header wins over the line. Names are looked up in directives; an unknown
-// name or a bad value is refused with 400, so that a typing error shows.
+// name or a bad value is refused with 400, so that a typing error shows. A line
+// that begins with turn=N is for a later request (see script.go).
 // "Events" are the data events of the stream, counted from 1; 0 is before the
 // first, after the header.
 type steering struct {
@@ -34,6 +36,7 @@ type steering struct {
 	garbageAfter int    // events, then one that is not JSON
 	noDone       bool   // no [DONE]
 	noUsage      bool   // no usage, although asked for
+	maxModelLen  int    // refuse prompts of more tokens
 	times        int    // only the first requests with the same body have faults; 0 is all
 
 	// speed and form of the bytes
@@ -48,7 +51,7 @@ type steering struct {
 	// the answer
 	text, reasoning, refusal string // exactly this; reasoning alone (1) is a default thought
 	setText                  bool
-	call                     string // call this tool ("none": no tool)
+	call                     []steeredCall
 	calls                    int    // so many calls
 	tokens, tokenBytes       int    // exactly so many tokens, of so many bytes
 	finish                   string // this finish_reason
@@ -135,6 +138,7 @@ func (s *steering) directives() map[string]func(string) error {
 		"garbage-after": number(&s.garbageAfter, 0, maxCount),
 		"no-done":       flag(&s.noDone),
 		"no-usage":      flag(&s.noUsage),
+		"max-model-len": number(&s.maxModelLen, 1, maxCount),
 		"times":         number(&s.times, 1, maxCount),
 
 		"header-delay": s.headerDelay.parse,
@@ -155,7 +159,7 @@ func (s *steering) directives() map[string]func(string) error {
 		"text":            func(v string) error { s.text, s.setText = v, true; return nil },
 		"reasoning":       text(&s.reasoning),
 		"refusal":         text(&s.refusal),
-		"call":            text(&s.call),
+		"call":            func(v string) error { s.call = append(s.call, readCall(v)); return nil },
 		"calls":           number(&s.calls, 1, 128),
 		"tokens":          number(&s.tokens, 1, 1_000_000),
 		"token-bytes":     number(&s.tokenBytes, 1, 4096),
@@ -174,26 +178,17 @@ const (
 // unsteered is shared by all requests that ask for nothing.
 var unsteered = newSteering()
 
+// A directive is one name with its value, not read yet.
+type directive struct{ name, value string }
+
 // steer reads the directives of one request.
-func steer(h http.Header, lastText string) (*steering, *refusal) {
-	type directive struct{ name, value string }
-	var given []directive
-	if strings.Contains(lastText, linePrefix) {
-		for line := range strings.Lines(lastText) {
-			rest, ok := strings.CutPrefix(strings.TrimSpace(line), linePrefix)
-			if !ok {
-				continue
-			}
-			for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
-				var d directive
-				d.name, d.value, rest = cutDirective(rest)
-				given = append(given, d)
-			}
-		}
-	}
+func steer(h http.Header, r *request) (*steering, *refusal) {
+	given := r.scripted()
 	for key, values := range h {
 		if name, ok := strings.CutPrefix(key, headerPrefix); ok {
-			given = append(given, directive{strings.ToLower(name), values[0]})
+			name = strings.ToLower(name)
+			given = slices.DeleteFunc(given, func(d directive) bool { return d.name == name })
+			given = append(given, directive{name, values[0]})
 		}
 	}
 	if given == nil {
@@ -266,7 +261,7 @@ func (s *steering) clearFaults() {
 
 // answers is true when the answer itself is steered.
 func (s *steering) answers() bool {
-	return s.setText || s.reasoning != "" || s.refusal != "" || s.call != "" || s.calls > 0 ||
+	return s.setText || s.reasoning != "" || s.refusal != "" || s.call != nil || s.calls > 0 ||
 		s.tokens > 0 || s.finish != "" || s.echo
 }
 
