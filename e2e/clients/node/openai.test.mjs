@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { baseURL, testCase } from "./report.mjs";
+import { assistantLines, baseURL, testCase } from "./report.mjs";
 
 const model = "/mnt/models";
 const client = new OpenAI({ baseURL: baseURL ?? "http://127.0.0.1:9/v1", apiKey: "unused", maxRetries: 0, timeout: 30_000 });
@@ -21,7 +21,6 @@ const collect = async (stream) => {
 };
 const joined = (events, type, index) =>
   events.filter((e) => e.type === type && (index === undefined || e.output_index === index)).map((e) => e.delta).join("");
-const assistantLines = (text) => text.split("\n").filter((line) => line.includes(" assistant:"));
 
 testCase("create", "the prompt reaches the model; usage is counted; output_text is the answer", async () => {
   const r = await client.responses.create({ model, instructions: "You are terse.", input: "Grüße 👋", temperature: 0.5 });

@@ -7,6 +7,12 @@ const base = process.env.BASE_URL?.replace(/\/$/, "");
 /** The chain's base URL as the client wants it, with /v1. */
 export const baseURL = base && base + "/v1";
 
+/** A PNG of one pixel, in base64. */
+export const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/** The model's turns that its echo tells of. */
+export const assistantLines = (text) => text.split("\n").filter((line) => /^\d+ assistant:/.test(line));
+
 /**
  * Declares a test.
  * @param {string} name

@@ -1,11 +1,17 @@
 """Finds the chain under test in BASE_URL and reports each case to the file that E2E_RESULTS names (see ../report)."""
 
+import base64
 import json
 import os
 
 import pytest
 
 MODEL = "/mnt/models"
+
+# A PNG of one pixel.
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture(scope="session")

@@ -154,3 +154,69 @@ def test_cut(model):
     with pytest.raises(Exception) as e:
         asyncio.run(main())
     assert isinstance(e.value, (openai.APIError, agents.AgentsException)), e.value
+
+
+class Workspace:
+    """What the SDK's own tools do: an editor of files in memory."""
+
+    def __init__(self):
+        self.files = {}
+
+    def create_file(self, operation):
+        self.files[operation.path] = agents.apply_diff("", operation.diff, mode="create")
+        return agents.ApplyPatchResult(status="completed", output=f"created {operation.path}")
+
+    def update_file(self, operation):
+        self.files[operation.path] = agents.apply_diff(self.files[operation.path], operation.diff)
+        return agents.ApplyPatchResult(status="completed", output=f"updated {operation.path}")
+
+    def delete_file(self, operation):
+        del self.files[operation.path]
+        return agents.ApplyPatchResult(status="completed", output=f"deleted {operation.path}")
+
+
+def test_shell_tool(model):
+    """ShellTool: the client runs the model's commands, and what they wrote goes back, whole and streamed."""
+    ran = []
+
+    async def execute(request):
+        ran.extend(request.data.action.commands)
+        outcome = agents.ShellCallOutcome(type="exit", exit_code=0)
+        return agents.ShellResult(output=[agents.ShellCommandOutput(command=c, stdout=f"did {c}", outcome=outcome) for c in request.data.action.commands])
+
+    agent = agents.Agent(name="a", model=model, tools=[agents.ShellTool(executor=execute)])
+    prompt = "mock: call=`shell {\"commands\":[\"ls -l\",\"pwd\"]}`\nlist"
+    result = run(agent, prompt)
+    assert ran == ["ls -l", "pwd"]
+    assert "did ls -l" in result.final_output and "did pwd" in result.final_output and "calls shell" in result.final_output
+
+    async def main():
+        streamed = agents.Runner.run_streamed(agent, prompt, max_turns=4)
+        async for _ in streamed.stream_events():
+            pass
+        return streamed.final_output
+
+    assert "did pwd" in asyncio.run(main())
+    assert ran == ["ls -l", "pwd"] * 2
+
+
+def test_apply_patch_tool(model):
+    """ApplyPatchTool: the client applies the model's patch, and its result goes back, in history too."""
+    workspace = Workspace()
+    agent = agents.Agent(name="a", model=model, tools=[agents.ApplyPatchTool(editor=workspace)])
+    create = json.dumps({"operation": {"type": "create_file", "path": "a.txt", "diff": "+one\n+two \"ü\"\n"}})
+    update = json.dumps({"operation": {"type": "update_file", "path": "a.txt", "diff": "@@\n-one\n+1\n two \"ü\"\n"}})
+    result = run(agent, f"patch\nmock: turn=1 call=`apply_patch {create}`\nmock: turn=2 call=`apply_patch {update}`")
+    assert workspace.files == {"a.txt": "1\ntwo \"ü\"\n"} or workspace.files == {"a.txt": "1\ntwo \"ü\""}
+    assert "created a.txt" in result.final_output and "updated a.txt" in result.final_output and result.final_output.count("calls apply_patch") == 2
+
+
+def test_store_false(model):
+    """store=False with encrypted reasoning asked for: the thought before a call goes back with it."""
+    weather = Weather([])
+    settings = agents.ModelSettings(store=False, response_include=["reasoning.encrypted_content"], reasoning=openai.types.Reasoning(summary="auto"))
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()], model_settings=settings)
+    result = run(agent, "mock: reasoning=\"my plan\" call=get_weather\nweather")
+    assert weather.calls == ["weather"]
+    assistant = [line for line in result.final_output.splitlines() if " assistant:" in line]
+    assert len(assistant) == 1 and 'reasoning="my plan"' in assistant[0]

@@ -1,19 +1,20 @@
-// Command run drives the official OpenAI clients, unmodified, through a chain
-// of antwort in front of its mock model, and prints a table of what they saw.
-// From the folder e2e:
+// Command run drives real clients, unmodified, through chains of antwort in
+// front of its mock model, and prints a table of what they saw. From the folder
+// e2e:
 //
 //	go run ./clients/run                        all clients, two servers in a row
 //	go run ./clients/run openai-node            one client
 //	go run ./clients/run openai-node/stream     one case
-//	go run ./clients/run -chain envoy+serve     another chain
+//	go run ./clients/run -chain envoy+serve,envoy  other chains, one after the other
+//	go run ./clients/run -document ../docs/clients.md  also write what was seen there
 //	BASE_URL=http://… go run ./clients/run      a chain that runs already, in front of mock-llm
 //
 // A chain is the subcommands of antwort joined by "+", the client's tier
 // first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
 // BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
-// (Codex needs it; BASE_URL when unset), and UPSTREAM_URL its mock-llm. Where no
-// tier is "serve" (E2E_SERVER=0 says so of BASE_URL), the cases that only a
-// server can pass are skipped.
+// (some clients need it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
+// Where no tier is "serve" (E2E_SERVER=0 says so of BASE_URL), the cases that
+// only a server can pass are skipped.
 package main
 
 import (
@@ -27,16 +28,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"antwort/e2e/chain"
 	"antwort/e2e/child"
 	"antwort/e2e/clients/report"
 )
 
+// A runner runs suites through one chain.
 type runner struct {
 	ctx     context.Context
 	e2e     string // folder
 	antwort string // path of the binary
+	chain   string
 	tiers   []string
 	env     []string // more for the suites
 	out     string   // folder of results and logs
@@ -45,8 +49,9 @@ type runner struct {
 func main() {
 	ctx, stop := child.Context()
 	defer stop()
-	tiers := flag.String("chain", "serve+serve", "subcommands of antwort, the client's tier first")
+	chains := flag.String("chain", "serve+serve", "subcommands of antwort joined by +, the client's tier first; several chains by commas")
 	antwort := flag.String("antwort", "../bin/antwort", "the binary under test")
+	document := flag.String("document", "", "write what was seen into this page")
 	list := flag.Bool("list", false, "print the clients and exit")
 	flag.Parse()
 	if *list {
@@ -55,7 +60,7 @@ func main() {
 		}
 		return
 	}
-	failed, err := run(ctx, *antwort, strings.Split(*tiers, "+"), flag.Args())
+	failed, err := run(ctx, *antwort, strings.Split(*chains, ","), *document, flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e-clients:", err)
 		os.Exit(2)
@@ -65,29 +70,47 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, antwort string, tiers, only []string) (failed int, err error) {
-	r := &runner{ctx: ctx, tiers: tiers}
-	if r.e2e, err = os.Getwd(); err != nil {
+func run(ctx context.Context, antwort string, chains []string, document string, only []string) (failed int, err error) {
+	e2e, err := os.Getwd()
+	if err != nil {
 		return 0, err
 	}
-	if _, err := os.Stat(filepath.Join(r.e2e, "clients", "run")); err != nil {
+	if _, err := os.Stat(filepath.Join(e2e, "clients", "run")); err != nil {
 		return 0, fmt.Errorf("run this from the folder e2e: %w", err)
 	}
-	if r.antwort, err = filepath.Abs(antwort); err != nil {
-		return 0, err
-	}
-	r.out = filepath.Join(r.e2e, ".cache", "clients")
-	if err := os.RemoveAll(r.out); err != nil {
-		return 0, err
-	}
-	if err := os.MkdirAll(r.out, 0o755); err != nil {
+	if antwort, err = filepath.Abs(antwort); err != nil {
 		return 0, err
 	}
 	chosen, err := choose(only)
 	if err != nil {
 		return 0, err
 	}
+	out := filepath.Join(e2e, ".cache", "clients")
+	if err := os.RemoveAll(out); err != nil {
+		return 0, err
+	}
 	var rows []row
+	for _, c := range chains {
+		r := &runner{ctx: ctx, e2e: e2e, antwort: antwort, chain: c, tiers: strings.Split(c, "+"), out: filepath.Join(out, c)}
+		more, err := r.all(chosen)
+		if err != nil {
+			return 0, err
+		}
+		rows = append(rows, more...)
+	}
+	failed = printTable(os.Stdout, rows)
+	if document != "" && only == nil {
+		return failed, writeDocument(e2e, document, chains, rows)
+	}
+	return failed, nil
+}
+
+// all runs the chosen clients, those that share a configuration of the chain
+// together.
+func (r *runner) all(chosen []choice) (rows []row, err error) {
+	if err := os.MkdirAll(r.out, 0o755); err != nil {
+		return nil, err
+	}
 	for _, drop := range []bool{false, true} {
 		of := slices.DeleteFunc(slices.Clone(chosen), func(c choice) bool { return c.client.dropTools != drop })
 		if len(of) == 0 {
@@ -95,11 +118,11 @@ func run(ctx context.Context, antwort string, tiers, only []string) (failed int,
 		}
 		more, err := r.group(of, drop)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		rows = append(rows, more...)
 	}
-	return printTable(os.Stdout, rows), nil
+	return rows, nil
 }
 
 // A choice is a client with the only case to run, "" for all.
@@ -150,7 +173,7 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 			if err := c.Stop(); err != nil && r.ctx.Err() == nil {
 				end.OK, end.Error = false, err.Error()
 			}
-			rows = append(rows, row{strings.Join(r.tiers, "+"), end})
+			rows = append(rows, row{r.chain, "antwort", end})
 		}()
 		baseURL, upstream = c.BaseURL, c.Upstream
 		if !slices.Contains(r.tiers, "serve") {
@@ -167,7 +190,7 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 // row as well.
 func (r *runner) client(c choice, baseURL, upstream string) []row {
 	broken := func(err error) []row {
-		return []row{{c.client.name, report.Result{Case: "run", Proves: "the suite runs", Error: err.Error()}}}
+		return []row{{r.chain, c.client.name, report.Result{Case: "run", Proves: "the suite runs", Error: err.Error()}}}
 	}
 	if c.client.packages != nil {
 		install := exec.CommandContext(r.ctx, filepath.Join(r.e2e, "clients", "install"), c.client.packages...)
@@ -177,7 +200,6 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 			return broken(fmt.Errorf("clients/install: %w", err))
 		}
 	}
-	r.say("%s …", c.client.name)
 	logFile := filepath.Join(r.out, c.client.name+".log")
 	out, err := os.Create(logFile)
 	if err != nil {
@@ -187,10 +209,11 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	results := filepath.Join(r.out, c.client.name+".jsonl")
 	cmd := c.client.command(r.ctx, r.e2e, c.only)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(append(os.Environ(), r.env...), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
+	cmd.Env = append(append(append(os.Environ(), cmd.Env...), r.env...), "BASE_URL="+baseURL, "UPSTREAM_URL="+upstream, "E2E_RESULTS="+results)
+	start := time.Now()
 	runErr := child.Run(cmd)
 
-	rows, err := readResults(c.client.name, results)
+	rows, err := r.results(c.client.name, results)
 	if err != nil {
 		return append(rows, broken(err)...)
 	}
@@ -201,7 +224,7 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 			rows[i].Error += "\nlog: " + logFile
 		}
 	}
-	r.say("%s: %d ok, %d failed", c.client.name, len(rows)-failed, failed)
+	r.say("%s: %d ok, %d failed (%.0f s)", c.client.name, len(rows)-failed, failed, time.Since(start).Seconds())
 	if len(rows) == 0 && c.only != "" {
 		return broken(fmt.Errorf("no case %q, see %s", c.only, logFile))
 	}
@@ -211,22 +234,22 @@ func (r *runner) client(c choice, baseURL, upstream string) []row {
 	return rows
 }
 
-func readResults(client, file string) ([]row, error) {
+func (r *runner) results(client, file string) ([]row, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	var rows []row
 	for line := range strings.Lines(string(b)) {
-		r := row{client: client}
-		if err := json.Unmarshal([]byte(line), &r.Result); err != nil {
+		one := row{chain: r.chain, client: client}
+		if err := json.Unmarshal([]byte(line), &one.Result); err != nil {
 			return rows, fmt.Errorf("%s: %w", file, err)
 		}
-		rows = append(rows, r)
+		rows = append(rows, one)
 	}
 	return rows, err
 }
 
 func (r *runner) say(format string, args ...any) {
-	fmt.Printf("e2e-clients: "+format+"\n", args...)
+	fmt.Printf("e2e-clients: "+r.chain+": "+format+"\n", args...)
 }

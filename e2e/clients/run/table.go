@@ -10,7 +10,7 @@ import (
 
 // A row is one line of the table.
 type row struct {
-	client string
+	chain, client string
 	report.Result
 }
 
@@ -18,15 +18,15 @@ type row struct {
 // the totals. It returns the number of failures.
 func printTable(w io.Writer, rows []row) (failed int) {
 	skipped := 0
-	clientWidth, caseWidth := len("client"), len("case")
+	chainWidth, clientWidth, caseWidth := len("chain"), len("client"), len("case")
 	for _, r := range rows {
-		clientWidth, caseWidth = max(clientWidth, len(r.client)), max(caseWidth, len(r.Case))
+		chainWidth, clientWidth, caseWidth = max(chainWidth, len(r.chain)), max(clientWidth, len(r.client)), max(caseWidth, len(r.Case))
 	}
-	line := func(client, name, result, seconds, proves string) {
-		fmt.Fprintf(w, "%-*s  %-*s  %-6s  %7s  %s\n", clientWidth, client, caseWidth, name, result, seconds, proves)
+	line := func(chain, client, name, result, seconds, proves string) {
+		fmt.Fprintf(w, "%-*s  %-*s  %-*s  %-6s  %7s  %s\n", chainWidth, chain, clientWidth, client, caseWidth, name, result, seconds, proves)
 	}
 	fmt.Fprintln(w)
-	line("client", "case", "result", "seconds", "proves")
+	line("chain", "client", "case", "result", "seconds", "proves")
 	for _, r := range rows {
 		result := "ok"
 		switch {
@@ -38,13 +38,13 @@ func printTable(w io.Writer, rows []row) (failed int) {
 			skipped++
 			r.Proves = r.Skipped + ": " + r.Proves
 		}
-		line(r.client, r.Case, result, fmt.Sprintf("%.2f", r.Seconds), r.Proves)
+		line(r.chain, r.client, r.Case, result, fmt.Sprintf("%.2f", r.Seconds), r.Proves)
 	}
 	fmt.Fprintln(w)
 	for _, r := range rows {
 		if !r.OK {
-			fmt.Fprintf(w, "FAILED %s/%s: %s\n  alone: cd e2e && go run ./clients/run %s/%s\n", r.client, r.Case,
-				strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n    "), r.client, r.Case)
+			fmt.Fprintf(w, "FAILED %s %s/%s: %s\n  alone: cd e2e && go run ./clients/run -chain %s %s/%s\n", r.chain, r.client, r.Case,
+				strings.ReplaceAll(strings.TrimSpace(r.Error), "\n", "\n    "), r.chain, r.client, r.Case)
 		}
 	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", len(rows)-failed-skipped, failed, skipped)

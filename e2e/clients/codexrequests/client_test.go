@@ -1,8 +1,8 @@
-// Package codex sends requests as the Codex agent sends them, and reads the
+// Package codexrequests sends requests as the Codex agent sends them, and reads the
 // answers as strictly as it does: items only from response.output_item.done,
 // and response.completed with an id and integer token counts as the only good
 // end. The chain under test drops tools of unknown types.
-package codex
+package codexrequests
 
 import (
 	"bufio"

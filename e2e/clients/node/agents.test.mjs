@@ -1,0 +1,77 @@
+// The Agents SDK for JavaScript through the chain, with its Responses model and the tools that it runs itself.
+import assert from "node:assert/strict";
+import { Agent, applyDiff, applyPatchTool, OpenAIResponsesModel, run, setTracingDisabled, shellTool, tool } from "@openai/agents";
+import OpenAI from "openai";
+import { z } from "zod";
+import { assistantLines, baseURL, testCase } from "./report.mjs";
+
+setTracingDisabled(true);
+const client = new OpenAI({ baseURL: baseURL ?? "http://127.0.0.1:9/v1", apiKey: "unused", maxRetries: 0, timeout: 30_000 });
+const model = new OpenAIResponsesModel(client, "/mnt/models");
+const weather = (cities) => tool({
+  name: "get_weather", description: "The weather", parameters: z.object({ city: z.string() }),
+  execute: async ({ city }) => { cities.push(city); return "sunny"; },
+});
+
+testCase("tool-loop", "a function tool is called, and its result and the thought before it reach the model", async () => {
+  const cities = [];
+  const agent = new Agent({ name: "a", instructions: "Be kind.", model, tools: [weather(cities)] });
+  const r = await run(agent, 'mock: reasoning="my plan" call=get_weather\nOslo');
+  assert.deepEqual(cities, ["Oslo"]);
+  assert.match(r.finalOutput, /The tools say: sunny/);
+  const lines = assistantLines(r.finalOutput);
+  assert.equal(lines.length, 1, r.finalOutput);
+  assert.match(lines[0], /reasoning="my plan"/);
+});
+
+testCase("streamed", "a streamed run gives the same", async () => {
+  const cities = [];
+  const r = await run(new Agent({ name: "a", model, tools: [weather(cities)] }), "weather in Rome", { stream: true });
+  let text = "";
+  for await (const piece of r.toTextStream()) text += piece;
+  await r.completed;
+  assert.deepEqual(cities, ["weather in Rome"]);
+  assert.ok(r.finalOutput.startsWith("The tools say: sunny"));
+  assert.ok(text.endsWith(r.finalOutput));
+});
+
+testCase("handoff", "a handoff is a call whose history the next agent's model reads", async () => {
+  const forecaster = new Agent({ name: "forecaster", instructions: "You forecast.", model });
+  const front = Agent.create({ name: "front", instructions: "You greet.", model, handoffs: [forecaster] });
+  const r = await run(front, "please ask the forecaster");
+  assert.equal(r.lastAgent.name, "forecaster");
+  assert.match(r.finalOutput, /calls transfer_to_forecaster/);
+});
+
+testCase("output-type", "an output type is parsed", async () => {
+  const r = await run(new Agent({ name: "a", model, outputType: z.object({ name: z.string(), people: z.number().int().min(1) }) }), "Lima");
+  assert.deepEqual(r.finalOutput, { name: "Lima", people: 1 });
+});
+
+testCase("shell-tool", "shellTool: the client runs the model's commands, and what they wrote goes back", async () => {
+  const ran = [];
+  const shell = { run: async ({ commands }) => {
+    ran.push(...commands);
+    return { output: commands.map((c) => ({ stdout: `did ${c}`, stderr: "", outcome: { type: "exit", exitCode: 0 } })) };
+  } };
+  for (const stream of [false, true]) {
+    const r = await run(new Agent({ name: "a", model, tools: [shellTool({ shell })] }), 'mock: call=`shell {"commands":["ls -l","pwd"]}`\nlist', { stream });
+    if (stream) await r.completed;
+    for (const part of ["did ls -l", "did pwd", "calls shell"]) assert.ok(r.finalOutput.includes(part), r.finalOutput);
+  }
+  assert.deepEqual(ran, ["ls -l", "pwd", "ls -l", "pwd"]);
+});
+
+testCase("apply-patch-tool", "applyPatchTool: the client applies the model's patch, and its result goes back", async () => {
+  const files = {};
+  const editor = {
+    createFile: async ({ path, diff }) => { files[path] = applyDiff("", diff, "create"); return { status: "completed", output: `created ${path}` }; },
+    updateFile: async ({ path, diff }) => { files[path] = applyDiff(files[path], diff); return { status: "completed", output: `updated ${path}` }; },
+    deleteFile: async ({ path }) => { delete files[path]; return { status: "completed" }; },
+  };
+  const create = JSON.stringify({ operation: { type: "create_file", path: "a.txt", diff: '+one\n+two "ü"\n' } });
+  const r = await run(new Agent({ name: "a", model, tools: [applyPatchTool({ editor })] }), `patch\nmock: call=\`apply_patch ${create}\``);
+  assert.equal(files["a.txt"].trimEnd(), 'one\ntwo "ü"');
+  assert.match(r.finalOutput, /created a\.txt/);
+  assert.match(r.finalOutput, /calls apply_patch/);
+});

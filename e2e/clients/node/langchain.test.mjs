@@ -1,0 +1,63 @@
+// LangChain for JavaScript: ChatOpenAI with useResponsesApi through the chain, with zdrEnabled, which keeps nothing at the
+// provider and so sends all of a conversation every time.
+import assert from "node:assert/strict";
+import { HumanMessage, SystemMessage } from "@langchain/core/messages";
+import { tool } from "@langchain/core/tools";
+import { concat } from "@langchain/core/utils/stream";
+import { ChatOpenAI } from "@langchain/openai";
+import { z } from "zod";
+import { assistantLines, baseURL, dot, testCase } from "./report.mjs";
+
+const chat = (how = {}) => new ChatOpenAI({ model: "/mnt/models", apiKey: "unused", useResponsesApi: true, zdrEnabled: true, maxRetries: 0,
+  configuration: { baseURL: baseURL ?? "http://127.0.0.1:9/v1" }, ...how });
+const weather = tool(async ({ city }) => `sunny in ${city}`, { name: "get_weather", description: "The weather", schema: z.object({ city: z.string() }) });
+const thinking = { reasoning: { effort: "medium", summary: "detailed" } };
+const thoughts = (message) => message.contentBlocks.filter((b) => b.type === "reasoning").map((b) => b.reasoning).join("");
+
+async function streamed(model, messages) {
+  let whole;
+  for await (const chunk of await model.stream(messages)) whole = whole === undefined ? chunk : concat(whole, chunk);
+  return whole;
+}
+
+testCase("invoke", "system and human messages reach the model; usage comes back", async () => {
+  const r = await chat().invoke([new SystemMessage("Be kind."), new HumanMessage("hello")]);
+  assert.match(r.text, /1 system: "Be kind\."/);
+  assert.ok(r.usage_metadata.output_tokens > 0);
+});
+
+testCase("tools", "a call, its result and the next turn, whole and streamed", async () => {
+  const bound = chat().bindTools([weather]);
+  for (const ask of [(m) => bound.invoke(m), (m) => streamed(bound, m)]) {
+    const messages = [new HumanMessage("weather in Bonn")];
+    const answer = await ask(messages);
+    assert.deepEqual(answer.tool_calls.map((c) => c.args), [{ city: "weather in Bonn" }]);
+    messages.push(answer, await weather.invoke(answer.tool_calls[0]));
+    const text = (await ask(messages)).text;
+    assert.ok(text.startsWith("The tools say: sunny in weather in Bonn"), text);
+    assert.equal(assistantLines(text).length, 1);
+  }
+});
+
+testCase("thoughts", "thoughts are shown and go back to the model, whole and streamed", async () => {
+  const model = chat(thinking);
+  for (const ask of [(m) => model.invoke(m), (m) => streamed(model, m)]) {
+    const messages = [new HumanMessage('mock: reasoning="my thought" text="Fine."\nhi')];
+    const answer = await ask(messages);
+    assert.equal(thoughts(answer), "my thought");
+    const lines = assistantLines((await ask([...messages, answer, new HumanMessage("and now?")])).text);
+    assert.equal(lines.length, 1);
+    assert.match(lines[0], /reasoning="my thought"/);
+  }
+});
+
+testCase("structured-output", "withStructuredOutput parses by a zod schema", async () => {
+  const r = await chat().withStructuredOutput(z.object({ name: z.string(), age: z.number().int().min(1) }), { name: "person" }).invoke("Zoe");
+  assert.deepEqual(r, { name: "Zoe", age: 1 });
+});
+
+testCase("image", "an image reaches the model", async () => {
+  const url = `data:image/png;base64,${dot}`;
+  const r = await chat().invoke([new HumanMessage({ content: [{ type: "text", text: "look" }, { type: "image_url", image_url: { url } }] })]);
+  assert.match(r.text, /image_url image\/png/);
+});
