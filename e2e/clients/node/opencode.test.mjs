@@ -1,4 +1,4 @@
-// The real opencode, as npm installs it, with the provider that docs/clients.md tells users to write.
+// The real opencode (the program that npm installs for Linux on x64) with the provider that docs/clients.md tells users to write.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ const env = { PATH: process.env.PATH, HOME: join(folder, "home"), OPENCODE_DISAB
 
 /** Runs opencode once and returns the parts that it printed. */
 async function opencode(prompt, ...args) {
-  const child = spawn(new URL("node_modules/.bin/opencode", import.meta.url).pathname, ["run", "--format", "json", "--thinking", "--title", "e2e", ...args], { cwd: work, env });
+  const child = spawn(new URL("node_modules/opencode-linux-x64/bin/opencode", import.meta.url).pathname, ["run", "--format", "json", "--thinking", "--title", "e2e", ...args], { cwd: work, env });
   let out = "", log = "";
   child.stdout.on("data", (d) => { out += d; });
   child.stderr.on("data", (d) => { log += d; });

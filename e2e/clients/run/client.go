@@ -32,7 +32,7 @@ var clients = []client{
 	{"codex", "Codex CLI", npm("@openai/codex"), true, node, goTest("codex", "TestClient")},
 	{"codex-refuse", "Codex CLI, tools not dropped", npm("@openai/codex"), false, node, goTest("codex", "TestRefuse")},
 	{"codex-requests", "requests as Codex sends them", nil, true, nil, goTest("codexrequests", "TestClient")},
-	{"opencode", "opencode", npm("opencode-ai"), false, node, nodeTest("opencode")},
+	{"opencode", "opencode", npm("opencode-linux-x64"), false, node, nodeTest("opencode")},
 	{"openai-python", "openai-python", pypi("openai"), false, python, pytest("python", "openai")},
 	{"openai-node", "openai-node", npm("openai"), false, node, nodeTest("openai")},
 	{"openai-go", "openai-go", goModule("github.com/openai/openai-go/v3"), false, nil, goTest("openai-go", "TestClient")},
