@@ -1,8 +1,8 @@
 // The real opencode (the program that npm installs for Linux on x64) with the provider that docs/clients.md tells users to write.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { jsonLines, runProgram, workspace } from "./agents-cli.mjs";
 import { baseURL, testCase } from "./report.mjs";
 
 const configuration = {
@@ -17,41 +17,27 @@ const configuration = {
   } },
 };
 
-const folder = new URL("../../.cache/clients/opencode", import.meta.url).pathname;
-const work = join(folder, "work");
-// Nothing but loopback: every other request would go to a proxy that is not there.
-const env = { PATH: process.env.PATH, HOME: join(folder, "home"), OPENCODE_DISABLE_AUTOUPDATE: "1", OPENCODE_DISABLE_MODELS_FETCH: "1",
-  OPENCODE_DISABLE_LSP_DOWNLOAD: "1", OPENCODE_DISABLE_DEFAULT_PLUGINS: "1",
-  HTTP_PROXY: "http://127.0.0.1:9", HTTPS_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1,localhost" };
+const at = workspace("opencode");
+const env = { OPENCODE_DISABLE_AUTOUPDATE: "1", OPENCODE_DISABLE_MODELS_FETCH: "1", OPENCODE_DISABLE_LSP_DOWNLOAD: "1", OPENCODE_DISABLE_DEFAULT_PLUGINS: "1" };
 
 /** Runs opencode once and returns the parts that it printed. */
 async function opencode(prompt, ...args) {
-  const child = spawn(new URL("node_modules/opencode-linux-x64/bin/opencode", import.meta.url).pathname, ["run", "--format", "json", "--thinking", "--title", "e2e", ...args], { cwd: work, env });
-  let out = "", log = "";
-  child.stdout.on("data", (d) => { out += d; });
-  child.stderr.on("data", (d) => { log += d; });
-  child.stdin.end(prompt);
-  await new Promise((resolve) => child.on("close", resolve));
-  const events = out.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-  const failed = events.find((e) => e.type === "error");
-  assert.ok(!failed && child.exitCode === 0, `${JSON.stringify(failed)} ${log}`);
+  const events = jsonLines(await runProgram("opencode-linux-x64/bin/opencode", ["run", "--format", "json", "--thinking", "--title", "e2e", ...args], { ...at, env, input: prompt }));
+  assert.ok(!events.some((e) => e.type === "error"), JSON.stringify(events));
   const parts = (type) => events.filter((e) => e.type === type).map((e) => e.part);
   return { thoughts: parts("reasoning").map((p) => p.text), tools: parts("tool_use"), text: parts("text").at(-1)?.text ?? "" };
 }
 
-rmSync(folder, { recursive: true, force: true });
-mkdirSync(work, { recursive: true });
-mkdirSync(env.HOME, { recursive: true });
-writeFileSync(join(work, "opencode.json"), JSON.stringify(configuration));
+writeFileSync(join(at.work, "opencode.json"), JSON.stringify(configuration));
 
 testCase("task", "a task of two tools: commands run, files are written, the thought is shown and goes back with its call", async () => {
-  const write = JSON.stringify({ filePath: join(work, "b.txt"), content: 'two "ü"\n' });
+  const write = JSON.stringify({ filePath: join(at.work, "b.txt"), content: 'two "ü"\n' });
   const r = await opencode(`do it
 mock: turn=1 reasoning="my own plan" call=\`bash {"command":"echo one > a.txt","description":"writes"}\`
 mock: turn=2 call=\`write ${write}\`
 mock: turn=3 call=none`);
-  assert.equal(readFileSync(join(work, "a.txt"), "utf8"), "one\n");
-  assert.equal(readFileSync(join(work, "b.txt"), "utf8"), 'two "ü"\n');
+  assert.equal(readFileSync(join(at.work, "a.txt"), "utf8"), "one\n");
+  assert.equal(readFileSync(join(at.work, "b.txt"), "utf8"), 'two "ü"\n');
   assert.deepEqual(r.tools.map((t) => [t.tool, t.state.status]), [["bash", "completed"], ["write", "completed"]]);
   assert.equal(r.thoughts[0], "my own plan");
   assert.match(r.text, /calls bash/);

@@ -33,6 +33,8 @@ var clients = []client{
 	{"codex-refuse", "Codex CLI, tools not dropped", npm("@openai/codex"), false, node, goTest("codex", "TestRefuse")},
 	{"codex-requests", "requests as Codex sends them", nil, true, nil, goTest("codexrequests", "TestClient")},
 	{"opencode", "opencode", npm("opencode-linux-x64"), false, node, nodeTest("opencode")},
+	{"copilot", "Copilot CLI", npm("@github/copilot"), false, node, nodeTest("copilot")},
+	{"pi", "pi", npm("@mariozechner/pi-coding-agent"), false, node, nodeTest("pi")},
 	{"openai-python", "openai-python", pypi("openai"), false, python, pytest("python", "openai")},
 	{"openai-node", "openai-node", npm("openai"), false, node, nodeTest("openai")},
 	{"openai-go", "openai-go", goModule("github.com/openai/openai-go/v3"), false, nil, goTest("openai-go", "TestClient")},
@@ -46,6 +48,7 @@ var clients = []client{
 	{"llamaindex", "LlamaIndex", llamaindexPin("llama-index-llms-openai"), false, llamaindex, pytest("llamaindex", "llamaindex")},
 	{"agent-framework", "Microsoft Agent Framework", pypi("agent-framework-openai"), false, python, pytest("python", "agent_framework")},
 	{"haystack", "Haystack", pypi("haystack-ai"), false, python, pytest("python", "haystack")},
+	{"llm", "llm", pypi("llm"), false, python, pytest("python", "llm")},
 }
 
 // loopback keeps a client on this machine: every other request would go to a
