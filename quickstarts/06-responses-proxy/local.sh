@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Quickstart 06 on this machine, without a cluster: frontend → backend → LLM on
-# free loopback ports.
-#   local.sh demo    start the chain, run the quickstart's two requests, stop it
-#   local.sh run     start the chain and leave it running until Ctrl-C
+# loopback.
+#   local.sh demo    start the chain on free ports, run the quickstart's two requests, stop it
+#   local.sh run     start the chain and leave it running until Ctrl-C, the frontend on port 8080 if it is free
+# PORT=…            the port of the frontend, with run
 # LLM_URL=http://…  uses that Chat Completions server instead of mock-llm
 # MODEL=…           its model name (default /mnt/models)
 # ENVOY=path        runs the frontend as Envoy with the filter; so does an
@@ -43,10 +44,13 @@ free_port() {
   local port
   for _ in {1..50}; do
     port=$((20000 + RANDOM % 12000))
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port; return; }
+    taken $port || { echo $port; return; }
   done
   fail "found no free port"
 }
+
+# taken PORT succeeds when something listens there.
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # start NAME URL COMMAND… runs a tier and waits until URL answers.
 start() {
@@ -88,7 +92,16 @@ backend=http://127.0.0.1:$backend_port
 tier backend "$backend_port" vllm "$llm"
 start backend "$backend/readyz" "$antwort" serve --config "$dir/backend.yaml"
 
-frontend_port=$(free_port)
+if [ "$mode" != run ]; then
+  frontend_port=$(free_port)
+elif [ -n "${PORT:-}" ]; then
+  frontend_port=$PORT
+  ! taken "$frontend_port" || fail "port $frontend_port is taken: choose another PORT"
+elif taken 8080; then
+  frontend_port=$(free_port)
+else
+  frontend_port=8080
+fi
 frontend=http://127.0.0.1:$frontend_port
 tier frontend "$frontend_port" vllm-responses "$backend"
 if [ -n "$envoy" ]; then
@@ -139,6 +152,12 @@ Try it from another terminal:
 Logs: $dir/*.log
 Stop it with Ctrl-C.
 TEXT
+  if [ "$frontend_port" != 8080 ] && [ -z "${PORT:-}" ]; then
+    printf '\nNOTE: port 8080 is taken on this machine: the frontend listens on %s instead. Write that port where the README says 8080.\n' "$frontend_port"
+  fi
+  if [ -z "${LLM_URL:-}" ]; then
+    printf '\nNOTE: mock-llm is a stand-in for a model. It answers "I received …" and what it received; LLM_URL=http://… asks a real model.\n'
+  fi
   wait -n "${pids[@]}" || true
   fail "a tier has ended; the last lines of the logs: $(tail -n 3 "$dir"/*.log)"
 fi
