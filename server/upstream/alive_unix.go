@@ -13,10 +13,10 @@ func (cn *conn) alive() bool {
 	if cn.br.Buffered() > 0 {
 		return false
 	}
-	if cn.raw == nil {
+	if cn.peek.raw == nil {
 		return true
 	}
-	switch n, err := cn.waiting(); {
+	switch n, err := cn.peek.waiting(); {
 	case err == syscall.EAGAIN || err == syscall.EINTR:
 		return true
 	case err != nil || n == 0 || !cn.encoded:
@@ -30,23 +30,40 @@ func (cn *conn) alive() bool {
 	if !isTimeout(err) {
 		return false
 	}
-	_, err = cn.waiting()
+	_, err = cn.peek.waiting()
 	return err == syscall.EAGAIN
 }
 
 // ticketTime is how long the reading of bytes may take that are here already.
 const ticketTime = time.Millisecond
 
+// peeker looks at what waits on a TCP connection.
+type peeker struct {
+	raw  syscall.RawConn // nil when there is none
+	look func(fd uintptr)
+	n    int
+	err  error
+}
+
 // waiting looks how many bytes, of at most one, can be read at once.
-func (cn *conn) waiting() (int, error) {
-	if cn.peek == nil {
-		cn.peek = func(fd uintptr) {
+func (p *peeker) waiting() (int, error) {
+	if p.look == nil { // kept to allocate it once
+		p.look = func(fd uintptr) {
 			var b [1]byte
-			cn.peekN, _, cn.peekErr = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			p.n, _, p.err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		}
 	}
-	if err := cn.raw.Control(cn.peek); err != nil {
+	if err := p.raw.Control(p.look); err != nil {
 		return 0, err
 	}
-	return cn.peekN, cn.peekErr
+	return p.n, p.err
+}
+
+// empty reports whether nothing waits, not even the end.
+func (p *peeker) empty() bool {
+	if p.raw == nil {
+		return true
+	}
+	_, err := p.waiting()
+	return err == syscall.EAGAIN || err == syscall.EINTR
 }

@@ -13,7 +13,7 @@ const (
 	Connect   Kind = iota // no connection: nothing was sent
 	Closed                // the connection ended before an answer's header
 	Timeout               // no header within Request.HeaderTimeout
-	Malformed             // what came is no HTTP/1.1 answer
+	Malformed             // what came is no HTTP answer
 	Body                  // the request's own body could not be read
 )
 

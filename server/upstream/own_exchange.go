@@ -8,65 +8,24 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
-// inline is the largest body that is written before the answer is read. A
-// longer one is written by a goroutine of its own, for an upstream may answer
-// (413, 401) and stop reading while it is still on its way.
-const inline = 64 << 10
-
-// Request is what Do sends. The caller leaves Header and Body alone until Do
-// has returned and, with a body over 64 KiB or a Stream, the answer is closed
-// or no longer Sending.
-type Request struct {
-	Method string // GET, HEAD, POST or DELETE
-	Target string // path and query as on the wire, after the base URL's path
-	Header []byte // whole lines "Name: value\r\n"; see AppendField. Host and body lengths are added
-	Body   []byte // what is sent first, or all
-	// Stream is what follows Body, nil when nothing does. Length is the number
-	// of bytes in both, -1 when unknown (sent chunked).
-	// Unblock makes a Stream.Read that waits return; called when the exchange
-	// ends before the whole body was sent.
-	Stream  io.Reader
-	Length  int64
-	Unblock func()
-	// Repeatable allows to send Body again on a new connection when a kept one
-	// turns out to be closed before any byte of an answer. A Stream is never.
-	Repeatable    bool
-	HeaderTimeout time.Duration // from the end of connecting to the answer's header; 0: none
-}
-
-// AppendField appends a header line. Line breaks in value become spaces.
-func AppendField(dst []byte, name, value string) []byte {
-	dst = append(dst, name...)
-	dst = append(dst, ": "...)
-	if strings.ContainsAny(value, "\r\n\x00") {
-		value = strings.Map(func(r rune) rune {
-			if r == '\r' || r == '\n' || r == 0 {
-				return ' '
-			}
-			return r
-		}, value)
-	}
-	dst = append(dst, value...)
-	return append(dst, "\r\n"...)
-}
-
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // exchange sends req on cn and reads the answer's header.
-func (c *Client) exchange(ctx context.Context, cn *conn, req *Request) (*Answer, error) {
-	a := &Answer{client: c, cn: cn}
+func (cn *conn) exchange(ctx context.Context, req *Request) (*Answer, error) {
+	a := &ownAnswer{cn: cn}
+	a.Rest = a
+	cn.came = false
 	a.stop = context.AfterFunc(ctx, cn.abort)
 	if req.HeaderTimeout > 0 {
 		cn.SetDeadline(time.Now().Add(req.HeaderTimeout))
 	} else if cn.reused {
 		cn.SetDeadline(time.Time{}) // an earlier answer's
 	}
-	if err := c.send(a, req); err != nil {
+	if err := a.send(req); err != nil {
 		// An upstream that refuses a body half way has often answered already.
 		if !a.salvage() {
 			a.Close()
@@ -84,11 +43,12 @@ func (c *Client) exchange(ctx context.Context, cn *conn, req *Request) (*Answer,
 	if req.HeaderTimeout > 0 || a.spoilt {
 		cn.SetDeadline(time.Time{})
 	}
-	return a, nil
+	return &a.Answer, nil
 }
 
 // send writes the request. A long body is left to a goroutine, whose end a.sent tells.
-func (c *Client) send(a *Answer, req *Request) error {
+func (a *ownAnswer) send(req *Request) error {
+	c := a.cn.own.client
 	buf := heads.Get().(*[]byte)
 	defer heads.Put(buf)
 	b := append((*buf)[:0], req.Method...)
@@ -137,7 +97,7 @@ func (c *Client) send(a *Answer, req *Request) error {
 
 // sendBody writes a long body. When its source fails, the connection is closed:
 // there is no other way to tell the upstream that the rest will not come.
-func (a *Answer) sendBody(cn *conn, req *Request) error {
+func (a *ownAnswer) sendBody(cn *conn, req *Request) error {
 	if req.Stream == nil {
 		_, err := cn.Conn.Write(req.Body)
 		return err
@@ -219,4 +179,12 @@ func classify(err error, other Kind) *Error {
 		other = Malformed
 	}
 	return &Error{Kind: other, Err: err}
+}
+
+// methods holds what http.ReadResponse must know of a request.
+var methods = map[string]*http.Request{
+	http.MethodGet:    {Method: http.MethodGet},
+	http.MethodHead:   {Method: http.MethodHead},
+	http.MethodPost:   {Method: http.MethodPost},
+	http.MethodDelete: {Method: http.MethodDelete},
 }
