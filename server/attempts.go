@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"antwort/server/balance"
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 )
@@ -21,10 +22,10 @@ type attempts struct {
 
 	request upstream.Request // but for what a backend decides: Authorization, model, time
 	own     []byte           // the client's credential, for backends without a key: header lines
-	body    *buffer          // request.Body is in it
+	body    *buffer.Buffer   // request.Body is in it
 	// rename appends the body with another model; nil when there is none in it.
 	rename  func(dst []byte, model string) []byte
-	renamed *buffer
+	renamed *buffer.Buffer
 
 	repeatable bool          // may be sent again to another backend after it was sent to one
 	statuses   bool          // 429 and 503 are tried again at the same backend too
@@ -45,8 +46,8 @@ func (x *exchange) attempt(a *attempts) {
 
 // drop lets go of what is kept, which must not be on its way any more.
 func (a *attempts) drop() {
-	a.body.put()
-	a.renamed.put()
+	a.body.Put()
+	a.renamed.Put()
 	*a = attempts{}
 }
 
@@ -64,14 +65,14 @@ func (a *attempts) to(b *backend) *upstream.Request {
 		r.HeaderTimeout = min(a.quick, r.HeaderTimeout)
 	}
 	if a.rename != nil && b.Model == "" {
-		r.Body = a.body.b
+		r.Body = a.body.B
 	} else if a.rename != nil {
 		if a.renamed == nil {
-			a.renamed = getBuffer()
-			a.renamed.grow(len(a.body.b) + len(b.Model))
+			a.renamed = buffer.Get()
+			a.renamed.Grow(len(a.body.B) + len(b.Model))
 		}
-		a.renamed.b = a.rename(a.renamed.b[:0], b.Model)
-		r.Body = a.renamed.b
+		a.renamed.B = a.rename(a.renamed.B[:0], b.Model)
+		r.Body = a.renamed.B
 	}
 	return r
 }

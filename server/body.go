@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -19,7 +20,7 @@ import (
 )
 
 // readBody reads a whole body, decoded, into a buffer that the caller puts back.
-func (x *exchange) readBody() (*buffer, *failure.Failure) {
+func (x *exchange) readBody() (*buffer.Buffer, *failure.Failure) {
 	limit := x.gen.cfg.Limits.RequestBodyBytes
 	if x.r.ContentLength > limit {
 		return nil, tooLarge(limit)
@@ -31,15 +32,15 @@ func (x *exchange) readBody() (*buffer, *failure.Failure) {
 	return buf, f
 }
 
-func (x *exchange) readDecoded(limit int64) (*buffer, *failure.Failure) {
+func (x *exchange) readDecoded(limit int64) (*buffer.Buffer, *failure.Failure) {
 	switch coding := policy.Coding(x.r.Header["Content-Encoding"]); coding {
 	case "":
-		buf := getBuffer()
+		buf := buffer.Get()
 		if x.r.ContentLength > 0 { // one byte more lets the read that fills it see the end
-			buf.grow(int(min(x.r.ContentLength, 64<<10)) + 1)
+			buf.Grow(int(min(x.r.ContentLength, 64<<10)) + 1)
 		}
 		if err := readInto(buf, x.r.Body, limit); err != nil {
-			buf.put()
+			buf.Put()
 			return nil, x.readError(err, limit)
 		}
 		return buf, nil
@@ -67,12 +68,12 @@ func (x *exchange) unlimitReading() {
 var errTooLarge = errors.New("body is over the limit")
 
 // readInto reads r to its end.
-func readInto(buf *buffer, r io.Reader, limit int64) error {
+func readInto(buf *buffer.Buffer, r io.Reader, limit int64) error {
 	for {
-		buf.grow(512)
-		n, err := r.Read(buf.b[len(buf.b):cap(buf.b)])
-		buf.b = buf.b[:len(buf.b)+n]
-		if int64(len(buf.b)) > limit {
+		buf.Grow(512)
+		n, err := r.Read(buf.B[len(buf.B):cap(buf.B)])
+		buf.B = buf.B[:len(buf.B)+n]
+		if int64(len(buf.B)) > limit {
 			return errTooLarge
 		}
 		if err == io.EOF {
@@ -105,9 +106,9 @@ func (x *exchange) readError(err error, limit int64) *failure.Failure {
 
 // readCompressed decodes a body while it is read; a small one that would
 // become very large stops at the limit.
-func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failure.Failure) {
+func (x *exchange) readCompressed(coding string, limit int64) (*buffer.Buffer, *failure.Failure) {
 	source := &meteredReader{r: x.r.Body, left: limit}
-	buf := getBuffer()
+	buf := buffer.Get()
 	decoded := x.gen.cfg.Limits.DecodedBodyBytes
 	err := decode(buf, source, coding, decoded)
 	source.r = nil // decoders stay, the request does not
@@ -115,23 +116,23 @@ func (x *exchange) readCompressed(coding string, limit int64) (*buffer, *failure
 	case err == nil:
 		return buf, nil
 	case source.err != nil:
-		buf.put()
+		buf.Put()
 		return nil, x.readError(source.err, limit)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		buf.put()
+		buf.Put()
 		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
 			fmt.Sprintf("the request body needs a zstd window over %d bytes: compress it with a lower level", zstdWindow))).Because(err).With("Connection", "close")
 	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		buf.put()
+		buf.Put()
 		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
 			fmt.Sprintf("the decompressed request body is over this server's limit of %d bytes", decoded))).With("Connection", "close")
 	default:
-		buf.put()
+		buf.Put()
 		return nil, failure.Of(failure.BadBody, responses.NewError(http.StatusBadRequest, "invalid_body", "the request body is not valid "+strings.TrimPrefix(coding, "x-"))).Because(err)
 	}
 }
 
-func decode(buf *buffer, r io.Reader, coding string, limit int64) error {
+func decode(buf *buffer.Buffer, r io.Reader, coding string, limit int64) error {
 	if coding == "zstd" {
 		d := zstdDecoders.Get().(*zstd.Decoder)
 		defer zstdDecoders.Put(d)

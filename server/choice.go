@@ -1,6 +1,7 @@
 package server
 
 import (
+	"antwort/server/buffer"
 	"antwort/shared/policy"
 )
 
@@ -10,17 +11,17 @@ import (
 // respond answers a request of the Responses API.
 func (x *exchange) respond() {
 	d, f := x.gen.decider.Begin(policy.Request{Endpoint: x.endpoint.Endpoint, Method: x.method, Caller: x.caller, Field: x.field})
-	var body *buffer // nil: not read
+	var body *buffer.Buffer // nil: not read
 	if f == nil && d.Need != policy.Nothing {
 		body, f = x.readBody()
 	}
 	if f == nil && d.Need == policy.Body {
-		f = d.Body(body.b)
+		f = d.Body(body.B)
 	}
 	x.model = d.Model
 	switch {
 	case f != nil:
-		body.put()
+		body.Put()
 		x.answerFailure(f)
 	case d.Need == policy.Translation:
 		x.translate(&d, body)

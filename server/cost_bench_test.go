@@ -45,7 +45,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 					} else if f == nil {
 						reader.Reset(body)
 						if a.body, f = x.readBody(); f == nil {
-							f = d.Body(a.body.b)
+							f = d.Body(a.body.B)
 						}
 					}
 					if f != nil {

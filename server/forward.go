@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/jsontext"
@@ -21,7 +22,7 @@ import (
 
 // forward answers any request of the API by its decision. body is what was read
 // of it, nil when nothing was; forward puts it back.
-func (x *exchange) forward(d *policy.Decision, body *buffer) {
+func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
 	a := &attempts{pool: x.gen.pools[d.Route], body: body, key: d.Conversation, repeatable: d.Repeatable}
 	a.request = upstream.Request{
 		Method:     x.method,
@@ -29,12 +30,12 @@ func (x *exchange) forward(d *policy.Decision, body *buffer) {
 		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
 	}
 	if body != nil {
-		a.request.Body = body.b
+		a.request.Body = body.B
 		if d.Reading != nil && d.Renames() {
 			a.rename = d.Reading.AppendRenamed
 		}
 	} else {
-		a.body = getBuffer()
+		a.body = buffer.Get()
 		if f := x.attachBody(a); f != nil {
 			a.drop()
 			x.answerFailure(f)
@@ -90,14 +91,14 @@ func (x *exchange) forwardTo(a *attempts) {
 // passWhole passes an answer that is no stream of events on.
 func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure.Failure {
 	defer ans.Close()
-	head := getBuffer()
-	defer head.put()
+	head := buffer.Get()
+	defer head.Put()
 	if ans.Length > 0 {
-		head.grow(int(min(ans.Length, wholeAnswer)) + 1)
+		head.Grow(int(min(ans.Length, wholeAnswer)) + 1)
 	}
 	more := true
-	for more && len(head.b) < wholeAnswer {
-		head.grow(512)
+	for more && len(head.B) < wholeAnswer {
+		head.Grow(512)
 		var f *failure.Failure
 		if more, f = x.readMore(ctx, ans, head); f != nil {
 			return f
@@ -106,18 +107,18 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	copyAnswerHeader(x.header(), ans.Header)
 	x.header()["X-Request-Id"] = []string{x.id}
 	if !more && x.method != http.MethodHead {
-		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.b))}
+		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.B))}
 	}
 	if ans.Status == http.StatusOK && x.endpoint == x.gen.endpoints.responses && !more {
-		x.readUsage(head.b)
+		x.readUsage(head.B)
 	}
 	x.begin(ans.Status)
 	for {
-		x.write(head.b)
+		x.write(head.B)
 		if x.failure != failure.None || !more {
 			return nil
 		}
-		head.b = head.b[:0]
+		head.B = head.B[:0]
 		var f *failure.Failure
 		if more, f = x.readMore(ctx, ans, head); f != nil {
 			x.note(f.Kind, f.Cause)
@@ -131,10 +132,10 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 const wholeAnswer = 256 << 10
 
 // readMore reads once into the free part of buf. It returns false at the end.
-func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer) (bool, *failure.Failure) {
+func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) (bool, *failure.Failure) {
 	ans.SetReadDeadline(time.Now().Add(x.idle()))
-	n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
-	buf.b = buf.b[:len(buf.b)+n]
+	n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
+	buf.B = buf.B[:len(buf.B)+n]
 	switch err {
 	case nil:
 		return true, nil

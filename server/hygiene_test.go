@@ -412,9 +412,9 @@ func BenchmarkAmbiguous(b *testing.B) {
 		c.head.next()
 		c.head.add(wire)
 		head := c.head.take()
-		if ambiguous(head.b, r) != "" {
+		if ambiguous(head.B, r) != "" {
 			b.Fatal("it is not")
 		}
-		head.put()
+		head.Put()
 	}
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"time"
+
+	"antwort/server/buffer"
 )
 
 // comment keeps proxies from cutting a silent stream.
@@ -50,12 +52,12 @@ func (st *stream) tick() {
 
 // keep writes a sign of life: a comment, or the first events.
 func (st *stream) keep() {
-	out := getBuffer()
-	defer out.put()
-	out.b = append(out.b, noRoom[:]...)
+	out := buffer.Get()
+	defer out.Put()
+	out.B = append(out.B, noRoom[:]...)
 	if st.begun || st.head != nil {
-		out.b = append(out.b, comment...)
-	} else if out.b = st.events.Start(out.b); len(out.b) == room {
+		out.B = append(out.B, comment...)
+	} else if out.B = st.events.Start(out.B); len(out.B) == room {
 		st.wrote = time.Now() // nothing can be said yet
 		return
 	}

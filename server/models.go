@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/config"
 	"antwort/shared/failure"
@@ -67,8 +68,8 @@ func (x *exchange) listAsIs(route int) {
 		x.answerFailure(f)
 		return
 	}
-	defer buf.put()
-	x.json(http.StatusOK, buf.b)
+	defer buf.Put()
+	x.json(http.StatusOK, buf.B)
 }
 
 // mergeModels asks a backend of each route at once. What a route does not say is
@@ -80,7 +81,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 	defer stop()
 	type told struct {
 		part *exchange
-		buf  *buffer
+		buf  *buffer.Buffer
 		f    *failure.Failure
 	}
 	all := make([]told, len(reach))
@@ -108,10 +109,10 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 		x.retries += answer.part.retries
 		f := answer.f
 		if f == nil {
-			if !list.Add(i, &answer.part.backend.Backend, answer.buf.b) {
+			if !list.Add(i, &answer.part.backend.Backend, answer.buf.B) {
 				f = noList()
 			}
-			answer.buf.put()
+			answer.buf.Put()
 		}
 		if f == nil {
 			heard = true
@@ -161,9 +162,9 @@ func (x *exchange) showModel() {
 		x.answerFailure(f)
 		return
 	}
-	defer buf.put()
+	defer buf.Put()
 	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
-	list.Add(route, &x.backend.Backend, buf.b)
+	list.Add(route, &x.backend.Backend, buf.B)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)
 		return
@@ -176,7 +177,7 @@ func (x *exchange) showModel() {
 // fetchModels returns the list of one of the pool's backends, which is a JSON
 // object. quick is how long one may take before another is asked; 0: as long as
 // for any answer.
-func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer, *failure.Failure) {
+func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer.Buffer, *failure.Failure) {
 	a := &attempts{pool: p, repeatable: true, quick: quick, statuses: p.provider == config.VLLM}
 	a.request = upstream.Request{Method: http.MethodGet, Target: "/v1/models", Repeatable: true}
 	if p.provider == config.VLLM {
@@ -187,7 +188,7 @@ func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration
 	x.attempt(a)
 	for {
 		ans, f := x.call(ctx)
-		var buf *buffer
+		var buf *buffer.Buffer
 		if f == nil {
 			buf, f = x.readModels(ctx, ans)
 		}
@@ -197,18 +198,18 @@ func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration
 	}
 }
 
-func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer, *failure.Failure) {
+func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer.Buffer, *failure.Failure) {
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
 		return nil, x.refused(ctx, ans)
 	}
-	buf := getBuffer()
+	buf := buffer.Get()
 	f := x.readAnswer(ctx, ans, buf)
-	if f == nil && (fastjson.ValidateBytes(buf.b) != nil || len(buf.b) == 0 || buf.b[0] != '{') {
+	if f == nil && (fastjson.ValidateBytes(buf.B) != nil || len(buf.B) == 0 || buf.B[0] != '{') {
 		f = noList()
 	}
 	if f != nil {
-		buf.put()
+		buf.Put()
 		return nil, f
 	}
 	return buf, nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 
+	"antwort/server/buffer"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
@@ -18,7 +19,7 @@ import (
 // rawHead is what came of a request's header, and what was read along with it.
 type rawHead struct {
 	mu     sync.Mutex // net/http may read while a handler runs
-	buf    *buffer
+	buf    *buffer.Buffer
 	state  headState
 	limits int // set since the last answer
 }
@@ -42,10 +43,10 @@ func (h *rawHead) add(p []byte) {
 	}
 	h.state = headWhole
 	if h.buf == nil {
-		h.buf = getBuffer()
+		h.buf = buffer.Get()
 	}
-	h.buf.b = append(h.buf.b, p...)
-	if bytes.HasPrefix(h.buf.b, []byte("PRI * HTTP/2.0\r\n")) {
+	h.buf.B = append(h.buf.B, p...)
+	if bytes.HasPrefix(h.buf.B, []byte("PRI * HTTP/2.0\r\n")) {
 		h.state = headNone
 		h.drop()
 	}
@@ -74,13 +75,13 @@ func (h *rawHead) limited() {
 
 func (h *rawHead) drop() {
 	if h.buf != nil {
-		h.buf.put()
+		h.buf.Put()
 		h.buf = nil
 	}
 }
 
 // take ends the header and returns its bytes, nil when they are not known.
-func (h *rawHead) take() *buffer {
+func (h *rawHead) take() *buffer.Buffer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	buf := h.buf
@@ -154,8 +155,8 @@ func (x *exchange) wellFormed() bool {
 	if c, ok := x.r.Context().Value(clientConnKey{}).(*clientConn); ok && x.r.ProtoMajor == 1 {
 		var head []byte
 		if buf := c.head.take(); buf != nil {
-			defer buf.put()
-			head = buf.b
+			defer buf.Put()
+			head = buf.B
 		}
 		if why := ambiguous(head, x.r); why != "" {
 			x.answerFailure(failure.Of(failure.AmbiguousRequest, responses.NewError(http.StatusBadRequest, "invalid_http", "the request is not valid HTTP: "+why)).With("Connection", "close"))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 
 	"github.com/valyala/fastjson"
@@ -93,14 +94,14 @@ func (g *generation) greet(ctx context.Context, b *backend) string {
 	if ans.Status >= 500 {
 		return "status " + http.StatusText(ans.Status)
 	}
-	buf := getBuffer()
-	defer buf.put()
+	buf := buffer.Get()
+	defer buf.Put()
 	ans.SetReadDeadline(time.Now().Add(contactDelay))
-	if readInto(buf, ans, bufferKept) != nil || ans.Status != http.StatusOK {
+	if readInto(buf, ans, buffer.Kept) != nil || ans.Status != http.StatusOK {
 		return "" // there is someone
 	}
 	var p fastjson.Parser
-	list, err := p.ParseBytes(buf.b)
+	list, err := p.ParseBytes(buf.B)
 	if err != nil {
 		return ""
 	}

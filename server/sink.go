@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"antwort/server/buffer"
 )
 
 // sink is the way to the client for one answer that is written in pieces. One
@@ -27,13 +29,13 @@ var noRoom [room]byte
 // takenSink writes HTTP/1.1 (RFC 9112) on a connection taken from net/http.
 type takenSink struct {
 	c       *takenConn
-	head    *buffer // not yet written; nil: it is
+	head    *buffer.Buffer // not yet written; nil: it is
 	chunked bool
 }
 
 func (t *takenSink) begin(status int, h http.Header) {
-	t.head = getBuffer()
-	b := append(t.head.b, "HTTP/1.1 "...)
+	t.head = buffer.Get()
+	b := append(t.head.B, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
@@ -47,7 +49,7 @@ func (t *takenSink) begin(status int, h http.Header) {
 	}
 	w := appender(b)
 	_ = h.Write(&w) // an appender does not fail; line breaks in values become spaces
-	t.head.b = append(w, "\r\n"...)
+	t.head.B = append(w, "\r\n"...)
 }
 
 type appender []byte
@@ -79,9 +81,9 @@ func (t *takenSink) write(buf []byte, last bool) ([]byte, error) {
 	out := buf[start:]
 	if head := t.head; head != nil {
 		t.head = nil
-		defer head.put()
-		head.b = append(head.b, out...)
-		out = head.b
+		defer head.Put()
+		head.B = append(head.B, out...)
+		out = head.B
 	}
 	_, err := t.c.Write(out)
 	return buf, err

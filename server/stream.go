@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -154,10 +155,10 @@ func (st *stream) pump(ans *upstream.Answer) (again bool) {
 	st.mu.Unlock()
 	for {
 		ans.Wait() // without holding a buffer
-		in := getBuffer()
-		n, err := ans.Read(in.b[:cap(in.b)])
-		more, again := st.feed(in.b[:n], err)
-		in.put()
+		in := buffer.Get()
+		n, err := ans.Read(in.B[:cap(in.B)])
+		more, again := st.feed(in.B[:n], err)
+		in.Put()
 		if !more {
 			return again
 		}
@@ -185,14 +186,14 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 		return false, false
 	}
 	st.heard = time.Now()
-	out := getBuffer()
-	defer out.put()
-	out.b = append(out.b, noRoom[:]...)
+	out := buffer.Get()
+	defer out.Put()
+	out.B = append(out.B, noRoom[:]...)
 	now := st.x.gen.unix()
 	var err error
 	if len(p) > 0 {
 		defer st.events.Release()
-		if out.b, err = st.events.Write(out.b, p, now); err != nil {
+		if out.B, err = st.events.Write(out.B, p, now); err != nil {
 			st.refuse(err, out)
 			return false, false
 		}
@@ -200,7 +201,7 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 	last := st.events.Done()
 	if readErr != nil && !last {
 		last = true
-		if !st.begun && len(out.b) == room {
+		if !st.begun && len(out.B) == room {
 			return false, st.endUnheard(readErr, out)
 		}
 		var cause *responses.Error // nil: they just ended
@@ -212,9 +213,9 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 				return false, false
 			}
 		}
-		out.b = st.events.End(out.b, cause, now)
+		out.B = st.events.End(out.B, cause, now)
 	}
-	if len(out.b) > room || last {
+	if len(out.B) > room || last {
 		st.write(out, last)
 		st.settle()
 		st.heard = st.wrote // while it wrote, nobody listened
@@ -224,7 +225,7 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 
 // endUnheard ends an answer of which nothing is the client's. It returns true
 // when another backend's is to come in its place.
-func (st *stream) endUnheard(readErr error, out *buffer) (again bool) {
+func (st *stream) endUnheard(readErr error, out *buffer.Buffer) (again bool) {
 	var f *failure.Failure
 	if readErr == io.EOF {
 		f = st.x.brokeOff(nil)

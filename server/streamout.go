@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
 
 // refuse ends the answer on an upstream stream that cannot be passed on.
-func (st *stream) refuse(err error, out *buffer) {
+func (st *stream) refuse(err error, out *buffer.Buffer) {
 	var cause error // not the upstream's own words: they are not for logs
 	e := (*responses.Error)(nil)
 	if !errors.As(err, &e) {
@@ -24,7 +25,7 @@ func (st *stream) refuse(err error, out *buffer) {
 		st.reply(e, out)
 		return
 	}
-	out.b = st.events.End(out.b, e, st.x.gen.unix())
+	out.B = st.events.End(out.B, e, st.x.gen.unix())
 	st.write(out, true)
 }
 
@@ -36,14 +37,14 @@ func (st *stream) end(e *responses.Error) {
 	if st.over {
 		return
 	}
-	out := getBuffer()
-	defer out.put()
-	out.b = append(out.b[:0], noRoom[:]...)
+	out := buffer.Get()
+	defer out.Put()
+	out.B = append(out.B[:0], noRoom[:]...)
 	if !st.begun {
 		st.reply(e, out)
 		return
 	}
-	out.b = st.events.End(out.b, e, st.x.gen.unix())
+	out.B = st.events.End(out.B, e, st.x.gen.unix())
 	st.write(out, true)
 }
 
@@ -61,11 +62,11 @@ func (st *stream) fail(f *failure.Failure) {
 }
 
 // reply answers with a whole error instead of a stream.
-func (st *stream) reply(e *responses.Error, out *buffer) {
-	out.b = e.AppendBody(append(out.b[:0], noRoom[:]...))
+func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
+	out.B = e.AppendBody(append(out.B[:0], noRoom[:]...))
 	h := http.Header{
 		"Content-Type":   jsonType,
-		"Content-Length": []string{strconv.Itoa(len(out.b) - room)},
+		"Content-Length": []string{strconv.Itoa(len(out.B) - room)},
 		"X-Request-Id":   []string{st.x.id},
 	}
 	if e.RetryAfter != "" {
@@ -90,7 +91,7 @@ func (st *stream) streamHeader() http.Header {
 }
 
 // write sends out to the client, the header first.
-func (st *stream) write(out *buffer, last bool) {
+func (st *stream) write(out *buffer.Buffer, last bool) {
 	if !st.begun {
 		if st.head == nil {
 			st.head = st.streamHeader()
@@ -98,13 +99,13 @@ func (st *stream) write(out *buffer, last bool) {
 		st.begin(http.StatusOK, st.head)
 		st.head = nil
 	}
-	n := len(out.b) - room
+	n := len(out.B) - room
 	if n > 0 && st.x.firstEvent == 0 && st.x.status == http.StatusOK {
 		st.x.firstEvent = time.Since(st.x.start)
 	}
 	st.writing.Store(int64(time.Since(st.x.start)))
 	var err error
-	out.b, err = st.out.write(out.b, last)
+	out.B, err = st.out.write(out.B, last)
 	st.writing.Store(0)
 	st.wrote = time.Now()
 	if err != nil {

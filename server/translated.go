@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -18,20 +19,20 @@ import (
 
 // translate answers POST /v1/responses by its decision, which needs the model
 // still. It puts body back.
-func (x *exchange) translate(d *policy.Decision, body *buffer) {
-	chat := getBuffer()
-	out, turn, err := x.gen.translator.Request(chat.b, body.b, x.gen.newID(), x.gen.unix())
-	chat.b = out
+func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
+	chat := buffer.Get()
+	out, turn, err := x.gen.translator.Request(chat.B, body.B, x.gen.newID(), x.gen.unix())
+	chat.B = out
 	var f *failure.Failure
 	if err != nil {
 		f = failure.Of(failure.InvalidRequest, err)
 	} else {
-		f = d.Translated(turn.Model(), body.b)
+		f = d.Translated(turn.Model(), body.B)
 		x.model = d.Model
 	}
-	body.put()
+	body.Put()
 	if f != nil {
-		chat.put()
+		chat.Put()
 		x.answerFailure(f)
 		return
 	}
@@ -42,7 +43,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer) {
 			Method:     http.MethodPost,
 			Target:     "/v1/chat/completions",
 			Header:     x.chatHeader(turn.Streaming()),
-			Body:       chat.b,
+			Body:       chat.B,
 			Repeatable: true, // a completion changes nothing upstream
 		},
 		body:       chat,
@@ -50,7 +51,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer) {
 		statuses:   true,
 	}
 	if d.Renames() {
-		a.rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.b, model) }
+		a.rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
 	}
 	x.attempt(a)
 	ctx, cancel := x.work()
@@ -83,20 +84,20 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	if ans.Status != http.StatusOK {
 		return x.refused(ctx, ans)
 	}
-	answer := getBuffer()
-	defer answer.put()
+	answer := buffer.Get()
+	defer answer.Put()
 	if f := x.readAnswer(ctx, ans, answer); f != nil {
 		return f
 	}
-	out := getBuffer()
-	defer out.put()
-	b, err := turn.Response(out.b, answer.b, x.gen.unix())
-	out.b = b
+	out := buffer.Get()
+	defer out.Put()
+	b, err := turn.Response(out.B, answer.B, x.gen.unix())
+	out.B = b
 	if err != nil {
 		return failure.Of(failure.UpstreamAnswer, err)
 	}
 	x.outcome = turn.Outcome()
-	x.json(http.StatusOK, out.b)
+	x.json(http.StatusOK, out.B)
 	return nil
 }
 
@@ -161,30 +162,30 @@ const errorBody = 64 << 10
 
 // refused translates an answer that is an error.
 func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failure.Failure {
-	buf := getBuffer()
-	defer buf.put()
+	buf := buffer.Get()
+	defer buf.Put()
 	ans.SetReadDeadline(time.Now().Add(x.idle()))
 	if err := readInto(buf, io.LimitReader(ans, errorBody), errorBody); err != nil && ctx.Err() != nil {
 		return x.ended(ctx)
 	}
-	e := translate.UpstreamError(ans.Status, buf.b, ans.Header.Get("Retry-After"), x.backend.auth != "")
+	e := translate.UpstreamError(ans.Status, buf.B, ans.Header.Get("Retry-After"), x.backend.auth != "")
 	return failure.Of(failure.UpstreamStatus, e)
 }
 
 // readAnswer reads a whole answer; what the upstream sends may not pause for
 // longer than a stream may.
-func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer) *failure.Failure {
+func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) *failure.Failure {
 	limit := x.gen.cfg.Limits.ResponseBodyBytes
 	if ans.Length > 0 { // one byte more lets the read that fills it see the end
-		buf.grow(int(min(ans.Length, limit, 1<<20)) + 1)
+		buf.Grow(int(min(ans.Length, limit, 1<<20)) + 1)
 	}
 	for {
-		buf.grow(512)
+		buf.Grow(512)
 		ans.SetReadDeadline(time.Now().Add(x.idle()))
-		n, err := ans.Read(buf.b[len(buf.b):cap(buf.b)])
-		buf.b = buf.b[:len(buf.b)+n]
+		n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
+		buf.B = buf.B[:len(buf.B)+n]
 		switch {
-		case int64(len(buf.b)) > limit:
+		case int64(len(buf.B)) > limit:
 			return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
 		case err == io.EOF:
 			return nil

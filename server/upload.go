@@ -23,20 +23,20 @@ func (x *exchange) attachBody(a *attempts) *failure.Failure {
 		return tooLarge(limit)
 	}
 	up := &upload{x: x, left: limit}
-	buf.grow(int(min(max(length, 0), inlineBody)) + 1)
-	for len(buf.b) <= inlineBody {
-		buf.grow(512)
-		n, err := up.Read(buf.b[len(buf.b):cap(buf.b)])
-		buf.b = buf.b[:len(buf.b)+n]
+	buf.Grow(int(min(max(length, 0), inlineBody)) + 1)
+	for len(buf.B) <= inlineBody {
+		buf.Grow(512)
+		n, err := up.Read(buf.B[len(buf.B):cap(buf.B)])
+		buf.B = buf.B[:len(buf.B)+n]
 		if err == io.EOF {
-			req.Body = buf.b
+			req.Body = buf.B
 			return nil
 		}
 		if err != nil {
 			return x.readError(err, limit)
 		}
 	}
-	req.Body, req.Stream, req.Length = buf.b, up, length
+	req.Body, req.Stream, req.Length = buf.B, up, length
 	a.repeatable = false // what has been passed on is not kept
 	x.upload = up
 	// An answer that comes before the body's end is passed on at once.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/forward"
@@ -66,18 +67,18 @@ func (st *stream) passHead(ans *upstream.Answer) {
 	if st.x.replaceable() {
 		return
 	}
-	out := getBuffer()
-	defer out.put()
-	out.b = append(out.b, noRoom[:]...)
+	out := buffer.Get()
+	defer out.Put()
+	out.B = append(out.B, noRoom[:]...)
 	st.write(out, false)
 }
 
 // passAnswer passes a whole answer on that came in the place of a stream.
 func (st *stream) passAnswer(ans *upstream.Answer) {
 	defer ans.Close()
-	out := getBuffer()
-	defer out.put()
-	out.b = append(out.b, noRoom[:]...)
+	out := buffer.Get()
+	defer out.Put()
+	out.B = append(out.B, noRoom[:]...)
 	if f := st.x.readAnswer(st.ctx, ans, out); f != nil {
 		st.fail(f)
 		return
@@ -85,7 +86,7 @@ func (st *stream) passAnswer(ans *upstream.Answer) {
 	h := make(http.Header, len(ans.Header)+2)
 	copyAnswerHeader(h, ans.Header)
 	h["X-Request-Id"] = []string{st.x.id}
-	h["Content-Length"] = []string{strconv.Itoa(len(out.b) - room)}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - room)}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if !st.over {
