@@ -45,7 +45,7 @@ func (s *Server) adminHandler(local bool) http.Handler {
 	})
 	mux.HandleFunc("GET /backends", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = jsonType
-		_, _ = w.Write(s.backendsJSON())
+		_, _ = w.Write(s.pools().StatusJSON())
 	})
 	if m := s.inForce.Load().cfg.Observability.Metrics; m.Enabled {
 		mux.Handle("GET "+m.Path, s.metrics.handler)

@@ -39,7 +39,7 @@ func (x *exchange) readDecoded(limit int64) (*buffer.Buffer, *failure.Failure) {
 		if x.r.ContentLength > 0 { // one byte more lets the read that fills it see the end
 			buf.Grow(int(min(x.r.ContentLength, 64<<10)) + 1)
 		}
-		if err := readInto(buf, x.r.Body, limit); err != nil {
+		if err := buf.ReadAll(x.r.Body, limit); err != nil {
 			buf.Put()
 			return nil, x.readError(err, limit)
 		}
@@ -65,26 +65,6 @@ func (x *exchange) unlimitReading() {
 	_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{})
 }
 
-var errTooLarge = errors.New("body is over the limit")
-
-// readInto reads r to its end.
-func readInto(buf *buffer.Buffer, r io.Reader, limit int64) error {
-	for {
-		buf.Grow(512)
-		n, err := r.Read(buf.B[len(buf.B):cap(buf.B)])
-		buf.B = buf.B[:len(buf.B)+n]
-		if int64(len(buf.B)) > limit {
-			return errTooLarge
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func tooLarge(limit int64) *failure.Failure {
 	return failure.Of(failure.TooLarge, policy.TooLarge(limit))
 }
@@ -92,7 +72,7 @@ func tooLarge(limit int64) *failure.Failure {
 // readError tells what went wrong between the client and us.
 func (x *exchange) readError(err error, limit int64) *failure.Failure {
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, buffer.ErrTooLarge):
 		return tooLarge(limit).With("Connection", "close")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return failure.Of(failure.SlowBody, responses.NewError(http.StatusRequestTimeout, "request_timeout",
@@ -122,7 +102,7 @@ func (x *exchange) readCompressed(coding string, limit int64) (*buffer.Buffer, *
 		buf.Put()
 		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
 			fmt.Sprintf("the request body needs a zstd window over %d bytes: compress it with a lower level", zstdWindow))).Because(err).With("Connection", "close")
-	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+	case errors.Is(err, buffer.ErrTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		buf.Put()
 		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
 			fmt.Sprintf("the decompressed request body is over this server's limit of %d bytes", decoded))).With("Connection", "close")
@@ -140,14 +120,14 @@ func decode(buf *buffer.Buffer, r io.Reader, coding string, limit int64) error {
 			return err
 		}
 		defer d.Reset(nil) //nolint:errcheck // only lets go of r
-		return readInto(buf, d, limit)
+		return buf.ReadAll(d, limit)
 	}
 	d := gzipReaders.Get().(*gzip.Reader)
 	defer gzipReaders.Put(d)
 	if err := d.Reset(r); err != nil {
 		return err
 	}
-	return readInto(buf, d, limit)
+	return buf.ReadAll(d, limit)
 }
 
 var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
@@ -178,7 +158,7 @@ func (m *meteredReader) Read(p []byte) (int, error) {
 	}
 	n, err := m.r.Read(p)
 	if m.left -= int64(n); m.left < 0 {
-		n, err = 0, errTooLarge
+		n, err = 0, buffer.ErrTooLarge
 	}
 	if err != nil && err != io.EOF {
 		m.err = err

@@ -65,7 +65,14 @@ func (c *certificate) load(files config.TLS) (changed bool, err error) {
 // ctx ends. Wrong ones change nothing; what is wrong is logged once.
 func (c *certificate) follow(ctx context.Context, p *Server) {
 	var refused string
-	for sleep(ctx, followInterval) {
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 		s := p.inForce.Load()
 		if !s.cfg.Server.TLS.On() {
 			continue // a changed configuration, which takes effect at the next start

@@ -95,7 +95,7 @@ func TestMoodyBackends(t *testing.T) {
 				require.Positive(t, got["completed"])
 				require.Eventually(t, func() bool {
 					active := 0
-					for _, s := range r.first.pools[0].group.Status() {
+					for _, s := range r.first.pools.Route(0).Status() {
 						active += s.Active
 					}
 					return active == 0

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 )
@@ -39,24 +41,21 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 						b.Fatal("refused")
 					}
 					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.caller, Field: x.field})
-					a := &attempts{}
+					var read *buffer.Buffer
 					if d.Need == policy.Translation { // it tells the model
 						f = d.Translated("model-19", body)
 					} else if f == nil {
 						reader.Reset(body)
-						if a.body, f = x.readBody(); f == nil {
-							f = d.Body(a.body.B)
+						if read, f = x.readBody(); f == nil {
+							f = d.Body(read.B)
 						}
 					}
 					if f != nil {
 						b.Fatal(f.Reply)
 					}
-					a.pool, a.key = x.gen.pools[d.Route], d.Conversation
-					x.attempt(a)
-					x.choose()
-					x.reached()
-					x.lease.Release()
-					a.drop()
+					call := x.gen.pools.Route(d.Route).Call(&dispatch.Request{Held: read, Conversation: d.Conversation})
+					call.Drop()
+					call.Release()
 				}
 			})
 		}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"antwort/server/balance"
+	"antwort/server/dispatch"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -37,14 +36,11 @@ type exchange struct {
 	streamed     bool
 	firstEvent   time.Duration // after start; 0: none
 	outcome      responses.Outcome
-	retries      int
+	retries      int // of calls beside the one below
 	failure      failure.Kind
 	cause        error // detail for the log, may name addresses
 
-	pool     *pool     // nil until the request has a way
-	backend  *backend  // the last that was tried; nil: none
-	attempts *attempts // nil when nothing is kept for another one
-	lease    balance.Lease
+	call *dispatch.Call // nil until the request has a way
 
 	unlink   func() bool // parts the work upstream from the request's context
 	upload   *upload     // a body that is passed on while it comes
@@ -93,9 +89,36 @@ func (x *exchange) leave() {
 }
 
 func (x *exchange) panicked(p any) {
+	x.failure, x.cause = failure.Panic, x.tellPanic(p)
+}
+
+// tellPanic counts and logs a panic, from any goroutine.
+func (x *exchange) tellPanic(p any) error {
 	x.gen.metrics.panics.Inc()
-	x.failure, x.cause = failure.Panic, fmt.Errorf("panic: %v", p)
-	x.gen.log.Error("panic", "request_id", x.id, "route", x.endpoint.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	x.gen.log.Error("panic", "request_id", x.id, "endpoint", x.endpoint.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return fmt.Errorf("panic: %v", p)
+}
+
+func (g *generation) unix() int64 { return g.now().Unix() }
+
+// work returns a context for work upstream. It ends, with a cause, by cancel,
+// when draining is over, and with the request, until its connection is taken
+// over. cancel must be called.
+func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ending := context.AfterFunc(x.gen.ending, func() { cancel(context.Cause(x.gen.ending)) })
+	up := x.upload
+	x.unlink = context.AfterFunc(x.r.Context(), func() {
+		if up.clientLeft() {
+			cancel(dispatch.ErrClientGone)
+		}
+	})
+	client := x.unlink
+	return ctx, func(cause error) {
+		ending()
+		client()
+		cancel(cause)
+	}
 }
 
 func (x *exchange) header() http.Header { return x.w.Header() }
@@ -138,8 +161,8 @@ func (x *exchange) limitWriting() {
 
 // idle is how long either side of an answer may be silent.
 func (x *exchange) idle() time.Duration {
-	if x.backend != nil {
-		return x.backend.StreamIdleTimeout
+	if x.call != nil && x.call.Backend != nil {
+		return x.call.Idle()
 	}
 	return x.gen.cfg.Engine.StreamIdleTimeout
 }
@@ -182,15 +205,16 @@ func (x *exchange) answerFailure(f *failure.Failure) {
 	x.json(e.Status, e.AppendBody(make([]byte, 0, 256)))
 }
 
-var errClientGone = errors.New("client has gone")
-
 // statusClientGone is logged when nobody was there to be answered.
 const statusClientGone = 499
 
 // finish writes the log line and counts. Every exchange comes here once.
 func (x *exchange) finish() {
 	took := time.Since(x.start)
-	x.lease.Release()
+	if x.call != nil {
+		x.call.Release()
+		x.retries += x.call.Retries
+	}
 	if x.status == 0 {
 		x.status = statusClientGone
 	}
@@ -226,8 +250,8 @@ func (x *exchange) finish() {
 	if x.model != "" {
 		attrs = append(attrs, slog.String("model", policy.Clip(x.model, 256)))
 	}
-	if x.backend != nil {
-		attrs = append(attrs, slog.String("route", x.pool.Name), slog.String("backend", x.backend.URL))
+	if x.call != nil && x.call.Backend != nil {
+		attrs = append(attrs, slog.String("route", x.call.Pool.Name), slog.String("backend", x.call.Backend.URL))
 	}
 	if x.streamed {
 		attrs = append(attrs, slog.Bool("stream", true))

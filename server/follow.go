@@ -51,7 +51,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 		current.retire()
 		next.contact(ctx)
 		// What is in flight goes on with the old one.
-		current.closeIdle(next.pools)
+		current.pools.CloseIdle(next.pools)
 		if !next.tokens.Shares(current.tokens) {
 			current.stopTokens()
 		}

@@ -2,13 +2,12 @@ package server
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/jsontext"
@@ -23,26 +22,25 @@ import (
 // forward answers any request of the API by its decision. body is what was read
 // of it, nil when nothing was; forward puts it back.
 func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
-	a := &attempts{pool: x.gen.pools[d.Route], body: body, key: d.Conversation, repeatable: d.Repeatable}
-	a.request = upstream.Request{
-		Method:     x.method,
-		Target:     x.target(),
-		Repeatable: x.method == http.MethodGet || x.method == http.MethodHead,
-	}
+	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable}
+	req.Method, req.Target = x.method, x.target()
+	req.Repeatable = x.method == http.MethodGet || x.method == http.MethodHead
 	if body != nil {
-		a.request.Body = body.B
+		req.Body = body.B
 		if d.Reading != nil && d.Renames() {
-			a.rename = d.Reading.AppendRenamed
+			req.Rename = d.Reading.AppendRenamed
 		}
 	} else {
-		a.body = buffer.Get()
-		if f := x.attachBody(a); f != nil {
-			a.drop()
+		req.Held = buffer.Get()
+		if f := x.attachBody(req); f != nil {
+			req.Held.Put()
 			x.answerFailure(f)
 			return
 		}
 	}
-	x.forwardTo(a)
+	req.Header, req.Credential = x.forwardHeader()
+	x.call = x.gen.pools.Route(d.Route).Call(req)
+	x.passOn()
 }
 
 // target is the request's path and query, for the upstream.
@@ -55,36 +53,26 @@ func (x *exchange) target() string {
 	return x.path + "?" + strings.ReplaceAll(query, " ", "%20")
 }
 
-// forwardTo answers with the first backend's answer that is whole, or has begun
-// to be the client's.
-func (x *exchange) forwardTo(a *attempts) {
-	a.request.Header, a.own = x.forwardHeader()
-	x.attempt(a)
+// passOn answers with the first backend's answer that is whole, or has begun to be
+// the client's.
+func (x *exchange) passOn() {
 	ctx, cancel := x.work()
 	watched := false
 	defer func() {
 		if !watched {
 			cancel(nil)
-			a.drop()
+			x.call.Drop()
 		}
 	}()
-	for {
-		ans, f := x.call(ctx)
-		if f == nil && x.isWatched(ans) {
-			watched = true
+	f := x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+		if watched = x.isWatched(ans); watched { // its stream goes on with the call
 			x.watch(ctx, cancel, ans)
-			return
+			return nil
 		}
-		if f == nil {
-			f = x.passWhole(ctx, ans)
-		}
-		if f == nil {
-			return
-		}
-		if !x.another(f) {
-			x.answerFailure(f)
-			return
-		}
+		return x.passWhole(ctx, ans)
+	})
+	if f != nil {
+		x.answerFailure(f)
 	}
 }
 
@@ -100,7 +88,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	for more && len(head.B) < wholeAnswer {
 		head.Grow(512)
 		var f *failure.Failure
-		if more, f = x.readMore(ctx, ans, head); f != nil {
+		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
 			return f
 		}
 	}
@@ -120,7 +108,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		}
 		head.B = head.B[:0]
 		var f *failure.Failure
-		if more, f = x.readMore(ctx, ans, head); f != nil {
+		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
 			x.note(f.Kind, f.Cause)
 			panic(http.ErrAbortHandler) // the client must not take it for the end
 		}
@@ -130,21 +118,6 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 // wholeAnswer is the largest answer that is held before it is passed on, so
 // that one which breaks off still becomes an error with a status.
 const wholeAnswer = 256 << 10
-
-// readMore reads once into the free part of buf. It returns false at the end.
-func (x *exchange) readMore(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) (bool, *failure.Failure) {
-	ans.SetReadDeadline(time.Now().Add(x.idle()))
-	n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
-	buf.B = buf.B[:len(buf.B)+n]
-	switch err {
-	case nil:
-		return true, nil
-	case io.EOF:
-		return false, nil
-	default:
-		return false, x.broken(ctx, err)
-	}
-}
 
 // readUsage looks for the token counts of a whole response, and for the model
 // if the request has named none.

@@ -60,7 +60,7 @@ func BenchmarkGates(b *testing.B) {
 				x.caller = caller
 				ask := x.ask()
 				ask.Model = "/mnt/models"
-				if i := s.decider.Router().Choose(ask); i < 0 || s.pools[i].Name != "r19" {
+				if i := s.decider.Router().Choose(ask); i < 0 || s.pools.Route(i).Name != "r19" {
 					b.Fatal("it goes elsewhere")
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"antwort/server/dispatch"
 	"antwort/server/token"
 	"antwort/shared/config"
 	"antwort/shared/policy"
@@ -19,9 +20,9 @@ type generation struct {
 	translator *translate.Translator
 	decider    *policy.Decider
 	fields     map[string]string // that decisions depend on, as net/http writes their names
-	pools      []*pool           // one for each route, in their order
-	access     *policy.Access    // nil: everybody may call
-	tokens     *token.Verifier   // nil: callers have API keys, or nothing
+	pools      *dispatch.Pools
+	access     *policy.Access  // nil: everybody may call
+	tokens     *token.Verifier // nil: callers have API keys, or nothing
 	trusted    trustedProxies
 	retired    context.Context // ends when another configuration is in force
 	retire     context.CancelFunc
@@ -35,7 +36,7 @@ func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generat
 	if before == nil {
 		before = &generation{}
 	}
-	pools, err := newPools(cfg, s.metrics, before.pools)
+	pools, err := s.dispatcher.Pools(cfg, before.pools)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +50,8 @@ func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generat
 	}
 	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true})
 	g.fields = map[string]string{"content-type": "Content-Type", "content-encoding": "Content-Encoding"}
-	for _, p := range pools {
-		for _, h := range p.Match.Headers {
+	for _, route := range cfg.AllRoutes() {
+		for _, h := range route.Match.Headers {
 			g.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
 		}
 	}

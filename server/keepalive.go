@@ -1,19 +1,14 @@
 package server
 
 import (
-	"errors"
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 )
 
 // comment keeps proxies from cutting a silent stream.
 const comment = ": keep-alive\n\n"
-
-var (
-	errSilent   = errors.New("upstream sent nothing within stream_idle_timeout")
-	errPanicked = errors.New("panic")
-)
 
 // tick looks after silence: the upstream's for too long ends the stream, the
 // client's not reading for as long too, and a comment breaks ours.
@@ -33,14 +28,14 @@ func (st *stream) tick() {
 	defer func() {
 		if p := recover(); p != nil {
 			st.x.panicked(p)
-			st.cancel(errPanicked) // the pump ends the answer
+			st.cancel(dispatch.ErrPanicked) // the pump ends the answer
 		}
 	}()
 	if st.over {
 		return
 	}
 	if st.listening && now.Sub(st.heard) >= idle {
-		st.cancel(errSilent) // the pump ends the answer, if its client reads
+		st.cancel(dispatch.ErrSilent) // the pump ends the answer, if its client reads
 		st.timer.Reset(idle)
 		return
 	}
@@ -64,9 +59,6 @@ func (st *stream) keep() {
 	st.out.limit(time.Now().Add(time.Duration(st.idle.Load())))
 	st.write(out, false)
 	st.out.limit(time.Time{})
-	if st.listening {
-		st.x.attempts, st.anew = nil, nil // the request may be on its way still
-	}
 }
 
 func (st *stream) nextTick(now time.Time) time.Duration {

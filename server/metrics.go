@@ -18,20 +18,14 @@ type metrics struct {
 	handler http.Handler
 	own     prometheus.Registerer // with the prefix
 
-	requests       *prometheus.CounterVec   // route, code
-	duration       *prometheus.HistogramVec // route, stream
-	firstEvent     prometheus.Observer
-	inFlight       prometheus.Gauge
-	streams        prometheus.Gauge
-	tokens         *prometheus.CounterVec // model, kind
-	failures       *prometheus.CounterVec // kind
-	upstreamErrors *prometheus.CounterVec // kind
-	retries        *prometheus.CounterVec // reason
-	panics         prometheus.Counter
-
-	backendRequests *prometheus.CounterVec // route, backend
-	backendFailures *prometheus.CounterVec // route, backend, kind
-	ejections       *prometheus.CounterVec // route, backend
+	requests   *prometheus.CounterVec   // route, code
+	duration   *prometheus.HistogramVec // route, stream
+	firstEvent prometheus.Observer
+	inFlight   prometheus.Gauge
+	streams    prometheus.Gauge
+	tokens     *prometheus.CounterVec // model, kind
+	failures   *prometheus.CounterVec // kind
+	panics     prometheus.Counter
 }
 
 // buckets reach from a cached answer to a long thought, in seconds.
@@ -52,18 +46,13 @@ func newMetrics(provider string) *metrics {
 		return g
 	}
 	m := &metrics{
-		own:             own,
-		handler:         promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-		requests:        counter("requests_total", "Requests answered, by route and status (499: the client left first).", "route", "code"),
-		tokens:          counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),
-		failures:        counter("failures_total", "Requests that went wrong, by kind.", "kind"),
-		upstreamErrors:  counter("upstream_errors_total", "Failed attempts upstream, by kind; an attempt may be retried.", "kind"),
-		retries:         counter("upstream_retries_total", "Attempts upstream after the first, by the reason.", "reason"),
-		backendRequests: counter("backend_requests_total", "Attempts at a backend, by route and backend of the configuration.", "route", "backend"),
-		backendFailures: counter("backend_failures_total", "Failed attempts at a backend, by kind as in upstream_errors_total.", "route", "backend", "kind"),
-		ejections:       counter("backend_ejections_total", "How often a backend was left out for a while.", "route", "backend"),
-		inFlight:        gauge("requests_in_flight", "Requests that are being answered."),
-		streams:         gauge("streams_in_flight", "Streamed answers that are being written."),
+		own:      own,
+		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		requests: counter("requests_total", "Requests answered, by route and status (499: the client left first).", "route", "code"),
+		tokens:   counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),
+		failures: counter("failures_total", "Requests that went wrong, by kind.", "kind"),
+		inFlight: gauge("requests_in_flight", "Requests that are being answered."),
+		streams:  gauge("streams_in_flight", "Streamed answers that are being written."),
 	}
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "request_duration_seconds",
 		Help: "Time from a request's header to the end of its answer.", Buckets: buckets}, []string{"route", "stream"})
@@ -94,9 +83,6 @@ func (m *metrics) count(x *exchange, took time.Duration) {
 		m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, x.outcome.Usage.Reasoning)))
 	}
 }
-
-func (m *metrics) upstreamError(kind string) { m.upstreamErrors.WithLabelValues(kind).Inc() }
-func (m *metrics) retry(reason string)       { m.retries.WithLabelValues(reason).Inc() }
 
 func (x *exchange) scrape() {
 	x.status = http.StatusOK

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/server/upstream"
 	"antwort/shared/config"
 	"antwort/shared/failure"
@@ -41,7 +41,7 @@ func (x *exchange) ask() policy.Ask {
 func (x *exchange) listModels() {
 	reach := x.gen.decider.Router().Reachable(x.ask())
 	if len(reach) == 1 && !x.caller.Restricted() {
-		if p := x.gen.pools[reach[0]]; len(p.Match.Models) == 0 && !p.renames {
+		if p := x.gen.pools.Route(reach[0]); len(p.Match.Models) == 0 && !p.Renames {
 			x.listAsIs(reach[0])
 			return
 		}
@@ -54,16 +54,13 @@ func (x *exchange) listModels() {
 	x.json(http.StatusOK, list.Append(nil))
 }
 
-// listAsIs answers with the list of the one pool that everything goes to.
+// listAsIs answers with the list of the one route that everything goes to.
 func (x *exchange) listAsIs(route int) {
-	p := x.gen.pools[route]
-	if p.provider == config.VLLMResponses {
+	if p := x.gen.pools.Route(route); p.Provider == config.VLLMResponses {
 		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 		return
 	}
-	ctx, cancel := x.work()
-	defer cancel(nil)
-	buf, f := x.fetchModels(ctx, p, 0)
+	buf, f := x.models(route)
 	if f != nil {
 		x.answerFailure(f)
 		return
@@ -72,63 +69,70 @@ func (x *exchange) listAsIs(route int) {
 	x.json(http.StatusOK, buf.B)
 }
 
+// models asks one backend of a route for its list, as the exchange's own call.
+func (x *exchange) models(route int) (*buffer.Buffer, *failure.Failure) {
+	ctx, cancel := x.work()
+	defer cancel(nil)
+	x.call = x.modelsCall(x.gen.pools.Route(route), 0)
+	return x.fetchModels(ctx, x.call)
+}
+
 // mergeModels asks a backend of each route at once. What a route does not say is
 // missing in the list; only when none says anything, that is a failure.
 func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure) {
 	work, cancel := x.work()
 	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(work, listTime, errSilent)
+	ctx, stop := context.WithTimeoutCause(work, listTime, dispatch.ErrSilent)
 	defer stop()
-	type told struct {
-		part *exchange
-		buf  *buffer.Buffer
+	type answer struct {
+		call *dispatch.Call
+		list *buffer.Buffer
 		f    *failure.Failure
 	}
-	all := make([]told, len(reach))
+	all := make([]answer, len(reach))
 	var asked sync.WaitGroup
 	for n, i := range reach {
-		part := &exchange{gen: x.gen, r: x.r, endpoint: x.endpoint, id: x.id, method: x.method, path: x.path, start: x.start, caller: x.caller}
-		all[n].part = part
+		a := &all[n]
+		a.call = x.modelsCall(x.gen.pools.Route(i), listQuick)
 		asked.Go(func() {
-			defer part.lease.Release()
+			defer a.call.Release()
 			defer func() {
 				if p := recover(); p != nil {
-					part.panicked(p)
-					all[n].f = failure.Of(failure.Panic, policy.Internal()).Because(fmt.Errorf("panic: %v", p))
+					a.f = failure.Of(failure.Panic, policy.Internal()).Because(x.tellPanic(p))
 				}
 			}()
-			all[n].buf, all[n].f = part.fetchModels(ctx, x.gen.pools[i], listQuick)
+			a.list, a.f = x.fetchModels(ctx, a.call)
 		})
 	}
 	asked.Wait()
-	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
+	merged := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
 	var first *failure.Failure
-	heard := len(reach) == 0
+	some := len(reach) == 0
 	for n, i := range reach {
-		answer := &all[n]
-		x.retries += answer.part.retries
-		f := answer.f
+		a := &all[n]
+		x.retries += a.call.Retries
+		f := a.f
 		if f == nil {
-			if !list.Add(i, &answer.part.backend.Backend, answer.buf.B) {
+			if !merged.Add(i, &a.call.Backend.Backend, a.list.B) {
 				f = noList()
 			}
-			answer.buf.Put()
+			a.list.Put()
 		}
 		if f == nil {
-			heard = true
+			some = true
 			continue
 		}
 		if first == nil {
 			first = f
 		}
 		if f.Reply != nil {
-			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", x.gen.pools[i].Name, "failure", f.Kind.String())
+			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", a.call.Pool.Name, "failure", f.Kind.String())
 		}
 	}
-	if !heard {
+	if !some {
 		return nil, first
 	}
-	return list, nil
+	return merged, nil
 }
 
 // showModel answers GET /v1/models/{id}.
@@ -150,21 +154,18 @@ func (x *exchange) showModel() {
 		x.answerFailure(failure.Of(failure.NoRoute, policy.NoRoute(id)))
 		return
 	}
-	p := x.gen.pools[route]
-	if p.provider == config.VLLMResponses && !p.renames {
+	if p := x.gen.pools.Route(route); p.Provider == config.VLLMResponses && !p.Renames {
 		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 		return
 	}
-	ctx, cancel := x.work()
-	defer cancel(nil)
-	buf, f := x.fetchModels(ctx, p, 0)
+	buf, f := x.models(route)
 	if f != nil {
 		x.answerFailure(f)
 		return
 	}
 	defer buf.Put()
 	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
-	list.Add(route, &x.backend.Backend, buf.B)
+	list.Add(route, &x.call.Backend.Backend, buf.B)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)
 		return
@@ -174,45 +175,37 @@ func (x *exchange) showModel() {
 	x.answerFailure(failure.Of(failure.UnknownModel, e))
 }
 
-// fetchModels returns the list of one of the pool's backends, which is a JSON
-// object. quick is how long one may take before another is asked; 0: as long as
-// for any answer.
-func (x *exchange) fetchModels(ctx context.Context, p *pool, quick time.Duration) (*buffer.Buffer, *failure.Failure) {
-	a := &attempts{pool: p, repeatable: true, quick: quick, statuses: p.provider == config.VLLM}
-	a.request = upstream.Request{Method: http.MethodGet, Target: "/v1/models", Repeatable: true}
-	if p.provider == config.VLLM {
-		a.request.Header = x.chatHeader(false)
+// modelsCall is the call of the list of one of the pool's backends. quick is how
+// long one may take before another is asked; 0: as long as for any answer.
+func (x *exchange) modelsCall(p *dispatch.Pool, quick time.Duration) *dispatch.Call {
+	req := &dispatch.Request{Repeat: true, Quick: quick, RetryStatuses: p.Provider == config.VLLM}
+	req.Request = upstream.Request{Method: http.MethodGet, Target: "/v1/models", Repeatable: true}
+	if p.Provider == config.VLLM {
+		req.Header = x.chatHeader(false)
 	} else {
-		a.request.Header, a.own = x.forwardHeader()
+		req.Header, req.Credential = x.forwardHeader()
 	}
-	x.attempt(a)
-	for {
-		ans, f := x.call(ctx)
-		var buf *buffer.Buffer
-		if f == nil {
-			buf, f = x.readModels(ctx, ans)
-		}
-		if f == nil || !x.another(f) {
-			return buf, f
-		}
-	}
+	return p.Call(req)
 }
 
-func (x *exchange) readModels(ctx context.Context, ans *upstream.Answer) (*buffer.Buffer, *failure.Failure) {
-	defer ans.Close()
-	if ans.Status != http.StatusOK {
-		return nil, x.refused(ctx, ans)
-	}
-	buf := buffer.Get()
-	f := x.readAnswer(ctx, ans, buf)
-	if f == nil && (fastjson.ValidateBytes(buf.B) != nil || len(buf.B) == 0 || buf.B[0] != '{') {
-		f = noList()
-	}
-	if f != nil {
-		buf.Put()
-		return nil, f
-	}
-	return buf, nil
+// fetchModels returns the list of one backend, which is a JSON object.
+func (x *exchange) fetchModels(ctx context.Context, call *dispatch.Call) (list *buffer.Buffer, f *failure.Failure) {
+	f = call.Send(ctx, func(ans *upstream.Answer) (f *failure.Failure) {
+		defer ans.Close()
+		if ans.Status != http.StatusOK {
+			return call.Refused(ctx, ans)
+		}
+		list = buffer.Get()
+		f = call.Read(ctx, ans, list, x.gen.cfg.Limits.ResponseBodyBytes)
+		if f == nil && (fastjson.ValidateBytes(list.B) != nil || len(list.B) == 0 || list.B[0] != '{') {
+			f = noList()
+		}
+		if f != nil {
+			list.Put()
+		}
+		return f
+	})
+	return list, f
 }
 
 func noList() *failure.Failure {

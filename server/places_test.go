@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,8 +65,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	ready(t, r)
 
 	// Each generation of each pool is looked at in the end.
-	var generations []*pool
-	generations = append(generations, r.first.pools...)
+	generations := slices.Clone(r.first.pools.All())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var sent atomic.Int32
@@ -80,12 +80,12 @@ func TestPlacesAreGivenBack(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			generations = append(generations, s.pools...)
+			generations = append(generations, s.pools.All()...)
 			r.inForce.Store(s)
-			current.closeIdle(s.pools)
+			current.pools.CloseIdle(s.pools)
 			current.retire()
 			current = s
-			sleep(ctx, 5*time.Millisecond)
+			time.Sleep(5 * time.Millisecond)
 		}
 	})
 	lines := []string{"tokens=5", "tokens=20 delay=1ms", "cut-after=3", "drop", "status=500", "status=429", "end-after=2", "error-after=0", "garbage-after=1", "header-delay=10ms"}
@@ -129,7 +129,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	all.Wait()
 	require.Eventually(t, func() bool { return metric(t, r, "antwort_requests_in_flight") == 1 }, guard, 10*time.Millisecond, "but for the scrape")
 	for _, p := range generations {
-		for _, s := range p.group.Status() {
+		for _, s := range p.Status() {
 			require.Zero(t, s.Active, "route %s, backend %s", p.Name, s.Name)
 		}
 	}

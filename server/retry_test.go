@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/mockllm"
 	"antwort/server/nobody"
 	"antwort/shared/config"
 )
@@ -119,17 +121,33 @@ func TestConnectFailures(t *testing.T) {
 				require.Equal(t, []string{"server_error", "upstream_unreachable"}, []string{typ, code})
 				require.NotContains(t, got.body, "127.0.0.1")
 				require.EqualValues(t, 2, r.log.waitFor(t, `"msg":"request"`, "/v1/responses")["retries"])
-
-				r.contacted.Store(true) // an outage of an upstream that was there
-				r.first.pools[0].contacted.Store(true)
-				got = r.post(body)
-				require.Equal(t, 503, got.status)
-				require.NotEmpty(t, got.header.Get("Retry-After"))
-				_, _, code = got.errorCode(t)
-				require.Equal(t, "upstream_unavailable", code)
-				require.Equal(t, 200, r.call("GET", "/readyz", "").status, "an outage took the pod out")
 			})
 		}
+	}
+}
+
+// An upstream that was there, and is not where it is said to be now.
+func TestOutage(t *testing.T) {
+	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
+		t.Run(string(p), func(t *testing.T) {
+			_, llm := mock(t, mockllm.Options{})
+			r := start(t, p, llm)
+			ready(t, r)
+			next := *r.first.cfg
+			next.Engine.BackendURL = "http://" + nobody.Listens(t).String()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
+			r.log.waitFor(t, "the changed configuration is in force")
+			for _, body := range []string{ask, askStream} {
+				got := r.post(body)
+				require.Equal(t, 503, got.status)
+				require.NotEmpty(t, got.header.Get("Retry-After"))
+				_, _, code := got.errorCode(t)
+				require.Equal(t, "upstream_unavailable", code)
+			}
+			require.Equal(t, 200, r.call("GET", "/readyz", "").status, "an outage took the pod out")
+		})
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"antwort/server/dispatch"
 	"antwort/shared/config"
 )
 
@@ -45,7 +45,7 @@ type Server struct {
 	metrics     *metrics
 	certificate certificate // with server.tls
 	hasAdmin    bool        // a port of its own has the metrics
-	contacted   atomic.Bool // some upstream has answered
+	dispatcher  *dispatch.Dispatcher
 	draining    atomic.Bool
 	ending      context.Context // ends, with a cause, what is left after draining
 	end         context.CancelCauseFunc
@@ -69,7 +69,8 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.newID == nil {
 		s.newID = randomID
 	}
-	s.metrics.own.MustRegister(newBackendGauges(s), newTrustGauges(s))
+	s.metrics.own.MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
+	s.dispatcher = dispatch.New(s.log, s.now, s.metrics.own)
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	if cfg.Server.TLS.On() {
 		if _, err := s.certificate.load(cfg.Server.TLS); err != nil {
@@ -127,7 +128,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case err := <-served:
 		hs.Close()
 		s.taken.close()
-		s.inForce.Load().closeIdle(nil)
+		s.inForce.Load().pools.CloseIdle(nil)
 		return err
 	case <-ctx.Done():
 	}
@@ -135,11 +136,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
+// pools are those of the configuration in force, nil before there is one.
+func (s *Server) pools() *dispatch.Pools {
+	if g := s.inForce.Load(); g != nil {
+		return g.pools
+	}
+	return nil
+}
+
 // ServeHTTP answers one request by the configuration in force.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
-
-// errShutdown is why an exchange ends when the time for draining is over.
-var errShutdown = fmt.Errorf("server is shutting down")
 
 // lastWords is how long ended exchanges may take to tell their clients.
 const lastWords = 2 * time.Second
@@ -150,7 +156,7 @@ func (s *Server) drain(hs *http.Server) {
 	s.draining.Store(true)
 	s.log.Info("draining", "timeout", timeout.String())
 	s.taken.close()
-	deadline := time.AfterFunc(timeout, func() { s.end(errShutdown) })
+	deadline := time.AfterFunc(timeout, func() { s.end(dispatch.ErrShutdown) })
 	defer deadline.Stop()
 	limit, cancel := context.WithTimeout(context.Background(), timeout+lastWords)
 	defer cancel()
@@ -166,9 +172,9 @@ func (s *Server) drain(hs *http.Server) {
 		s.log.Warn("some clients did not read their answers' end in time")
 		hs.Close()
 	}
-	s.end(errShutdown)
+	s.end(dispatch.ErrShutdown)
 	s.taken.abort()
-	last.closeIdle(nil)
+	last.pools.CloseIdle(nil)
 	s.log.Info("stopped")
 }
 

@@ -243,5 +243,5 @@ func (r *running) overHTTP2() *running {
 
 func ready(t *testing.T, r *running) {
 	t.Helper()
-	require.Eventually(t, r.contacted.Load, guard, time.Millisecond)
+	require.Eventually(t, r.dispatcher.Contacted, guard, time.Millisecond)
 }

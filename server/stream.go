@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -107,12 +108,12 @@ func (st *stream) guard(serve func(*stream)) {
 			defer st.x.gen.detached.Done()
 		}
 		if st.ans != nil && st.whole {
-			discard(st.ans) // often only the end of the body is left
+			dispatch.Discard(st.ans) // often only the end of the body is left
 		} else if st.ans != nil {
 			st.ans.Close()
 		}
-		if a := st.x.attempts; a != nil && st.over {
-			a.drop()
+		if st.over {
+			st.x.call.Drop()
 		}
 		st.cancel(nil)
 		if st.taken == nil && st.begun && !st.whole {
@@ -136,10 +137,9 @@ func (st *stream) endBroken() {
 	st.end(policy.Internal())
 }
 
-// pump moves the upstream's events to the client until either ends. It returns
-// true when the upstream's ended before anything was the client's, and another
-// backend is to be asked.
-func (st *stream) pump(ans *upstream.Answer) (again bool) {
+// pump moves the upstream's events to the client until either ends. The failure is
+// that of an upstream that ended before anything was the client's.
+func (st *stream) pump(ans *upstream.Answer) *failure.Failure {
 	defer func() {
 		st.x.outcome = st.events.Outcome()
 		st.x.outcome.Resource = nil // its bytes are used again
@@ -149,7 +149,7 @@ func (st *stream) pump(ans *upstream.Answer) (again bool) {
 	st.ans, st.listening, st.heard = ans, true, time.Now()
 	st.idle.Store(int64(st.x.idle()))
 	st.timer.Reset(st.nextTick(st.heard))
-	if st.begun {
+	if st.begun || !st.x.call.MayMove() {
 		st.settle()
 	}
 	st.mu.Unlock()
@@ -157,33 +157,31 @@ func (st *stream) pump(ans *upstream.Answer) (again bool) {
 		ans.Wait() // without holding a buffer
 		in := buffer.Get()
 		n, err := ans.Read(in.B[:cap(in.B)])
-		more, again := st.feed(in.B[:n], err)
+		more, f := st.feed(in.B[:n], err)
 		in.Put()
 		if !more {
-			return again
+			return f
 		}
 	}
 }
 
 // settle lets go of the request: the answer will be nobody else's.
 func (st *stream) settle() {
-	a := st.x.attempts
-	if a == nil {
-		return
-	}
-	st.x.attempts, st.anew = nil, nil
-	if !st.ans.Sending() { // else an early answer: the rest of the request is still read from there
-		a.drop()
+	st.anew = nil
+	if st.ans.Sending() { // an early answer: the rest of the request is still read from there
+		st.x.call.Settle()
+	} else {
+		st.x.call.Drop()
 	}
 }
 
-// feed passes upstream bytes on. more is false at the end of the answer, again
-// true when another one is to come.
-func (st *stream) feed(p []byte, readErr error) (more, again bool) {
+// feed passes upstream bytes on. more is false at the end of the answer, with the
+// failure of one of which nothing is the client's.
+func (st *stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.over {
-		return false, false
+		return false, nil
 	}
 	st.heard = time.Now()
 	out := buffer.Get()
@@ -195,22 +193,22 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 		defer st.events.Release()
 		if out.B, err = st.events.Write(out.B, p, now); err != nil {
 			st.refuse(err, out)
-			return false, false
+			return false, nil
 		}
 	}
 	last := st.events.Done()
 	if readErr != nil && !last {
 		last = true
 		if !st.begun && len(out.B) == room {
-			return false, st.endUnheard(readErr, out)
+			return false, st.endUnheard(readErr)
 		}
 		var cause *responses.Error // nil: they just ended
 		if readErr != io.EOF {
-			f := st.x.broken(st.ctx, readErr)
+			f := st.x.call.Broken(st.ctx, readErr)
 			st.x.note(f.Kind, f.Cause)
 			if cause = f.Reply; cause == nil { // nobody is there to be told
 				st.over = true
-				return false, false
+				return false, nil
 			}
 		}
 		out.B = st.events.End(out.B, cause, now)
@@ -220,29 +218,20 @@ func (st *stream) feed(p []byte, readErr error) (more, again bool) {
 		st.settle()
 		st.heard = st.wrote // while it wrote, nobody listened
 	}
-	return !st.over, false
+	return !st.over, nil
 }
 
-// endUnheard ends an answer of which nothing is the client's. It returns true
-// when another backend's is to come in its place.
-func (st *stream) endUnheard(readErr error, out *buffer.Buffer) (again bool) {
-	var f *failure.Failure
+// endUnheard ends an answer of which nothing is the client's, so that another
+// backend's may come in its place.
+func (st *stream) endUnheard(readErr error) *failure.Failure {
 	if readErr == io.EOF {
-		f = st.x.brokeOff(nil)
-	} else {
-		f = st.x.broken(st.ctx, readErr)
+		readErr = nil
 	}
-	if st.x.another(f) {
-		st.listening, st.head, st.events = false, nil, st.anew()
-		st.ans.Close()
-		st.ans = nil
-		return true
+	f := st.x.call.Broken(st.ctx, readErr)
+	st.ans.Close()
+	st.ans, st.listening, st.head = nil, false, nil
+	if st.x.call.MayMove() {
+		st.events = st.anew()
 	}
-	st.x.note(f.Kind, f.Cause)
-	if f.Reply == nil { // nobody is there to be told
-		st.over = true
-		return false
-	}
-	st.reply(f.Reply, out)
-	return false
+	return f
 }

@@ -232,8 +232,8 @@ func TestManyStreams(t *testing.T) {
 	require.EqualValues(t, 0, metric(t, back, "antwort_streams_in_flight"))
 	require.EqualValues(t, 0, metric(t, front, "antwort_streams_in_flight"))
 	http1.CloseIdleConnections()
-	front.first.closeIdle(nil)
-	back.first.closeIdle(nil)
+	front.first.pools.CloseIdle(nil)
+	back.first.pools.CloseIdle(nil)
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+10 }, guard, 10*time.Millisecond,
 		"goroutines are left: %d before", before)
 }

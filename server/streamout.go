@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
@@ -111,7 +112,7 @@ func (st *stream) write(out *buffer.Buffer, last bool) {
 	if err != nil {
 		st.over = true
 		st.x.note(failure.ClientGone, err)
-		st.cancel(errClientGone)
+		st.cancel(dispatch.ErrClientGone)
 		return
 	}
 	st.x.sent += int64(n)

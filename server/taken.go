@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"antwort/server/dispatch"
 )
 
 // A held stream costs net/http 26 KiB: two buffers, the request and a deep
@@ -132,7 +134,7 @@ func (c *takenConn) watch() {
 		if over {
 			c.Conn.Close()
 		} else {
-			c.gone(errClientGone) // finish closes the connection
+			c.gone(dispatch.ErrClientGone) // finish closes the connection
 		}
 		return
 	}

@@ -2,16 +2,14 @@ package server
 
 import (
 	"context"
-	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
 
@@ -36,24 +34,23 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 		x.answerFailure(f)
 		return
 	}
-	a := &attempts{
-		pool: x.gen.pools[d.Route],
-		key:  d.Conversation,
-		request: upstream.Request{
+	req := &dispatch.Request{
+		Request: upstream.Request{
 			Method:     http.MethodPost,
 			Target:     "/v1/chat/completions",
 			Header:     x.chatHeader(turn.Streaming()),
 			Body:       chat.B,
 			Repeatable: true, // a completion changes nothing upstream
 		},
-		body:       chat,
-		repeatable: d.Repeatable,
-		statuses:   true,
+		Held:          chat,
+		Conversation:  d.Conversation,
+		Repeat:        d.Repeatable,
+		RetryStatuses: true,
 	}
 	if d.Renames() {
-		a.rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
+		req.Rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
 	}
-	x.attempt(a)
+	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
 	if turn.Streaming() {
 		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream()} })
@@ -61,20 +58,11 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 		return
 	}
 	defer turn.Free()
-	defer a.drop()
+	defer x.call.Drop()
 	defer cancel(nil)
-	for {
-		ans, f := x.call(ctx)
-		if f == nil {
-			f = x.whole(ctx, ans, turn)
-		}
-		if f == nil {
-			return
-		}
-		if !x.another(f) {
-			x.answerFailure(f)
-			return
-		}
+	f = x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.whole(ctx, ans, turn) })
+	if f != nil {
+		x.answerFailure(f)
 	}
 }
 
@@ -82,11 +70,11 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
-		return x.refused(ctx, ans)
+		return x.call.Refused(ctx, ans)
 	}
 	answer := buffer.Get()
 	defer answer.Put()
-	if f := x.readAnswer(ctx, ans, answer); f != nil {
+	if f := x.call.Read(ctx, ans, answer, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
 		return f
 	}
 	out := buffer.Get()
@@ -103,22 +91,18 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 
 // serveChat calls the upstream and streams its answer.
 func (st *stream) serveChat() {
-	for again := true; again; {
-		ans, f := st.x.call(st.ctx)
-		if f != nil {
-			st.fail(f)
-			return
+	f := st.x.call.Send(st.ctx, func(ans *upstream.Answer) *failure.Failure {
+		if isEventStream(ans.Header) {
+			return st.pump(ans)
 		}
-		if !isEventStream(ans.Header) {
-			defer ans.Close()
-			if ans.Status != http.StatusOK {
-				st.fail(st.x.refused(st.ctx, ans))
-				return
-			}
-			st.fail(failure.Of(failure.UpstreamAnswer, policy.NotStreamed()))
-			return
+		defer ans.Close()
+		if ans.Status != http.StatusOK {
+			return st.x.call.Refused(st.ctx, ans)
 		}
-		again = st.pump(ans)
+		return failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
+	})
+	if f != nil {
+		st.fail(f)
 	}
 }
 
@@ -155,42 +139,4 @@ func (x *exchange) chatHeader(stream bool) []byte {
 		}
 	}
 	return b
-}
-
-// errorBody is as much as is read of an upstream's refusal.
-const errorBody = 64 << 10
-
-// refused translates an answer that is an error.
-func (x *exchange) refused(ctx context.Context, ans *upstream.Answer) *failure.Failure {
-	buf := buffer.Get()
-	defer buf.Put()
-	ans.SetReadDeadline(time.Now().Add(x.idle()))
-	if err := readInto(buf, io.LimitReader(ans, errorBody), errorBody); err != nil && ctx.Err() != nil {
-		return x.ended(ctx)
-	}
-	e := translate.UpstreamError(ans.Status, buf.B, ans.Header.Get("Retry-After"), x.backend.auth != "")
-	return failure.Of(failure.UpstreamStatus, e)
-}
-
-// readAnswer reads a whole answer; what the upstream sends may not pause for
-// longer than a stream may.
-func (x *exchange) readAnswer(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) *failure.Failure {
-	limit := x.gen.cfg.Limits.ResponseBodyBytes
-	if ans.Length > 0 { // one byte more lets the read that fills it see the end
-		buf.Grow(int(min(ans.Length, limit, 1<<20)) + 1)
-	}
-	for {
-		buf.Grow(512)
-		ans.SetReadDeadline(time.Now().Add(x.idle()))
-		n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
-		buf.B = buf.B[:len(buf.B)+n]
-		switch {
-		case int64(len(buf.B)) > limit:
-			return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return x.broken(ctx, err)
-		}
-	}
 }

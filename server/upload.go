@@ -8,12 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"antwort/server/buffer"
+	"antwort/server/dispatch"
 	"antwort/shared/failure"
 )
 
 // attachBody reads what of the body comes at once; more is streamed.
-func (x *exchange) attachBody(a *attempts) *failure.Failure {
-	req, buf := &a.request, a.body
+func (x *exchange) attachBody(req *dispatch.Request) *failure.Failure {
+	buf := req.Held
 	limit := x.gen.cfg.Limits.RequestBodyBytes
 	length := x.r.ContentLength
 	switch {
@@ -37,7 +39,8 @@ func (x *exchange) attachBody(a *attempts) *failure.Failure {
 		}
 	}
 	req.Body, req.Stream, req.Length = buf.B, up, length
-	a.repeatable = false // what has been passed on is not kept
+	req.Repeat = false // what has been passed on is not kept
+	req.Unread = func(err error) *failure.Failure { return x.readError(err, limit) }
 	x.upload = up
 	// An answer that comes before the body's end is passed on at once.
 	_ = http.NewResponseController(x.w).EnableFullDuplex()
@@ -68,7 +71,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.x.r.Body.Read(p)
 	u.slow = errors.Is(err, os.ErrDeadlineExceeded)
 	if u.left -= int64(n); u.left < 0 {
-		return 0, errTooLarge
+		return 0, buffer.ErrTooLarge
 	}
 	if err == io.EOF {
 		u.mu.Lock()

@@ -35,21 +35,15 @@ func (x *exchange) watch(ctx context.Context, cancel context.CancelCauseFunc, an
 // serveWatched streams the answer that is there, or another one's that comes in
 // its place.
 func (st *stream) serveWatched() {
-	ans := st.ans
-	for {
-		st.passHead(ans)
-		if !st.pump(ans) {
-			return
-		}
-		var f *failure.Failure
-		if ans, f = st.x.call(st.ctx); f != nil {
-			st.fail(f)
-			return
-		}
+	f := st.x.call.Resume(st.ctx, st.ans, func(ans *upstream.Answer) *failure.Failure {
 		if !st.x.isWatched(ans) {
-			st.passAnswer(ans)
-			return
+			return st.passAnswer(ans)
 		}
+		st.passHead(ans)
+		return st.pump(ans)
+	})
+	if f != nil {
+		st.fail(f)
 	}
 }
 
@@ -64,7 +58,7 @@ func (st *stream) passHead(ans *upstream.Answer) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.head = h
-	if st.x.replaceable() {
+	if st.x.call.MayMove() {
 		return
 	}
 	out := buffer.Get()
@@ -74,14 +68,13 @@ func (st *stream) passHead(ans *upstream.Answer) {
 }
 
 // passAnswer passes a whole answer on that came in the place of a stream.
-func (st *stream) passAnswer(ans *upstream.Answer) {
+func (st *stream) passAnswer(ans *upstream.Answer) *failure.Failure {
 	defer ans.Close()
 	out := buffer.Get()
 	defer out.Put()
 	out.B = append(out.B, noRoom[:]...)
-	if f := st.x.readAnswer(st.ctx, ans, out); f != nil {
-		st.fail(f)
-		return
+	if f := st.x.call.Read(st.ctx, ans, out, st.x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
+		return f
 	}
 	h := make(http.Header, len(ans.Header)+2)
 	copyAnswerHeader(h, ans.Header)
@@ -93,6 +86,7 @@ func (st *stream) passAnswer(ans *upstream.Answer) {
 		st.begin(ans.Status, h)
 		st.write(out, true)
 	}
+	return nil
 }
 
 // watchedEvents are the events of a forwarded stream.

@@ -2,7 +2,11 @@
 // wish for memory; what a Buffer holds is its borrower's until Put.
 package buffer
 
-import "sync"
+import (
+	"errors"
+	"io"
+	"sync"
+)
 
 // A Buffer is lent by Get. B may be appended to and replaced.
 type Buffer struct{ B []byte }
@@ -31,5 +35,26 @@ func (b *Buffer) Put() {
 func (b *Buffer) Grow(n int) {
 	if cap(b.B)-len(b.B) < n {
 		b.B = append(make([]byte, 0, max(2*cap(b.B), len(b.B)+n)), b.B...)
+	}
+}
+
+// ErrTooLarge is the error of ReadAll for more than fits the limit.
+var ErrTooLarge = errors.New("body is over the limit")
+
+// ReadAll appends r to its end, or to its error. More than limit bytes in b are
+// ErrTooLarge.
+func (b *Buffer) ReadAll(r io.Reader, limit int64) error {
+	for {
+		b.Grow(512)
+		n, err := r.Read(b.B[len(b.B):cap(b.B)])
+		b.B = b.B[:len(b.B)+n]
+		switch {
+		case int64(len(b.B)) > limit:
+			return ErrTooLarge
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 }

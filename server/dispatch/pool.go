@@ -1,7 +1,8 @@
-package server
+package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,39 +13,42 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// pool is where the requests of one route of the configuration go.
-type pool struct {
+// Pool is where the requests of one route of the configuration go.
+type Pool struct {
 	config.Route
-	provider  config.Provider
+	Provider config.Provider
+	Renames  bool // some backend has another name for a model
+
+	from      *Pools
 	group     *balance.Group // of backends, in their order
-	backends  []*backend
-	renames   bool        // some backend has another name for a model
+	backends  []*Backend
 	contacted atomic.Bool // any of them was there once
 }
 
-// backend is one of a pool's.
-type backend struct {
+// Backend is one of a pool's.
+type Backend struct {
 	config.Backend
+	Authorization string // for it, "" when there is no key
+
 	client  *upstream.Client
 	maxIdle int
-	auth    string                          // Authorization for it, "" when there is no key
-	models  atomic.Pointer[map[string]bool] // that it has, for labels; nil: not known
+	models  atomic.Pointer[map[string]bool] // that it lists; nil: not known
 
-	requests  prometheus.Counter
-	ejections prometheus.Counter
+	requests prometheus.Counter
+	ejected  prometheus.Counter
 }
 
 // upstreamIdle is how long an unused upstream connection is kept: less than
 // the 5 s after which uvicorn, and so vLLM, closes it, possibly under a request.
 const upstreamIdle = 4 * time.Second
 
-// newPools makes the pools of all routes, in their order. They go on with the
+// Pools makes the pools of all routes of a configuration. They go on with the
 // connections and the state of before, which may be nil, where a route still has
 // the same backend.
-func newPools(cfg *config.Config, m *metrics, before []*pool) ([]*pool, error) {
-	var pools []*pool
+func (d *Dispatcher) Pools(cfg *config.Config, before *Pools) (*Pools, error) {
+	ps := &Pools{Dispatcher: d, retry: cfg.Engine.Retry}
 	for _, route := range cfg.AllRoutes() {
-		p, old := &pool{Route: route, provider: route.Backends[0].Provider}, poolNamed(before, route.Name)
+		p, old := &Pool{Route: route, Provider: route.Backends[0].Provider, from: ps}, before.named(route.Name)
 		opt := balance.Options{
 			EjectAfter:   cfg.Routing.EjectAfter,
 			EjectTime:    cfg.Routing.EjectTime,
@@ -59,16 +63,16 @@ func newPools(cfg *config.Config, m *metrics, before []*pool) ([]*pool, error) {
 			if err != nil {
 				return nil, fmt.Errorf("route %s: backend %s: %w", route.Name, b.URL, err)
 			}
-			next := &backend{
+			next := &Backend{
 				Backend: b, client: client, maxIdle: cfg.Engine.MaxIdleConnections,
-				requests:  m.backendRequests.WithLabelValues(route.Name, b.URL),
-				ejections: m.ejections.WithLabelValues(route.Name, b.URL),
+				requests: d.metrics.requests.WithLabelValues(route.Name, b.URL),
+				ejected:  d.metrics.ejected.WithLabelValues(route.Name, b.URL),
 			}
 			if b.APIKey.IsSet() {
-				next.auth = "Bearer " + b.APIKey.Reveal()
+				next.Authorization = "Bearer " + b.APIKey.Reveal()
 			}
 			p.backends = append(p.backends, next)
-			p.renames = p.renames || b.Model != ""
+			p.Renames = p.Renames || b.Model != ""
 			members = append(members, balance.Backend{Name: b.URL, Weight: b.Weight, Priority: b.Priority})
 		}
 		var state *balance.Group
@@ -78,22 +82,25 @@ func newPools(cfg *config.Config, m *metrics, before []*pool) ([]*pool, error) {
 			p.contacted.Store(old.contacted.Load())
 		}
 		p.group = balance.New(members, opt, state)
-		pools = append(pools, p)
+		ps.all = append(ps.all, p)
 	}
-	return pools, nil
+	return ps, nil
 }
 
-func poolNamed(pools []*pool, name string) *pool {
-	for _, p := range pools {
-		if p.Name == name {
-			return p
+// named returns the pool of the route of a name, nil without one.
+func (ps *Pools) named(name string) *Pool {
+	if ps != nil {
+		for _, p := range ps.all {
+			if p.Name == name {
+				return p
+			}
 		}
 	}
 	return nil
 }
 
 // client is the one that p, which may be nil, has for b already, or a new one.
-func (p *pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
+func (p *Pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 	if p != nil {
 		for _, old := range p.backends {
 			if old.URL == b.URL && old.ConnectTimeout == b.ConnectTimeout && old.maxIdle == maxIdle {
@@ -104,19 +111,32 @@ func (p *pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 	return upstream.New(b.URL, upstream.Options{ConnectTimeout: b.ConnectTimeout, IdleTimeout: upstreamIdle, MaxIdle: maxIdle})
 }
 
-// closeIdle closes the unused connections to backends that are not in next.
-func (g *generation) closeIdle(next []*pool) {
+// CloseIdle closes the unused connections to backends that are not in next, which
+// may be nil.
+func (ps *Pools) CloseIdle(next *Pools) {
 	kept := make(map[*upstream.Client]bool)
-	for _, p := range next {
-		for _, b := range p.backends {
-			kept[b.client] = true
+	if next != nil {
+		for _, p := range next.all {
+			for _, b := range p.backends {
+				kept[b.client] = true
+			}
 		}
 	}
-	for _, p := range g.pools {
+	for _, p := range ps.all {
 		for _, b := range p.backends {
 			if !kept[b.client] {
 				b.client.CloseIdle()
 			}
 		}
 	}
+}
+
+// Status is what the balancer knows of the backends, in their order.
+func (p *Pool) Status() []balance.Status { return p.group.Status() }
+
+// Knows reports whether a model is one of few names: the route has it, or the
+// backend lists it.
+func (p *Pool) Knows(b *Backend, model string) bool {
+	names := b.models.Load()
+	return names != nil && (*names)[model] || slices.Contains(p.Match.Models, model)
 }

@@ -1,0 +1,66 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"antwort/server/buffer"
+	"antwort/server/upstream"
+	"antwort/shared/failure"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+)
+
+var errTooLarge = errors.New("answer is over the limit")
+
+// Read appends a whole answer of at most limit bytes to buf. What the upstream
+// sends may not pause for longer than a stream may.
+func (c *Call) Read(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer, limit int64) *failure.Failure {
+	before := int64(len(buf.B))
+	if ans.Length > 0 { // one byte more lets the read that fills it see the end
+		buf.Grow(int(min(ans.Length, limit, 1<<20)) + 1)
+	}
+	for more := true; more; {
+		buf.Grow(512)
+		var f *failure.Failure
+		if more, f = c.ReadSome(ctx, ans, buf); f != nil {
+			return f
+		}
+		if int64(len(buf.B))-before > limit {
+			return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
+		}
+	}
+	return nil
+}
+
+// ReadSome reads once into the free part of buf. It returns false at the end.
+func (c *Call) ReadSome(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) (more bool, f *failure.Failure) {
+	ans.SetReadDeadline(time.Now().Add(c.Idle()))
+	n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
+	buf.B = buf.B[:len(buf.B)+n]
+	switch err {
+	case nil:
+		return true, nil
+	case io.EOF:
+		return false, nil
+	default:
+		return false, c.Broken(ctx, err)
+	}
+}
+
+// errorBody is as much as is read of an upstream's refusal.
+const errorBody = 64 << 10
+
+// Refused translates an answer that is an error.
+func (c *Call) Refused(ctx context.Context, ans *upstream.Answer) *failure.Failure {
+	buf := buffer.Get()
+	defer buf.Put()
+	ans.SetReadDeadline(time.Now().Add(c.Idle()))
+	if err := buf.ReadAll(io.LimitReader(ans, errorBody), errorBody); err != nil && ctx.Err() != nil {
+		return Ended(ctx)
+	}
+	e := translate.UpstreamError(ans.Status, buf.B, ans.Header.Get("Retry-After"), c.Backend.Authorization != "")
+	return failure.Of(failure.UpstreamStatus, e)
+}
