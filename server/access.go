@@ -27,18 +27,18 @@ func (x *exchange) identify() bool {
 		x.answerFailure(f)
 		return false
 	}
-	x.caller = caller
+	x.rec.Caller = caller
 	return true
 }
 
 // appendIdentity tells the upstream who calls.
 func (x *exchange) appendIdentity(b []byte) []byte {
-	if x.caller == nil {
+	if x.rec.Caller == nil {
 		return b
 	}
-	b = upstream.AppendField(b, "X-Antwort-Subject", x.caller.Subject)
-	if x.caller.Tenant != "" {
-		b = upstream.AppendField(b, "X-Antwort-Tenant", x.caller.Tenant)
+	b = upstream.AppendField(b, "X-Antwort-Subject", x.rec.Caller.Subject)
+	if x.rec.Caller.Tenant != "" {
+		b = upstream.AppendField(b, "X-Antwort-Tenant", x.rec.Caller.Tenant)
 	}
 	return b
 }

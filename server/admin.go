@@ -48,7 +48,7 @@ func (s *Server) adminHandler(local bool) http.Handler {
 		_, _ = w.Write(s.pools().StatusJSON())
 	})
 	if m := s.inForce.Load().cfg.Observability.Metrics; m.Enabled {
-		mux.Handle("GET "+m.Path, s.metrics.handler)
+		mux.Handle("GET "+m.Path, s.observer.Handler())
 	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

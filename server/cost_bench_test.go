@@ -40,7 +40,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 					if !x.identify() {
 						b.Fatal("refused")
 					}
-					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.caller, Field: x.field})
+					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.rec.Caller, Field: x.field})
 					var read *buffer.Buffer
 					if d.Need == policy.Translation { // it tells the model
 						f = d.Translated("model-19", body)

@@ -2,18 +2,14 @@ package server
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"net/http"
-	"net/netip"
-	"runtime/debug"
 	"strconv"
 	"time"
 
 	"antwort/server/dispatch"
+	"antwort/server/observe"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 )
 
 // exchange is one request and what becomes of it. It belongs to the handler's
@@ -23,22 +19,7 @@ type exchange struct {
 	w        http.ResponseWriter
 	r        *http.Request // nil once detached
 	endpoint *endpoint
-	id       string
-	start    time.Time
-
-	// for the log line and the metrics
-	method, path string
-	status       int              // 0 until something was answered
-	sent         int64            // bytes of the answer's body
-	client       netip.Addr       // where the request came from
-	caller       *policy.Identity // nil: not known, or nobody is asked
-	model        string
-	streamed     bool
-	firstEvent   time.Duration // after start; 0: none
-	outcome      responses.Outcome
-	retries      int // of calls beside the one below
-	failure      failure.Kind
-	cause        error // detail for the log, may name addresses
+	rec      observe.Record
 
 	call *dispatch.Call // nil until the request has a way
 
@@ -50,11 +31,13 @@ type exchange struct {
 // handle answers one request.
 func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
 	handling(r)
-	x := &exchange{gen: g, w: w, r: r, start: time.Now(), method: r.Method, path: r.URL.EscapedPath(), client: g.trusted.client(r)}
-	x.endpoint = g.endpoints.find(x.path)
-	x.id = requestID(r.Header, g.newID)
-	w.Header()["X-Request-Id"] = []string{x.id}
-	g.metrics.inFlight.Inc()
+	x := &exchange{gen: g, w: w, r: r, endpoint: g.endpoints.find(r.URL.EscapedPath())}
+	x.rec = observe.Record{
+		ID: requestID(r.Header, g.newID), Start: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(),
+		Endpoint: x.endpoint.Name, Quiet: x.endpoint.quiet, Client: g.trusted.client(r),
+	}
+	w.Header()["X-Request-Id"] = []string{x.rec.ID}
+	g.observer.Begin()
 	defer x.leave()
 	if r.ContentLength != 0 {
 		x.limitReading()
@@ -74,7 +57,7 @@ func (x *exchange) leave() {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
 		x.panicked(p)
-		if x.status == 0 {
+		if x.rec.Status == 0 {
 			x.answerFailure(failure.Of(failure.Panic, policy.Internal()))
 			p = nil
 		}
@@ -89,14 +72,7 @@ func (x *exchange) leave() {
 }
 
 func (x *exchange) panicked(p any) {
-	x.failure, x.cause = failure.Panic, x.tellPanic(p)
-}
-
-// tellPanic counts and logs a panic, from any goroutine.
-func (x *exchange) tellPanic(p any) error {
-	x.gen.metrics.panics.Inc()
-	x.gen.log.Error("panic", "request_id", x.id, "endpoint", x.endpoint.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	return fmt.Errorf("panic: %v", p)
+	x.rec.Failure, x.rec.Cause = failure.Panic, x.gen.observer.Panic(&x.rec, p)
 }
 
 func (g *generation) unix() int64 { return g.now().Unix() }
@@ -142,7 +118,7 @@ const flushed = 32 << 10
 
 // write writes a part of the answer's body.
 func (x *exchange) write(p []byte) {
-	if x.sent > 0 {
+	if x.rec.Sent > 0 {
 		x.limitWriting() // anew: begin's limit was for the first part
 	}
 	n, err := x.w.Write(p)
@@ -169,29 +145,22 @@ func (x *exchange) idle() time.Duration {
 
 // begin sends the status and header.
 func (x *exchange) begin(status int) {
-	x.status = status
+	x.rec.Status = status
 	x.limitWriting()
 	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
 }
 
 func (x *exchange) wrote(n int, err error) {
-	x.sent += int64(n)
-	if err != nil && x.failure == failure.None && x.method != http.MethodHead {
-		x.failure, x.cause = failure.ClientGone, err
-	}
-}
-
-// note records why an exchange failed; the first reason stays.
-func (x *exchange) note(kind failure.Kind, cause error) {
-	if x.failure == failure.None {
-		x.failure, x.cause = kind, cause
+	x.rec.Sent += int64(n)
+	if err != nil && x.rec.Method != http.MethodHead {
+		x.rec.Fail(failure.ClientGone, err)
 	}
 }
 
 // answerFailure answers with a step that failed. Nothing was answered before.
 func (x *exchange) answerFailure(f *failure.Failure) {
-	x.note(f.Kind, f.Cause)
+	x.rec.Fail(f.Kind, f.Cause)
 	e := f.Reply
 	if e == nil {
 		panic(http.ErrAbortHandler)
@@ -205,76 +174,19 @@ func (x *exchange) answerFailure(f *failure.Failure) {
 	x.json(e.Status, e.AppendBody(make([]byte, 0, 256)))
 }
 
-// statusClientGone is logged when nobody was there to be answered.
-const statusClientGone = 499
-
-// finish writes the log line and counts. Every exchange comes here once.
+// finish completes the record. Every exchange comes here once.
 func (x *exchange) finish() {
-	took := time.Since(x.start)
-	if x.call != nil {
-		x.call.Release()
-		x.retries += x.call.Retries
-	}
-	if x.status == 0 {
-		x.status = statusClientGone
-	}
-	x.gen.metrics.count(x, took)
-	level := slog.LevelInfo
-	switch {
-	case x.endpoint.quiet:
-		level = slog.LevelDebug
-	case x.status >= 500 || x.failure != failure.None && x.status < 400:
-		level = slog.LevelWarn
-	}
-	ctx := context.Background()
-	if !x.gen.log.Enabled(ctx, level) {
-		return
-	}
-	var room [20]slog.Attr
-	attrs := append(room[:0],
-		slog.String("request_id", x.id),
-		slog.String("method", policy.Clip(x.method, 32)),
-		slog.String("path", policy.Clip(x.path, 256)),
-		slog.Int("status", x.status),
-		slog.Float64("duration_ms", milliseconds(took)),
-		slog.Int64("bytes", x.sent))
-	if x.client.IsValid() {
-		attrs = append(attrs, slog.String("client", x.client.String()))
-	}
-	if x.caller != nil {
-		attrs = append(attrs, slog.String("subject", x.caller.Subject))
-		if x.caller.Tenant != "" {
-			attrs = append(attrs, slog.String("tenant", x.caller.Tenant))
+	if c := x.call; c != nil {
+		c.Release()
+		x.rec.Retries += c.Retries
+		if c.Backend != nil {
+			x.rec.Route, x.rec.Backend = c.Pool.Name, c.Backend.URL
+			model := x.rec.Model
+			x.rec.Known = model != "" && (model == x.gen.cfg.Engine.DefaultModel || c.Pool.Knows(c.Backend, model))
 		}
 	}
-	if x.model != "" {
-		attrs = append(attrs, slog.String("model", policy.Clip(x.model, 256)))
-	}
-	if x.call != nil && x.call.Backend != nil {
-		attrs = append(attrs, slog.String("route", x.call.Pool.Name), slog.String("backend", x.call.Backend.URL))
-	}
-	if x.streamed {
-		attrs = append(attrs, slog.Bool("stream", true))
-	}
-	if x.firstEvent > 0 {
-		attrs = append(attrs, slog.Float64("first_event_ms", milliseconds(x.firstEvent)))
-	}
-	if x.outcome.HasUsage {
-		attrs = append(attrs, slog.Int64("input_tokens", x.outcome.Usage.Input), slog.Int64("output_tokens", x.outcome.Usage.Output))
-	}
-	if x.retries > 0 {
-		attrs = append(attrs, slog.Int("retries", x.retries))
-	}
-	if x.failure != failure.None {
-		attrs = append(attrs, slog.String("failure", x.failure.String()))
-	}
-	if x.cause != nil {
-		attrs = append(attrs, slog.String("cause", policy.Clip(x.cause.Error(), 512)))
-	}
-	x.gen.log.LogAttrs(ctx, level, "request", attrs...)
+	x.gen.observer.End(&x.rec)
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // requestID takes the client's id when it is harmless, or makes one.
 func requestID(h http.Header, newID func() string) string {

@@ -23,8 +23,8 @@ import (
 // of it, nil when nothing was; forward puts it back.
 func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
 	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable}
-	req.Method, req.Target = x.method, x.target()
-	req.Repeatable = x.method == http.MethodGet || x.method == http.MethodHead
+	req.Method, req.Target = x.rec.Method, x.target()
+	req.Repeatable = x.rec.Method == http.MethodGet || x.rec.Method == http.MethodHead
 	if body != nil {
 		req.Body = body.B
 		if d.Reading != nil && d.Renames() {
@@ -47,10 +47,10 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
 func (x *exchange) target() string {
 	query := x.r.URL.RawQuery
 	if query == "" {
-		return x.path
+		return x.rec.Path
 	}
 	// HTTP/2 lets spaces pass, which would end the target here.
-	return x.path + "?" + strings.ReplaceAll(query, " ", "%20")
+	return x.rec.Path + "?" + strings.ReplaceAll(query, " ", "%20")
 }
 
 // passOn answers with the first backend's answer that is whole, or has begun to be
@@ -93,8 +93,8 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		}
 	}
 	copyAnswerHeader(x.header(), ans.Header)
-	x.header()["X-Request-Id"] = []string{x.id}
-	if !more && x.method != http.MethodHead {
+	x.header()["X-Request-Id"] = []string{x.rec.ID}
+	if !more && x.rec.Method != http.MethodHead {
 		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.B))}
 	}
 	if ans.Status == http.StatusOK && x.endpoint == x.gen.endpoints.responses && !more {
@@ -103,13 +103,13 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	x.begin(ans.Status)
 	for {
 		x.write(head.B)
-		if x.failure != failure.None || !more {
+		if x.rec.Failure != failure.None || !more {
 			return nil
 		}
 		head.B = head.B[:0]
 		var f *failure.Failure
 		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
-			x.note(f.Kind, f.Cause)
+			x.rec.Fail(f.Kind, f.Cause)
 			panic(http.ErrAbortHandler) // the client must not take it for the end
 		}
 	}
@@ -122,11 +122,11 @@ const wholeAnswer = 256 << 10
 // readUsage looks for the token counts of a whole response, and for the model
 // if the request has named none.
 func (x *exchange) readUsage(body []byte) {
-	if x.model == "" {
+	if x.rec.Model == "" {
 		value, _ := jsontext.LastMember(body, "model")
 		if name, ok := jsontext.Text(value); ok && jsontext.Inside(name) {
-			x.model = string(jsontext.Decode(nil, name))
+			x.rec.Model = string(jsontext.Decode(nil, name))
 		}
 	}
-	x.outcome.Usage, x.outcome.HasUsage = responses.FindUsage(body, "usage")
+	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(body, "usage")
 }

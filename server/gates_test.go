@@ -57,7 +57,7 @@ func BenchmarkGates(b *testing.B) {
 				if refused != nil {
 					b.Fatal(refused.Message)
 				}
-				x.caller = caller
+				x.rec.Caller = caller
 				ask := x.ask()
 				ask.Model = "/mnt/models"
 				if i := s.decider.Router().Choose(ask); i < 0 || s.pools.Route(i).Name != "r19" {

@@ -41,7 +41,7 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 		}
 	}
 	b = append(b, "Accept-Encoding: identity\r\n"...)
-	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
 	b = x.appendForwarded(b)
 	return x.appendIdentity(b), own
 }

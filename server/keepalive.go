@@ -17,7 +17,7 @@ func (st *stream) tick() {
 	if !st.mu.TryLock() {
 		// The pump is at work: writing for long means that the client reads nothing.
 		began := st.writing.Load()
-		if began != 0 && time.Since(st.x.start)-time.Duration(began) >= idle {
+		if began != 0 && time.Since(st.x.rec.Start)-time.Duration(began) >= idle {
 			st.out.limit(now) // fails that write
 			return
 		}

@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, 404, front.call("GET", "/nowhere", "").status)
 	for _, r := range []*running{back, front} {
 		p := `provider="` + string(r.first.cfg.Engine.Provider) + `"`
-		require.EqualValues(t, 2, metric(t, r, "antwort_requests_total", p, `route="/v1/responses"`, `code="200"`))
+		require.EqualValues(t, 2, metric(t, r, "antwort_requests_total", p, `endpoint="/v1/responses"`, `code="200"`))
 		require.EqualValues(t, 1, metric(t, r, "antwort_requests_total", p, `code="400"`))
 		require.EqualValues(t, 2*8, metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="/mnt/models"`)+metric(t, r, "antwort_tokens_total", p, `kind="output"`, `model="other"`))
 		require.EqualValues(t, 1, metric(t, r, "antwort_first_event_seconds_count", p))
@@ -53,7 +53,7 @@ func TestMetrics(t *testing.T) {
 		require.EqualValues(t, 1, metric(t, r, "antwort_requests_in_flight"), "only the scrape itself")
 		require.Positive(t, metric(t, r, "go_goroutines"))
 	}
-	require.EqualValues(t, 1, metric(t, front, "antwort_requests_total", `route="unknown"`, `code="404"`))
+	require.EqualValues(t, 1, metric(t, front, "antwort_requests_total", `endpoint="unknown"`, `code="404"`))
 	require.EqualValues(t, 2*8, metric(t, back, "antwort_tokens_total", `kind="output"`, `model="/mnt/models"`))
 }
 

@@ -31,8 +31,8 @@ const (
 // ask is what a request says about where it may go, but for its model.
 func (x *exchange) ask() policy.Ask {
 	ask := policy.Ask{Values: x.field}
-	if x.caller != nil {
-		ask.Tenant = x.caller.Tenant
+	if x.rec.Caller != nil {
+		ask.Tenant = x.rec.Caller.Tenant
 	}
 	return ask
 }
@@ -40,7 +40,7 @@ func (x *exchange) ask() policy.Ask {
 // listModels answers GET /v1/models.
 func (x *exchange) listModels() {
 	reach := x.gen.decider.Router().Reachable(x.ask())
-	if len(reach) == 1 && !x.caller.Restricted() {
+	if len(reach) == 1 && !x.rec.Caller.Restricted() {
 		if p := x.gen.pools.Route(reach[0]); len(p.Match.Models) == 0 && !p.Renames {
 			x.listAsIs(reach[0])
 			return
@@ -98,19 +98,19 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 			defer a.call.Release()
 			defer func() {
 				if p := recover(); p != nil {
-					a.f = failure.Of(failure.Panic, policy.Internal()).Because(x.tellPanic(p))
+					a.f = failure.Of(failure.Panic, policy.Internal()).Because(x.gen.observer.Panic(&x.rec, p))
 				}
 			}()
 			a.list, a.f = x.fetchModels(ctx, a.call)
 		})
 	}
 	asked.Wait()
-	merged := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
+	merged := x.gen.decider.Router().NewModelList(x.ask(), x.rec.Caller)
 	var first *failure.Failure
 	some := len(reach) == 0
 	for n, i := range reach {
 		a := &all[n]
-		x.retries += a.call.Retries
+		x.rec.Retries += a.call.Retries
 		f := a.f
 		if f == nil {
 			if !merged.Add(i, &a.call.Backend.Backend, a.list.B) {
@@ -126,7 +126,7 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 			first = f
 		}
 		if f.Reply != nil {
-			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.id, "route", a.call.Pool.Name, "failure", f.Kind.String())
+			x.gen.log.Warn("the models of a route are missing in the list", "request_id", x.rec.ID, "route", a.call.Pool.Name, "failure", f.Kind.String())
 		}
 	}
 	if !some {
@@ -137,13 +137,13 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 
 // showModel answers GET /v1/models/{id}.
 func (x *exchange) showModel() {
-	id, err := url.PathUnescape(strings.TrimPrefix(x.path, "/v1/models/"))
+	id, err := url.PathUnescape(strings.TrimPrefix(x.rec.Path, "/v1/models/"))
 	if err != nil {
 		x.unknownPath()
 		return
 	}
-	x.model = id
-	if err := x.caller.Allows(id); err != nil {
+	x.rec.Model = id
+	if err := x.rec.Caller.Allows(id); err != nil {
 		x.answerFailure(failure.Of(failure.ForbiddenModel, err))
 		return
 	}
@@ -164,7 +164,7 @@ func (x *exchange) showModel() {
 		return
 	}
 	defer buf.Put()
-	list := x.gen.decider.Router().NewModelList(x.ask(), x.caller)
+	list := x.gen.decider.Router().NewModelList(x.ask(), x.rec.Caller)
 	list.Add(route, &x.call.Backend.Backend, buf.B)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)

@@ -164,7 +164,7 @@ func (x *exchange) wellFormed() bool {
 		}
 	}
 	if len(x.r.RequestURI) > maxTarget {
-		x.path = x.path[:min(len(x.path), 256)]
+		x.rec.Path = x.rec.Path[:min(len(x.rec.Path), 256)]
 		x.answerFailure(failure.Of(failure.TargetTooLong, responses.NewError(http.StatusRequestURITooLong, "uri_too_long", "the request's path and query are over this server's limit of 8192 bytes")))
 		return false
 	}

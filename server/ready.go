@@ -38,11 +38,8 @@ func (g *generation) contact(ctx context.Context) {
 	g.pools.Contact(ctx)
 }
 
-// modelLabel is the model's name when it is one of few that are known.
-func (x *exchange) modelLabel() string {
-	c := x.call
-	if x.model != "" && c != nil && c.Backend != nil && (x.model == x.gen.cfg.Engine.DefaultModel || c.Pool.Knows(c.Backend, x.model)) {
-		return x.model
-	}
-	return "other"
+func (x *exchange) scrape() {
+	x.rec.Status = http.StatusOK
+	x.limitWriting()
+	x.gen.observer.Handler().ServeHTTP(x.w, x.r)
 }

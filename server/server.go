@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"antwort/server/dispatch"
+	"antwort/server/observe"
 	"antwort/shared/config"
 )
 
@@ -42,7 +43,7 @@ type Server struct {
 	newID func() string
 
 	inForce     atomic.Pointer[generation]
-	metrics     *metrics
+	observer    *observe.Observer
 	certificate certificate // with server.tls
 	hasAdmin    bool        // a port of its own has the metrics
 	dispatcher  *dispatch.Dispatcher
@@ -57,7 +58,6 @@ type Server struct {
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	s := &Server{
 		log: opt.Log, now: opt.Now, newID: opt.NewID,
-		metrics:  newMetrics(string(cfg.Engine.Provider)),
 		hasAdmin: cfg.Server.Admin.Port != 0,
 	}
 	if s.log == nil {
@@ -69,8 +69,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.newID == nil {
 		s.newID = randomID
 	}
-	s.metrics.own.MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
-	s.dispatcher = dispatch.New(s.log, s.now, s.metrics.own)
+	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
+	s.dispatcher = dispatch.New(s.log, s.now, s.observer.Registerer())
+	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	if cfg.Server.TLS.On() {
 		if _, err := s.certificate.load(cfg.Server.TLS); err != nil {

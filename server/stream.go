@@ -49,7 +49,7 @@ type stream struct {
 	keepAlive time.Duration // silence before a comment; 0: none
 	idle      atomic.Int64  // silence of either side before the end, a time.Duration
 	timer     *time.Timer
-	writing   atomic.Int64 // when the present write began, nanoseconds after x.start; 0: none
+	writing   atomic.Int64 // when the present write began, nanoseconds after x.rec.Start; 0: none
 
 	mu        sync.Mutex
 	out       sink
@@ -70,8 +70,8 @@ func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc
 	st.idle.Store(int64(x.idle()))
 	st.heard = time.Now()
 	st.wrote = st.heard
-	x.streamed = true
-	x.gen.metrics.streams.Inc()
+	x.rec.Streamed = true
+	x.gen.observer.Streams(1)
 	w := x.w
 	if st.taken = x.take(cancel); st.taken != nil {
 		st.out = &takenSink{c: st.taken}
@@ -101,7 +101,7 @@ func (st *stream) guard(serve func(*stream)) {
 			st.endBroken()
 		}
 		st.timer.Stop()
-		st.x.gen.metrics.streams.Dec()
+		st.x.gen.observer.Streams(-1)
 		if st.taken != nil {
 			st.taken.finish(st.whole)
 			st.x.finish()
@@ -141,8 +141,8 @@ func (st *stream) endBroken() {
 // that of an upstream that ended before anything was the client's.
 func (st *stream) pump(ans *upstream.Answer) *failure.Failure {
 	defer func() {
-		st.x.outcome = st.events.Outcome()
-		st.x.outcome.Resource = nil // its bytes are used again
+		st.x.rec.Outcome = st.events.Outcome()
+		st.x.rec.Outcome.Resource = nil // its bytes are used again
 	}()
 	ans.DropHeader()
 	st.mu.Lock()
@@ -205,7 +205,7 @@ func (st *stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) 
 		var cause *responses.Error // nil: they just ended
 		if readErr != io.EOF {
 			f := st.x.call.Broken(st.ctx, readErr)
-			st.x.note(f.Kind, f.Cause)
+			st.x.rec.Fail(f.Kind, f.Cause)
 			if cause = f.Reply; cause == nil { // nobody is there to be told
 				st.over = true
 				return false, nil

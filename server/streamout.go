@@ -20,7 +20,7 @@ func (st *stream) refuse(err error, out *buffer.Buffer) {
 		cause = err
 		e = responses.NewError(http.StatusBadGateway, "upstream_malformed", "the upstream's stream is not one of server-sent events")
 	}
-	st.x.note(failure.UpstreamStream, cause)
+	st.x.rec.Fail(failure.UpstreamStream, cause)
 	st.cancel(err)
 	if !st.begun {
 		st.reply(e, out)
@@ -52,7 +52,7 @@ func (st *stream) end(e *responses.Error) {
 // fail ends the answer with a step that failed.
 func (st *stream) fail(f *failure.Failure) {
 	st.mu.Lock()
-	st.x.note(f.Kind, f.Cause)
+	st.x.rec.Fail(f.Kind, f.Cause)
 	if f.Reply == nil {
 		st.over = true
 	}
@@ -68,7 +68,7 @@ func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
 	h := http.Header{
 		"Content-Type":   jsonType,
 		"Content-Length": []string{strconv.Itoa(len(out.B) - room)},
-		"X-Request-Id":   []string{st.x.id},
+		"X-Request-Id":   []string{st.x.rec.ID},
 	}
 	if e.RetryAfter != "" {
 		h.Set("Retry-After", e.RetryAfter)
@@ -79,7 +79,7 @@ func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
 
 func (st *stream) begin(status int, h http.Header) {
 	st.begun = true
-	st.x.status = status
+	st.x.rec.Status = status
 	st.out.begin(status, h)
 }
 
@@ -87,7 +87,7 @@ func (st *stream) streamHeader() http.Header {
 	return http.Header{
 		"Content-Type":  []string{"text/event-stream"},
 		"Cache-Control": noCaching,
-		"X-Request-Id":  []string{st.x.id},
+		"X-Request-Id":  []string{st.x.rec.ID},
 	}
 }
 
@@ -101,25 +101,25 @@ func (st *stream) write(out *buffer.Buffer, last bool) {
 		st.head = nil
 	}
 	n := len(out.B) - room
-	if n > 0 && st.x.firstEvent == 0 && st.x.status == http.StatusOK {
-		st.x.firstEvent = time.Since(st.x.start)
+	if n > 0 && st.x.rec.FirstEvent == 0 && st.x.rec.Status == http.StatusOK {
+		st.x.rec.FirstEvent = time.Since(st.x.rec.Start)
 	}
-	st.writing.Store(int64(time.Since(st.x.start)))
+	st.writing.Store(int64(time.Since(st.x.rec.Start)))
 	var err error
 	out.B, err = st.out.write(out.B, last)
 	st.writing.Store(0)
 	st.wrote = time.Now()
 	if err != nil {
 		st.over = true
-		st.x.note(failure.ClientGone, err)
+		st.x.rec.Fail(failure.ClientGone, err)
 		st.cancel(dispatch.ErrClientGone)
 		return
 	}
-	st.x.sent += int64(n)
+	st.x.rec.Sent += int64(n)
 	if last {
 		st.over, st.whole = true, true
-		if st.x.status == http.StatusOK && st.events.Outcome().Failed() {
-			st.x.note(failure.UpstreamStream, nil) // not the upstream's own words: they are not for logs
+		if st.x.rec.Status == http.StatusOK && st.events.Outcome().Failed() {
+			st.x.rec.Fail(failure.UpstreamStream, nil) // not the upstream's own words: they are not for logs
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 		f = failure.Of(failure.InvalidRequest, err)
 	} else {
 		f = d.Translated(turn.Model(), body.B)
-		x.model = d.Model
+		x.rec.Model = d.Model
 	}
 	body.Put()
 	if f != nil {
@@ -84,7 +84,7 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	if err != nil {
 		return failure.Of(failure.UpstreamAnswer, err)
 	}
-	x.outcome = turn.Outcome()
+	x.rec.Outcome = turn.Outcome()
 	x.json(http.StatusOK, out.B)
 	return nil
 }
@@ -131,7 +131,7 @@ func (x *exchange) chatHeader(stream bool) []byte {
 	} else {
 		b = append(b, "Accept: application/json\r\n"...)
 	}
-	b = upstream.AppendField(b, "X-Request-Id", x.id)
+	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
 	b = x.appendIdentity(b)
 	for _, name := range [...]string{"Traceparent", "Tracestate"} {
 		if v := x.r.Header[name]; len(v) == 1 {

@@ -16,7 +16,7 @@ import (
 
 // isWatched reports whether an answer is a stream of events for the client.
 func (x *exchange) isWatched(ans *upstream.Answer) bool {
-	return ans.Status == http.StatusOK && x.method != http.MethodHead && isEventStream(ans.Header)
+	return ans.Status == http.StatusOK && x.rec.Method != http.MethodHead && isEventStream(ans.Header)
 }
 
 // watch passes a stream on.
@@ -53,7 +53,7 @@ func (st *stream) passHead(ans *upstream.Answer) {
 	h := make(http.Header, len(ans.Header)+1)
 	copyAnswerHeader(h, ans.Header)
 	delete(h, "Content-Length")
-	h["X-Request-Id"] = []string{st.x.id}
+	h["X-Request-Id"] = []string{st.x.rec.ID}
 	st.x.closeAfter(h)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -78,7 +78,7 @@ func (st *stream) passAnswer(ans *upstream.Answer) *failure.Failure {
 	}
 	h := make(http.Header, len(ans.Header)+2)
 	copyAnswerHeader(h, ans.Header)
-	h["X-Request-Id"] = []string{st.x.id}
+	h["X-Request-Id"] = []string{st.x.rec.ID}
 	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - room)}
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -1,9 +1,8 @@
-package server
+package observe
 
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"antwort/shared/failure"
 
@@ -12,14 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are this server's, under the prefix antwort_. Labels take few
-// values: routes, statuses, kinds, and models that the upstream lists.
+// metrics are about exchanges, under the prefix antwort_. Labels take few values:
+// endpoints, statuses, kinds, and models that somebody has configured or lists.
 type metrics struct {
 	handler http.Handler
 	own     prometheus.Registerer // with the prefix
 
-	requests   *prometheus.CounterVec   // route, code
-	duration   *prometheus.HistogramVec // route, stream
+	requests   *prometheus.CounterVec   // endpoint, code
+	duration   *prometheus.HistogramVec // endpoint, stream
 	firstEvent prometheus.Observer
 	inFlight   prometheus.Gauge
 	streams    prometheus.Gauge
@@ -48,14 +47,14 @@ func newMetrics(provider string) *metrics {
 	m := &metrics{
 		own:      own,
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-		requests: counter("requests_total", "Requests answered, by route and status (499: the client left first).", "route", "code"),
+		requests: counter("requests_total", "Requests answered, by endpoint and status (499: the client left first).", "endpoint", "code"),
 		tokens:   counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),
 		failures: counter("failures_total", "Requests that went wrong, by kind.", "kind"),
 		inFlight: gauge("requests_in_flight", "Requests that are being answered."),
 		streams:  gauge("streams_in_flight", "Streamed answers that are being written."),
 	}
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "request_duration_seconds",
-		Help: "Time from a request's header to the end of its answer.", Buckets: buckets}, []string{"route", "stream"})
+		Help: "Time from a request's header to the end of its answer.", Buckets: buckets}, []string{"endpoint", "stream"})
 	first := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "first_event_seconds",
 		Help: "Time from a request's header to the first event of a streamed answer.", Buckets: buckets})
 	panics := counter("panics_total", "Panics of handlers; each failed one request only.")
@@ -65,27 +64,26 @@ func newMetrics(provider string) *metrics {
 }
 
 // count counts a finished exchange.
-func (m *metrics) count(x *exchange, took time.Duration) {
+func (m *metrics) count(r *Record) {
 	m.inFlight.Dec()
-	m.requests.WithLabelValues(x.endpoint.Name, strconv.Itoa(x.status)).Inc()
-	m.duration.WithLabelValues(x.endpoint.Name, strconv.FormatBool(x.streamed)).Observe(took.Seconds())
-	if x.failure != failure.None {
-		m.failures.WithLabelValues(x.failure.String()).Inc()
+	m.requests.WithLabelValues(r.Endpoint, strconv.Itoa(r.Status)).Inc()
+	m.duration.WithLabelValues(r.Endpoint, strconv.FormatBool(r.Streamed)).Observe(r.took.Seconds())
+	if r.Failure != failure.None {
+		m.failures.WithLabelValues(r.Failure.String()).Inc()
 	}
-	if x.firstEvent > 0 {
-		m.firstEvent.Observe(x.firstEvent.Seconds())
+	if r.FirstEvent > 0 {
+		m.firstEvent.Observe(r.FirstEvent.Seconds())
 	}
-	if x.outcome.HasUsage {
-		model := x.modelLabel()
-		m.tokens.WithLabelValues(model, "input").Add(float64(max(0, x.outcome.Usage.Input)))
-		m.tokens.WithLabelValues(model, "input_cached").Add(float64(max(0, x.outcome.Usage.Cached)))
-		m.tokens.WithLabelValues(model, "output").Add(float64(max(0, x.outcome.Usage.Output)))
-		m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, x.outcome.Usage.Reasoning)))
+	if !r.Outcome.HasUsage {
+		return
 	}
-}
-
-func (x *exchange) scrape() {
-	x.status = http.StatusOK
-	x.limitWriting()
-	x.gen.metrics.handler.ServeHTTP(x.w, x.r)
+	model := "other"
+	if r.Known {
+		model = r.Model
+	}
+	u := &r.Outcome.Usage
+	m.tokens.WithLabelValues(model, "input").Add(float64(max(0, u.Input)))
+	m.tokens.WithLabelValues(model, "input_cached").Add(float64(max(0, u.Cached)))
+	m.tokens.WithLabelValues(model, "output").Add(float64(max(0, u.Output)))
+	m.tokens.WithLabelValues(model, "output_reasoning").Add(float64(max(0, u.Reasoning)))
 }
