@@ -108,6 +108,9 @@ func (o *Output) Logprobs(logprobs []byte) {
 	o.logprobs = append(o.logprobs, logprobs...)
 }
 
+// DropLogprobs forgets logprobs whose text has not come.
+func (o *Output) DropLogprobs() { o.logprobs, o.told = o.logprobs[:0], 0 }
+
 // Refusal appends a delta of a refusal.
 func (o *Output) Refusal(dst, delta []byte) []byte {
 	return o.delta(o.enter(dst, messageItem, refusalPart), "response.refusal.delta", delta)

@@ -3,6 +3,7 @@ package translate
 import (
 	"sync"
 
+	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -16,6 +17,8 @@ type chunkWork struct {
 	text     []byte // the fragment read last, escaped
 	decoded  []byte
 	logprobs []byte
+	split    chat.Splitter // of a long chunk
+	told     []byte        // its logprobs, rendered
 }
 
 var chunkWorks = sync.Pool{New: func() any { return new(chunkWork) }}
@@ -50,9 +53,9 @@ func (w *chunkWork) arguments(call *fastjson.Value) ([]byte, *responses.Error) {
 }
 
 // appendLogprobs renders the entries of a chat answer's logprobs as those of
-// output_text.logprobs into w.logprobs.
+// output_text.logprobs into w.logprobs, behind those of a long chunk.
 func (w *chunkWork) appendLogprobs(entries []*fastjson.Value) {
-	w.logprobs = w.logprobs[:0]
+	w.logprobs = append(w.logprobs[:0], w.told...)
 	for _, entry := range entries {
 		if entry.GetObject() == nil {
 			continue

@@ -14,8 +14,23 @@ import (
 // resource, appended to dst. now is in Unix seconds. The error is a 502 for
 // what is not a chat answer.
 func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error) {
+	if len(answer) > treeBytes {
+		w := u.Whole()
+		w.Write(answer)
+		return w.End(dst, now)
+	}
 	w := chunkWorks.Get().(*chunkWork)
 	defer chunkWorks.Put(w)
+	u.output().Quiet = true
+	return u.answer(dst, w, answer, now)
+}
+
+// treeBytes is the largest answer or chunk whose parse tree is made of all of it.
+const treeBytes = 16 << 10
+
+// answer translates an answer whose logprobs, when there are many, the output has
+// already.
+func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
 	v, err := w.parser.ParseBytes(answer)
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an answer that is not JSON")
@@ -28,8 +43,7 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		return dst, badUpstream("an answer without choices")
 	}
 	u.readUsage(a.Usage)
-	out := u.output()
-	out.Quiet = true
+	out := &u.out
 	if e := u.whole(out, w, a); e != nil {
 		return dst, e
 	}
@@ -61,6 +75,8 @@ func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *respon
 	if len(text) > 0 {
 		w.appendLogprobs(a.Logprobs)
 		out.Text(nil, text, w.logprobs)
+	} else {
+		out.DropLogprobs()
 	}
 	if text, err = w.fragment(a.Refusal); err != nil {
 		return err

@@ -117,7 +117,10 @@ func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
 		}
 	}
 	w := chunkWorks.Get().(*chunkWork)
-	defer chunkWorks.Put(w)
+	defer func() {
+		w.told = nil
+		chunkWorks.Put(w)
+	}()
 	return s.chunk(dst, w, data, now)
 }
 
@@ -127,6 +130,13 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 			return dst, CutError()
 		}
 		return s.complete(dst, w, now)
+	}
+	long := len(data) > treeBytes
+	if long {
+		var failure *responses.Error
+		if data, failure = w.part(data, s.turn.from.opt.Limits.Values); failure != nil {
+			return dst, failure
+		}
 	}
 	v, err := w.parser.ParseBytes(data)
 	if err != nil || v.Type() != fastjson.TypeObject {
@@ -153,7 +163,9 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 	if a.Finish != "" {
 		s.finish = a.Finish
 	}
-	s.repeat.learn(data, &a)
+	if !long {
+		s.repeat.learn(data, &a)
+	}
 	return dst, nil
 }
 

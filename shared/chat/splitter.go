@@ -1,0 +1,278 @@
+package chat
+
+import "bytes"
+
+// A Splitter takes a whole answer, or one chunk of a stream, piece by piece and
+// parts what can be long in it from the rest: the entries of
+// choices[0].logprobs.content go to Entry one by one, and arrays and objects that
+// Read does not look at are left out, null in their place. What is left, Rest, is
+// for a parser; an answer of a hundred thousand entries makes no tree of them.
+//
+// It checks nothing: text that is no JSON becomes something that is none either,
+// unless what is wrong stands in what was left out.
+type Splitter struct {
+	// Entry is given each entry, valid until it returns. It returns whether to go
+	// on.
+	Entry func(entry []byte) bool
+
+	rest        []byte
+	entry       []byte // one that has begun in an earlier piece
+	values      int    // about how many are in rest
+	entryValues int    // and in the entries
+	stopped     bool   // Entry does not go on
+	to          part   // where what comes goes
+	path        int    // open brackets that lead to the entries: { [ { { [
+	below       int    // open brackets beside that path
+	place       int    // in choices
+	inString    bool
+	escaped     bool   // after a backslash in it
+	named       bool   // in an object of the path: the name is behind us
+	naming      bool   // in a name
+	name        []byte // the last one, in letters
+	letters     [24]byte
+}
+
+// part is what becomes of a piece of the answer.
+type part uint8
+
+const (
+	kept part = iota
+	leftOut
+	anEntry
+	between // entries
+)
+
+// How far path leads.
+const (
+	inAnswer = iota + 1
+	inChoices
+	inChoice
+	inLogprobs
+	inEntries
+)
+
+// EntryBytes is the longest entry that is gathered: Entry gets a longer one as it
+// is until then.
+const EntryBytes = 64 << 10
+
+// Rest is what is left of the answer, valid until the next Write or Reset.
+func (s *Splitter) Rest() []byte { return s.rest }
+
+// Values returns about how many values are in Rest, not fewer than there are, and
+// in the entries.
+func (s *Splitter) Values() (rest, entries int) { return s.values + 1, s.entryValues }
+
+// Held returns how many bytes of memory the splitter takes.
+func (s *Splitter) Held() int { return cap(s.rest) + cap(s.entry) }
+
+// Complete reports whether the answer's last bracket has come.
+func (s *Splitter) Complete() bool {
+	return s.path == 0 && s.below == 0 && len(s.rest) > 0 && !s.inString && s.values > 0
+}
+
+// Reset makes s ready for another answer, in the memory that it has.
+func (s *Splitter) Reset(entry func([]byte) bool) {
+	*s = Splitter{Entry: entry, rest: s.rest[:0], entry: s.entry[:0]}
+}
+
+// Write takes the next bytes.
+func (s *Splitter) Write(p []byte) {
+	from := 0 // where what goes one way begins
+	for i := 0; i < len(p) && !s.stopped; {
+		if s.inString {
+			i += s.text(p[i:])
+			continue
+		}
+		switch c := p[i]; c {
+		case '"':
+			s.inString = true
+			if s.naming = s.below == 0 && s.inObject() && !s.named; s.naming {
+				s.name = s.letters[:0]
+			}
+		case ':':
+			s.named = s.named || s.below == 0
+		case ',':
+			s.count()
+			if s.below == 0 {
+				s.named = false
+				if s.path == inChoices {
+					s.place++
+				}
+			}
+		case '{', '[':
+			from = s.open(p, from, i)
+		case '}', ']':
+			from = s.close(p, from, i)
+		}
+		i++
+	}
+	if !s.stopped {
+		s.send(p[from:])
+	}
+}
+
+// count counts a value, the one before a comma or behind a bracket.
+func (s *Splitter) count() {
+	switch s.to {
+	case kept:
+		s.values++
+	case anEntry:
+		s.entryValues++
+	}
+}
+
+// open takes the opening bracket p[i]; what has not been sent begins at from, and
+// what it returns is that from then on.
+func (s *Splitter) open(p []byte, from, i int) int {
+	switch {
+	case s.below > 0:
+		s.count()
+		s.below++
+	case s.leads(p[i]):
+		s.count()
+		s.path++
+		s.named, s.place = false, 0
+		if s.path == inEntries {
+			s.send(p[from : i+1])
+			s.to = between
+			return i + 1
+		}
+	default:
+		s.send(p[from:i])
+		if s.below, s.to = 1, s.becomes(); s.to == leftOut {
+			s.rest = append(s.rest, "null"...)
+		}
+		s.count()
+		return i
+	}
+	return from
+}
+
+// close is open for a closing bracket.
+func (s *Splitter) close(p []byte, from, i int) int {
+	switch {
+	case s.below > 1:
+		s.below--
+	case s.below == 1:
+		s.below = 0
+		if s.to == anEntry && len(s.entry) == 0 {
+			s.give(p[from : i+1])
+		} else if s.send(p[from : i+1]); s.to == anEntry {
+			s.give(s.entry)
+			s.entry = s.entry[:0]
+		}
+		if s.to = kept; s.path == inEntries {
+			s.to = between
+		}
+		return i + 1
+	case s.path > 0:
+		s.named = true
+		if s.path--; s.path == inLogprobs {
+			s.to = kept
+			return i
+		}
+	}
+	return from
+}
+
+// send sends a piece where it goes.
+func (s *Splitter) send(p []byte) {
+	switch s.to {
+	case kept:
+		s.rest = append(s.rest, p...)
+	case anEntry:
+		if s.entry = append(s.entry, p...); len(s.entry) > EntryBytes {
+			s.give(s.entry)
+		}
+	}
+}
+
+func (s *Splitter) give(entry []byte) { s.stopped = !s.Entry(entry) }
+
+// text takes what of p is inside of a string, its closing quote too, and returns
+// how many bytes that is.
+func (s *Splitter) text(p []byte) int {
+	if s.escaped {
+		s.escaped = false
+		s.spell(p[:1])
+		return 1
+	}
+	n := bytes.IndexByte(p[:min(len(p), 64)], '"')
+	if n < 0 && len(p) > 64 {
+		n = bytes.IndexByte(p, '"')
+	}
+	end := n
+	if n < 0 {
+		end = len(p)
+	}
+	if b := bytes.IndexByte(p[:end], '\\'); b >= 0 {
+		s.escaped = true
+		s.spell(p[:b+1])
+		return b + 1
+	}
+	s.spell(p[:end])
+	if n < 0 {
+		return end
+	}
+	s.inString, s.naming = false, false
+	return n + 1
+}
+
+// spell adds to the name that is being read. A longer one is none that counts.
+func (s *Splitter) spell(p []byte) {
+	if s.naming {
+		s.name = append(s.name, p[:min(len(p), cap(s.name)-len(s.name))]...)
+	}
+}
+
+// inObject reports whether the innermost bracket of path is an object's.
+func (s *Splitter) inObject() bool {
+	return s.path == inAnswer || s.path == inChoice || s.path == inLogprobs
+}
+
+// leads reports whether a bracket leads to the entries.
+func (s *Splitter) leads(c byte) bool {
+	switch s.path {
+	case 0:
+		return c == '{'
+	case inAnswer:
+		return c == '[' && string(s.name) == "choices"
+	case inChoices:
+		return c == '{' && s.place == 0
+	case inChoice:
+		return c == '{' && string(s.name) == "logprobs"
+	case inLogprobs:
+		return c == '[' && string(s.name) == "content"
+	}
+	return false
+}
+
+// becomes is what becomes of an array or object that does not lead to the
+// entries. A name that is written with escapes may be any.
+func (s *Splitter) becomes() part {
+	known := bytes.IndexByte(s.name, '\\') >= 0
+	switch s.path {
+	case inEntries:
+		return anEntry
+	case inAnswer:
+		switch string(s.name) {
+		case "choices", "usage", "error", "message":
+			known = true
+		}
+	case inChoices:
+		known = s.place == 0
+	case inChoice:
+		switch string(s.name) {
+		case "message", "delta", "finish_reason", "logprobs":
+			known = true
+		}
+	case inLogprobs:
+		known = known || string(s.name) == "content"
+	default:
+		known = true
+	}
+	if known {
+		return kept
+	}
+	return leftOut
+}

@@ -1,0 +1,105 @@
+package translate
+
+import (
+	"antwort/shared/chat"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Whole translates a whole chat answer that comes in pieces, as Response does
+// one that is there. Of what can be long in it, logprobs, it makes no parse tree,
+// and does the work as they come.
+type Whole struct {
+	turn   *Turn
+	split  chat.Splitter
+	work   *chunkWork // while Write runs
+	failed *responses.Error
+}
+
+// Whole begins the turn's answer. A turn has one: a second call begins it anew.
+func (u *Turn) Whole() *Whole {
+	w := &Whole{turn: u}
+	u.output().Quiet = true
+	w.split.Reset(w.entry)
+	return w
+}
+
+// Write takes the next bytes of the answer. What is wrong with them End says.
+func (w *Whole) Write(p []byte) {
+	if w.failed != nil {
+		return
+	}
+	w.work = chunkWorks.Get().(*chunkWork)
+	w.split.Write(p)
+	chunkWorks.Put(w.work)
+	w.work = nil
+	if most := w.turn.from.opt.Limits.Values; w.failed == nil && most > 0 {
+		if rest, _ := w.split.Values(); rest > most {
+			w.failed = badUpstream("an answer of more JSON values than the limit")
+		}
+	}
+}
+
+// Complete reports whether the answer is complete, or what came of it will never
+// be one.
+func (w *Whole) Complete() bool { return w.failed != nil || w.split.Complete() }
+
+// Held returns how many bytes of memory the answer takes.
+func (w *Whole) Held() int { return w.split.Held() + w.turn.out.Held() }
+
+// End appends the response resource to dst. now is in Unix seconds. The error is
+// a 502 for what is not a chat answer.
+func (w *Whole) End(dst []byte, now int64) ([]byte, *responses.Error) {
+	if w.failed != nil {
+		return dst, w.failed
+	}
+	work := chunkWorks.Get().(*chunkWork)
+	defer chunkWorks.Put(work)
+	return w.turn.answer(dst, work, w.split.Rest(), now)
+}
+
+// entry takes an entry of the logprobs.
+func (w *Whole) entry(entry []byte) bool {
+	if w.failed = w.work.addLogprob(entry); w.failed != nil {
+		return false
+	}
+	w.turn.out.Logprobs(w.work.logprobs)
+	return true
+}
+
+// addLogprob renders an entry that stands alone into w.logprobs.
+func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
+	w.logprobs = w.logprobs[:0]
+	if len(entry) > chat.EntryBytes {
+		return badUpstream("a logprob that is longer than any")
+	}
+	v, err := w.parser.ParseBytes(entry)
+	if err != nil {
+		return badUpstream("logprobs that are not JSON")
+	}
+	w.appendLogprobs([]*fastjson.Value{v})
+	return nil
+}
+
+// part parts a long chunk: its logprobs are rendered into w.told, and what is left
+// of it returned.
+func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses.Error) {
+	var told []byte
+	w.split.Reset(func(entry []byte) bool {
+		if failure = w.addLogprob(entry); failure != nil {
+			return false
+		}
+		if len(told) > 0 && len(w.logprobs) > 0 {
+			told = append(told, ',')
+		}
+		told = append(told, w.logprobs...)
+		return true
+	})
+	w.split.Write(data)
+	w.told = told
+	if values, entries := w.split.Values(); failure == nil && most > 0 && values+entries > most {
+		failure = badUpstream("an event of more JSON values than the limit")
+	}
+	return w.split.Rest(), failure
+}
