@@ -1,39 +1,63 @@
 package filter
 
+import "antwort/shared/jsontext"
+
 // body gathers a message's body in the VM's memory, chunk by chunk.
 type body struct {
 	*buffers
 	length int64 // by content-length, -1 when not known
 	buf    []byte
-	end    document
+	check  jsontext.Checker // of what is in buf
 }
 
 // add takes the next chunk. When the body is whole it returns all of it, valid
 // until the next call or free. It is whole by the end of the stream, its
-// length, or the end of its JSON document.
+// length, or the end of its JSON document: with HTTP trailers the end of the
+// stream comes too late to send a body (the trailers callback cannot).
 func (b *body) add(chunk []byte, end bool) (all []byte, whole bool) {
-	if len(b.buf) == 0 && (end || int64(len(chunk)) == b.length) {
-		return chunk, true // the usual small one: not copied
+	if b.atOnce(len(chunk), end) {
+		return chunk, true
 	}
-	if b.buf == nil {
-		b.buf = b.take(max(len(chunk), int(min(b.length, maxReserve))))
-	}
+	b.grow(len(chunk))
 	b.buf = append(b.buf, chunk...)
+	b.check.Write(chunk)
 	switch {
 	case end, int64(len(b.buf)) == b.length:
 		return b.buf, true
 	case b.length < 0:
-		return b.buf, b.end.ended(b.buf)
+		return b.buf, b.check.Complete()
 	}
 	return nil, false
 }
 
-// maxReserve is as much room as a content-length gets before its bytes have
-// come.
-const maxReserve = 1 << 20
+// atOnce reports whether a chunk is all of the body, the usual small one: it is
+// not copied, and not checked.
+func (b *body) atOnce(n int, end bool) bool { return len(b.buf) == 0 && (end || int64(n) == b.length) }
 
-// held is the memory that the body takes.
-func (b *body) held() int { return cap(b.buf) }
+// room is how much memory the body will take with a chunk of n bytes more: twice
+// as much whenever there is not enough, but not more than has been announced. What
+// is announced is believed as it comes.
+func (b *body) room(n int) int {
+	need := len(b.buf) + n
+	if need <= cap(b.buf) {
+		return cap(b.buf)
+	}
+	room := max(need, 2*cap(b.buf))
+	if b.length >= int64(need) {
+		room = min(room, int(b.length))
+	}
+	return room
+}
+
+func (b *body) grow(n int) {
+	room := b.room(n)
+	if room == cap(b.buf) {
+		return
+	}
+	fresh := append(b.take(room), b.buf...)
+	b.free()
+	b.buf = fresh
+}
 
 func (b *body) free() {
 	if b.buf != nil {

@@ -5,17 +5,20 @@ import (
 
 	"antwort/shared/failure"
 	"antwort/shared/responses"
+	"antwort/shared/translate"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// chatAnswer is a whole answer of provider vllm: its body is gathered and the
+// chatAnswer is a whole answer of provider vllm: it is read as it comes, and the
 // response resource put in its place.
 type chatAnswer struct {
-	x        *translated
-	gathered body
-	sent     bool // the resource is on its way
+	x      *translated
+	length int64            // by content-length, -1 when not known
+	came   int64            // bytes
+	whole  *translate.Whole // nil: nothing has come yet
+	sent   bool             // the resource is on its way
 }
 
 func (a *chatAnswer) body(size int, end bool) types.Action {
@@ -24,30 +27,41 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
-	all, whole := a.gathered.add(answerChunk(size), end)
-	switch {
-	case int64(max(len(all), len(a.gathered.buf))) > x.cfg.Limits.ResponseBodyBytes:
+	a.came += int64(size)
+	if a.came > x.cfg.Limits.ResponseBodyBytes {
 		return a.fail(failure.UpstreamAnswer, responses.AnswerTooLarge(), size)
-	case !x.hold(a.x.kept() + a.gathered.held()):
+	}
+	chunk := answerChunk(size)
+	end = end || a.came == a.length
+	if a.whole == nil && end { // the usual small one
+		now := x.clock.now()
+		out, err := x.turn.Response(x.out[:0], chunk, now.unix())
+		return a.finish(out, err, now, size)
+	}
+	if a.whole == nil {
+		a.whole = x.turn.Whole()
+	}
+	if !x.holdAnswer(x.kept() + a.whole.Held() + 2*size) {
 		return a.fail(failure.Overloaded, overload(), size)
-	case whole:
-		return a.translate(all, size)
+	}
+	a.whole.Write(chunk)
+	if end || a.length < 0 && a.whole.Complete() {
+		now := x.clock.now()
+		out, err := a.whole.End(x.out[:0], now.unix())
+		return a.finish(out, err, now, size)
 	}
 	setAnswerChunk(nil, size)
-	if a.x.gated() {
+	if x.gated() {
 		return pauseNoBuffer
 	}
 	return types.ActionContinue
 }
 
-func (a *chatAnswer) translate(all []byte, size int) types.Action {
-	x := a.x
-	now := x.clock.now()
-	out, err := a.x.turn.Response(x.out[:0], all, now.unix())
+func (a *chatAnswer) finish(out []byte, err *responses.Error, now instant, size int) types.Action {
 	if err != nil {
 		return a.fail(failure.UpstreamAnswer, err, size)
 	}
-	x.firstToken(now)
+	a.x.firstToken(now)
 	return a.send(out, size)
 }
 
@@ -63,14 +77,14 @@ func (a *chatAnswer) fail(kind failure.Kind, e *responses.Error, size int) types
 
 func (a *chatAnswer) send(out []byte, size int) types.Action {
 	x := a.x
-	if a.x.gated() {
+	if x.gated() {
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(out))))
 	}
 	setAnswerChunk(out, size)
 	x.written(out)
 	a.sent, x.complete = true, true
-	a.free()
-	x.hold(0)
+	a.whole = nil
+	x.letGo()
 	return types.ActionContinue
 }
 
@@ -83,4 +97,4 @@ func (a *chatAnswer) trailers() types.Action {
 	return a.x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
 }
 
-func (a *chatAnswer) free() { a.gathered.free() }
+func (a *chatAnswer) free() {}

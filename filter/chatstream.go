@@ -37,7 +37,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	if a.events.Speaks() {
 		x.sawToken()
 	}
-	if !x.hold(a.x.kept() + a.events.Held()) {
+	if !x.holdAnswer(x.kept() + a.events.Held()) {
 		if a.held && !a.events.Started() {
 			return x.reply(failure.Overloaded, overload())
 		}

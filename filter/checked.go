@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -18,22 +17,20 @@ import (
 // headers wait (filter.profile gated), and goes on as it came, except that a
 // route may send another name of the model.
 type checked struct {
-	*exchange
+	upload
 	asking header // what the route is chosen by
-	body   body
-	passed bool
 }
 
 func (c *checked) headers(h header, end bool) types.Action {
 	if action, refused := c.unreadable(h); refused {
 		return action
 	}
-	c.asking, c.body = slices.Clone(h), body{buffers: &c.buffers, length: h.length()}
+	c.asking = slices.Clone(h)
 	if end {
 		return c.decide(nil)
 	}
-	if c.body.length >= 0 && c.body.length+c.inFlight > c.cfg.Limits.InFlightBytes {
-		return c.reply(failure.Overloaded, overload())
+	if action, refused := c.overLength(); refused {
+		return action
 	}
 	c.gate.pause(c.exchange)
 	return types.ActionPause
@@ -41,25 +38,20 @@ func (c *checked) headers(h header, end bool) types.Action {
 
 func (c *checked) chunk(size int, end bool) types.Action {
 	c.gate.passed(c.exchange)
-	chunk := requestChunk(size)
-	if c.passed {
-		return c.trailing(chunk)
+	if c.sent {
+		action, _ := c.trailing(size)
+		return action
 	}
-	all, whole := c.body.add(chunk, end)
-	if !c.hold(c.body.held()) {
-		return c.reply(failure.Overloaded, overload())
+	all, action, whole := c.next(size, end)
+	if !whole {
+		return action
 	}
-	if whole {
-		return c.decide(all)
-	}
-	setRequestChunk(nil, size)
-	return pauseNoBuffer
+	return c.decide(all)
 }
 
 // decide lets the body go on, or answers.
 func (c *checked) decide(all []byte) types.Action {
-	l := c.cfg.Limits
-	reading, err := policy.Read(all, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
+	reading, err := c.read(all)
 	if err == nil {
 		err = c.caller.AllowsReading(reading)
 	}
@@ -86,34 +78,15 @@ func (c *checked) decide(all []byte) types.Action {
 		}
 	}
 	must(proxywasm.ReplaceHttpRequestBody(all))
-	c.passed = true
+	c.sent = true
 	c.free()
-	c.hold(0)
+	c.holdRequest(0)
 	return types.ActionContinue
 }
 
-// trailing takes what comes after the document, which nobody has looked at.
-func (c *checked) trailing(chunk []byte) types.Action {
-	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
-		return c.reply(failure.InvalidRequest, afterDocument())
+func (c *checked) read(all []byte) (*policy.Reading, *responses.Error) {
+	if c.isChecked() {
+		return policy.ReadChecked(all)
 	}
-	return types.ActionContinue
-}
-
-// trailers end the request. A document that is not complete by now is none.
-func (c *checked) trailers() types.Action {
-	c.gate.passed(c.exchange)
-	if c.passed {
-		return types.ActionContinue
-	}
-	if e := responses.Check(c.body.buf, responses.Limits{}); e != nil {
-		return c.reply(failure.InvalidRequest, e)
-	}
-	return c.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
-}
-
-func (c *checked) free() { c.body.free() }
-
-func afterDocument() *responses.Error {
-	return responses.NewError(400, "invalid_json", "the request body is not valid JSON: unexpected data after the JSON value")
+	return policy.Read(all, c.jsonLimits())
 }

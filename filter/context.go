@@ -74,7 +74,7 @@ func (c *httpContext) open(h header, path string, endpoint *policy.Endpoint, end
 		c.forwarded = forwarded{exchange: &c.exchange, create: endpoint == policy.Create, asks: asks}
 		c.handler = &c.forwarded
 	} else {
-		c.translated = translated{exchange: &c.exchange, endpoint: endpoint, path: path}
+		c.translated = translated{upload: upload{exchange: &c.exchange}, endpoint: endpoint, path: path}
 		c.handler = &c.translated
 	}
 	c.forced.at("request_headers")

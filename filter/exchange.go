@@ -19,11 +19,12 @@ type exchange struct {
 	closed    bool             // nothing more of the request may pass
 	requestID string
 	begun     instant // when the request's headers came
-	holding   int     // bytes, part of vm.inFlight
-	failed    bool    // a failure was counted
-	first     bool    // the first token was counted
-	complete  bool    // the answer came to its end
-	forced    forced  // panics, in builds for tests
+	holding   holding
+	aside     int    // bytes that are charged since the request has gone on
+	failed    bool   // a failure was counted
+	first     bool   // the first token was counted
+	complete  bool   // the answer came to its end
+	forced    forced // panics, in builds for tests
 }
 
 // handler is how requests of one kind are handled, callback by callback. After
@@ -51,20 +52,8 @@ func (x *exchange) close() {
 		x.handler.done()
 		x.handler = nil
 	}
-	x.hold(0)
-}
-
-// hold says how many bytes the exchange holds now. It is false when all exchanges
-// of the VM together are over the limit.
-func (x *exchange) hold(bytes int) bool {
-	if bytes == x.holding {
-		return true
-	}
-	more := int64(bytes - x.holding)
-	x.holding = bytes
-	x.inFlight += more
-	x.metrics.inFlight.Add(more)
-	return more < 0 || x.inFlight <= x.cfg.Limits.InFlightBytes
+	x.uploading(false)
+	x.letGo()
 }
 
 // fail counts a failure; the first of an exchange only.

@@ -102,7 +102,7 @@ func (p *pluginContext) NewHttpContext(id uint32) types.HttpContext {
 	return c
 }
 
-// OnTick looks after requests that wait for a body callback.
+// OnTick looks after what waits.
 func (p *pluginContext) OnTick() {
 	defer func() {
 		if r := recover(); r != nil {
@@ -110,5 +110,5 @@ func (p *pluginContext) OnTick() {
 			logPanic("tick", r)
 		}
 	}()
-	p.gate.check()
+	p.tick()
 }

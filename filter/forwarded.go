@@ -35,7 +35,7 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 		return x.reply(failure.NoRoute, err)
 	}
 	if x.reads(h, decided) {
-		x.check = &checked{exchange: x.exchange}
+		x.check = &checked{upload: x.newUpload(h)}
 		return x.check.headers(h, end)
 	}
 	if !decided { // no body says what it is about
@@ -98,7 +98,7 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	case kind == "text/event-stream":
 		x.answer = newWatchedStream(x.exchange)
 	case kind == "application/json":
-		x.whole = watchedAnswer{exchange: x.exchange, gathered: body{buffers: &x.buffers, length: h.length()}}
+		x.whole = watchedAnswer{exchange: x.exchange}
 		x.answer = &x.whole
 	}
 	return types.ActionContinue

@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"time"
-
 	"antwort/shared/failure"
 	"antwort/shared/responses"
 
@@ -27,9 +25,7 @@ func (g *gate) pause(x *exchange) {
 	if g.waiting == nil {
 		g.waiting = make(map[uint32]*exchange)
 	}
-	if len(g.waiting) == 0 {
-		x.tickEvery(min(max(x.cfg.Filter.GateWait/4, time.Millisecond), time.Second))
-	}
+	x.wake()
 	g.waiting[x.id] = x
 }
 
@@ -39,18 +35,11 @@ func (g *gate) passed(x *exchange) {
 		return
 	}
 	g.proven, g.waiting = true, nil
-	x.tickEvery(0)
 }
 
 // leave notes that x has ended.
 func (g *gate) leave(x *exchange) {
-	if g.waiting[x.id] == nil {
-		return
-	}
 	delete(g.waiting, x.id)
-	if len(g.waiting) == 0 {
-		x.tickEvery(0)
-	}
 }
 
 // check answers the requests that have waited for too long. It runs in the
@@ -74,9 +63,4 @@ func (x *exchange) answerUngated() {
 	x.reply(failure.Ungated, responses.NewError(500, "gateway_misconfigured",
 		"the gateway's filter.profile is gated, which needs allow_on_headers_stop_iteration: true in Envoy's plugin configuration (Envoy 1.35 or later): "+
 			"set it, or set filter.profile to inline"))
-}
-
-// tickEvery sets the period of the plugin's ticks; 0 ends them.
-func (x *exchange) tickEvery(d time.Duration) {
-	must(proxywasm.SetTickPeriodMilliSeconds(uint32(d.Milliseconds())))
 }

@@ -91,7 +91,7 @@ func TestLimits(t *testing.T) {
 					require.Equal(t, c.code, errorOf(t, got.body).Code)
 					require.Equal(t, c.retryAfter, got.header.Get("Retry-After"))
 					wait(t, h)
-					require.Zero(t, h.Gauge("antwort.in_flight_bytes"), "memory is still counted after the request")
+					nothingIsHeld(t, h)
 				})
 			}
 		}
@@ -129,7 +129,7 @@ func TestWhatAStreamHoldsIsCounted(t *testing.T) {
 				close(release)
 				<-ended
 				wait(t, h)
-				require.Zero(t, h.Gauge("antwort.in_flight_bytes"))
+				nothingIsHeld(t, h)
 				up.set(streams(chatEvents...))
 				require.Contains(t, post(t, h, long).body, "response.completed")
 			})

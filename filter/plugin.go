@@ -5,6 +5,7 @@ import (
 
 	"antwort/shared/config"
 	"antwort/shared/policy"
+	"antwort/shared/responses"
 	"antwort/shared/translate"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -20,6 +21,8 @@ type plugin struct {
 	pools      []pool
 	metrics    metrics
 	gate       gate
+	uploads    uploads
+	ticker     ticker
 }
 
 // configure takes the configuration that the host has for the plugin.
@@ -45,8 +48,30 @@ func (p *plugin) configure(size int) error {
 	if cfg.Engine.Provider == config.VLLM {
 		p.translator = translate.New(translate.OptionsOf(cfg))
 	}
+	p.memory.limit(budget(cfg.Limits))
 	p.metrics.define()
+	p.ticker.every = min(ledgerEach, cfg.Filter.GateWait/4, cfg.Server.ReadTimeout/4)
+	p.ledger.begin(p.clock.now())
+	p.wake()
 	return nil
 }
 
+// jsonLimits are those that a request's text is held to.
+func (p *plugin) jsonLimits() responses.Limits {
+	return responses.Limits{Depth: p.cfg.Limits.JSONDepth, Values: p.cfg.Limits.JSONValues}
+}
+
 func (p *plugin) gated() bool { return p.cfg.Filter.Profile == config.Gated }
+
+// wake makes the plugin look, from time to time, after what waits in it.
+func (p *plugin) wake() { p.ticker.start() }
+
+// tick looks after what waits.
+func (p *plugin) tick() {
+	now := p.clock.now()
+	p.gate.check()
+	p.uploads.check(now, p.cfg.Server.ReadTimeout)
+	if p.ledger.settle(p.metrics.inFlight, p.memory.held, now) && len(p.gate.waiting)+len(p.uploads) == 0 {
+		p.ticker.stop()
+	}
+}

@@ -78,7 +78,7 @@ func (r *refusal) body(size int, end bool) types.Action {
 // read takes the error's text; too much of it, or too little memory, ends it.
 func (r *refusal) read(chunk []byte, end bool) {
 	all, whole := r.text.add(chunk, end)
-	if !whole && len(r.text.buf) <= refusalBytes && r.hold(r.text.held()) {
+	if !whole && len(r.text.buf) <= refusalBytes && r.holdAnswer(r.text.room(0)) {
 		return
 	}
 	if !whole {
@@ -86,7 +86,7 @@ func (r *refusal) read(chunk []byte, end bool) {
 	}
 	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], "", r.ownKey)
 	r.free()
-	r.hold(0)
+	r.holdAnswer(0)
 }
 
 // trailers end the error. One whose end came with them only is cut: Envoy takes

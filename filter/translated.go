@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -22,11 +21,9 @@ import (
 // inline they never do; the body comes later, and of the request only local
 // replies can still be sent.
 type translated struct {
-	*exchange
+	upload
 	endpoint *policy.Endpoint // nil: no endpoint
 	path     string
-	body     body
-	sent     bool
 	turn     *translate.Turn
 	answer   answer
 	resource chatAnswer // the answer when it is whole
@@ -40,10 +37,10 @@ const chatPath = "/v1/chat/completions"
 var secrets = []string{"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
 
 func (x *translated) requestHeaders(h header, end bool) types.Action {
+	x.upload = x.newUpload(h)
 	if action, refused := x.refuse(h); refused {
 		return action
 	}
-	x.body = body{buffers: &x.buffers, length: h.length()}
 	if end {
 		return x.send(nil, true)
 	}
@@ -64,7 +61,6 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 
 // refuse answers what its headers rule out.
 func (x *translated) refuse(h header) (action types.Action, refused bool) {
-	limits := x.cfg.Limits
 	method := h.get(":method")
 	if x.endpoint == nil {
 		return x.reply(failure.UnknownPath, policy.UnknownPath(x.path)), true
@@ -78,43 +74,30 @@ func (x *translated) refuse(h header) (action types.Action, refused bool) {
 	if action, refused = x.unreadable(h); refused {
 		return action, true
 	}
-	if length := h.length(); length > limits.RequestBodyBytes {
-		return x.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
-	} else if length >= 0 && length+x.inFlight > limits.InFlightBytes {
-		return x.reply(failure.Overloaded, overload()), true
-	}
-	return 0, false
+	return x.overLength()
 }
 
 func (x *translated) requestBody(size int, end bool) types.Action {
 	x.gate.passed(x.exchange)
-	chunk := requestChunk(size)
 	if x.sent {
-		return x.trailing(chunk)
+		action, refused := x.trailing(size)
+		if !refused {
+			setRequestChunk(nil, size)
+		}
+		return action
 	}
-	all, whole := x.body.add(chunk, end)
-	limits := x.cfg.Limits
-	if int64(max(len(all), len(x.body.buf))) > limits.RequestBodyBytes {
-		return x.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes))
+	body, action, whole := x.next(size, end)
+	if !whole {
+		return action
 	}
-	if !x.hold(x.body.held()) {
-		return x.reply(failure.Overloaded, overload())
-	}
-	if whole {
-		return x.send(all, end || x.body.length >= 0)
-	}
-	setRequestChunk(nil, size)
-	if x.gated() {
-		return pauseNoBuffer
-	}
-	return types.ActionContinue
+	return x.send(body, end || x.body.length >= 0)
 }
 
 // send translates the request and puts it in the place of the running chunk.
 // ended says that nothing can follow: only then the upstream may take it for
 // complete.
 func (x *translated) send(body []byte, ended bool) types.Action {
-	out, turn, err := x.translator.Request(x.out[:0], body, newID(), x.begun.unix())
+	out, turn, err := x.translate(body)
 	defer x.body.free()
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
@@ -123,7 +106,7 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		return x.reply(failure.ForbiddenModel, err)
 	}
 	x.sent, x.turn = true, turn
-	if !x.hold(x.kept()) {
+	if !x.accept(x.kept()) {
 		return x.reply(failure.Overloaded, overload())
 	}
 	if x.gated() {
@@ -147,51 +130,31 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 	return types.ActionContinue
 }
 
-// kept is what stays of the request until its answer's end. What is usual is not
-// counted, which would cost two calls of the host.
-func (x *translated) kept() int {
-	if n := x.turn.Held(); n > usualKept {
-		return n
+func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
+	out = x.out[:0]
+	if !x.isChecked() {
+		return x.translator.Request(out, body, newID(), x.begun.unix())
 	}
-	return 0
+	out = slices.Grow(out, len(body)+len(body)/8)
+	return x.translator.Checked(out, body, x.body.check.Values(), newID(), x.begun.unix())
 }
 
-const usualKept = 4 << 10
+// kept is what stays of the request until its answer's end.
+func (x *translated) kept() int { return x.turn.Held() }
 
 // keepConversation names the conversation, where that decides about the backend.
 func (x *translated) keepConversation(body []byte) *responses.Error {
 	if !x.pool.affinity {
 		return nil
 	}
-	l := x.cfg.Limits
-	r, err := policy.Read(body, responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues})
+	r, err := policy.ReadChecked(body)
 	if err == nil {
 		x.keepTogether(r)
 	}
 	return err
 }
 
-// trailing takes what comes after the document.
-func (x *translated) trailing(chunk []byte) types.Action {
-	if len(bytes.TrimLeft(chunk, " \t\r\n")) > 0 {
-		return x.reply(failure.InvalidRequest, afterDocument())
-	}
-	setRequestChunk(nil, len(chunk))
-	return types.ActionContinue
-}
-
-// requestTrailers ends the request. A document that is not complete by now is
-// none: a body can no longer be sent.
-func (x *translated) requestTrailers() types.Action {
-	x.gate.passed(x.exchange)
-	if x.sent {
-		return types.ActionContinue
-	}
-	if e := responses.Check(x.body.buf, responses.Limits{}); e != nil {
-		return x.reply(failure.InvalidRequest, e)
-	}
-	return x.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
-}
+func (x *translated) requestTrailers() types.Action { return x.trailers() }
 
 func (x *translated) answerHeaders(h header, end bool) types.Action {
 	status, coding := h.status(), policy.Coding(h.all("content-encoding"))
@@ -236,7 +199,7 @@ func (x *translated) stream(h header) types.Action {
 
 func (x *translated) whole(h header) types.Action {
 	h.setAnswer("content-type", "application/json")
-	x.resource = chatAnswer{x: x, gathered: body{buffers: &x.buffers, length: h.length()}}
+	x.resource = chatAnswer{x: x, length: h.length()}
 	x.answer = &x.resource
 	return x.heldBack()
 }
@@ -256,7 +219,7 @@ func (x *translated) answerBody(size int, end bool) types.Action {
 func (x *translated) answerTrailers() types.Action { return x.answer.trailers() }
 
 func (x *translated) done() {
-	x.body.free()
+	x.upload.free()
 	if x.answer != nil {
 		x.answer.free()
 	}

@@ -2,7 +2,8 @@ package filter
 
 // vm is what the plugins of one VM share.
 type vm struct {
-	inFlight int64 // bytes of bodies that are held, by all exchanges
+	memory memory
+	ledger ledger
 	buffers
 	asked    header // the fields of the request whose header came last
 	answered header // and those of the answer

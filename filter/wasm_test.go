@@ -273,3 +273,9 @@ func wait(t testing.TB, h *filtertest.Host) {
 	defer cancel()
 	require.NoError(t, h.Wait(ctx))
 }
+
+// nothingIsHeld waits until the gauge, which is told four times a second, says so.
+func nothingIsHeld(t testing.TB, h interface{ Gauge(name string) int64 }) {
+	t.Helper()
+	require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") == 0 }, 30*time.Second, time.Millisecond)
+}

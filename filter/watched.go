@@ -43,7 +43,7 @@ func (w *watchedStream) body(size int, _ bool) types.Action {
 		}
 		w.see(ev)
 	}
-	if !w.hold(len(w.framer.Rest())) {
+	if !w.holdAnswer(len(w.framer.Rest())) {
 		w.stop()
 	}
 	return types.ActionContinue
@@ -77,7 +77,7 @@ func namesUsage(b []byte) bool {
 
 func (w *watchedStream) stop() {
 	w.blind, w.framer = true, sse.Framer{}
-	w.hold(0)
+	w.holdAnswer(0)
 }
 
 func (w *watchedStream) see(ev sse.Event) {
@@ -107,34 +107,55 @@ func (w *watchedStream) trailers() types.Action { return types.ActionContinue }
 
 func (w *watchedStream) free() {}
 
-// watchedAnswer reads the usage of a whole answer that passes untouched.
+// watchedAnswer reads the usage of a whole answer that passes untouched. It looks
+// for it from the end, and keeps no more of a long answer than that.
 type watchedAnswer struct {
 	*exchange
-	gathered body
-	blind    bool
+	tail []byte
 }
 
+// tailBytes is how much of an answer's end is read.
+const tailBytes = 64 << 10
+
 func (w *watchedAnswer) body(size int, end bool) types.Action {
-	if w.blind {
-		return types.ActionContinue
+	if size > 0 {
+		w.keep(answerChunk(size), end)
 	}
-	all, whole := w.gathered.add(answerChunk(size), end)
-	switch {
-	case whole:
-		w.sawToken()
-		w.countUsage(all, "usage")
-	case int64(len(w.gathered.buf)) <= w.cfg.Limits.ResponseBodyBytes && w.hold(w.gathered.held()):
-		return types.ActionContinue
+	if end {
+		w.see(w.tail)
 	}
-	w.blind = true
-	w.free()
-	w.hold(0)
 	return types.ActionContinue
 }
 
-func (w *watchedAnswer) trailers() types.Action { return types.ActionContinue }
+// keep adds a chunk, and forgets what is too far from the end.
+func (w *watchedAnswer) keep(chunk []byte, end bool) {
+	if len(w.tail) == 0 && end {
+		w.tail = chunk // the usual small one: not copied
+		return
+	}
+	if w.tail == nil {
+		w.tail = w.take(min(2*len(chunk), 2*tailBytes))
+	}
+	if len(w.tail)+len(chunk) > 2*tailBytes {
+		w.tail = append(w.tail[:0], w.tail[max(0, len(w.tail)-tailBytes):]...)
+		chunk = chunk[max(0, len(chunk)-tailBytes):]
+	}
+	w.tail = append(w.tail, chunk...)
+	w.holdAnswer(cap(w.tail))
+}
 
-func (w *watchedAnswer) free() { w.gathered.free() }
+func (w *watchedAnswer) see(tail []byte) {
+	w.sawToken()
+	w.countUsage(tail, "usage")
+	w.free()
+}
+
+func (w *watchedAnswer) trailers() types.Action {
+	w.see(w.tail)
+	return types.ActionContinue
+}
+
+func (w *watchedAnswer) free() { w.tail = nil }
 
 // countUsage counts the tokens of a document's usage object, if it has one.
 func (x *exchange) countUsage(document []byte, path ...string) {

@@ -104,7 +104,7 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 				"vllm: requests are translated to http://llm:8000/v1/chat/completions; unsupported tools are refused, unknown fields passed on\n",
 				"every request must name one\n",
 				"32MiB at most, 64MiB decompressed, 10000 input items, 512 tools\n",
-				"64MiB at most, within 10m; connecting within 5s\n",
+				"16MiB at most, within 10m; connecting within 5s\n",
 				"ended after 5m of silence, events of at most 8MiB; a comment line after every 15s of silence\n",
 				"3 attempts in all after connect failures, 429 and 503, 200ms to 5s apart\n",
 				"there is no authentication\n",

@@ -179,6 +179,9 @@ func (s *Splitter) close(p []byte, from, i int) int {
 func (s *Splitter) send(p []byte) {
 	switch s.to {
 	case kept:
+		if need := len(s.rest) + len(p); need > cap(s.rest) {
+			s.rest = append(make([]byte, 0, max(need, 2*cap(s.rest))), s.rest...)
+		}
 		s.rest = append(s.rest, p...)
 	case anEntry:
 		if s.entry = append(s.entry, p...); len(s.entry) > EntryBytes {

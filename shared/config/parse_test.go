@@ -27,8 +27,8 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			UnsupportedTools: Refuse, UnknownFields: Pass,
 		},
 		Limits: Limits{
-			RequestBodyBytes: 32 << 20, DecodedBodyBytes: 64 << 20, ResponseBodyBytes: 64 << 20, EventBytes: 8 << 20,
-			JSONDepth: 64, JSONValues: 1_000_000, InputItems: 10_000, Tools: 512, InFlightBytes: 256 << 20,
+			RequestBodyBytes: 32 << 20, DecodedBodyBytes: 64 << 20, ResponseBodyBytes: 16 << 20, EventBytes: 8 << 20,
+			JSONDepth: 64, JSONValues: 50_000, InputItems: 10_000, Tools: 512, InFlightBytes: 96 << 20,
 		},
 		Auth:          Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},
 		Routing:       Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute},

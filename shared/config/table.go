@@ -177,7 +177,7 @@ var limitKeys = []key{{
 	doc:   "Body of a gzip or zstd request after decompression; more is answered 413.",
 }, {
 	path:  "limits.response_body_bytes",
-	value: &size{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 64 * mib, min: kib, max: 4 * gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 16 * mib, min: kib, max: 4 * gib},
 	doc:   "The backend's answer: a whole one as it arrives, a translated stream by all that it says. A stream over it ends as failed.",
 }, {
 	path:  "limits.event_bytes",
@@ -189,7 +189,7 @@ var limitKeys = []key{{
 	doc:   "Nesting of objects and arrays in a request.",
 }, {
 	path:  "limits.json_values",
-	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 1_000_000, min: 100, max: 100_000_000},
+	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 50_000, min: 100, max: 100_000_000},
 	doc:   "JSON values in a request.",
 }, {
 	path:  "limits.input_items",
@@ -201,7 +201,7 @@ var limitKeys = []key{{
 	doc:   "Tools in `tools`.",
 }, {
 	path:  "limits.in_flight_bytes",
-	value: &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 256 * mib, min: kib, max: 4 * gib},
+	value: &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 96 * mib, min: kib, max: 4 * gib},
 	doc:   "Filter only: all bodies that one VM holds at a time; more is answered 503.",
 }}
 

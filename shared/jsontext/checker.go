@@ -83,6 +83,9 @@ func (c *Checker) Valid() bool {
 	return false
 }
 
+// Wrong reports whether the document is wrong already, whatever follows.
+func (c *Checker) Wrong() bool { return c.wrong }
+
 // Values returns how many values have begun, of any kind, the members of objects
 // included.
 func (c *Checker) Values() int { return c.values }

@@ -131,6 +131,9 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 		return append(dst, ']')
 	case fastjson.TypeObject:
 		o, _ := v.Object()
+		if text := opaque(o); text != nil {
+			return append(dst, text...)
+		}
 		dst = append(dst, '{')
 		first := true
 		o.Visit(func(key []byte, member *fastjson.Value) {

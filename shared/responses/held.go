@@ -1,5 +1,10 @@
 package responses
 
+import "slices"
+
+// Reserve makes room for a text of n bytes and what is known of its logprobs.
+func (o *Output) Reserve(n int) { o.items = slices.Grow(o.items, n+len(o.logprobs)+(1<<10)) }
+
 // Said returns how many bytes the answer has so far.
 func (o *Output) Said() int { return len(o.items) + len(o.logprobs) }
 

@@ -10,4 +10,5 @@ type Limits struct {
 	Tools  int // entries of tools
 }
 
-func (l Limits) json() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
+// Text are those of them that a document's text can be held to.
+func (l Limits) Text() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }

@@ -69,7 +69,7 @@ type Member struct {
 
 // Check reports whether body is JSON within the limits.
 func Check(body []byte, lim Limits) *Error {
-	err := jsontext.Check(body, lim.json())
+	err := jsontext.Check(body, lim.Text())
 	if err == nil {
 		return nil
 	}

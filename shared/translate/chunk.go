@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"sync"
 
 	"antwort/shared/chat"
@@ -19,9 +20,25 @@ type chunkWork struct {
 	logprobs []byte
 	split    chat.Splitter // of a long chunk
 	told     []byte        // its logprobs, rendered
+	long     bool          // it has read a long answer or chunk
 }
 
 var chunkWorks = sync.Pool{New: func() any { return new(chunkWork) }}
+
+// done gives w back. What a long answer needed is left to the garbage collector.
+func (w *chunkWork) done() {
+	w.told = nil
+	if w.long {
+		*w = chunkWork{}
+	}
+	chunkWorks.Put(w)
+}
+
+// reserve makes room for an answer of n bytes.
+func (w *chunkWork) reserve(n int) {
+	w.long = true
+	w.text = slices.Grow(w.text[:0], n)
+}
 
 // fragment returns the escaped inside of a string, empty when v is absent or
 // null. It is valid until the next call.

@@ -9,10 +9,11 @@ import (
 
 // requestWork is one request being translated. Its buffers are reused.
 type requestWork struct {
-	opt    *Options
-	parser fastjson.Parser
-	r      responses.Request
-	dst    []byte // the chat request, written so far
+	opt     *Options
+	parser  fastjson.Parser
+	outline []byte // what is parsed of a long request
+	r       responses.Request
+	dst     []byte // the chat request, written so far
 
 	messages  int       // messages written
 	system    []byte    // leading system text, escaped, not yet written

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"antwort/shared/chat"
@@ -20,7 +21,7 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		return w.End(dst, now)
 	}
 	w := chunkWorks.Get().(*chunkWork)
-	defer chunkWorks.Put(w)
+	defer w.done()
 	u.output().Quiet = true
 	return u.answer(dst, w, answer, now)
 }
@@ -31,6 +32,10 @@ const treeBytes = 16 << 10
 // answer translates an answer whose logprobs, when there are many, the output has
 // already.
 func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
+	if len(answer) > treeBytes {
+		w.reserve(len(answer))
+		u.out.Reserve(len(answer))
+	}
 	v, err := w.parser.ParseBytes(answer)
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an answer that is not JSON")
@@ -48,6 +53,7 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 		return dst, e
 	}
 	_, state := u.finish(nil, out, a.Finish, now)
+	dst = slices.Grow(dst, len(state.Output)+u.resource.Held()+(1<<10))
 	start := len(dst)
 	dst = u.resource.Append(dst, state)
 	u.ended(state, dst[start:])

@@ -117,10 +117,7 @@ func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
 		}
 	}
 	w := chunkWorks.Get().(*chunkWork)
-	defer func() {
-		w.told = nil
-		chunkWorks.Put(w)
-	}()
+	defer w.done()
 	return s.chunk(dst, w, data, now)
 }
 
@@ -242,7 +239,7 @@ func (s *Stream) End(dst []byte, cause *responses.Error, now int64) []byte {
 	dst = s.Start(dst)
 	if s.finish != "" {
 		w := chunkWorks.Get().(*chunkWork)
-		defer chunkWorks.Put(w)
+		defer w.done()
 		var err *responses.Error
 		if dst, err = s.complete(dst, w, now); err == nil {
 			return dst

@@ -132,6 +132,21 @@ func (t *Translator) newTurn() *Turn {
 	return u
 }
 
+// done keeps the memory of a request's work for another one, but not that of a
+// long one.
+func (t *Translator) done(w *requestWork, size int) {
+	if size > keptBody {
+		*w = requestWork{}
+	}
+	t.works.Put(w)
+}
+
+// keptBody is the longest request whose memory is kept.
+const keptBody = 1 << 20
+
+// treeValues is how many values of a request may be parsed that nobody looks at.
+const treeValues = 4 << 10
+
 // Request translates the body of POST /v1/responses into the body of POST
 // /v1/chat/completions, appended to dst. id is the random part of all ids of
 // the response (letters and digits), now its creation in Unix seconds. Neither
@@ -140,8 +155,18 @@ func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *T
 	if err := responses.Check(body, t.opt.Limits); err != nil {
 		return dst, nil, err
 	}
+	return t.Checked(dst, body, len(body)/8, id, now)
+}
+
+// Checked is Request for a body that responses.Check has passed and that has
+// about so many values.
+func (t *Translator) Checked(dst, body []byte, values int, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
-	defer t.works.Put(w)
+	defer t.done(w, len(body))
+	if values > treeValues {
+		w.outline = responses.AppendOutline(w.outline[:0], body)
+		body = w.outline
+	}
 	v, perr := w.parser.ParseBytes(body)
 	if perr != nil { // cannot be: Check is stricter
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")

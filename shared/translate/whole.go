@@ -32,7 +32,7 @@ func (w *Whole) Write(p []byte) {
 	}
 	w.work = chunkWorks.Get().(*chunkWork)
 	w.split.Write(p)
-	chunkWorks.Put(w.work)
+	w.work.done()
 	w.work = nil
 	if most := w.turn.from.opt.Limits.Values; w.failed == nil && most > 0 {
 		if rest, _ := w.split.Values(); rest > most {
@@ -55,7 +55,7 @@ func (w *Whole) End(dst []byte, now int64) ([]byte, *responses.Error) {
 		return dst, w.failed
 	}
 	work := chunkWorks.Get().(*chunkWork)
-	defer chunkWorks.Put(work)
+	defer work.done()
 	return w.turn.answer(dst, work, w.split.Rest(), now)
 }
 
@@ -86,6 +86,7 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 // of it returned.
 func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses.Error) {
 	var told []byte
+	w.long = true
 	w.split.Reset(func(entry []byte) bool {
 		if failure = w.addLogprob(entry); failure != nil {
 			return false

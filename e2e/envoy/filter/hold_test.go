@@ -1,0 +1,191 @@
+package filter_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What one client, or a model server, may send at default limits does not hurt
+// the others of the worker: no VM dies, no stream is cut, and Envoy's memory stays
+// within what docs/filter.md says.
+func TestTheFilterHolds(t *testing.T) {
+	var plugins []plugin
+	for _, profile := range profiles {
+		for _, provider := range []string{"vllm", "vllm-responses"} {
+			plugins = append(plugins, plugin{name: provider + "/" + profile, config: config(provider, profile), gated: profile == "gated", reloads: true})
+		}
+	}
+	g := start(t, shipped(t), plugins)
+	g.up.set(withTicks(gives(200, "application/json", chatHello)))
+	for _, p := range plugins {
+		require.Equal(t, 200, post(t, g.url(t, p.name), hello).status)
+	}
+	idle, vms := resident(t, g.Pid()), g.vms(t)
+	for _, p := range plugins {
+		url := g.url(t, p.name)
+		t.Run(p.name, func(t *testing.T) {
+			for _, a := range attacks(strings.HasPrefix(p.name, "vllm/")) {
+				t.Run(a.name, func(t *testing.T) {
+					answer := a.answer
+					if answer == nil {
+						answer = gives(200, "application/json", chatHello)
+					}
+					g.up.set(withTicks(answer))
+					k := startTicks(t, url)
+					k.gap()
+					a.run(t, url)
+					gap := k.gap()
+					require.Empty(t, k.end())
+					memory := resident(t, g.Pid())
+					t.Logf("longest gap of the ticks %v, memory %d MB", gap.Round(time.Millisecond), memory>>20)
+					require.Less(t, gap, 10*time.Second) // most of it is this process's, on a machine of few cores
+					require.LessOrEqual(t, memory-idle, mostMemory, "more than docs/filter.md says")
+					require.Equal(t, vms, g.vms(t), "a VM has died")
+					g.becomes(t, "in_flight_bytes", 0)
+				})
+			}
+		})
+	}
+	require.Zero(t, g.stat(t, "panics_total"))
+	g.becomes(t, "in_flight_bytes", 0)
+}
+
+// mostMemory is what the VM of one worker may have grown by: one and a half times
+// in_flight_bytes, what the translation of one body takes, and what rests.
+const mostMemory = 3 * (96 + 3*32 + 12 + 16) << 20 / 2
+
+// vms is how many VMs Envoy has made.
+func (g *gateway) vms(t testing.TB) int {
+	t.Helper()
+	text, err := g.Get("/stats?filter=^wasm.envoy.wasm.runtime.v8.created$")
+	require.NoError(t, err)
+	_, value, found := strings.Cut(strings.TrimSpace(text), ": ")
+	require.True(t, found, text)
+	n, err := strconv.Atoi(value)
+	require.NoError(t, err)
+	return n
+}
+
+type attack struct {
+	name   string
+	answer http.HandlerFunc // of the upstream
+	run    func(t *testing.T, url string)
+}
+
+// many is n copies of one, with commas between them.
+func many(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+
+// at makes requests at once, and gives the statuses of their answers.
+func at(t *testing.T, n int, url, body string) map[int]int {
+	t.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	statuses := make(map[int]int)
+	for range n {
+		all.Go(func() {
+			got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[got.status]++
+		})
+	}
+	all.Wait()
+	return statuses
+}
+
+func attacks(translates bool) []attack {
+	asks := func(n, inTurn int, body string, allowed ...int) func(*testing.T, string) {
+		return func(t *testing.T, url string) {
+			for range inTurn {
+				for status := range at(t, n, url, body) {
+					require.Contains(t, allowed, status)
+				}
+			}
+		}
+	}
+	whole := `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},"logprobs":{"content":[%s]},"finish_reason":"stop"}]}`
+	logprob := `{"token":"abcd","logprob":-1.25,"bytes":[97,98,99,100]`
+	entry := logprob + `,"top_logprobs":[` + many(logprob+"}", 20) + "]}"
+	delta := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 200) + `"}}]}` + "\n\n"
+	list := []attack{
+		{"small objects in an unknown field", nil, asks(1, 10, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 29<<17)+`]}`, wantStatus(translates, 400))},
+		{"small objects in an unknown field within the limit", nil, asks(8, 3, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 24_000)+`]}`, 200, 503)},
+		{"small messages", nil, asks(8, 3, `{"model":"m","input":[`+many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000)+`]}`, 200, 503)},
+		{"members of one object", nil, asks(4, 3, `{"model":"m","input":"a","x":{`+many(`"a":0`, 49_000)+`}}`, 200, 503)},
+		{"large bodies at once", nil, asks(7, 2, `{"model":"m","input":"`+strings.Repeat("word ", 6<<20)+`"}`, 200, 503)},
+		{"uploads of a byte", nil, uploads},
+	}
+	if !translates {
+		event := "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"" + strings.Repeat("word ", 2000) + "\"}\n\n"
+		return append(list,
+			attack{"a whole answer of small values", gives(200, "application/json", `{"a":[`+many("0", 10<<20)+`]}`), asks(2, 1, hello, 200)},
+			attack{"a stream without end", flows(event, 6_000), asks(2, 1, helloStream, 200)},
+		)
+	}
+	return append(list,
+		attack{"logprobs of 12,000 tokens", gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat("abcd", 12_000)+`"`, many(entry, 12_000))), func(t *testing.T, url string) {
+			got := post(t, url, `{"model":"m","input":"a","top_logprobs":20}`)
+			require.Equal(t, 200, got.status)
+			require.Contains(t, got.body[:1000], `"status":"completed"`)
+			require.Equal(t, 12_000, strings.Count(got.body, `"top_logprobs":[{`))
+		}},
+		attack{"a whole answer of small values", gives(200, "application/json", fmt.Sprintf(whole, "["+many("0", 7<<20)+"]", "")), asks(2, 2, hello, 200, 502)},
+		attack{"unknown values in a whole answer", gives(200, "application/json", `{"x":[`+many(`{"a":0}`, 1<<20)+`],`+fmt.Sprintf(whole, `"a"`, "")[1:]), asks(2, 2, hello, 200)},
+		attack{"an event of small values", streams(chatEvents[1], `data: {"choices":[{"index":0,"delta":{"content":[`+many("0", 3<<20)+`]}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), asks(2, 2, helloStream, 200, 502)},
+		attack{"unknown values in an event", streams(chatEvents[1], `data: {"x":[`+many(`{"a":0}`, 900<<10)+`],"choices":[]}`+"\n\n", strings.Join(chatEvents[3:], "")), asks(2, 2, helloStream, 200, 502)},
+		attack{"a stream without end", flows(delta, 60_000), func(t *testing.T, url string) {
+			got := post(t, url, helloStream)
+			require.Equal(t, 200, got.status)
+			require.False(t, got.cut)
+			end := got.body[len(got.body)-200:]
+			require.Contains(t, got.body, "event: response.failed")
+			require.True(t, strings.HasSuffix(end, "data: [DONE]\n\n"), end)
+		}},
+	)
+}
+
+// wantStatus is that of a request that is refused when it is read, and passes else.
+func wantStatus(read bool, status int) int {
+	if read {
+		return status
+	}
+	return 200
+}
+
+// flows answers with one event again and again, while the client takes it.
+func flows(event string, n int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range n {
+			if _, err := io.WriteString(w, event); err != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(w, "data: [DONE]\n\n")
+	}
+}
+
+// uploads begins many requests that announce much and send a byte: others go on.
+func uploads(t *testing.T, url string) {
+	for range 300 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = io.WriteString(c, "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n{")
+		require.NoError(t, err)
+	}
+	for range 10 {
+		body := `{"model":"m","input":"` + strings.Repeat("a", 100<<10) + `"}`
+		require.Equal(t, 200, send(t, http.DefaultTransport, request(t, url, unsized(body))).status)
+	}
+}

@@ -1,0 +1,89 @@
+package filter
+
+import (
+	"bytes"
+
+	"antwort/shared/failure"
+	"antwort/shared/jsontext"
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// upload is the body of a request that is read before it goes on. It is checked
+// as it comes, and charged for before it is kept.
+type upload struct {
+	*exchange
+	body body
+	sent bool // it has gone on
+}
+
+func (x *exchange) newUpload(h header) upload {
+	return upload{exchange: x, body: body{buffers: &x.buffers, length: h.length(), check: jsontext.Checker{Limits: x.jsonLimits().Text()}}}
+}
+
+// overLength refuses a body by the length that it announces.
+func (u *upload) overLength() (action types.Action, refused bool) {
+	limits := u.cfg.Limits
+	switch {
+	case u.body.length > limits.RequestBodyBytes:
+		return u.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
+	case u.body.length > 0 && !u.memory.admits(0, limits.InFlightBytes):
+		return u.reply(failure.Overloaded, overload()), true
+	}
+	return 0, false
+}
+
+// next takes the next chunk. all is the body when it is whole, valid until the
+// callback's end; until then, and when the request has been answered, action is
+// what the callback returns.
+func (u *upload) next(size int, end bool) (all []byte, action types.Action, whole bool) {
+	chunk, limit := requestChunk(size), u.cfg.Limits.RequestBodyBytes
+	b := &u.body
+	if int64(len(b.buf)+len(chunk)) > limit {
+		return nil, u.reply(failure.TooLarge, policy.TooLarge(limit)), false
+	}
+	if !b.atOnce(len(chunk), end) && !u.holdRequest(b.room(len(chunk))) {
+		return nil, u.reply(failure.Overloaded, overload()), false
+	}
+	if all, whole = b.add(chunk, end); whole {
+		u.uploading(false)
+		return all, 0, true
+	}
+	if b.check.Wrong() {
+		return nil, u.reply(failure.InvalidRequest, responses.Check(b.buf, u.jsonLimits())), false
+	}
+	u.uploading(true)
+	setRequestChunk(nil, size)
+	if u.gated() {
+		return nil, pauseNoBuffer, false
+	}
+	return nil, types.ActionContinue, false
+}
+
+// isChecked reports whether the body was checked as it came, and is right.
+func (u *upload) isChecked() bool { return u.body.check.Valid() }
+
+// trailing takes what comes after the document, and refuses all but white space.
+func (u *upload) trailing(size int) (action types.Action, refused bool) {
+	if len(bytes.TrimLeft(requestChunk(size), " \t\r\n")) == 0 {
+		return types.ActionContinue, false
+	}
+	return u.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body is not valid JSON: unexpected data after the JSON value")), true
+}
+
+// trailers end the request. A document that is not complete by now is none: a
+// body can no longer be sent.
+func (u *upload) trailers() types.Action {
+	u.gate.passed(u.exchange)
+	if u.sent {
+		return types.ActionContinue
+	}
+	if e := responses.Check(u.body.buf, responses.Limits{}); e != nil {
+		return u.reply(failure.InvalidRequest, e)
+	}
+	return u.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body must be a JSON object"))
+}
+
+func (u *upload) free() { u.body.free() }
