@@ -8,7 +8,7 @@ func (s *side) callHeaders(end bool) uint64 {
 		return actionContinue
 	}
 	s.headersOpen = s.headers
-	action := s.st.callback(s.name("headers"), uint64(len(s.headers.pairs)), truth(end))
+	action := s.st.callback(s.name("headers"), uint64(len(s.headers.Pairs)), truth(end))
 	switch {
 	case action == actionContinue:
 		s.headersOpen = nil
@@ -48,7 +48,7 @@ func (s *side) callTrailers() uint64 {
 		return actionContinue
 	}
 	s.trailersOpen = s.trailers
-	action := s.st.callback(s.name("trailers"), uint64(len(s.trailers.pairs)))
+	action := s.st.callback(s.name("trailers"), uint64(len(s.trailers.Pairs)))
 	if action == actionContinue {
 		s.trailersOpen = nil
 	}
@@ -71,21 +71,21 @@ func (s *side) buffer() *chunk {
 
 // callback runs a callback that has a say in the stream's iteration.
 func (st *stream) callback(name string, args ...uint64) uint64 {
-	if st.context == nil || st.vm.failed {
+	if st.context == nil || st.vm.Failed() {
 		return st.failure()
 	}
-	if st.vm.callbacks[name] == nil {
+	if !st.vm.Has(name) {
 		return actionContinue
 	}
-	defer st.vm.settle()
-	action := st.vm.call(st.context, name, args...)
-	if st.vm.failed {
-		return st.failure()
-	}
-	if st.vm.stop {
-		return actionStopped
-	}
-	return action
+	return st.vm.Decide(st.context, name, func(action uint64, replied bool) uint64 {
+		switch {
+		case st.vm.Failed():
+			return st.failure()
+		case replied:
+			return actionStopped
+		}
+		return action
+	}, args...)
 }
 
 // failure is what a callback comes to once the VM has failed. The streams that

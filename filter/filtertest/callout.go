@@ -8,50 +8,40 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"time"
+
+	"antwort/filter/filtertest/vm"
 )
 
-// callResponse is the answer to an HTTP call-out, which host calls reach while
-// its callback runs.
-type callResponse struct {
-	headers, trailers *headerMap
-	body              []byte
-}
-
-// hostHTTPCall: cluster, headers, body, trailers, time-out in milliseconds,
-// where to store the call's token. The whole answer is gathered before the
-// callback on the plugin's context.
-func hostHTTPCall(c args) status {
-	p := c.v.target().plugin
-	cluster, headers, payload := c.string(0), unmarshal(c.bytes(2)), bytes.Clone(c.bytes(4))
+// Call begins an HTTP call-out. The whole answer is gathered before the callback
+// on the plugin's context.
+func (p *plugin) Call(cluster string, headers *vm.HeaderMap, payload []byte, timeout time.Duration, token uint32) bool {
 	handler := p.host.opt.Clusters[cluster]
-	path, okPath := headers.get(":path")
-	method, okMethod := headers.get(":method")
-	authority, okAuthority := headers.get(":authority")
+	path, okPath := headers.Get(":path")
+	method, okMethod := headers.Get(":method")
+	authority, okAuthority := headers.Get(":authority")
 	u, err := url.ParseRequestURI(path)
 	if handler == nil || !okPath || !okMethod || !okAuthority || err != nil {
-		return statusBadArgument
+		return false
 	}
-	c.v.w.calls++
-	token := c.v.w.calls << 2
 	r := httptest.NewRequest(method, u.String(), bytes.NewReader(payload))
-	r.Host, r.Header = authority, headers.header()
+	r.Host, r.Header = authority, headers.Header()
 	go func() {
-		answer := callOut(handler, r, time.Duration(c.u32(8))*time.Millisecond)
-		p.host.w.run(func() { p.deliver(token, answer) })
+		answer := callOut(handler, r, timeout)
+		p.host.w.Run(func() { p.deliver(token, answer) })
 	}()
-	return c.return32(9, token)
+	return true
 }
 
 // callOut asks the handler; a time-out and a broken handler are answered as
 // Envoy's router does.
-func callOut(handler http.Handler, r *http.Request, timeout time.Duration) *callResponse {
+func callOut(handler http.Handler, r *http.Request, timeout time.Duration) *vm.Answer {
 	ctx := context.Background()
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	done := make(chan *callResponse, 1)
+	done := make(chan *vm.Answer, 1)
 	go func() {
 		defer func() {
 			if recover() != nil {
@@ -61,10 +51,10 @@ func callOut(handler http.Handler, r *http.Request, timeout time.Duration) *call
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, r.WithContext(ctx))
 		result := recorder.Result()
-		answer := &callResponse{headers: &headerMap{}, trailers: &headerMap{}, body: recorder.Body.Bytes()}
-		answer.headers.add(":status", fmt.Sprint(result.StatusCode))
-		answer.headers.addAll(result.Header)
-		answer.trailers.addAll(result.Trailer)
+		answer := &vm.Answer{Headers: &vm.HeaderMap{}, Trailers: &vm.HeaderMap{}, Body: recorder.Body.Bytes()}
+		answer.Headers.Add(":status", fmt.Sprint(result.StatusCode))
+		answer.Headers.AddAll(result.Header)
+		answer.Trailers.AddAll(result.Trailer)
 		done <- answer
 	}()
 	select {
@@ -75,16 +65,16 @@ func callOut(handler http.Handler, r *http.Request, timeout time.Duration) *call
 	}
 }
 
-func ownAnswer(code int, text string) *callResponse {
-	return &callResponse{headers: newLocalReply(code, text, nil).headers, trailers: &headerMap{}, body: []byte(text)}
+func ownAnswer(code int, text string) *vm.Answer {
+	return &vm.Answer{Headers: newLocalReply(code, text, nil).headers, Trailers: &vm.HeaderMap{}, Body: []byte(text)}
 }
 
-func (p *plugin) deliver(token uint32, answer *callResponse) {
+func (p *plugin) deliver(token uint32, answer *vm.Answer) {
 	if p.host.closed {
 		return
 	}
-	p.call = answer
-	p.vm.event(p.context, "proxy_on_http_call_response", uint64(token),
-		uint64(len(answer.headers.pairs)), uint64(len(answer.body)), uint64(len(answer.trailers.pairs)))
-	p.call = nil
+	p.answer = answer
+	p.vm.Event(p.context, "proxy_on_http_call_response", uint64(token),
+		uint64(len(answer.Headers.Pairs)), uint64(len(answer.Body)), uint64(len(answer.Trailers.Pairs)))
+	p.answer = nil
 }

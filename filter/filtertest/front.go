@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"antwort/filter/filtertest/vm"
 )
 
 // ServeHTTP is the listener's side of a stream: it reads the request into the
@@ -18,11 +20,11 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	end := r.ContentLength == 0
 	var st *stream
-	h.w.run(func() {
+	h.w.Run(func() {
 		st = h.newStream(r)
 		st.request.onHeaders(h.requestHeaders(r), end)
 	})
-	gone := func() { h.w.run(func() { st.clientGone() }) }
+	gone := func() { h.w.Run(func() { st.clientGone() }) }
 	stop := context.AfterFunc(r.Context(), gone)
 	defer stop()
 
@@ -61,9 +63,9 @@ func (st *stream) readBody(r *http.Request) bool {
 	w := st.host.w
 	c := chunker{split: st.host.opt.RequestSplit, endWithData: st.host.opt.EndWithData}
 	c.emit = func(p []byte, end bool) {
-		w.run(func() {
+		w.Run(func() {
 			for st.request.full() && !st.destroyed {
-				w.changed.Wait()
+				w.Wait()
 			}
 			if !st.destroyed {
 				st.request.onData(p, end)
@@ -80,9 +82,9 @@ func (st *stream) readBody(r *http.Request) bool {
 		switch {
 		case err == io.EOF && len(r.Trailer) > 0 && r.ProtoMajor > 1: // Envoy drops those of HTTP/1
 			c.flush()
-			trailers := &headerMap{}
-			trailers.addAll(r.Trailer)
-			w.run(func() {
+			trailers := &vm.HeaderMap{}
+			trailers.AddAll(r.Trailer)
+			w.Run(func() {
 				if !st.destroyed {
 					st.request.onTrailers(trailers)
 				}
@@ -105,14 +107,14 @@ func (st *stream) writeResponse(w http.ResponseWriter, control *http.ResponseCon
 		return false
 	}
 	header := w.Header()
-	for name, values := range h.header() {
+	for name, values := range h.Header() {
 		header[name] = values
 	}
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // or net/http guesses one
 	}
 	status := 0
-	if v, ok := h.get(":status"); ok {
+	if v, ok := h.Get(":status"); ok {
 		_, _ = fmt.Sscan(v, &status)
 	}
 	if status < 200 || status > 999 {
@@ -147,19 +149,19 @@ var requestIDs atomic.Uint64
 
 // requestHeaders builds the request's header map as Envoy's HTTP connection
 // manager leaves it for the first filter.
-func (h *Host) requestHeaders(r *http.Request) *headerMap {
-	m := &headerMap{}
-	m.add(":authority", r.Host)
-	m.add(":path", r.RequestURI)
-	m.add(":method", r.Method)
-	m.add(":scheme", "http")
-	m.addAll(r.Header)
+func (h *Host) requestHeaders(r *http.Request) *vm.HeaderMap {
+	m := &vm.HeaderMap{}
+	m.Add(":authority", r.Host)
+	m.Add(":path", r.RequestURI)
+	m.Add(":method", r.Method)
+	m.Add(":scheme", "http")
+	m.AddAll(r.Header)
 	if r.ContentLength > 0 {
-		m.set("content-length", fmt.Sprint(r.ContentLength))
+		m.Set("content-length", fmt.Sprint(r.ContentLength))
 	}
-	m.add("x-forwarded-proto", "http")
-	if _, ok := m.get("x-request-id"); !ok {
-		m.add("x-request-id", fmt.Sprintf("00000000-0000-4000-8000-%012x", requestIDs.Add(1)))
+	m.Add("x-forwarded-proto", "http")
+	if _, ok := m.Get("x-request-id"); !ok {
+		m.Add("x-request-id", fmt.Sprintf("00000000-0000-4000-8000-%012x", requestIDs.Add(1)))
 	}
 	return m
 }

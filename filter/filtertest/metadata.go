@@ -6,14 +6,16 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"antwort/filter/filtertest/vm"
 )
 
-// metadata answers get_property for the dynamic metadata of a request: path is
+// Metadata answers get_property for the dynamic metadata of a request: path is
 // what follows metadata, filter_metadata. Values are as encoding/json reads them;
 // Envoy gives texts as they are, numbers as 8 bytes (a double, little endian),
 // booleans as one byte, objects as pairs and lists as pairs without values; null
 // it cannot give. Envoy has the pairs of an object in any order.
-func (st *stream) metadata(path []string) (string, status) {
+func (st *stream) Metadata(path []string) (string, vm.Status) {
 	if st.noted == nil && st.host.opt.Metadata != nil {
 		st.noted = st.host.opt.Metadata(st.incoming)
 	}
@@ -29,14 +31,14 @@ func (st *stream) metadata(path []string) (string, status) {
 			}
 		}
 		if !ok {
-			return "", statusNotFound
+			return "", vm.NotFound
 		}
 	}
 	b, ok := serialized(v)
 	if !ok {
-		return "", statusSerializationFailure
+		return "", vm.SerializationFailure
 	}
-	return string(b), statusOK
+	return string(b), vm.OK
 }
 
 func serialized(v any) ([]byte, bool) {
@@ -59,7 +61,7 @@ func serialized(v any) ([]byte, bool) {
 			}
 			pairs = append(pairs, [2]string{key, string(b)})
 		}
-		return (&headerMap{pairs}).marshal(), true
+		return (&vm.HeaderMap{Pairs: pairs}).Marshal(), true
 	case []any:
 		pairs := make([][2]string, len(v))
 		for i := range v {
@@ -69,7 +71,7 @@ func serialized(v any) ([]byte, bool) {
 			}
 			pairs[i][0] = string(b)
 		}
-		return (&headerMap{pairs}).marshal(), true
+		return (&vm.HeaderMap{Pairs: pairs}).Marshal(), true
 	}
 	return nil, false
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"antwort/filter/filtertest/vm"
 )
 
 // pipe carries a message from the filter chain, which must not block, to the
@@ -12,8 +14,8 @@ import (
 type pipe struct {
 	mu       sync.Mutex
 	changed  sync.Cond
-	headers  *headerMap // nil until the message starts
-	bodyless bool       // the message ends with its headers
+	headers  *vm.HeaderMap // nil until the message starts
+	bodyless bool          // the message ends with its headers
 	buf      []byte
 	trailers http.Header
 	ended    bool
@@ -36,7 +38,7 @@ func (p *pipe) update(f func()) {
 	p.changed.Broadcast()
 }
 
-func (p *pipe) start(h *headerMap, end bool) {
+func (p *pipe) start(h *vm.HeaderMap, end bool) {
 	p.update(func() { p.headers, p.bodyless, p.ended = h, end, end })
 }
 
@@ -54,7 +56,7 @@ func (p *pipe) cut(err error) {
 }
 
 // await waits until the message has started or was cut.
-func (p *pipe) await() (h *headerMap, bodyless bool, err error) {
+func (p *pipe) await() (h *vm.HeaderMap, bodyless bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.headers == nil && p.err == nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"antwort/filter/filtertest/vm"
 )
 
 // Unreachable is an upstream that refuses connections.
@@ -21,9 +23,9 @@ const (
 // router is the filter chain's end: it sends the request to the upstream.
 type router stream
 
-func (r *router) sendHeaders(h *headerMap, end bool) {
+func (r *router) sendHeaders(h *vm.HeaderMap, end bool) {
 	st := (*stream)(r)
-	path, _ := h.get(":path")
+	path, _ := h.Get(":path")
 	if !st.host.routed(path) {
 		st.sendLocalReply(http.StatusNotFound, "", nil)
 		return
@@ -48,9 +50,9 @@ func (r *router) sendData(b []byte, end bool) {
 	}
 }
 
-func (r *router) sendTrailers(t *headerMap) {
+func (r *router) sendTrailers(t *vm.HeaderMap) {
 	st := (*stream)(r)
-	st.upstream.finish(t.header())
+	st.upstream.finish(t.Header())
 	st.startTimeout()
 }
 
@@ -64,10 +66,10 @@ func (h *Host) routed(path string) bool {
 }
 
 // upstreamRequest turns the header map into what the handler gets.
-func (st *stream) upstreamRequest(h *headerMap, end bool) (*http.Request, error) {
-	method, _ := h.get(":method")
-	path, _ := h.get(":path")
-	authority, _ := h.get(":authority")
+func (st *stream) upstreamRequest(h *vm.HeaderMap, end bool) (*http.Request, error) {
+	method, _ := h.Get(":method")
+	path, _ := h.Get(":path")
+	authority, _ := h.Get(":authority")
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, err
@@ -75,13 +77,13 @@ func (st *stream) upstreamRequest(h *headerMap, end bool) (*http.Request, error)
 	request := (&http.Request{
 		Method: method, URL: u, RequestURI: path, Host: authority,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h.header(), Body: http.NoBody, RemoteAddr: st.incoming.RemoteAddr,
+		Header: h.Header(), Body: http.NoBody, RemoteAddr: st.incoming.RemoteAddr,
 	}).WithContext(st.upstreamCtx)
 	if end {
 		return request, nil
 	}
 	request.ContentLength = -1
-	if v, ok := h.get("content-length"); ok {
+	if v, ok := h.Get("content-length"); ok {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
 			request.ContentLength = n
 		}
@@ -97,7 +99,7 @@ func (st *stream) startTimeout() {
 		return
 	}
 	st.timeout = time.AfterFunc(st.host.opt.RouteTimeout, func() {
-		st.host.w.run(func() { st.upstreamFailed(http.StatusGatewayTimeout, textTimeout) })
+		st.host.w.Run(func() { st.upstreamFailed(http.StatusGatewayTimeout, textTimeout) })
 	})
 }
 

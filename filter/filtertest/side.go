@@ -1,6 +1,10 @@
 package filtertest
 
-import "net/http"
+import (
+	"net/http"
+
+	"antwort/filter/filtertest/vm"
+)
 
 // iteration says whether a message may move on behind the filter: Envoy's
 // IterationState of an active stream filter.
@@ -43,8 +47,8 @@ type side struct {
 	response bool
 	next     sink
 
-	headers  *headerMap // nil until they come
-	trailers *headerMap
+	headers  *vm.HeaderMap // nil until they come
+	trailers *vm.HeaderMap
 	complete bool // the end of the stream has come in
 
 	iter             iteration
@@ -60,16 +64,16 @@ type side struct {
 
 	// What host calls reach. A header map is reachable in its phase, and as
 	// long as that phase is paused.
-	headersOpen, trailersOpen *headerMap
+	headersOpen, trailersOpen *vm.HeaderMap
 	current                   *chunk // the chunk of the running or paused data callback
 	gathering                 bool   // the last data callback paused: the buffer is held
 }
 
 // sink is where a message goes behind the filter.
 type sink interface {
-	sendHeaders(h *headerMap, end bool)
+	sendHeaders(h *vm.HeaderMap, end bool)
 	sendData(b []byte, end bool)
-	sendTrailers(t *headerMap)
+	sendTrailers(t *vm.HeaderMap)
 }
 
 func (s *side) name(phase string) string {
@@ -80,7 +84,7 @@ func (s *side) name(phase string) string {
 }
 
 // onHeaders takes a message's headers from the network or a local reply.
-func (s *side) onHeaders(h *headerMap, end bool) {
+func (s *side) onHeaders(h *vm.HeaderMap, end bool) {
 	s.headers, s.complete, s.filterEnded = h, end, end
 	s.calls++
 	action := s.callHeaders(end)
@@ -178,7 +182,7 @@ func (s *side) afterData(action uint64, c *chunk) bool {
 }
 
 // onTrailers takes the trailers, which end the message.
-func (s *side) onTrailers(t *headerMap) {
+func (s *side) onTrailers(t *vm.HeaderMap) {
 	s.trailers, s.complete = t, true
 	if !s.response && s.st.response.complete {
 		return

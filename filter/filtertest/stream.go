@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"antwort/filter/filtertest/vm"
 )
 
 // stream is one request with its response: Envoy's active stream, with the
@@ -13,8 +15,8 @@ import (
 // it happens under the worker's lock.
 type stream struct {
 	host    *Host
-	vm      *vm
-	context *wasmContext // nil: the request passes without the filter
+	vm      *vm.Instance
+	context *vm.Context // nil: the request passes without the filter
 
 	request, response side
 	client            *pipe // to the client
@@ -50,7 +52,7 @@ func (h *Host) newStream(r *http.Request) *stream {
 	switch {
 	case plugin != nil:
 		st.vm = plugin.vm
-		st.context = st.vm.context(plugin, st)
+		st.context = st.vm.Stream(plugin.context, st)
 	case h.opt.FailurePolicy == FailOpen:
 	default:
 		st.failClosed = true
@@ -73,11 +75,11 @@ func (st *stream) bufferLimit() int {
 // toClient sends the response on to the client.
 type toClient stream
 
-func (c *toClient) sendHeaders(h *headerMap, end bool) {
+func (c *toClient) sendHeaders(h *vm.HeaderMap, end bool) {
 	st := (*stream)(c)
 	st.headersSent = true
-	h = h.clone()
-	h.set("server", "envoy")
+	h = h.Clone()
+	h.Set("server", "envoy")
 	st.client.start(h, end)
 	st.ended(end)
 }
@@ -88,9 +90,9 @@ func (c *toClient) sendData(b []byte, end bool) {
 	st.ended(end)
 }
 
-func (c *toClient) sendTrailers(t *headerMap) {
+func (c *toClient) sendTrailers(t *vm.HeaderMap) {
 	st := (*stream)(c)
-	st.client.finish(t.header())
+	st.client.finish(t.Header())
 	st.ended(true)
 }
 
@@ -123,11 +125,11 @@ func (st *stream) destroy() {
 	}
 	if c := st.context; c != nil {
 		st.logging = true
-		st.vm.event(c, "proxy_on_log")
+		st.vm.Event(c, "proxy_on_log")
 		st.logging = false
-		st.vm.event(c, "proxy_on_done")
-		st.vm.event(c, "proxy_on_delete")
-		delete(st.vm.contexts, c.id)
+		st.vm.Event(c, "proxy_on_done")
+		st.vm.Event(c, "proxy_on_delete")
+		st.vm.Forget(c)
 	}
 	if !st.encoded {
 		st.client.cut(errCut)
@@ -135,33 +137,33 @@ func (st *stream) destroy() {
 	st.cancel()
 	st.upstream.cut(errCut)
 	delete(st.host.streams, st)
-	st.host.w.changed.Broadcast()
+	st.host.w.Wake()
 }
 
 // wake tells readers that wait for a full buffer to look again.
-func (st *stream) wake() { st.host.w.changed.Broadcast() }
+func (st *stream) wake() { st.host.w.Wake() }
 
 // localReply is an answer of the proxy's own.
 type localReply struct {
-	headers *headerMap
+	headers *vm.HeaderMap
 	body    string
 }
 
 // newLocalReply builds what Envoy sends: the extra headers, content-length and
 // content-type only with a body.
-func newLocalReply(code int, body string, extra *headerMap) *localReply {
-	h := &headerMap{}
-	h.add(":status", strconv.Itoa(code))
+func newLocalReply(code int, body string, extra *vm.HeaderMap) *localReply {
+	h := &vm.HeaderMap{}
+	h.Add(":status", strconv.Itoa(code))
 	if extra != nil {
-		h.pairs = append(h.pairs, extra.pairs...)
+		h.Pairs = append(h.Pairs, extra.Pairs...)
 	}
-	h.remove("content-length")
+	h.Remove("content-length")
 	if body == "" {
-		h.remove("content-type")
+		h.Remove("content-type")
 	} else {
-		h.add("content-length", strconv.Itoa(len(body)))
-		if _, ok := h.get("content-type"); !ok {
-			h.add("content-type", "text/plain")
+		h.Add("content-length", strconv.Itoa(len(body)))
+		if _, ok := h.Get("content-type"); !ok {
+			h.Add("content-type", "text/plain")
 		}
 	}
 	return &localReply{headers: h, body: body}
@@ -171,7 +173,7 @@ func newLocalReply(code int, body string, extra *headerMap) *localReply {
 // the reply passes the filter, after the running request callback. With
 // response headers that have not left yet it goes straight to the client, and
 // once they have left only a reset is possible.
-func (st *stream) sendLocalReply(code int, body string, extra *headerMap) {
+func (st *stream) sendLocalReply(code int, body string, extra *vm.HeaderMap) {
 	if st.destroyed {
 		return
 	}

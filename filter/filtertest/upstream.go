@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"antwort/filter/filtertest/vm"
 )
 
 var errUnreachable = errors.New("connection refused")
@@ -25,12 +27,12 @@ func (st *stream) runUpstream(handler http.Handler, r *http.Request) {
 		case nil:
 			w.finish()
 		case errUnreachable:
-			st.host.w.run(func() { st.upstreamFailed(http.StatusServiceUnavailable, textConnectFailure) })
+			st.host.w.Run(func() { st.upstreamFailed(http.StatusServiceUnavailable, textConnectFailure) })
 		default: // http.ErrAbortHandler, or a handler that is broken
 			if p != http.ErrAbortHandler { //nolint:errorlint // net/http wants this very value
-				st.host.w.logf("error", "upstream handler panicked: %v", p)
+				st.host.w.Logf("error", "upstream handler panicked: %v", p)
 			}
-			st.host.w.run(st.upstreamReset)
+			st.host.w.Run(st.upstreamReset)
 		}
 	}()
 	handler.ServeHTTP(w, r)
@@ -126,8 +128,8 @@ func (w *upstreamWriter) sendHeaders(end bool) {
 		return
 	}
 	w.sent = true
-	h := &headerMap{}
-	h.add(":status", strconv.Itoa(w.status))
+	h := &vm.HeaderMap{}
+	h.Add(":status", strconv.Itoa(w.status))
 	if _, ok := w.header["Date"]; !ok {
 		w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
@@ -142,18 +144,18 @@ func (w *upstreamWriter) sendHeaders(end bool) {
 			delete(plain, name)
 		}
 	}
-	h.addAll(plain)
-	if _, ok := h.get("content-length"); !ok && !end {
-		h.add("transfer-encoding", "chunked")
+	h.AddAll(plain)
+	if _, ok := h.Get("content-length"); !ok && !end {
+		h.Add("transfer-encoding", "chunked")
 	}
-	h.add("x-envoy-upstream-service-time", "0")
+	h.Add("x-envoy-upstream-service-time", "0")
 	st := w.st
-	if v, ok := h.get("content-length"); ok && !end {
+	if v, ok := h.Get("content-length"); ok && !end {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
 			w.left = n
 		}
 	}
-	st.host.w.run(func() {
+	st.host.w.Run(func() {
 		if w.gone = st.destroyed || st.response.headers != nil; w.gone {
 			return
 		}
@@ -165,9 +167,9 @@ func (w *upstreamWriter) sendHeaders(end bool) {
 // emit passes one chunk to the filter.
 func (w *upstreamWriter) emit(p []byte, end bool) {
 	st := w.st
-	st.host.w.run(func() {
+	st.host.w.Run(func() {
 		for st.response.full() && !st.destroyed {
-			st.host.w.changed.Wait()
+			st.host.w.Wait()
 		}
 		if w.gone = w.gone || st.destroyed; !w.gone {
 			st.response.onData(p, end)
@@ -178,7 +180,7 @@ func (w *upstreamWriter) emit(p []byte, end bool) {
 // finish ends the response: the handler has returned.
 func (w *upstreamWriter) finish() {
 	w.WriteHeader(http.StatusOK)
-	if !w.sent && w.header.Get("Trailer") == "" && len(w.trailerMap().pairs) == 0 {
+	if !w.sent && w.header.Get("Trailer") == "" && len(w.trailerMap().Pairs) == 0 {
 		if w.buffered.Buffered() == 0 {
 			bodyless := w.status == http.StatusNoContent || w.status == http.StatusNotModified || w.request.Method == http.MethodHead
 			if !bodyless && w.header.Get("Content-Length") == "" {
@@ -194,7 +196,7 @@ func (w *upstreamWriter) finish() {
 	w.sendHeaders(false)
 	_ = w.buffered.Flush()
 	if w.left > 0 { // fewer bytes than Content-Length says
-		w.st.host.w.run(w.st.upstreamReset)
+		w.st.host.w.Run(w.st.upstreamReset)
 		return
 	}
 	w.end()
@@ -207,13 +209,13 @@ func (w *upstreamWriter) end() {
 	}
 	w.ended = true
 	trailers := w.trailerMap()
-	if len(trailers.pairs) == 0 {
+	if len(trailers.Pairs) == 0 {
 		w.chunker.end()
 		return
 	}
 	w.chunker.flush()
 	st := w.st
-	st.host.w.run(func() {
+	st.host.w.Run(func() {
 		if !w.gone && !st.destroyed {
 			st.response.onTrailers(trailers)
 		}
@@ -222,7 +224,7 @@ func (w *upstreamWriter) end() {
 
 // trailerMap gives the trailers that are set, announced or by
 // http.TrailerPrefix.
-func (w *upstreamWriter) trailerMap() *headerMap {
+func (w *upstreamWriter) trailerMap() *vm.HeaderMap {
 	h := http.Header{}
 	for _, name := range w.trailers {
 		if v, ok := w.header[name]; ok {
@@ -234,7 +236,7 @@ func (w *upstreamWriter) trailerMap() *headerMap {
 			h[rest] = v
 		}
 	}
-	t := &headerMap{}
-	t.addAll(h)
+	t := &vm.HeaderMap{}
+	t.AddAll(h)
 	return t
 }

@@ -1,4 +1,4 @@
-package filtertest
+package vm
 
 import (
 	"crypto/rand"
@@ -10,37 +10,29 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// vm is one instance of the module, with the calling rules of
-// proxy-wasm-cpp-host. All of it is used under the worker's lock.
-type vm struct {
-	w      *worker
+// Instance is one instance of the module. All of it is used within [Worker.Run].
+type Instance struct {
+	w      *Worker
 	module api.Module
 	memory api.Memory
 	alloc  api.Function
 
 	callbacks map[string]api.Function
-	contexts  map[uint32]*wasmContext
+	contexts  map[uint32]*Context
 	lastID    uint32
 
-	depth     int          // callbacks that are running, one within the other
-	current   *wasmContext // whom the running callback is for
-	effective *wasmContext // whom host calls are for instead, nil: current
-	stop      bool         // a local reply was sent: whatever the callback returns, do not go on
-	after     []func()     // what host calls asked for and is done once the callback has returned
+	depth     int      // callbacks that are running, one within the other
+	current   *Context // whom the running callback is for
+	effective *Context // whom host calls are for instead, nil: current
+	stop      bool     // a local reply was sent: whatever the callback returns, do not go on
+	after     []func() // what host calls asked for and is done once the callback has returned
 	failed    bool
 	starting  bool // _initialize runs: host calls other than proxy_log trap
 }
 
-// wasmContext is what the module knows by an id: a plugin or a stream of it.
-type wasmContext struct {
-	id     uint32
-	plugin *plugin
-	stream *stream // nil: the plugin itself
-}
-
 // instantiate starts a VM: _initialize, or _start for a WASI command.
-func (w *worker) instantiate() (*vm, error) {
-	v := &vm{w: w, callbacks: map[string]api.Function{}, contexts: map[uint32]*wasmContext{}, starting: true}
+func (w *Worker) instantiate() (*Instance, error) {
+	v := &Instance{w: w, callbacks: map[string]api.Function{}, contexts: map[uint32]*Context{}, starting: true}
 	start := "_start"
 	if w.program.module.ExportedFunctions()["_initialize"] != nil {
 		start = "_initialize"
@@ -64,6 +56,7 @@ func (w *worker) instantiate() (*vm, error) {
 		v.alloc = module.ExportedFunction("malloc")
 	}
 	if v.alloc == nil {
+		v.close()
 		return nil, errors.New("the module exports neither proxy_on_memory_allocate nor malloc")
 	}
 	for name := range w.program.module.ExportedFunctions() {
@@ -72,23 +65,36 @@ func (w *worker) instantiate() (*vm, error) {
 	return v, nil
 }
 
-// context makes a context of the plugin and tells the module.
-func (v *vm) context(p *plugin, st *stream) *wasmContext {
+// Root makes a context of a plugin and tells the module.
+func (v *Instance) Root(p Plugin) *Context { return v.context(&Context{plugin: p}, 0) }
+
+// Stream makes a context of a plugin's stream and tells the module.
+func (v *Instance) Stream(root *Context, st Stream) *Context {
+	return v.context(&Context{plugin: root.plugin, stream: st}, root.ID)
+}
+
+func (v *Instance) context(c *Context, parent uint32) *Context {
 	v.lastID++
-	c := &wasmContext{id: v.lastID, plugin: p, stream: st}
-	v.contexts[c.id] = c
-	parent := uint32(0)
-	if st != nil {
-		parent = p.context.id
-	}
-	v.event(c, "proxy_on_context_create", uint64(parent))
+	c.ID = v.lastID
+	v.contexts[c.ID] = c
+	v.Event(c, "proxy_on_context_create", uint64(parent))
 	return c
 }
 
-// event calls a callback that has no say in a stream's iteration, and then
+// Forget ends a context: host calls do not find it any more.
+func (v *Instance) Forget(c *Context) { delete(v.contexts, c.ID) }
+
+// Failed says whether the instance has failed: a panic has escaped, or memory
+// ran out.
+func (v *Instance) Failed() bool { return v.failed }
+
+// Has says whether the module exports a callback.
+func (v *Instance) Has(callback string) bool { return v.callbacks[callback] != nil }
+
+// Event calls a callback that has no say in a stream's iteration, and then
 // does what its host calls asked for. It is 0 without that export, or if the
 // VM has failed.
-func (v *vm) event(c *wasmContext, name string, args ...uint64) uint64 {
+func (v *Instance) Event(c *Context, name string, args ...uint64) uint64 {
 	if v.failed || v.callbacks[name] == nil {
 		return 0
 	}
@@ -97,8 +103,17 @@ func (v *vm) event(c *wasmContext, name string, args ...uint64) uint64 {
 	return result
 }
 
+// Decide calls a callback that has a say in a stream's iteration, asks what comes
+// of it, and then does what its host calls asked for. replied says that a reply
+// was sent: whatever the callback returned, the stream goes no further.
+func (v *Instance) Decide(c *Context, name string, outcome func(action uint64, replied bool) uint64, args ...uint64) uint64 {
+	defer v.settle()
+	action := v.call(c, name, args...)
+	return outcome(action, v.stop)
+}
+
 // call runs a callback for c; the context's id goes before args.
-func (v *vm) call(c *wasmContext, name string, args ...uint64) uint64 {
+func (v *Instance) call(c *Context, name string, args ...uint64) uint64 {
 	f := v.callbacks[name]
 	if v.depth > 0 { // within a host call: a wazero function may not be entered twice
 		f = v.module.ExportedFunction(name)
@@ -108,7 +123,7 @@ func (v *vm) call(c *wasmContext, name string, args ...uint64) uint64 {
 	v.w.running, v.current, v.effective = v, c, nil
 	v.depth++
 
-	stack := append(make([]uint64, 0, 8), uint64(c.id))
+	stack := append(make([]uint64, 0, 8), uint64(c.ID))
 	stack = append(stack, args...)
 	err := f.CallWithStack(v.w.ctx, stack[:max(len(stack), 1)])
 
@@ -127,7 +142,7 @@ func (v *vm) call(c *wasmContext, name string, args ...uint64) uint64 {
 }
 
 // settle does what was put off until the callback had returned.
-func (v *vm) settle() {
+func (v *Instance) settle() {
 	v.stop = false
 	for len(v.after) > 0 {
 		f := v.after[0]
@@ -136,26 +151,26 @@ func (v *vm) settle() {
 	}
 }
 
-func (v *vm) fail(callback string, err error) {
+func (v *Instance) fail(callback string, err error) {
 	if v.failed {
 		return
 	}
 	v.failed = true
-	v.w.log("critical", fmt.Sprintf("Function: %s failed: %v", callback, err))
+	v.w.Log("critical", fmt.Sprintf("Function: %s failed: %v", callback, err))
 }
 
-func (v *vm) close() { _ = v.module.Close(v.w.ctx) }
+func (v *Instance) close() { _ = v.module.Close(v.w.ctx) }
 
 // target is whom a host call is for.
-func (v *vm) target() *wasmContext {
-	if v.effective != nil && v.contexts[v.effective.id] != nil {
+func (v *Instance) target() *Context {
+	if v.effective != nil && v.contexts[v.effective.ID] != nil {
 		return v.effective
 	}
 	return v.current
 }
 
 // give copies b into the module's memory and stores its address and size.
-func (v *vm) give(b []byte, addressAt, sizeAt uint32) status {
+func (v *Instance) give(b []byte, addressAt, sizeAt uint32) Status {
 	address := uint32(0)
 	if len(b) > 0 {
 		stack := []uint64{uint64(len(b))}
@@ -164,13 +179,13 @@ func (v *vm) give(b []byte, addressAt, sizeAt uint32) status {
 		}
 		address = uint32(stack[0])
 		if address == 0 || !v.memory.Write(address, b) {
-			return statusInvalidMemoryAccess
+			return InvalidMemoryAccess
 		}
 	}
 	if !v.memory.WriteUint32Le(addressAt, address) || !v.memory.WriteUint32Le(sizeAt, uint32(len(b))) {
-		return statusInvalidMemoryAccess
+		return InvalidMemoryAccess
 	}
-	return statusOK
+	return OK
 }
 
 func sortedKeys[V any](m map[string]V) []string {

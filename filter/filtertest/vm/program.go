@@ -1,4 +1,4 @@
-package filtertest
+package vm
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package filtertest
+package vm
 
 import (
 	"fmt"
@@ -18,33 +18,33 @@ import (
 //
 // Arguments of callbacks are sizes or counts and the end of stream; those of
 // host calls leave addresses out and show what they point at where it is text.
-func (w *worker) tracef(format string, a ...any) {
+func (w *Worker) tracef(format string, a ...any) {
 	_, _ = fmt.Fprintf(w.trace, format+"\n", a...)
 }
 
-func (w *worker) traceCall(c *wasmContext, name string, args []uint64) {
+func (w *Worker) traceCall(c *Context, name string, args []uint64) {
 	if w.trace != nil {
-		w.tracef("#%d %s(%s)", c.id, name, numbers(args))
+		w.tracef("#%d %s(%s)", c.ID, name, numbers(args))
 	}
 }
 
-func (w *worker) traceReturn(c *wasmContext, name string, result uint32) {
+func (w *Worker) traceReturn(c *Context, name string, result uint32) {
 	if w.trace != nil {
-		w.tracef("#%d %s = %d", c.id, name, result)
+		w.tracef("#%d %s = %d", c.ID, name, result)
 	}
 }
 
-func (w *worker) traceFailure(c *wasmContext, name string) {
+func (w *Worker) traceFailure(c *Context, name string) {
 	if w.trace != nil {
-		w.tracef("#%d %s failed", c.id, name)
+		w.tracef("#%d %s failed", c.ID, name)
 	}
 }
 
-func (w *worker) traceHostCall(c *wasmContext, f hostFunction, stack []uint64, st status) {
+func (w *Worker) traceHostCall(c *Context, f hostFunction, stack []uint64, st Status) {
 	if w.trace == nil || c == nil || f.name == "proxy_log" {
 		return
 	}
-	w.tracef("#%d   %s(%s) = %d", c.id, f.name, w.arguments(f, stack), st)
+	w.tracef("#%d   %s(%s) = %d", c.ID, f.name, w.arguments(f, stack), st)
 }
 
 // texts are the parameters, by function, where an address and a size of text
@@ -78,7 +78,7 @@ var plain = map[string][]int{
 	"proxy_get_metric":                   {0},
 }
 
-func (w *worker) arguments(f hostFunction, stack []uint64) string {
+func (w *Worker) arguments(f hostFunction, stack []uint64) string {
 	var out []string
 	for _, i := range plain[f.name] {
 		if f.params[i] == 'I' {

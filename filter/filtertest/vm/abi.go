@@ -1,4 +1,4 @@
-package filtertest
+package vm
 
 import (
 	"context"
@@ -8,23 +8,24 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// status is the result of a host call.
-type status uint32
+// Status is the result of a host call.
+type Status uint32
 
+// What host calls come to.
 const (
-	statusOK                   status = 0
-	statusNotFound             status = 1
-	statusBadArgument          status = 2
-	statusSerializationFailure status = 3
-	statusInvalidMemoryAccess  status = 6
-	statusCasMismatch          status = 8
-	statusInternalFailure      status = 10
-	statusUnimplemented        status = 12
+	OK                   Status = 0
+	NotFound             Status = 1
+	BadArgument          Status = 2
+	SerializationFailure Status = 3
+	InvalidMemoryAccess  Status = 6
+	CasMismatch          Status = 8
+	InternalFailure      Status = 10
+	Unimplemented        Status = 12
 )
 
 // args are the parameters of a host call, 4 or 8 bytes each.
 type args struct {
-	v *vm
+	v *Instance
 	a []uint64
 }
 
@@ -43,11 +44,11 @@ func (c args) bytes(i int) []byte {
 func (c args) string(i int) string { return string(c.bytes(i)) }
 
 // return32 stores a 4-byte result where parameter i points.
-func (c args) return32(i int, value uint32) status {
+func (c args) return32(i int, value uint32) Status {
 	if !c.v.memory.WriteUint32Le(c.u32(i), value) {
-		return statusInvalidMemoryAccess
+		return InvalidMemoryAccess
 	}
-	return statusOK
+	return OK
 }
 
 // errMemory ends a host call whose arguments lie outside the module's memory.
@@ -56,19 +57,19 @@ var errMemory = errors.New("host call with an address outside of the module's me
 type hostFunction struct {
 	name   string
 	params string // i: 4 bytes, I: 8 bytes
-	call   func(c args) status
+	call   func(c args) Status
 }
 
 // hostFunctions are the functions of ABI 0.2 and what each needs.
 func hostFunctions() []hostFunction {
 	return []hostFunction{
 		{"proxy_log", "iii", hostLog},
-		{"proxy_get_log_level", "i", func(c args) status { return c.return32(0, 2) }},
+		{"proxy_get_log_level", "i", func(c args) Status { return c.return32(0, 2) }},
 		{"proxy_get_current_time_nanoseconds", "i", hostTime},
 		{"proxy_set_tick_period_milliseconds", "i", hostSetTickPeriod},
 		{"proxy_set_effective_context", "i", hostSetEffectiveContext},
-		{"proxy_done", "", func(args) status { return statusNotFound }},
-		{"proxy_get_status", "iii", func(c args) status { c.return32(0, 0); return c.v.give(nil, c.u32(1), c.u32(2)) }},
+		{"proxy_done", "", func(args) Status { return NotFound }},
+		{"proxy_get_status", "iii", func(c args) Status { c.return32(0, 0); return c.v.give(nil, c.u32(1), c.u32(2)) }},
 
 		{"proxy_get_header_map_value", "iiiii", hostGetHeader},
 		{"proxy_add_header_map_value", "iiiii", hostAddHeader},
@@ -97,7 +98,7 @@ func hostFunctions() []hostFunction {
 		{"proxy_record_metric", "iI", hostRecordMetric},
 		{"proxy_get_metric", "ii", hostGetMetric},
 
-		{"proxy_call_foreign_function", "iiiiii", func(args) status { return statusNotFound }},
+		{"proxy_call_foreign_function", "iiiiii", func(args) Status { return NotFound }},
 		{"proxy_register_shared_queue", "iii", unimplemented},
 		{"proxy_resolve_shared_queue", "iiiii", unimplemented},
 		{"proxy_enqueue_shared_queue", "iii", unimplemented},
@@ -110,7 +111,7 @@ func hostFunctions() []hostFunction {
 	}
 }
 
-func unimplemented(args) status { return statusUnimplemented }
+func unimplemented(args) Status { return Unimplemented }
 
 // workerKey is the context's key of the worker whose VM runs.
 type workerKey struct{}
@@ -127,7 +128,7 @@ func exportHostFunctions(ctx context.Context, runtime wazero.Runtime) error {
 			}
 		}
 		call := func(ctx context.Context, module api.Module, stack []uint64) {
-			w := ctx.Value(workerKey{}).(*worker)
+			w := ctx.Value(workerKey{}).(*Worker)
 			v := w.running
 			if v.memory == nil { // during _initialize
 				v.memory = module.Memory()
