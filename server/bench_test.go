@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -25,29 +26,14 @@ import (
 // fixedUpstream answers every request on a connection with the same bytes.
 func fixedUpstream(b *testing.B, answer string) string {
 	b.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
+	return testkit.Connections(b, func(conn net.Conn) {
+		r := bufio.NewReader(conn)
+		for skipRequest(r) {
+			if _, err := io.WriteString(conn, answer); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				for skipRequest(r) {
-					if _, err := io.WriteString(conn, answer); err != nil {
-						return
-					}
-				}
-			}()
 		}
-	}()
-	return "http://" + ln.Addr().String()
+	})
 }
 
 func skipRequest(r *bufio.Reader) bool {

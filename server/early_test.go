@@ -12,37 +12,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
 // rawUpstream serves each connection that does not ask for models with handle.
 func rawUpstream(t *testing.T, handle func(net.Conn, *bufio.Reader, *http.Request)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReaderSize(conn, 512)
-				req, err := http.ReadRequest(r)
-				if err != nil {
-					return
-				}
-				if req.Method == http.MethodGet && req.URL.Path == "/v1/models" && req.URL.RawQuery == "" {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
-					return
-				}
-				handle(conn, r, req)
-			}()
+	return testkit.Requests(t, func(conn net.Conn, r *bufio.Reader, req *http.Request) {
+		if req.Method == http.MethodGet && req.URL.Path == "/v1/models" && req.URL.RawQuery == "" {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+			return
 		}
-	}()
-	return "http://" + ln.Addr().String()
+		handle(conn, r, req)
+	})
 }
 
 const rawStreamHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"

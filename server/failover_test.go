@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -72,7 +72,7 @@ func TestAnotherBackendAnswers(t *testing.T) {
 					continue
 				}
 				t.Run(c.name+"/"+string(provider)+"/"+kind, func(t *testing.T) {
-					bad := "http://" + nobody.Listens(t).String()
+					bad := "http://" + testkit.Refused(t).String()
 					if c.bad != nil {
 						bad = rawUpstream(t, c.bad)
 					}
@@ -145,7 +145,7 @@ func TestRequestsThatChangeSomething(t *testing.T) {
 		}
 		require.Equal(t, want, r.call(c.method, c.path, c.body).status)
 
-		r = start(t, config.VLLMResponses, "", pair(t, "http://"+nobody.Listens(t).String(), good))
+		r = start(t, config.VLLMResponses, "", pair(t, "http://"+testkit.Refused(t).String(), good))
 		got = r.call(c.method, c.path, c.body)
 		require.NotEqual(t, 502, got.status, "nothing was sent to the first one")
 	}
@@ -162,7 +162,7 @@ func TestLongForwardedBodiesAreSentAgain(t *testing.T) {
 	got := r.post(long)
 	require.Equal(t, 200, got.status, got.body)
 	require.Contains(t, got.body, strings.Repeat("long ", 100))
-	r = start(t, config.VLLMResponses, "", pair(t, closing, "http://"+nobody.Listens(t).String()), func(c *config.Config) { c.Limits.RequestBodyBytes = 1<<20 - 100_000 })
+	r = start(t, config.VLLMResponses, "", pair(t, closing, "http://"+testkit.Refused(t).String()), func(c *config.Config) { c.Limits.RequestBodyBytes = 1<<20 - 100_000 })
 	require.Equal(t, 413, r.post(long).status)
 }
 
@@ -242,7 +242,7 @@ func TestNoOtherBackendAfterTheFirstByte(t *testing.T) {
 // A backend that nobody can reach is left out after some failures, and takes
 // part again when it is back.
 func TestDeadBackendIsLeftOut(t *testing.T) {
-	down := nobody.Listens(t)
+	down := testkit.Refused(t)
 	addr := down.String()
 	var first atomic.Int32
 	good := upstreamOf(t, chats(answering200))

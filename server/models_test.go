@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -57,7 +57,7 @@ func TestModelsOfAllRoutes(t *testing.T) {
 			{"name":"team","match":{"models":["llama-7"],"tenants":["team-a"]},"backends":[{"url":%q,"model":"/mnt/7"}]},
 			{"name":"llama","match":{"models":["llama-*","small"]},"backends":[{"url":%q},{"url":%q,"priority":1}]},
 			{"name":"rest","backends":[{"url":%q}]}]`,
-			lists(t, "llama-beta", "other"), lists(t, "/mnt/7"), "http://"+nobody.Listens(t).String(), lists(t, "llama-7", "llama-8", "small", "hidden"), lists(t, "llama-8", "more", "small"))),
+			lists(t, "llama-beta", "other"), lists(t, "/mnt/7"), "http://"+testkit.Refused(t).String(), lists(t, "llama-7", "llama-8", "small", "hidden"), lists(t, "llama-8", "more", "small"))),
 			withKeys(t, `{"type":"api_key","api_keys":[`+keyEntry("alice", `,"tenant":"team-a"`)+`,`+keyEntry("bob", ``)+`,`+keyEntry("carol", `,"models":["small","more"]`)+`]}`))
 		for _, c := range []struct {
 			caller, stage string
@@ -99,7 +99,7 @@ func TestModelsOfACallerOfCertainModels(t *testing.T) {
 
 // A route that does not answer is missing; that nobody answers is an error.
 func TestModelsWhileRoutesAreDown(t *testing.T) {
-	down, broken, refusing := "http://"+nobody.Listens(t).String(), upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") })), upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	down, broken, refusing := "http://"+testkit.Refused(t).String(), upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") })), upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
 	routes := func(last string) func(*config.Config) {
 		return withRoutes(t, fmt.Sprintf(`[{"name":"down","match":{"models":["d*"]},"backends":[{"url":%q}]},{"name":"broken","match":{"models":["b*"]},"backends":[{"url":%q}]},
 			{"name":"refusing","match":{"models":["r*"]},"backends":[{"url":%q}]},{"name":"rest","match":{"models":["m*"]},"backends":[{"url":%q}]}]`, down, broken, refusing, last))
@@ -109,7 +109,7 @@ func TestModelsWhileRoutesAreDown(t *testing.T) {
 	for _, route := range []string{"down", "broken", "refusing"} {
 		r.log.waitFor(t, "the models of a route are missing in the list", `"route":"`+route+`"`)
 	}
-	r = start(t, config.VLLM, "", routes("http://"+nobody.Listens(t).String()))
+	r = start(t, config.VLLM, "", routes("http://"+testkit.Refused(t).String()))
 	got := r.call("GET", "/v1/models", "")
 	require.Equal(t, 502, got.status)
 	got.errorCode(t)

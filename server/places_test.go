@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -36,7 +36,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	ready(t, back)
-	dead := "http://" + nobody.Listens(t).String()
+	dead := "http://" + testkit.Refused(t).String()
 	var chats, responses []string
 	for i := range 3 {
 		chats = append(chats, moody(t, uint64(i), llm))

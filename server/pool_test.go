@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -31,7 +31,7 @@ func holding(t *testing.T, came chan<- string, name string, end <-chan struct{})
 
 func TestBackendsStatus(t *testing.T) {
 	came, end := make(chan string, 10), make(chan struct{})
-	up, down := holding(t, came, "up", end), "http://"+nobody.Listens(t).String()
+	up, down := holding(t, came, "up", end), "http://"+testkit.Refused(t).String()
 	r := start(t, config.VLLM, "", pair(t, down, up), func(c *config.Config) { c.Routing.EjectAfter = 1 })
 	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
 	wait(t, came, "the stream")
@@ -108,7 +108,7 @@ func TestChangedRoutes(t *testing.T) {
 // One route that is down does not keep the others out of service, and backends
 // of an earlier configuration are asked no more.
 func TestReadyWithOneBackendOfMany(t *testing.T) {
-	down := "http://" + nobody.Listens(t).String()
+	down := "http://" + testkit.Refused(t).String()
 	_, llm := mock(t, mockllm.Options{})
 	r := start(t, config.VLLM, "", withRoutes(t, fmt.Sprintf(`[{"name":"down","match":{"models":["d"]},"backends":[{"url":%q}]},{"name":"up","backends":[{"url":%q}]}]`, down, llm)))
 	ready(t, r)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -114,7 +114,7 @@ func TestConnectFailures(t *testing.T) {
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		for _, body := range []string{ask, askStream} {
 			t.Run(string(p), func(t *testing.T) {
-				r := start(t, p, "http://"+nobody.Listens(t).String())
+				r := start(t, p, "http://"+testkit.Refused(t).String())
 				got := r.post(body)
 				require.Equal(t, 502, got.status)
 				typ, _, code := got.errorCode(t)
@@ -134,7 +134,7 @@ func TestOutage(t *testing.T) {
 			r := start(t, p, llm)
 			ready(t, r)
 			next := *r.first.cfg
-			next.Engine.BackendURL = "http://" + nobody.Listens(t).String()
+			next.Engine.BackendURL = "http://" + testkit.Refused(t).String()
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			go r.Follow(ctx, func() (*config.Config, error) { return &next, nil })
@@ -155,7 +155,7 @@ func TestOutage(t *testing.T) {
 func TestConnectFailureIsRetried(t *testing.T) {
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		t.Run(string(p), func(t *testing.T) {
-			addr := nobody.Listens(t)
+			addr := testkit.Refused(t)
 			r := start(t, p, "http://"+addr.String(), func(c *config.Config) {
 				c.Engine.Retry.BaseDelay, c.Engine.Retry.MaxAttempts = 100*time.Millisecond, 10
 				c.Engine.Retry.MaxDelay = 100 * time.Millisecond

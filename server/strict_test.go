@@ -16,32 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
 // HTTP/2 allows in a path what would end HTTP/1.1's request line.
 func TestTargetsStayOneWord(t *testing.T) {
 	lines := make(chan string, 10)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				line, _ := bufio.NewReader(conn).ReadString('\n')
-				if strings.Contains(line, "?") {
-					lines <- line
-				}
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-			}()
+	upstream := testkit.Connections(t, func(conn net.Conn) {
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		if strings.Contains(line, "?") {
+			lines <- line
 		}
-	}()
-	r := start(t, config.VLLMResponses, "http://"+ln.Addr().String()).overHTTP2()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+	})
+	r := start(t, config.VLLMResponses, upstream).overHTTP2()
 	req, err := http.NewRequest("GET", r.url, nil)
 	require.NoError(t, err)
 	req.URL = &url.URL{Scheme: "http", Host: r.addr, Path: "/v1/models", RawQuery: "a=b HTTP/1.1 c"}

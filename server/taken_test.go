@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 	"antwort/shared/config"
 )
 
@@ -196,7 +196,7 @@ func TestUnreadBodiesAreNoRequests(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	addr := nobody.Listens(t)
+	addr := testkit.Refused(t)
 	r := start(t, config.VLLM, "http://"+addr.String())
 	require.Equal(t, 200, r.call("GET", "/healthz", "").status)
 	require.Equal(t, 503, r.call("GET", "/readyz", "").status)

@@ -18,7 +18,7 @@ import (
 	"antwort/e2e/envoy"
 	"antwort/filter/filtertest"
 	"antwort/filter/filtertest/conformance"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 )
 
 var update = flag.Bool("update", false, "record what Envoy does as what the wazero host is to do")
@@ -40,7 +40,7 @@ func TestEnvoyDoesWhatIsRecorded(t *testing.T) {
 	for _, x := range conformance.Exchanges() {
 		setups[fmt.Sprintf("%+v", x.Setup)] = x.Setup
 	}
-	process := envoy.Start(t, bootstrap(t, module, setups, serve(t, up), nobody.Listens(t).String()), "--component-log-level", "wasm:trace")
+	process := envoy.Start(t, bootstrap(t, module, setups, serve(t, up), testkit.Refused(t).String()), "--component-log-level", "wasm:trace")
 	lines := &lines{process: process}
 	conformance.Run(t, func(t *testing.T, setup conformance.Setup, upstream http.Handler) conformance.Proxy {
 		up.set(upstream)

@@ -13,13 +13,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 )
 
 func TestFailures(t *testing.T) {
 	both(t, func(t *testing.T, tr Transport) {
 		t.Run("nobody listens", func(t *testing.T) {
-			_, err := newClient(t, tr, "http://"+nobody.Listens(t).String()).Do(t.Context(), post("x"))
+			_, err := newClient(t, tr, "http://"+testkit.Refused(t).String()).Do(t.Context(), post("x"))
 			var e *Error
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, Connect, e.Kind)

@@ -19,7 +19,7 @@ import (
 
 	"antwort/e2e/envoy"
 	"antwort/filter/filtertest"
-	"antwort/server/nobody"
+	"antwort/server/testkit"
 )
 
 type object = map[string]any
@@ -61,7 +61,7 @@ func start(t *testing.T, module string, plugins []plugin) *gateway {
 	bootstrap, err := json.Marshal(object{
 		"admin": object{"address": socket("127.0.0.1:0")},
 		"static_resources": object{"listeners": listeners, "clusters": []object{
-			cluster("upstream", server.Listener.Addr().String()), cluster("nobody", nobody.Listens(t).String()),
+			cluster("upstream", server.Listener.Addr().String()), cluster("nobody", testkit.Refused(t).String()),
 		}},
 	})
 	require.NoError(t, err)

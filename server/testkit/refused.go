@@ -1,9 +1,4 @@
-// Package nobody has addresses for tests where nobody listens.
-//
-// The port of a listener that was closed is anybody's: another test may get it,
-// even the one under test for its own listener, or a client's own end, which then
-// talks to itself.
-package nobody
+package testkit
 
 import (
 	"net"
@@ -17,8 +12,11 @@ type Address struct {
 	others []interface{ Close() error }
 }
 
-// Listens reserves an address until the test's end, or until Listen.
-func Listens(t testing.TB) *Address {
+// Refused reserves an address where nobody listens, until the test's end or until
+// Listen. The port of a listener that was closed will not do, for it is anybody's:
+// another test may get it, even the one under test for its own listener, or a
+// client's own end, which then talks to itself.
+func Refused(t testing.TB) *Address {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,4 +1,4 @@
-package nobody
+package testkit
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestAddress(t *testing.T) {
-	a := Listens(t)
+	a := Refused(t)
 	for range 100 { // more would not make another port likelier
 		_, err := net.Dial("tcp", a.String())
 		require.Error(t, err, "somebody listens at %s", a)
