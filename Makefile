@@ -33,9 +33,11 @@ quick: build ## The tests for the loop: all but the slowest cases, and no race d
 	$(GO) test -short ./...
 
 .PHONY: test
-test: build ## All tests that need nothing but Go
-	$(GO) vet ./...
-	$(GO) test -race ./...
+test: build ## All tests that need nothing but Go, and the coverage that shared and server must have
+# The race detector makes compiling a module in wazero twenty times as dear; what is compiled here is in wazero's cache then.
+	$(GO) test ./filter/...
+	$(GO) test -race -coverpkg=./shared/...,./server/... -coverprofile=bin/coverage ./...
+	@.ci/coverage bin/coverage shared 95 server 85
 	cd e2e && $(GO) test -count=1 ./child ./conformance/... ./routing
 	$(MAKE) test-manifests
 
@@ -55,11 +57,15 @@ e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.c
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (30s)
+fuzz: build ## Run every fuzz target for FUZZTIME (30s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "$$pkg $$target"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	  done; done
+
+.PHONY: vulncheck
+vulncheck: need-curl ## Known vulnerabilities in what is shipped, where the database can be reached
+	@.ci/vulncheck
 
 .PHONY: bench
 bench: build envoy ## Load benchmarks, as ratios to a plain proxy (BENCH="-only filter -workload small" for a part)
