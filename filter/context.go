@@ -51,7 +51,7 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 // list handles a request for the list of models, or one of them.
 func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) types.Action {
 	if c.router == nil {
-		c.pool = &c.pools[0]
+		c.direct() // to the one pool, number 0
 	} else if method := h.get(":method"); !endpoint.Allows(method) {
 		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
 	} else if err := c.models(h, path, endpoint); err != nil {
@@ -60,7 +60,6 @@ func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) typ
 	if c.pool == nil { // it has been answered
 		return types.ActionPause
 	}
-	c.direct()
 	return types.ActionContinue
 }
 
@@ -70,8 +69,7 @@ func (c *httpContext) open(h header, path string, endpoint *policy.Endpoint, end
 	c.metrics.requests.Increment(1)
 	c.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
 	if c.cfg.Engine.Provider == config.VLLMResponses {
-		asks := (endpoint == policy.Create || endpoint == policy.Compact) && h.get(":method") == "POST"
-		c.forwarded = forwarded{exchange: &c.exchange, create: endpoint == policy.Create, asks: asks}
+		c.forwarded = forwarded{exchange: &c.exchange, endpoint: endpoint}
 		c.handler = &c.forwarded
 	} else {
 		c.translated = translated{upload: upload{exchange: &c.exchange}, endpoint: endpoint, path: path}

@@ -15,8 +15,10 @@ type exchange struct {
 	id        uint32
 	handler   handler          // nil: all passes untouched
 	caller    *policy.Identity // nil: not known, or nobody is asked
-	pool      *pool            // nil: the request has no way yet
-	closed    bool             // nothing more of the request may pass
+	decision  policy.Decision
+	fields    header // of the request, while the decision asks for them
+	pool      *pool  // nil: the request has no way yet
+	closed    bool   // nothing more of the request may pass
 	requestID string
 	begun     instant // when the request's headers came
 	holding   holding
@@ -95,6 +97,11 @@ func (x *exchange) reply(kind failure.Kind, e *responses.Error, extra ...[2]stri
 	}
 	must(proxywasm.SendHttpResponse(uint32(e.Status), append(h, extra...), e.AppendBody(nil), -1))
 	return types.ActionPause
+}
+
+// answerFailure is reply for what is a failure in both tiers.
+func (x *exchange) answerFailure(f *failure.Failure) types.Action {
+	return x.reply(f.Kind, f.Reply, f.Fields...)
 }
 
 // refuse replies to a request that no handler has begun.

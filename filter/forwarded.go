@@ -14,12 +14,11 @@ import (
 // body of a caller with certain models is read, see checked.
 type forwarded struct {
 	*exchange
-	create bool // POST /v1/responses
-	asks   bool // its body names a model
-	size   int64
-	check  *checked // nil: the request's body passes unread
-	answer answer   // nil: it passes
-	whole  watchedAnswer
+	endpoint *policy.Endpoint // nil: none of the API's
+	size     int64
+	check    *checked // nil: the request's body passes unread
+	answer   answer   // nil: it passes
+	whole    watchedAnswer
 }
 
 func (x *forwarded) requestHeaders(h header, end bool) types.Action {
@@ -27,38 +26,22 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	if h.length() > limit {
 		return x.reply(failure.TooLarge, policy.TooLarge(limit))
 	}
-	if x.create {
+	if x.endpoint == policy.Create {
 		h.removeRequest("accept-encoding") // usage must be readable
 	}
-	decided, err := x.chooseUnread(h)
-	if err != nil {
-		return x.reply(failure.NoRoute, err)
+	endpoint := x.endpoint
+	if endpoint != nil && !endpoint.Allows(h.get(":method")) {
+		endpoint = nil // what it means is for the backend to say
 	}
-	if x.reads(h, decided) {
+	if f := x.begin(endpoint, h); f != nil {
+		return x.answerFailure(f)
+	}
+	if x.decision.Need == policy.Body {
 		x.check = &checked{upload: x.newUpload(h)}
-		return x.check.headers(h, end)
-	}
-	if !decided { // no body says what it is about
-		if err := x.choose(h, ""); err != nil {
-			return x.reply(failure.NoRoute, err)
-		}
+		return x.check.headers(end)
 	}
 	x.direct()
 	return types.ActionContinue
-}
-
-// reads reports whether the body is read: its model decides or becomes another
-// one, or it may be sent again. In the profile inline none is. One that serves
-// nothing but the choice among backends is left alone when it is not JSON.
-func (x *forwarded) reads(h header, decided bool) bool {
-	switch {
-	case !x.asks || !x.gated():
-		return false
-	case x.caller.Restricted() || !decided || x.pool.model != "":
-		return true
-	default:
-		return x.pool.readsBody() && policy.ContentType(h.all("content-type")) == nil && policy.Coding(h.all("content-encoding")) == ""
-	}
 }
 
 func (x *forwarded) requestBody(size int, end bool) types.Action {
@@ -94,7 +77,7 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 		r := &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status}
 		x.answer = r
 		return r.headers(h, end)
-	case status != 200 || !x.create || h.has("content-encoding"):
+	case status != 200 || x.endpoint != policy.Create || h.has("content-encoding"):
 	case kind == "text/event-stream":
 		x.answer = newWatchedStream(x.exchange)
 	case kind == "application/json":

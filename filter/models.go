@@ -15,7 +15,10 @@ import (
 // one that the model leads to, or the first that the caller can reach.
 func (x *exchange) models(h header, path string, endpoint *policy.Endpoint) *responses.Error {
 	x.requestID = h.get("x-request-id")
-	ask := x.ask(h, "")
+	ask := policy.Ask{Values: h.all}
+	if x.caller != nil {
+		ask.Tenant = x.caller.Tenant
+	}
 	list := x.router.NewModelList(ask, x.caller)
 	all := list.AddNames()
 	if endpoint == policy.Models {
@@ -23,7 +26,7 @@ func (x *exchange) models(h header, path string, endpoint *policy.Endpoint) *res
 			x.answerOK(list.Append(nil))
 			return nil
 		}
-		return x.goesTo(first(x.router.Reachable(ask)), "")
+		return x.goTo(first(x.router.Reachable(ask)), "")
 	}
 	name := unescaped(strings.TrimPrefix(path, "/v1/models/"))
 	if entry, found := list.AppendModel(nil, name); found {
@@ -36,7 +39,18 @@ func (x *exchange) models(h header, path string, endpoint *policy.Endpoint) *res
 	if all {
 		return policy.NoRoute(name)
 	}
-	return x.choose(h, name)
+	ask.Model = name
+	return x.goTo(x.router.Choose(ask), name)
+}
+
+// goTo sends the request to a route, or nowhere.
+func (x *exchange) goTo(route int, model string) *responses.Error {
+	if route < 0 {
+		return policy.NoRoute(model)
+	}
+	x.decision.Route = route
+	x.direct()
+	return nil
 }
 
 func first(list []int) int {

@@ -17,7 +17,8 @@ type plugin struct {
 	cfg        *config.Config
 	translator *translate.Translator // nil when requests are forwarded
 	access     *policy.Access        // nil: everybody may call
-	router     *policy.Router        // nil: there are no routes, and one pool
+	decider    *policy.Decider
+	router     *policy.Router // nil: there are no routes, and one pool
 	pools      []pool
 	metrics    metrics
 	gate       gate
@@ -40,8 +41,9 @@ func (p *plugin) configure(size int) error {
 	}
 	p.cfg = cfg
 	p.access = policy.NewAccess(cfg)
-	if routes := cfg.AllRoutes(); len(cfg.Routes) > 0 {
-		p.router, p.pools = policy.NewRouter(routes), pools(routes)
+	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true})
+	if len(cfg.Routes) > 0 {
+		p.router, p.pools = p.decider.Router(), pools(cfg.AllRoutes())
 	} else {
 		p.pools = []pool{{auth: bearer(cfg.Engine.APIKey)}}
 	}

@@ -29,6 +29,3 @@ func bearer(key config.Secret) string {
 	}
 	return "Bearer " + key.Reveal()
 }
-
-// readsBody reports whether the choice of a backend depends on the body.
-func (p *pool) readsBody() bool { return p.affinity || p.several }

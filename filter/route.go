@@ -1,10 +1,11 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 
+	"antwort/shared/failure"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 )
@@ -26,49 +27,28 @@ const (
 	retryReasons = "reset,retriable-status-codes"
 )
 
-// ask is what a request says about where it may go. Its header stays as it was
-// in the header phase.
-func (x *exchange) ask(h header, model string) policy.Ask {
-	ask := policy.Ask{Model: model, Values: h.all}
-	if x.caller != nil {
-		ask.Tenant = x.caller.Tenant
-	}
-	return ask
+// begin decides about the request as far as its header goes. What the decision
+// still needs, it says.
+func (x *exchange) begin(endpoint *policy.Endpoint, h header) *failure.Failure {
+	x.fields = h
+	var f *failure.Failure
+	x.decision, f = x.decider.Begin(policy.Request{Endpoint: endpoint, Method: h.get(":method"), Caller: x.caller, Field: x.field})
+	return f
 }
 
-// chooseUnread chooses the route of a request whose body nobody has read. It is
-// false when the model decides.
-func (x *exchange) chooseUnread(h header) (decided bool, err *responses.Error) {
-	if x.router == nil {
-		x.pool = &x.pools[0]
-		return true, nil
-	}
-	i, decided := x.router.ChooseUnread(x.ask(h, ""))
-	if !decided {
-		return false, nil
-	}
-	return true, x.goesTo(i, "")
+// field is for the decision. The fields stay as they were in the header phase.
+func (x *exchange) field(name string) []string { return x.fields.all(name) }
+
+// wait keeps the header for a decision that needs the body.
+func (x *exchange) wait() {
+	x.fields = slices.Clone(x.fields)
+	x.gate.pause(x)
 }
 
-// choose chooses the route of a request that names a model, or none.
-func (x *exchange) choose(h header, model string) *responses.Error {
-	if x.router == nil {
-		x.pool = &x.pools[0]
-		return nil
-	}
-	return x.goesTo(x.router.Choose(x.ask(h, model)), model)
-}
-
-func (x *exchange) goesTo(route int, model string) *responses.Error {
-	if route < 0 {
-		return policy.NoRoute(model)
-	}
-	x.pool = &x.pools[route]
-	return nil
-}
-
-// direct tells Envoy where the request goes, and the upstream who asks.
+// direct tells Envoy where the request goes, now that it is decided, and the
+// upstream who asks.
 func (x *exchange) direct() {
+	x.pool, x.fields = &x.pools[x.decision.Route], nil
 	if x.pool.name != "" {
 		must(proxywasm.ReplaceHttpRequestHeader(routeField, x.pool.name))
 	}
@@ -81,8 +61,8 @@ func (x *exchange) direct() {
 }
 
 // keepTogether sends the turns of a conversation to one backend.
-func (x *exchange) keepTogether(r *policy.Reading) {
+func (x *exchange) keepTogether() {
 	if x.pool.affinity {
-		must(proxywasm.ReplaceHttpRequestHeader(affinityField, strconv.FormatUint(r.Conversation(), 16)))
+		must(proxywasm.ReplaceHttpRequestHeader(affinityField, strconv.FormatUint(x.decision.Conversation, 16)))
 	}
 }

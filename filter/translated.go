@@ -27,7 +27,6 @@ type translated struct {
 	turn     *translate.Turn
 	answer   answer
 	resource chatAnswer // the answer when it is whole
-	asking   header     // gated: what the route is chosen by
 }
 
 // chatPath is where translated requests go.
@@ -44,19 +43,21 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 	if end {
 		return x.send(nil, true)
 	}
+	if x.gated() {
+		x.wait()
+		x.toChat(h)
+		return types.ActionPause
+	}
+	x.toChat(h)
+	x.direct()
+	return types.ActionContinue
+}
+
+// toChat makes the header that of a chat request.
+func (x *translated) toChat(h header) {
 	h.setRequest(":path", chatPath)
 	h.removeRequest("content-length", "accept-encoding")
 	h.removeRequest(secrets...)
-	if x.gated() {
-		x.asking = slices.Clone(h)
-		x.gate.pause(x.exchange)
-		return types.ActionPause
-	}
-	if _, err := x.chooseUnread(h); err != nil {
-		return x.reply(failure.NoRoute, err)
-	}
-	x.direct()
-	return types.ActionContinue
 }
 
 // refuse answers what its headers rule out.
@@ -68,11 +69,8 @@ func (x *translated) refuse(h header) (action types.Action, refused bool) {
 	if !x.endpoint.Allows(method) {
 		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method), [2]string{"allow", x.endpoint.Allow}), true
 	}
-	if x.endpoint != policy.Create {
-		return x.reply(failure.NotStored, x.endpoint.NotHere()), true
-	}
-	if action, refused = x.unreadable(h); refused {
-		return action, true
+	if f := x.begin(x.endpoint, h); f != nil {
+		return x.answerFailure(f), true
 	}
 	return x.overLength()
 }
@@ -102,21 +100,16 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
 	}
-	if err := x.caller.Allows(turn.Model()); err != nil {
-		return x.reply(failure.ForbiddenModel, err)
-	}
 	x.sent, x.turn = true, turn
+	if f := x.decision.Translated(turn.Model(), body); f != nil {
+		return x.answerFailure(f)
+	}
 	if !x.accept(x.kept()) {
 		return x.reply(failure.Overloaded, overload())
 	}
 	if x.gated() {
-		if err := x.choose(x.asking, turn.Model()); err != nil {
-			return x.reply(failure.NoRoute, err)
-		}
 		x.direct()
-		if err := x.keepConversation(body); err != nil {
-			return x.reply(failure.InvalidRequest, err)
-		}
+		x.keepTogether()
 	}
 	x.written(out)
 	if x.pool.model != "" {
@@ -141,18 +134,6 @@ func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, e
 
 // kept is what stays of the request until its answer's end.
 func (x *translated) kept() int { return x.turn.Held() }
-
-// keepConversation names the conversation, where that decides about the backend.
-func (x *translated) keepConversation(body []byte) *responses.Error {
-	if !x.pool.affinity {
-		return nil
-	}
-	r, err := policy.ReadChecked(body)
-	if err == nil {
-		x.keepTogether(r)
-	}
-	return err
-}
 
 func (x *translated) requestTrailers() types.Action { return x.trailers() }
 

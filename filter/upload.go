@@ -51,7 +51,7 @@ func (u *upload) next(size int, end bool) (all []byte, action types.Action, whol
 		u.uploading(false)
 		return all, 0, true
 	}
-	if b.check.Wrong() {
+	if b.check.Wrong() && !u.decision.Optional() {
 		return nil, u.reply(failure.InvalidRequest, responses.Check(b.buf, u.jsonLimits())), false
 	}
 	u.uploading(true)

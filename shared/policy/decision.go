@@ -195,10 +195,17 @@ func (x *Decision) coding() string { return Coding(x.request.Field("content-enco
 
 // Body goes on with the request's whole body, which must stay as it is while
 // Reading is used.
-func (x *Decision) Body(body []byte) *failure.Failure {
+func (x *Decision) Body(body []byte) *failure.Failure { return x.read(Read(body, x.from.limits)) }
+
+// CheckedBody is Body for one that responses.Check has passed.
+func (x *Decision) CheckedBody(body []byte) *failure.Failure { return x.read(ReadChecked(body)) }
+
+// Optional reports whether a body that is wrong goes on unread.
+func (x *Decision) Optional() bool { return x.optional }
+
+func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure {
 	d := x.from
 	x.Need = Nothing
-	reading, err := Read(body, d.limits)
 	if err != nil {
 		if x.optional {
 			return nil
