@@ -83,7 +83,7 @@ type takenConn struct {
 func (x *exchange) take(gone context.CancelCauseFunc) *takenConn {
 	set := &x.gen.taken
 	hj, ok := x.w.(http.Hijacker)
-	if set.returned == nil || !ok || x.upload != nil || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 || x.r.Close {
+	if set.returned == nil || !x.gen.cfg.Server.TakeOver || !ok || x.upload != nil || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 || x.r.Close {
 		return nil
 	}
 	// Bytes of an unread body would be taken for the next request.

@@ -220,3 +220,31 @@ func TestReadiness(t *testing.T) {
 	require.Equal(t, 200, r.call("GET", "/readyz", "").status)
 	require.Equal(t, 503, r.post(ask).status)
 }
+
+// Without take-over a stream's connection stays with net/http, and clients see
+// the same.
+func TestTakeOver(t *testing.T) {
+	for _, takes := range []bool{true, false} {
+		t.Run(strconv.FormatBool(takes), func(t *testing.T) {
+			goOn := make(chan struct{})
+			r := start(t, config.VLLM, upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				send := streaming(w)
+				send(chatRole + chatText("a"))
+				<-goOn
+				send(chatFinish + chatUsage + chatDone)
+			})), func(c *config.Config) { c.Server.TakeOver = takes })
+			c := dial(t, r)
+			c.send(request(askStream))
+			resp, err := http.ReadResponse(c.r, nil)
+			require.NoError(t, err)
+			require.Equal(t, takes, len(r.taken.list()) == 1)
+			close(goOn)
+			a := finish(t, resp)
+			checkStream(t, a.body)
+			require.Equal(t, "response.completed", lastEvent(t, a.body))
+			c.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.Equal(t, "ok\n", c.answer().body)
+		})
+	}
+}

@@ -42,6 +42,7 @@ type Server struct {
 	DrainTimeout      time.Duration // 0: streams end at once
 	KeepAliveInterval time.Duration // 0: no keep-alives
 	MaxHeaderBytes    int
+	TakeOver          bool // streams have their connection to themselves
 	TLS               TLS
 	TrustedProxies    []string // IP addresses and networks
 	Admin             Admin

@@ -14,7 +14,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		Server: Server{
 			Host: "0.0.0.0", Port: 8080,
 			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 5 * time.Minute,
-			DrainTimeout: 30 * time.Second, KeepAliveInterval: 15 * time.Second, MaxHeaderBytes: 64 << 10,
+			DrainTimeout: 30 * time.Second, KeepAliveInterval: 15 * time.Second, MaxHeaderBytes: 64 << 10, TakeOver: true,
 			Admin: Admin{Host: "127.0.0.1"},
 		},
 		Engine: Engine{

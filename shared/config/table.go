@@ -58,6 +58,10 @@ var serverKeys = []key{{
 	value: &size{atInt: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
 	doc:   "Size of a request's header.",
 }, {
+	path:  "server.take_over",
+	value: &boolean{at: func(c *Config) *bool { return &c.Server.TakeOver }, def: true},
+	doc:   "Streams over HTTP/1.1 take their connection over from Go's `net/http`, which keeps some 25 KB more for each. `false` leaves it there: clients see no difference.",
+}, {
 	path:    "server.tls.cert_file",
 	value:   &text{at: func(c *Config) *string { return &c.Server.TLS.CertFile }, accepts: isLine, allowed: "path of a file"},
 	doc:     "File with the server's certificate and its chain, in PEM. With it and `key_file` the server speaks HTTPS only, HTTP/1.1 and HTTP/2. Both files are read again when they change. Not for the filter.",
