@@ -30,7 +30,6 @@ type exchange struct {
 
 // handle answers one request.
 func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
-	handling(r)
 	x := &exchange{gen: g, w: w, r: r, endpoint: g.endpoints.find(r.URL.EscapedPath())}
 	x.rec = observe.Record{
 		ID: requestID(r.Header, g.newID), Start: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(),

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"antwort/server/ingress"
 	"antwort/server/upstream"
 )
 
@@ -119,7 +119,7 @@ func (x *exchange) appendForwarded(b []byte) []byte {
 	if !at.IsValid() {
 		hop = "unknown"
 	}
-	if secure(x.r) {
+	if ingress.Secure(x.r) {
 		proto = "https"
 	}
 	b = upstream.AppendField(b, "X-Forwarded-For", strings.Join(append(slices.Clip(believed["X-Forwarded-For"]), hop), ", "))
@@ -153,23 +153,6 @@ func (x *exchange) appendForwarded(b []byte) []byte {
 
 // oursToTell are those X-Forwarded-… that every request gets.
 var oursToTell = map[string]bool{"For": true, "Proto": true, "Host": true, "Port": true}
-
-// secure reports whether a request came over TLS.
-func secure(r *http.Request) bool {
-	if r.TLS != nil {
-		return true // HTTP/2
-	}
-	c, _ := r.Context().Value(clientConnKey{}).(*clientConn)
-	if c == nil {
-		return false
-	}
-	inner := c.Conn
-	for resumed, is := inner.(*resumedConn); is; resumed, is = inner.(*resumedConn) {
-		inner = resumed.Conn
-	}
-	_, is := inner.(*tls.Conn)
-	return is
-}
 
 func localPort(r *http.Request) string {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)

@@ -5,6 +5,7 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/ingress"
 )
 
 // comment keeps proxies from cutting a silent stream.
@@ -18,7 +19,7 @@ func (st *stream) tick() {
 		// The pump is at work: writing for long means that the client reads nothing.
 		began := st.writing.Load()
 		if began != 0 && time.Since(st.x.rec.Start)-time.Duration(began) >= idle {
-			st.out.limit(now) // fails that write
+			st.out.Limit(now) // fails that write
 			return
 		}
 		st.timer.Reset(min(idle, max(st.keepAlive, time.Second)))
@@ -45,6 +46,16 @@ func (st *stream) tick() {
 	st.timer.Reset(st.nextTick(now))
 }
 
+// ask writes to the client when only that can tell whether it is still there.
+// Before the answer's begin the connection does it by itself.
+func (st *stream) ask() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.begun && !st.over {
+		st.keep()
+	}
+}
+
 // keep writes a sign of life: a comment, or the first events.
 func (st *stream) keep() {
 	out := buffer.Get()
@@ -52,13 +63,13 @@ func (st *stream) keep() {
 	out.B = append(out.B, noRoom[:]...)
 	if st.begun || st.head != nil {
 		out.B = append(out.B, comment...)
-	} else if out.B = st.events.Start(out.B); len(out.B) == room {
+	} else if out.B = st.events.Start(out.B); len(out.B) == ingress.Room {
 		st.wrote = time.Now() // nothing can be said yet
 		return
 	}
-	st.out.limit(time.Now().Add(time.Duration(st.idle.Load())))
+	st.out.Limit(time.Now().Add(time.Duration(st.idle.Load())))
 	st.write(out, false)
-	st.out.limit(time.Time{})
+	st.out.Limit(time.Time{})
 }
 
 func (st *stream) nextTick(now time.Time) time.Duration {

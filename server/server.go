@@ -17,11 +17,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"antwort/server/dispatch"
+	"antwort/server/ingress"
 	"antwort/server/observe"
 	"antwort/shared/config"
 )
@@ -44,14 +44,13 @@ type Server struct {
 
 	inForce     atomic.Pointer[generation]
 	observer    *observe.Observer
-	certificate certificate // with server.tls
-	hasAdmin    bool        // a port of its own has the metrics
+	certificate ingress.Certificate // with server.tls
+	door        *ingress.Door
+	hasAdmin    bool // a port of its own has the metrics
 	dispatcher  *dispatch.Dispatcher
 	draining    atomic.Bool
 	ending      context.Context // ends, with a cause, what is left after draining
 	end         context.CancelCauseFunc
-	taken       takenConns
-	detached    sync.WaitGroup // streams that net/http no longer knows of
 }
 
 // New makes a server. It does nothing until it is served.
@@ -73,11 +72,20 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.dispatcher = dispatch.New(s.log, s.now, s.observer.Registerer())
 	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
 	s.ending, s.end = context.WithCancelCause(context.Background())
+	door := ingress.Options{
+		Handler:           s,
+		ReadHeaderTimeout: cfg.Server.ReadHeaderTimeout,
+		IdleTimeout:       cfg.Server.IdleTimeout,
+		MaxHeaderBytes:    cfg.Server.MaxHeaderBytes,
+		Log:               s.log,
+	}
 	if cfg.Server.TLS.On() {
-		if _, err := s.certificate.load(cfg.Server.TLS); err != nil {
+		if _, err := s.certificate.Load(cfg.Server.TLS.CertFile, cfg.Server.TLS.KeyFile); err != nil {
 			return nil, err
 		}
+		door.Certificate = &s.certificate
 	}
+	s.door = ingress.New(door)
 	first, err := s.newGeneration(cfg, nil)
 	if err != nil {
 		return nil, err
@@ -91,50 +99,31 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 // proper errors and terminal events. It returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	first := s.inForce.Load()
-	cfg := first.cfg.Server
-	hs := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
-		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    cfg.MaxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		Protocols:         new(http.Protocols),
-
-		DisableGeneralOptionsHandler: true, // OPTIONS * is a path like others
-	}
-	hs.Protocols.SetHTTP1(true)
-	shapeRefusals(hs)
-
-	returned := newReturnedConns()
-	s.taken.open(returned, cfg.IdleTimeout)
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	first.contact(watch)
 	first.startTokens()
 	defer func() { s.inForce.Load().stopTokens() }()
-
-	conns := net.Listener(clientConns{ln})
-	if cfg.TLS.On() {
-		hs.Protocols.SetHTTP2(true)
-		hs.TLSConfig = s.certificate.config()
-		conns = newTLSConns(ln, hs.TLSConfig, cfg.ReadHeaderTimeout, s.log)
-		go s.certificate.follow(watch, s)
-	} else {
-		hs.Protocols.SetUnencryptedHTTP2(true)
+	if first.cfg.Server.TLS.On() {
+		go s.certificate.Follow(watch, followInterval, s.certificateFiles, s.log)
 	}
-	served := make(chan error, 2)
-	go func() { served <- hs.Serve(conns) }()
-	go func() { served <- hs.Serve(clientConns{returned}) }()
+	served := make(chan error, 1)
+	go func() { served <- s.door.Serve(ln) }()
 	select {
 	case err := <-served:
-		hs.Close()
-		s.taken.close()
+		s.door.Close()
 		s.inForce.Load().pools.CloseIdle(nil)
 		return err
 	case <-ctx.Done():
 	}
-	s.drain(hs)
+	s.drain()
 	return nil
+}
+
+// certificateFiles are those of the configuration in force.
+func (s *Server) certificateFiles() (certFile, keyFile string) {
+	files := s.inForce.Load().cfg.Server.TLS
+	return files.CertFile, files.KeyFile
 }
 
 // pools are those of the configuration in force, nil before there is one.
@@ -151,45 +140,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.L
 // lastWords is how long ended exchanges may take to tell their clients.
 const lastWords = 2 * time.Second
 
-func (s *Server) drain(hs *http.Server) {
+func (s *Server) drain() {
 	last := s.inForce.Load()
 	timeout := last.cfg.Server.DrainTimeout
 	s.draining.Store(true)
 	s.log.Info("draining", "timeout", timeout.String())
-	s.taken.close()
 	deadline := time.AfterFunc(timeout, func() { s.end(dispatch.ErrShutdown) })
 	defer deadline.Stop()
 	limit, cancel := context.WithTimeout(context.Background(), timeout+lastWords)
 	defer cancel()
-	err := shutdown(limit, hs)
-	done := make(chan struct{})
-	go func() { s.detached.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-limit.Done():
-		err = limit.Err()
-	}
-	if err != nil {
+	if s.door.Drain(limit) != nil {
 		s.log.Warn("some clients did not read their answers' end in time")
-		hs.Close()
 	}
 	s.end(dispatch.ErrShutdown)
-	s.taken.abort()
+	s.door.Close()
 	last.pools.CloseIdle(nil)
 	s.log.Info("stopped")
-}
-
-// shutdown is hs.Shutdown, said again each second: net/http tells the connections
-// of HTTP/2 once, and would wait in vain for one that began at that moment.
-func shutdown(ctx context.Context, hs *http.Server) error {
-	for {
-		round, cancel := context.WithTimeout(ctx, time.Second)
-		err := hs.Shutdown(round)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-	}
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")

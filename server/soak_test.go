@@ -78,7 +78,7 @@ func TestSoak(t *testing.T) {
 		for time.Now().Before(deadline) {
 			goroutines, files = runtime.NumGoroutine(), openFiles()
 			time.Sleep(200 * time.Millisecond)
-			if runtime.NumGoroutine() == goroutines && openFiles() == files && len(back.taken.list())+len(front.taken.list()) == 0 {
+			if runtime.NumGoroutine() == goroutines && openFiles() == files && back.door.Taken()+front.door.Taken() == 0 {
 				break
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/ingress"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -43,8 +44,8 @@ type stream struct {
 	ctx    context.Context // of the upstream's work
 	cancel context.CancelCauseFunc
 	events events
-	anew   func() events // for another backend's answer
-	taken  *takenConn    // nil: the answer goes through net/http
+	anew   func() events  // for another backend's answer
+	taken  *ingress.Taken // nil: the answer goes through net/http
 
 	keepAlive time.Duration // silence before a comment; 0: none
 	idle      atomic.Int64  // silence of either side before the end, a time.Duration
@@ -52,7 +53,7 @@ type stream struct {
 	writing   atomic.Int64 // when the present write began, nanoseconds after x.rec.Start; 0: none
 
 	mu        sync.Mutex
-	out       sink
+	out       ingress.Sink
 	ans       *upstream.Answer // nil until its header came
 	listening bool             // it did, so that silence counts
 	head      http.Header      // to begin with; nil: our own
@@ -72,14 +73,29 @@ func (x *exchange) newStream(ctx context.Context, cancel context.CancelCauseFunc
 	st.wrote = st.heard
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
-	w := x.w
-	if st.taken = x.take(cancel); st.taken != nil {
-		st.out = &takenSink{c: st.taken}
+	if st.taken = x.takeOver(cancel); st.taken != nil {
+		st.out = st.taken.Sink()
+		st.taken.WhenAsked(st.ask)
 	} else {
-		st.out = newWriterSink(w)
-		st.out.limit(time.Time{}) // an earlier answer's
+		st.out = ingress.NewWriterSink(x.w)
+		st.out.Limit(time.Time{}) // an earlier answer's
+		ingress.WhenAsked(x.r, st.ask)
 	}
 	return st
+}
+
+// takeOver takes the client's connection over; nil when the answer goes through
+// net/http.
+func (x *exchange) takeOver(gone context.CancelCauseFunc) *ingress.Taken {
+	if !x.gen.cfg.Server.TakeOver || x.upload != nil {
+		return nil
+	}
+	taken := x.gen.door.Take(x.w, x.r, func() { gone(dispatch.ErrClientGone) })
+	if taken != nil {
+		x.unlink() // net/http ends the request's context when the handler returns
+		x.detached, x.w, x.r = true, nil, nil
+	}
+	return taken
 }
 
 // run calls serve in the goroutine that may wait for long.
@@ -103,9 +119,9 @@ func (st *stream) guard(serve func(*stream)) {
 		st.timer.Stop()
 		st.x.gen.observer.Streams(-1)
 		if st.taken != nil {
-			st.taken.finish(st.whole)
+			st.taken.Finish(st.whole)
 			st.x.finish()
-			defer st.x.gen.detached.Done()
+			defer st.taken.Done()
 		}
 		if st.ans != nil && st.whole {
 			dispatch.Discard(st.ans) // often only the end of the body is left
@@ -199,7 +215,7 @@ func (st *stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) 
 	last := st.events.Done()
 	if readErr != nil && !last {
 		last = true
-		if !st.begun && len(out.B) == room {
+		if !st.begun && len(out.B) == ingress.Room {
 			return false, st.endUnheard(readErr)
 		}
 		var cause *responses.Error // nil: they just ended
@@ -213,7 +229,7 @@ func (st *stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) 
 		}
 		out.B = st.events.End(out.B, cause, now)
 	}
-	if len(out.B) > room || last {
+	if len(out.B) > ingress.Room || last {
 		st.write(out, last)
 		st.settle()
 		st.heard = st.wrote // while it wrote, nobody listened

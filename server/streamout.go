@@ -8,9 +8,13 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/ingress"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
 )
+
+// noRoom is for the sink.
+var noRoom [ingress.Room]byte
 
 // refuse ends the answer on an upstream stream that cannot be passed on.
 func (st *stream) refuse(err error, out *buffer.Buffer) {
@@ -67,7 +71,7 @@ func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
 	out.B = e.AppendBody(append(out.B[:0], noRoom[:]...))
 	h := http.Header{
 		"Content-Type":   jsonType,
-		"Content-Length": []string{strconv.Itoa(len(out.B) - room)},
+		"Content-Length": []string{strconv.Itoa(len(out.B) - ingress.Room)},
 		"X-Request-Id":   []string{st.x.rec.ID},
 	}
 	if e.RetryAfter != "" {
@@ -80,7 +84,7 @@ func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
 func (st *stream) begin(status int, h http.Header) {
 	st.begun = true
 	st.x.rec.Status = status
-	st.out.begin(status, h)
+	st.out.Begin(status, h)
 }
 
 func (st *stream) streamHeader() http.Header {
@@ -100,13 +104,13 @@ func (st *stream) write(out *buffer.Buffer, last bool) {
 		st.begin(http.StatusOK, st.head)
 		st.head = nil
 	}
-	n := len(out.B) - room
+	n := len(out.B) - ingress.Room
 	if n > 0 && st.x.rec.FirstEvent == 0 && st.x.rec.Status == http.StatusOK {
 		st.x.rec.FirstEvent = time.Since(st.x.rec.Start)
 	}
 	st.writing.Store(int64(time.Since(st.x.rec.Start)))
 	var err error
-	out.B, err = st.out.write(out.B, last)
+	out.B, err = st.out.Write(out.B, last)
 	st.writing.Store(0)
 	st.wrote = time.Now()
 	if err != nil {

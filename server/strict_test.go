@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -102,31 +101,3 @@ func TestWholeAnswersThatStop(t *testing.T) {
 		got.errorCode(t)
 	}
 }
-
-// A client that leaves while its answer ends takes its connection along.
-func TestConnectionsLeftAtTheAnswersEnd(t *testing.T) {
-	server, client := net.Pipe()
-	defer client.Close()
-	set := &takenConns{}
-	set.open(newReturnedConns(), time.Minute)
-	left := make(chan struct{})
-	var cancel context.CancelCauseFunc = func(error) { close(left) }
-	c := &takenConn{Conn: server, set: set, gone: cancel}
-	set.all[c] = struct{}{}
-	ended := make(chan struct{})
-	half := &halfClosed{Conn: server, closed: ended}
-	c.Conn = half
-	go c.watch()
-	wait(t, left, "the client's leaving was not noticed")
-	c.finish(true) // all was written nevertheless
-	wait(t, ended, "the connection stays open, and nobody knows it")
-}
-
-// halfClosed has nothing to read, and can be written.
-type halfClosed struct {
-	net.Conn
-	closed chan struct{}
-}
-
-func (h *halfClosed) Read([]byte) (int, error) { return 0, io.EOF }
-func (h *halfClosed) Close() error             { close(h.closed); return h.Conn.Close() }

@@ -24,8 +24,8 @@ func (g *trustGauges) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (g *trustGauges) Collect(out chan<- prometheus.Metric) {
-	if held := g.server.certificate.current.Load(); held != nil {
-		out <- prometheus.MustNewConstMetric(g.certificate, prometheus.GaugeValue, float64(held.Leaf.NotAfter.Unix()))
+	if at, has := g.server.certificate.Expires(); has {
+		out <- prometheus.MustNewConstMetric(g.certificate, prometheus.GaugeValue, float64(at.Unix()))
 	}
 	if s := g.server.inForce.Load(); s != nil && s.tokens != nil {
 		if age, had := s.tokens.KeysAge(); had {

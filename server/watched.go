@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"antwort/server/buffer"
+	"antwort/server/ingress"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/forward"
@@ -79,7 +80,7 @@ func (st *stream) passAnswer(ans *upstream.Answer) *failure.Failure {
 	h := make(http.Header, len(ans.Header)+2)
 	copyAnswerHeader(h, ans.Header)
 	h["X-Request-Id"] = []string{st.x.rec.ID}
-	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - room)}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - ingress.Room)}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if !st.over {

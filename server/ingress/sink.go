@@ -1,4 +1,4 @@
-package server
+package ingress
 
 import (
 	"net/http"
@@ -8,32 +8,33 @@ import (
 	"antwort/server/buffer"
 )
 
-// sink is the way to the client for one answer that is written in pieces. One
-// goroutine at a time uses it; expire may come from any.
-type sink interface {
-	// begin sets the status and header, which go with the first write. An
+// Sink is the way to the client for one answer that is written in pieces. One
+// goroutine at a time uses it; Limit may come from any.
+type Sink interface {
+	// Begin sets the status and header, which go with the first write. An
 	// answer without Content-Length ends with its last write.
-	begin(status int, h http.Header)
-	// write sends buf[room:] at once; buf[:room] is the sink's to use. The
+	Begin(status int, h http.Header)
+	// Write sends buf[Room:] at once; buf[:Room] is the sink's to use. The
 	// returned slice is buf, possibly grown.
-	write(buf []byte, last bool) ([]byte, error)
-	// limit makes a write fail that waits beyond t; the zero time ends that.
-	limit(t time.Time)
+	Write(buf []byte, last bool) ([]byte, error)
+	// Limit makes a write fail that waits beyond t; the zero time ends that.
+	Limit(t time.Time)
 }
 
-// room is what a sink needs in front of the bytes: the size line of a chunk.
-const room = 10
-
-var noRoom [room]byte
+// Room is what a sink needs in front of the bytes: the size line of a chunk.
+const Room = 10
 
 // takenSink writes HTTP/1.1 (RFC 9112) on a connection taken from net/http.
 type takenSink struct {
-	c       *takenConn
+	c       *Conn
 	head    *buffer.Buffer // not yet written; nil: it is
 	chunked bool
 }
 
-func (t *takenSink) begin(status int, h http.Header) {
+// Sink returns the way to the client.
+func (t *Taken) Sink() Sink { return &takenSink{c: t.conn} }
+
+func (t *takenSink) Begin(status int, h http.Header) {
 	t.head = buffer.Get()
 	b := append(t.head.B, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -64,9 +65,9 @@ func (a *appender) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-func (t *takenSink) write(buf []byte, last bool) ([]byte, error) {
-	start := room
-	if n := len(buf) - room; t.chunked && n > 0 {
+func (t *takenSink) Write(buf []byte, last bool) ([]byte, error) {
+	start := Room
+	if n := len(buf) - Room; t.chunked && n > 0 {
 		buf = append(buf, "\r\n"...)
 		start -= 2
 		copy(buf[start:], "\r\n")
@@ -89,7 +90,7 @@ func (t *takenSink) write(buf []byte, last bool) ([]byte, error) {
 	return buf, err
 }
 
-func (t *takenSink) limit(at time.Time) { _ = t.c.SetWriteDeadline(at) }
+func (t *takenSink) Limit(at time.Time) { _ = t.c.SetWriteDeadline(at) }
 
 // writerSink writes through net/http: HTTP/2, HTTP/1.0, tests.
 type writerSink struct {
@@ -97,11 +98,12 @@ type writerSink struct {
 	control *http.ResponseController
 }
 
-func newWriterSink(w http.ResponseWriter) *writerSink {
+// NewWriterSink returns the way to the client through net/http.
+func NewWriterSink(w http.ResponseWriter) Sink {
 	return &writerSink{w, http.NewResponseController(w)}
 }
 
-func (s *writerSink) begin(status int, h http.Header) {
+func (s *writerSink) Begin(status int, h http.Header) {
 	to := s.w.Header()
 	for name, values := range h {
 		to[name] = values
@@ -109,13 +111,13 @@ func (s *writerSink) begin(status int, h http.Header) {
 	s.w.WriteHeader(status)
 }
 
-func (s *writerSink) write(buf []byte, _ bool) ([]byte, error) {
-	if len(buf) > room {
-		if _, err := s.w.Write(buf[room:]); err != nil {
+func (s *writerSink) Write(buf []byte, _ bool) ([]byte, error) {
+	if len(buf) > Room {
+		if _, err := s.w.Write(buf[Room:]); err != nil {
 			return buf, err
 		}
 	}
 	return buf, s.control.Flush()
 }
 
-func (s *writerSink) limit(at time.Time) { _ = s.control.SetWriteDeadline(at) }
+func (s *writerSink) Limit(at time.Time) { _ = s.control.SetWriteDeadline(at) }

@@ -1,20 +1,19 @@
-package server
+package ingress
 
 import (
 	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
-
-	"antwort/shared/config"
 )
 
-// certificate is the server's, read again when its files change. Connections
+// Certificate is the server's, read again when its files change. Connections
 // keep the one that they began with.
-type certificate struct {
+type Certificate struct {
 	current atomic.Pointer[keyPair]
 }
 
@@ -24,12 +23,12 @@ type keyPair struct {
 	tls.Certificate
 }
 
-func readPair(files config.TLS) (*keyPair, error) {
-	chain, err := os.ReadFile(files.CertFile)
+func readPair(certFile, keyFile string) (*keyPair, error) {
+	chain, err := os.ReadFile(certFile)
 	if err != nil {
 		return nil, fmt.Errorf("server.tls.cert_file: %w", err)
 	}
-	key, err := os.ReadFile(files.KeyFile)
+	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("server.tls.key_file: %w", err)
 	}
@@ -44,10 +43,10 @@ func (p *keyPair) parse() (err error) {
 	return err
 }
 
-// load takes the files over when they are not those that are held. It reports
-// whether it has.
-func (c *certificate) load(files config.TLS) (changed bool, err error) {
-	p, err := readPair(files)
+// Load takes the files, in PEM, over when they are not those that are held. It
+// reports whether it has.
+func (c *Certificate) Load(certFile, keyFile string) (changed bool, err error) {
+	p, err := readPair(certFile, keyFile)
 	if err != nil {
 		return false, err
 	}
@@ -61,28 +60,38 @@ func (c *certificate) load(files config.TLS) (changed bool, err error) {
 	return true, nil
 }
 
-// follow loads the files of the configuration in force again and again, until
-// ctx ends. Wrong ones change nothing; what is wrong is logged once.
-func (c *certificate) follow(ctx context.Context, p *Server) {
-	var refused string
-	tick := time.NewTicker(followInterval)
+// Expires returns when the certificate does; false when there is none.
+func (c *Certificate) Expires() (time.Time, bool) {
+	held := c.current.Load()
+	if held == nil {
+		return time.Time{}, false
+	}
+	return held.Leaf.NotAfter, true
+}
+
+// Follow loads the files that current names again and again, every interval, until
+// ctx ends; empty names are left out. Wrong files change nothing; what is wrong is
+// logged once.
+func (c *Certificate) Follow(ctx context.Context, every time.Duration, current func() (certFile, keyFile string), log *slog.Logger) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var refused string
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		s := p.inForce.Load()
-		if !s.cfg.Server.TLS.On() {
-			continue // a changed configuration, which takes effect at the next start
+		certFile, keyFile := current()
+		if certFile == "" {
+			continue
 		}
-		changed, err := c.load(s.cfg.Server.TLS)
+		changed, err := c.Load(certFile, keyFile)
 		switch {
 		case err == nil && (changed || refused != ""):
-			s.log.Info("the certificate in force", "not_after", c.current.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+			log.Info("the certificate in force", "not_after", c.current.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
 		case err != nil && err.Error() != refused:
-			s.log.Error("the changed certificate is wrong, the old one stays in force", "problem", err.Error())
+			log.Error("the changed certificate is wrong, the old one stays in force", "problem", err.Error())
 		}
 		refused = ""
 		if err != nil {
@@ -92,7 +101,7 @@ func (c *certificate) follow(ctx context.Context, p *Server) {
 }
 
 // config is for the server's side of a handshake.
-func (c *certificate) config() *tls.Config {
+func (c *Certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},

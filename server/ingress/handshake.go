@@ -1,4 +1,4 @@
-package server
+package ingress
 
 import (
 	"context"
@@ -13,8 +13,11 @@ import (
 	"antwort/shared/responses"
 )
 
+// refusalTime is how long a client has to take the refusal of its handshake.
+const refusalTime = 2 * time.Second
+
 // tlsConns is a listener of connections that have shaken hands. Those of HTTP/1.1
-// come as clientConn, as without TLS: streams take them over, and what net/http
+// come as Conn, as without TLS: streams take them over, and what net/http
 // refuses by itself gets its body. Those of HTTP/2 come as net/http knows them.
 type tlsConns struct {
 	net.Listener
@@ -66,7 +69,7 @@ func (l *tlsConns) shake(raw net.Conn) {
 	}
 	shaken := net.Conn(c)
 	if c.ConnectionState().NegotiatedProtocol != "h2" {
-		shaken = &clientConn{Conn: c}
+		shaken = &Conn{Conn: c}
 	}
 	select {
 	case l.shaken <- shaken:
@@ -81,7 +84,7 @@ func (l *tlsConns) refuse(raw net.Conn, err error) {
 	l.log.Debug("TLS handshake failed", "client", raw.RemoteAddr().String(), "problem", err.Error())
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && header.Conn != nil && looksLikeHTTP(header.RecordHeader[:]) {
-		_ = raw.SetDeadline(time.Now().Add(lastWords))
+		_ = raw.SetDeadline(time.Now().Add(refusalTime))
 		e := responses.NewError(http.StatusBadRequest, "https_needed", "this port speaks HTTPS: the request came in clear")
 		_, _ = raw.Write(lastAnswer(e))
 	}

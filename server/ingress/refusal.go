@@ -1,13 +1,9 @@
-package server
+package ingress
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"net/http"
 	"strconv"
-	"sync/atomic"
-	"time"
 
 	"antwort/shared/responses"
 )
@@ -16,38 +12,6 @@ import (
 // HTTP, a header over the limit, an unknown Transfer-Encoding or Expect. Such an
 // answer is one write outside of any handler, and the connection's last, so the
 // connection can give it the body that all errors have.
-
-// clientConn is a client's connection as net/http has it.
-type clientConn struct {
-	net.Conn
-	handling atomic.Bool // from a handler's start to its answer's end
-	head     rawHead
-}
-
-func (c *clientConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.head.add(p[:n])
-	return n, err
-}
-
-func (c *clientConn) SetReadDeadline(t time.Time) error {
-	c.head.limited()
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (c *clientConn) Write(p []byte) (int, error) {
-	if c.handling.Load() {
-		return c.Conn.Write(p)
-	}
-	e := refusal(p)
-	if e == nil {
-		return c.Conn.Write(p)
-	}
-	if _, err := c.Conn.Write(lastAnswer(e)); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
 
 // lastAnswer is an answer outside of any handler, after which the connection
 // ends.
@@ -60,16 +24,6 @@ func lastAnswer(e *responses.Error) []byte {
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n\r\n"...)
 	return append(b, body...)
-}
-
-// CloseWrite lets net/http end a connection so that its last answer is read.
-func (c *clientConn) CloseWrite() error { return closeWrite(c.Conn) }
-
-func closeWrite(c net.Conn) error {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
 }
 
 // refusal reads net/http's own answer. It returns nil when p is none.
@@ -96,37 +50,4 @@ func refusal(p []byte) *responses.Error {
 		message += ": " + string(why)
 	}
 	return responses.NewError(status, "invalid_http", message)
-}
-
-// clientConns makes a listener's connections clientConns.
-type clientConns struct{ net.Listener }
-
-func (l clientConns) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &clientConn{Conn: c}, nil
-}
-
-type clientConnKey struct{}
-
-// shapeRefusals sets hs up for clientConns.
-func shapeRefusals(hs *http.Server) {
-	hs.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, clientConnKey{}, c)
-	}
-	hs.ConnState = func(c net.Conn, state http.ConnState) {
-		if cc, ok := c.(*clientConn); ok && state == http.StateIdle {
-			cc.handling.Store(false)
-			cc.head.next()
-		}
-	}
-}
-
-// handling says that what is written from now on is a handler's.
-func handling(r *http.Request) {
-	if c, ok := r.Context().Value(clientConnKey{}).(*clientConn); ok {
-		c.handling.Store(true)
-	}
 }

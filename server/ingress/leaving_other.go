@@ -1,0 +1,11 @@
+//go:build !unix
+
+package ingress
+
+import (
+	"io"
+	"syscall"
+)
+
+// awaitBreak cannot tell: the end of what a client sends is its leaving.
+func awaitBreak(syscall.RawConn) error { return io.EOF }
