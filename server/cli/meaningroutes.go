@@ -12,6 +12,9 @@ import (
 func destinations(c *config.Config) []statement {
 	e := &c.Engine
 	own := statement{"backend", e.BackendURL + ", " + credential(e.APIKeyFile, e.APIKeyEnv, e.APIKey.IsSet())}
+	if all := c.AllRoutes(); e.BackendURL != "" {
+		own.text += transportOf(&all[len(all)-1].Backends[0])
+	}
 	if len(c.Routes) == 0 {
 		return []statement{own, {"provider", provider(c, e.Provider, e.BackendURL)}}
 	}
@@ -102,7 +105,7 @@ func backendOf(r *config.Route, i int) string {
 	if b.Model != "" {
 		text += ", as model " + b.Model
 	}
-	return text + ", " + credential(b.APIKeyFile, b.APIKeyEnv, b.APIKey.IsSet())
+	return text + ", " + credential(b.APIKeyFile, b.APIKeyEnv, b.APIKey.IsSet()) + transportOf(b)
 }
 
 func credential(file, variable string, set bool) string {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -103,12 +104,49 @@ func (ps *Pools) named(name string) *Pool {
 func (p *Pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 	if p != nil {
 		for _, old := range p.backends {
-			if old.URL == b.URL && old.ConnectTimeout == b.ConnectTimeout && old.maxIdle == maxIdle {
+			if old.URL == b.URL && old.ConnectTimeout == b.ConnectTimeout && old.maxIdle == maxIdle &&
+				old.Protocol == b.Protocol && old.Transport == b.Transport && old.TLS == b.TLS {
 				return old.client, nil
 			}
 		}
 	}
-	return upstream.New(b.URL, upstream.Options{ConnectTimeout: b.ConnectTimeout, IdleTimeout: upstreamIdle, MaxIdle: maxIdle})
+	proxy, err := upstream.ProxyFor(b.URL)
+	if err != nil {
+		return nil, err
+	}
+	return upstream.New(b.URL, upstream.Options{
+		Transport:      transports[b.Transport],
+		ConnectTimeout: b.ConnectTimeout, IdleTimeout: upstreamIdle, MaxIdle: maxIdle,
+		Files: upstream.Files{CA: b.TLS.CAFile, Cert: b.TLS.CertFile, Key: b.TLS.KeyFile, ServerName: b.TLS.ServerName},
+		HTTP2: b.Protocol == config.HTTP2,
+		Proxy: proxy,
+	})
+}
+
+var transports = map[string]upstream.Transport{config.AutoTransport: upstream.Auto, config.OwnTransport: upstream.Own, config.StdTransport: upstream.Std}
+
+// followCertificates reads the files of engine.tls and of backends again and
+// again, until ctx ends. Wrong ones change nothing; what is wrong is logged once.
+func (s *Server) followCertificates(ctx context.Context) {
+	refused := make(map[*upstream.Client]string)
+	for sleep(ctx, followInterval) {
+		for _, p := range s.inForce.Load().pools {
+			for _, b := range p.backends {
+				changed, err := b.client.Reload()
+				log := s.log.With("route", p.Name, "backend", b.URL)
+				switch {
+				case err == nil && (changed || refused[b.client] != ""):
+					log.Info("the certificates for the backend in force")
+				case err != nil && err.Error() != refused[b.client]:
+					log.Error("the changed certificates for the backend are wrong, the old ones stay in force", "problem", "tls."+err.Error())
+				}
+				delete(refused, b.client)
+				if err != nil {
+					refused[b.client] = err.Error()
+				}
+			}
+		}
+	}
 }
 
 // CloseIdle closes the unused connections to backends that are not in next, which

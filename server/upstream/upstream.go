@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -106,10 +107,10 @@ func New(base string, opt Options) (*Client, error) {
 	}
 	c := &Client{opt: opt, secure: u.Scheme == "https", name: u.Hostname(), host: u.Host, base: u.EscapedPath()}
 	if opt.Transport == Own && (opt.HTTP2 || opt.Proxy != nil) {
-		return nil, errors.New("our own transport neither speaks HTTP/2 nor goes through a proxy: that needs the other one, std")
+		return nil, errors.New("transport own neither speaks HTTP/2 nor goes through the proxy of HTTP_PROXY or HTTPS_PROXY: leave it out, or name the host in NO_PROXY")
 	}
 	if opt.HTTP2 && opt.Proxy != nil && !c.secure {
-		return nil, errors.New("HTTP/2 in clear cannot go through a proxy: it needs https://, or no proxy for this host")
+		return nil, errors.New("HTTP/2 in clear cannot go through the proxy of HTTP_PROXY: take https://, or name the host in NO_PROXY")
 	}
 	port := u.Port()
 	if port == "" {
@@ -118,11 +119,11 @@ func New(base string, opt Options) (*Client, error) {
 	c.addr = net.JoinHostPort(c.name, port)
 	m, err := opt.Files.Read()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tls.%w", err)
 	}
 	certificates, err := m.Config(opt.Files.ServerName)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tls.%w", err)
 	}
 	c.material.Store(&m)
 	c.dialer = c.newDialer(certificates)

@@ -86,7 +86,31 @@ type Engine struct {
 	ResponseTimeout    time.Duration // whole answers: until the header
 	StreamIdleTimeout  time.Duration
 	MaxIdleConnections int
+	Protocol           string // HTTP1 or HTTP2
+	Transport          string // AutoTransport, OwnTransport or StdTransport
+	TLS                BackendTLS
 	Retry              Retry
+}
+
+// Values of engine.protocol.
+const (
+	HTTP1 = "http1"
+	HTTP2 = "http2"
+)
+
+// Values of engine.transport.
+const (
+	AutoTransport = "auto"
+	OwnTransport  = "own"
+	StdTransport  = "std"
+)
+
+// BackendTLS is how backends with an https:// URL are called.
+type BackendTLS struct {
+	CAFile     string // PEM, the authorities that are trusted; "": the system's
+	CertFile   string // PEM, the certificate to show, with its chain; "": none
+	KeyFile    string // PEM
+	ServerName string // that the backend's certificate must have; "": the URL's host
 }
 
 // Retry is how often and how fast a request is sent again before its first byte

@@ -10,10 +10,13 @@ const prefix = "ANTWORT_"
 
 // variableOf is the environment variable of a key: ANTWORT_ and the path in upper
 // case with _ for the dots, without the sections server and engine; only
-// engine.default_model is ANTWORT_MODEL.
+// engine.default_model is ANTWORT_MODEL, and engine.tls is BACKEND_TLS.
 func variableOf(path string) string {
 	if path == "engine.default_model" {
 		return prefix + "MODEL"
+	}
+	if rest, ok := strings.CutPrefix(path, "engine.tls."); ok {
+		path = "backend_tls." + rest
 	}
 	for _, section := range []string{"server.", "engine."} {
 		if rest, ok := strings.CutPrefix(path, section); ok {

@@ -95,6 +95,7 @@ func (c *Config) validate(filter bool) Problems {
 	c.validateListeners(&ps)
 	c.validateAuth(&ps, filter)
 	c.validateRoutes(&ps, filter)
+	c.validateTransport(&ps, filter)
 	return ps
 }
 

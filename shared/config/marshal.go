@@ -71,5 +71,6 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 	f.Auth.APIKeys, vars = f.Auth.forFilter(vars)
 	f.Auth.JWT.forFilter()
 	f.Routes, vars = f.routesForFilter(vars)
+	f.withoutTransport()
 	return &f, vars
 }

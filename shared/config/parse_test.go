@@ -19,8 +19,8 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		},
 		Engine: Engine{
 			ConnectTimeout: 5 * time.Second, ResponseTimeout: 10 * time.Minute, StreamIdleTimeout: 5 * time.Minute,
-			MaxIdleConnections: 1024,
-			Retry:              Retry{MaxAttempts: 3, BaseDelay: 200 * time.Millisecond, MaxDelay: 5 * time.Second},
+			MaxIdleConnections: 1024, Protocol: HTTP1, Transport: AutoTransport,
+			Retry: Retry{MaxAttempts: 3, BaseDelay: 200 * time.Millisecond, MaxDelay: 5 * time.Second},
 		},
 		Translation: Translation{
 			FoldSystem: true, ReasoningField: "reasoning", ReasoningEvents: "reasoning_text",

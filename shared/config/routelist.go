@@ -185,6 +185,9 @@ func (r *reader) backend(path string, v *fastjson.Value, b *Backend) {
 		{"connect_timeout", durationAt(&b.ConnectTimeout, 5*time.Minute)},
 		{"response_timeout", durationAt(&b.ResponseTimeout, 24*time.Hour)},
 		{"stream_idle_timeout", durationAt(&b.StreamIdleTimeout, 24*time.Hour)},
+		{"protocol", textAt(&b.Protocol, oneOf(HTTP1, HTTP2), HTTP1+" or "+HTTP2, false)},
+		{"transport", textAt(&b.Transport, oneOf(AutoTransport, OwnTransport, StdTransport), AutoTransport+", "+OwnTransport+" or "+StdTransport, false)},
+		{"tls", func(r *reader, path string, v *fastjson.Value) { r.backendTLS(path, v, &b.TLS) }},
 	}, func(name string) string {
 		if name == "api_key" || name == "key" {
 			return "keys are not written in a list: give api_key_file or api_key_env"
@@ -272,6 +275,9 @@ func (b *Backend) appendJSON(dst []byte) []byte {
 	w.duration("connect_timeout", b.ConnectTimeout)
 	w.duration("response_timeout", b.ResponseTimeout)
 	w.duration("stream_idle_timeout", b.StreamIdleTimeout)
+	w.text("protocol", b.Protocol)
+	w.text("transport", b.Transport)
+	b.TLS.appendJSON(&w)
 	return w.end()
 }
 

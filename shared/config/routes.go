@@ -55,6 +55,10 @@ type Backend struct {
 	ConnectTimeout    time.Duration
 	ResponseTimeout   time.Duration
 	StreamIdleTimeout time.Duration
+
+	Protocol  string // like Engine.Protocol
+	Transport string // like Engine.Transport
+	TLS       BackendTLS
 }
 
 // DefaultRoute is the name of the route that engine.backend_url is.
@@ -75,6 +79,11 @@ func (c *Config) AllRoutes() []Route {
 			inherit(&b.ConnectTimeout, c.Engine.ConnectTimeout)
 			inherit(&b.ResponseTimeout, c.Engine.ResponseTimeout)
 			inherit(&b.StreamIdleTimeout, c.Engine.StreamIdleTimeout)
+			inherit(&b.Protocol, c.Engine.Protocol)
+			inherit(&b.Transport, c.Engine.Transport)
+			if b.secure() {
+				inherit(&b.TLS, c.Engine.TLS)
+			}
 		}
 		all = append(all, route)
 	}
@@ -82,14 +91,16 @@ func (c *Config) AllRoutes() []Route {
 		all = append(all, Route{Name: DefaultRoute, Balance: LeastRequest, MaxLoad: defaultMaxLoad, Backends: []Backend{{
 			URL: e.BackendURL, Provider: e.Provider, Weight: 1, APIKey: e.APIKey, APIKeyFile: e.APIKeyFile, APIKeyEnv: e.APIKeyEnv,
 			ConnectTimeout: e.ConnectTimeout, ResponseTimeout: e.ResponseTimeout, StreamIdleTimeout: e.StreamIdleTimeout,
+			Protocol: e.Protocol, Transport: e.Transport, TLS: e.TLS,
 		}}})
 	}
 	return all
 }
 
-func inherit(d *time.Duration, from time.Duration) {
-	if *d == 0 {
-		*d = from
+func inherit[T comparable](to *T, from T) {
+	var unset T
+	if *to == unset {
+		*to = from
 	}
 }
 

@@ -62,8 +62,8 @@ func TestAllRoutesTakeFromEngine(t *testing.T) {
 	require.NoError(t, err)
 	all := c.AllRoutes()
 	require.Len(t, all, 2)
-	assert.Equal(t, Backend{URL: "http://a", Provider: VLLM, Weight: 1, ConnectTimeout: 5 * time.Second, ResponseTimeout: 3 * time.Second, StreamIdleTimeout: 5 * time.Minute},
-		all[0].Backends[0])
+	assert.Equal(t, Backend{URL: "http://a", Provider: VLLM, Weight: 1, ConnectTimeout: 5 * time.Second, ResponseTimeout: 3 * time.Second, StreamIdleTimeout: 5 * time.Minute,
+		Protocol: HTTP1, Transport: AutoTransport}, all[0].Backends[0])
 	assert.Equal(t, DefaultRoute, all[1].Name)
 	assert.True(t, all[1].Match.all())
 	assert.Equal(t, "http://llm", all[1].Backends[0].URL)

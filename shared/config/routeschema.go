@@ -19,7 +19,11 @@ func (routeList) schema(dst []byte, _ *Config) []byte {
 		`"api_key_file":{"type":"string","description":"File with the backend's key."},`+
 		`"api_key_env":{"type":"string","description":"Environment variable with the backend's key."},`+
 		`"connect_timeout":`+aDuration+`"response_timeout":`+aDuration+
-		`"stream_idle_timeout":{"type":"string","pattern":"^([0-9]+(ms|s|m|h))+$","description":"Instead of the one of engine."}}}}}}`...)
+		`"stream_idle_timeout":{"type":"string","pattern":"^([0-9]+(ms|s|m|h))+$","description":"Instead of the one of engine."},`+
+		`"protocol":{"enum":["http1","http2"],"description":"Instead of the one of engine."},`+
+		`"transport":{"enum":["auto","own","std"],"description":"Instead of the one of engine."},`+
+		`"tls":{"type":"object","additionalProperties":false,"description":"Instead of the whole section engine.tls.","properties":{`+
+		`"ca_file":{"type":"string"},"cert_file":{"type":"string"},"key_file":{"type":"string"},"server_name":{"type":"string"}}}}}}}}`...)
 }
 
 const (

@@ -136,6 +136,34 @@ var engineKeys = []key{{
 	value: &integer{at: func(c *Config) *int { return &c.Engine.MaxIdleConnections }, def: 1024, min: 1, max: 100_000},
 	doc:   "Unused connections to the backend that are kept.",
 }, {
+	path:  "engine.protocol",
+	value: &enum{at: func(c *Config) *string { return &c.Engine.Protocol }, words: []string{HTTP1, HTTP2}, def: HTTP1},
+	doc:   "HTTP version to the backend. `http2` over `https://` is spoken where the backend offers it (ALPN), else HTTP/1.1 is; over `http://` it is spoken from the first byte.",
+}, {
+	path:  "engine.transport",
+	value: &enum{at: func(c *Config) *string { return &c.Engine.Transport }, words: []string{AutoTransport, OwnTransport, StdTransport}, def: AutoTransport},
+	doc:   "The server's HTTP client: `own` is lean, and speaks HTTP/1.1 without a proxy; `std` is that of Go's net/http; `auto` takes `own`, but `std` for `protocol: http2` and for backends behind the proxy of `HTTPS_PROXY` or `HTTP_PROXY`. Not for the filter.",
+}, {
+	path:    "engine.tls.ca_file",
+	value:   &text{at: func(c *Config) *string { return &c.Engine.TLS.CAFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with the authorities that may have signed the certificates of `https://` backends, in PEM, instead of the system's. It is read again when it changes, as the other files of this section. Not for the filter, where Envoy calls the backend.",
+	example: "/etc/antwort/backend/ca.crt",
+}, {
+	path:    "engine.tls.cert_file",
+	value:   &text{at: func(c *Config) *string { return &c.Engine.TLS.CertFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with the certificate that is shown to `https://` backends, and its chain, in PEM.",
+	example: "/etc/antwort/backend/tls.crt",
+}, {
+	path:    "engine.tls.key_file",
+	value:   &text{at: func(c *Config) *string { return &c.Engine.TLS.KeyFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with that certificate's private key, in PEM.",
+	example: "/etc/antwort/backend/tls.key",
+}, {
+	path:    "engine.tls.server_name",
+	value:   &text{at: func(c *Config) *string { return &c.Engine.TLS.ServerName }, accepts: isName, allowed: "host name"},
+	doc:     "Name that the certificates of `https://` backends must have, and that is asked for (SNI), instead of the URL's host.",
+	example: "llm.example",
+}, {
 	path:  "engine.retry.max_attempts",
 	value: &integer{at: func(c *Config) *int { return &c.Engine.Retry.MaxAttempts }, def: 3, min: 1, max: 10},
 	doc:   "How often a request is sent at most, the first time included; 1 is no retry. Sent again before the first byte of an answer: after connect failures, and with `vllm` after 429 and 503; with several backends to another one, which the server does after any failure of the connection.",
