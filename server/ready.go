@@ -36,6 +36,7 @@ func (g *generation) contact(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	context.AfterFunc(g.retired, cancel)
 	g.pools.Contact(ctx)
+	g.pools.FollowCertificates(ctx)
 }
 
 func (x *exchange) scrape() {

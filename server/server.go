@@ -103,7 +103,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer stop()
 	first.contact(watch)
 	first.startTokens()
-	go s.followCertificates(watch)
 	defer func() { s.inForce.Load().stopTokens() }()
 	if first.cfg.Server.TLS.On() {
 		go s.certificate.Follow(watch, followInterval, s.certificateFiles, s.log)

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -124,30 +123,6 @@ func (p *Pool) client(b config.Backend, maxIdle int) (*upstream.Client, error) {
 }
 
 var transports = map[string]upstream.Transport{config.AutoTransport: upstream.Auto, config.OwnTransport: upstream.Own, config.StdTransport: upstream.Std}
-
-// followCertificates reads the files of engine.tls and of backends again and
-// again, until ctx ends. Wrong ones change nothing; what is wrong is logged once.
-func (s *Server) followCertificates(ctx context.Context) {
-	refused := make(map[*upstream.Client]string)
-	for sleep(ctx, followInterval) {
-		for _, p := range s.inForce.Load().pools {
-			for _, b := range p.backends {
-				changed, err := b.client.Reload()
-				log := s.log.With("route", p.Name, "backend", b.URL)
-				switch {
-				case err == nil && (changed || refused[b.client] != ""):
-					log.Info("the certificates for the backend in force")
-				case err != nil && err.Error() != refused[b.client]:
-					log.Error("the changed certificates for the backend are wrong, the old ones stay in force", "problem", "tls."+err.Error())
-				}
-				delete(refused, b.client)
-				if err != nil {
-					refused[b.client] = err.Error()
-				}
-			}
-		}
-	}
-}
 
 // CloseIdle closes the unused connections to backends that are not in next, which
 // may be nil.

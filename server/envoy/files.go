@@ -52,7 +52,7 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 		Admin:  g.path(adminSocket),
 		Supervised: &render.Supervised{
 			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation, Editions: editions,
-			Certificate: p.material.certificate, Key: p.material.key, JWKS: p.material.jwks,
+			Certificate: p.material.certificate, Key: p.material.key, JWKS: p.material.jwks, Backends: p.material.backends,
 		},
 	}
 	if callsHTTPS(cfg) {

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -57,6 +58,12 @@ func routing(c *config.Config) (routes []route, destinations []destination, err 
 					return nil, nil, fmt.Errorf("engine.backend_url: %w", err)
 				}
 				return nil, nil, fmt.Errorf("%s.url: %w", key, err)
+			}
+			if err := ofServices(&b); err != nil {
+				if isDefault {
+					key = "engine"
+				}
+				return nil, nil, fmt.Errorf("%s.%w", key, err)
 			}
 			w := weighted{backend: to}
 			if len(from.Backends) > 1 {
@@ -123,6 +130,17 @@ func refuse(c *config.Config) error {
 		return fmt.Errorf("auth.jwt.clock_skew: Istio always allows %s: leave it out", defaults.Auth.JWT.ClockSkew)
 	case j.JWKSRefresh != defaults.Auth.JWT.JWKSRefresh:
 		return fmt.Errorf("auth.jwt.jwks_refresh: istiod asks for keys as its PILOT_JWT_PUB_KEY_REFRESH_INTERVAL says: leave it out")
+	}
+	return nil
+}
+
+// ofServices refuses what Istio's resources say of a Service, not its callers.
+func ofServices(b *config.Backend) error {
+	switch {
+	case b.TLS != config.BackendTLS{}:
+		return errors.New("tls: in Istio the certificates for a Service are those of a DestinationRule, by names of Secrets: leave it out, and write them there")
+	case b.Protocol == config.HTTP2:
+		return errors.New("protocol: in Istio the name of a Service's port, or its appProtocol, says HTTP/2: leave it out, and write it there")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (f Files) Read() (m Material, err error) {
 			continue
 		}
 		if *one.to, err = os.ReadFile(one.path); err != nil {
-			return Material{}, fmt.Errorf("%s: cannot read the file: %w", one.key, err)
+			return Material{}, fmt.Errorf("tls.%s: cannot read the file: %w", one.key, err)
 		}
 	}
 	return m, nil
@@ -49,13 +49,13 @@ func (m Material) Config(serverName string) (*tls.Config, error) {
 	if m.CA != nil {
 		c.RootCAs = x509.NewCertPool()
 		if err := addAuthorities(c.RootCAs, m.CA); err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
+			return nil, fmt.Errorf("tls.ca_file: %w", err)
 		}
 	}
 	if m.Cert != nil || m.Key != nil {
 		pair, err := tls.X509KeyPair(m.Cert, m.Key)
 		if err != nil {
-			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+			return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -81,13 +81,13 @@ func addAuthorities(pool *x509.CertPool, text []byte) error {
 	return nil
 }
 
+// HasFiles reports whether there is anything for Reload to read.
+func (c *Client) HasFiles() bool { return c.opt.Files.CA+c.opt.Files.Cert != "" }
+
 // Reload reads the client's files again. When they have changed, connections
 // that are made from now on go by them, and it returns true. Wrong ones change
 // nothing.
 func (c *Client) Reload() (changed bool, err error) {
-	if c.opt.Files == (Files{}) || !c.secure {
-		return false, nil
-	}
 	m, err := c.opt.Files.Read()
 	if err != nil || m.Equal(*c.material.Load()) {
 		return false, err

@@ -106,7 +106,7 @@ func TestCertificates(t *testing.T) {
 
 			write(t, dir, cert, []byte("no key"))
 			_, err = cl.Reload()
-			require.ErrorContains(t, err, "cert_file and key_file: ")
+			require.ErrorContains(t, err, "tls.cert_file and tls.key_file: ")
 			_, body = do(t, cl, post("x"))
 			require.Equal(t, "bob llm.internal "+c.proto, body)
 
@@ -132,11 +132,11 @@ func TestWrongFiles(t *testing.T) {
 	require.NoError(t, os.WriteFile(at("text.pem"), []byte("text"), 0o600))
 	require.NoError(t, os.WriteFile(at("half.pem"), bytes.Replace(ca.PEM, []byte("MII"), []byte("AAA"), 1), 0o600))
 	for want, files := range map[string]Files{
-		"ca_file: cannot read the file: ":               {CA: at("none.pem")},
-		"ca_file: there is no certificate in PEM in it": {CA: at("text.pem")},
-		"ca_file: x509: ":                               {CA: at("half.pem")},
-		"cert_file: cannot read the file: ":             {Cert: at("none.pem"), Key: at("key.pem")},
-		"cert_file and key_file: tls: failed to find any PEM data in certificate input": {Cert: at("text.pem"), Key: at("key.pem")},
+		"tls.ca_file: cannot read the file: ":                                                   {CA: at("none.pem")},
+		"tls.ca_file: there is no certificate in PEM in it":                                     {CA: at("text.pem")},
+		"tls.ca_file: x509: ":                                                                   {CA: at("half.pem")},
+		"tls.cert_file: cannot read the file: ":                                                 {Cert: at("none.pem"), Key: at("key.pem")},
+		"tls.cert_file and tls.key_file: tls: failed to find any PEM data in certificate input": {Cert: at("text.pem"), Key: at("key.pem")},
 	} {
 		_, err := New("https://x", Options{Files: files})
 		require.ErrorContains(t, err, want)

@@ -16,7 +16,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -119,11 +118,11 @@ func New(base string, opt Options) (*Client, error) {
 	c.addr = net.JoinHostPort(c.name, port)
 	m, err := opt.Files.Read()
 	if err != nil {
-		return nil, fmt.Errorf("tls.%w", err)
+		return nil, err
 	}
 	certificates, err := m.Config(opt.Files.ServerName)
 	if err != nil {
-		return nil, fmt.Errorf("tls.%w", err)
+		return nil, err
 	}
 	c.material.Store(&m)
 	c.dialer = c.newDialer(certificates)

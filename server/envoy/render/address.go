@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"antwort/shared/config"
 )
 
 // address is an IP address or a name, with a port.
@@ -45,6 +47,9 @@ type backend struct {
 	tls       bool
 	authority string // Host field
 	base      string // path in front of /v1, without a slash at the end
+
+	files config.BackendTLS
+	http2 bool
 }
 
 func parseBackend(base string) (backend, error) {

@@ -69,7 +69,7 @@ func (r *renderer) poolCluster(p *pool) object {
 		{"typed_extension_protocol_options", object{
 			{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions", typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", object{
 				{"common_http_protocol_options", object{{"idle_timeout", duration(upstreamIdle)}}},
-				{"explicit_http_config", object{{"http_protocol_options", object{}}}},
+				p.backends[0].protocol(),
 			})},
 		}},
 		{"upstream_connection_options", object{{"tcp_keepalive", object{
@@ -166,10 +166,12 @@ func (r *renderer) healthCheck(p *pool) object {
 		{"no_traffic_interval", "10s"},
 		{"unhealthy_threshold", 3},
 		{"healthy_threshold", 1},
+		p.backends[0].healthALPN(),
 		{"http_health_check", object{
 			{"host", p.backends[0].authority},
 			{"path", p.backends[0].base + path},
 			{"expected_statuses", list{object{{"start", 200}, {"end", 500}}}},
+			p.backends[0].healthCodec(),
 		}},
 	}
 }
@@ -194,30 +196,6 @@ func (r *renderer) outlierDetection(p *pool) object {
 		{"max_ejection_time", duration(routing.MaxEjectTime)},
 		{"max_ejection_percent", most},
 	}
-}
-
-// transport is TLS with the host's name checked, or nothing.
-func (r *renderer) transport(b backend) any {
-	if !b.tls {
-		return nil
-	}
-	kind, name := "DNS", any(b.host)
-	if b.ip {
-		kind, name = "IP_ADDRESS", nil // RFC 6066 section 3: addresses are no server names
-	}
-	return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", object{
-		{"sni", name},
-		{"common_tls_context", object{
-			{"tls_params", object{{"tls_minimum_protocol_version", "TLSv1_2"}}},
-			{"alpn_protocols", list{"http/1.1"}},
-			{"validation_context", object{
-				{"trusted_ca", object{{"filename", r.o.Roots}}},
-				{"match_typed_subject_alt_names", list{object{
-					{"san_type", kind}, {"matcher", object{{"exact", b.host}}},
-				}}},
-			}},
-		}},
-	})
 }
 
 // staticCluster is one local endpoint.

@@ -84,7 +84,8 @@ func pools(c *config.Config, editions map[string]Edition) ([]pool, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
-			if err := alike(at, &route.Backends[0], &route.Backends[j], b.base, &p); err != nil {
+			b.files, b.http2 = route.Backends[j].TLS, route.Backends[j].Protocol == config.HTTP2
+			if err := alike(at, &route.Backends[0], &route.Backends[j], &b, &p); err != nil {
 				return nil, err
 			}
 			p.backends = append(p.backends, b)
@@ -95,12 +96,12 @@ func pools(c *config.Config, editions map[string]Edition) ([]pool, error) {
 }
 
 // alike refuses what the backends of one cluster must have in common.
-func alike(at string, first, b *config.Backend, base string, p *pool) error {
+func alike(at string, first, b *config.Backend, place *backend, p *pool) error {
 	differs := func(key string) error {
 		return fmt.Errorf("%s.%s: Envoy has one for all backends of a route, and another one is given above: make a route of each", at, key)
 	}
 	switch {
-	case len(p.backends) > 0 && base != p.backends[0].base:
+	case len(p.backends) > 0 && place.base != p.backends[0].base:
 		return fmt.Errorf("%s.url: Envoy has one base path for all backends of a route, and the first one's is %q: make a route of each", at, p.backends[0].base)
 	case b.ConnectTimeout != first.ConnectTimeout:
 		return differs("connect_timeout")
@@ -108,6 +109,10 @@ func alike(at string, first, b *config.Backend, base string, p *pool) error {
 		return differs("response_timeout")
 	case b.StreamIdleTimeout != first.StreamIdleTimeout:
 		return differs("stream_idle_timeout")
+	case b.Protocol != first.Protocol:
+		return differs("protocol")
+	case place.http2 && len(p.backends) > 0 && place.tls != p.backends[0].tls:
+		return fmt.Errorf("%s.url: Envoy speaks HTTP/2 to all backends of a route in TLS, or to all in clear: make a route of each", at)
 	}
 	return nil
 }

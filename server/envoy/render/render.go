@@ -42,6 +42,9 @@ type Supervised struct {
 	// Certificate and Key are what server.tls names, in PEM, and JWKS what
 	// auth.jwt.jwks_file names.
 	Certificate, Key, JWKS []byte
+	// Backends are the contents of the files that engine.tls and backends of
+	// routes name, by path.
+	Backends map[string][]byte
 	// Generation names the plugin's VM. A new name makes a new VM, which takes
 	// seconds; it is needed only when the VM's environment changes.
 	Generation int

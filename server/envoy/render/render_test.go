@@ -39,7 +39,7 @@ var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc
 
 // The rendered configurations are given to real Envoy in e2e/envoy.
 func TestBootstrap(t *testing.T) {
-	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens"} {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "backends"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
 			require.NoError(t, err)
@@ -139,11 +139,11 @@ func TestNamesCannotBeListenedOn(t *testing.T) {
 
 func TestBackend(t *testing.T) {
 	for url, want := range map[string]backend{
-		"http://llm":              {address{"llm", 80, false}, false, "llm", ""},
-		"https://llm":             {address{"llm", 443, false}, true, "llm", ""},
-		"http://llm:8000/a/b":     {address{"llm", 8000, false}, false, "llm:8000", "/a/b"},
-		"http://10.0.0.1:1":       {address{"10.0.0.1", 1, true}, false, "10.0.0.1:1", ""},
-		"https://[2001:db8::1]:9": {address{"2001:db8::1", 9, true}, true, "[2001:db8::1]:9", ""},
+		"http://llm":              {address: address{"llm", 80, false}, tls: false, authority: "llm", base: ""},
+		"https://llm":             {address: address{"llm", 443, false}, tls: true, authority: "llm", base: ""},
+		"http://llm:8000/a/b":     {address: address{"llm", 8000, false}, tls: false, authority: "llm:8000", base: "/a/b"},
+		"http://10.0.0.1:1":       {address: address{"10.0.0.1", 1, true}, tls: false, authority: "10.0.0.1:1", base: ""},
+		"https://[2001:db8::1]:9": {address: address{"2001:db8::1", 9, true}, tls: true, authority: "[2001:db8::1]:9", base: ""},
 	} {
 		t.Run(url, func(t *testing.T) {
 			got, err := parseBackend(url)
@@ -195,6 +195,14 @@ func TestWhatEnvoyCannotDo(t *testing.T) {
 			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","stream_idle_timeout":"1s"}]}]`,
 			`routes[0].backends[1].stream_idle_timeout: Envoy has one for all backends of a route`,
 		},
+		"two protocols": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","protocol":"http2"}]}]`,
+			`routes[0].backends[1].protocol: Envoy has one for all backends of a route`,
+		},
+		"two ways of HTTP/2": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a","protocol":"http2"},{"url":"https://b","protocol":"http2"}]}]`,
+			`routes[0].backends[1].url: Envoy speaks HTTP/2 to all backends of a route in TLS, or to all in clear`,
+		},
 		"a name to listen on": {
 			`"server":{"admin":{"host":"metrics.example","port":9090}},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
 			`server.admin.host: Envoy listens on IP addresses only, got the name "metrics.example"`,
@@ -207,4 +215,26 @@ func TestWhatEnvoyCannotDo(t *testing.T) {
 			require.ErrorContains(t, err, test.problem)
 		})
 	}
+}
+
+// What a supervised Envoy is given is in the files, so that another certificate is
+// another version of the clusters.
+func TestBackendsCertificates(t *testing.T) {
+	c, err := configfile.Load(filepath.Join("testdata", "backends", "config.yaml"))
+	require.NoError(t, err)
+	version := func(key string) string {
+		o := supervised("/tmp/antwort")
+		o.Supervised.Backends = map[string][]byte{
+			"/etc/antwort/backend/ca.crt": []byte("AUTHORITY"), "/etc/antwort/backend/tls.crt": []byte("CERTIFICATE"),
+			"/etc/antwort/backend/tls.key": []byte(key), "/etc/antwort/other/ca.crt": []byte("OTHER"),
+		}
+		files, err := Files(c, o)
+		require.NoError(t, err)
+		for name, f := range files {
+			assert.Equal(t, name == ClustersFile, strings.Contains(string(f.JSON), key), name)
+			assert.NotContains(t, string(f.JSON), "/etc/antwort/", name)
+		}
+		return files[ClustersFile].Version
+	}
+	assert.NotEqual(t, version("KEY-1"), version("KEY-2"))
 }
