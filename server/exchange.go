@@ -20,6 +20,7 @@ type exchange struct {
 	r        *http.Request // nil once detached
 	endpoint *endpoint
 	rec      observe.Record
+	origin   string // of the page in a browser that may read the answer; "": none
 
 	call *dispatch.Call // nil until the request has a way
 
@@ -36,12 +37,13 @@ func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
 		Endpoint: x.endpoint.Name, Quiet: x.endpoint.quiet, Client: g.trusted.client(r),
 	}
 	w.Header()["X-Request-Id"] = []string{x.rec.ID}
+	x.readOrigin()
 	g.observer.Begin()
 	defer x.leave()
 	if r.ContentLength != 0 {
 		x.limitReading()
 	}
-	if !x.wellFormed() || !x.identify() {
+	if !x.wellFormed() || x.preflight() || !x.identify() {
 		return
 	}
 	if x.endpoint.Allow != "" && !x.endpoint.Allows(r.Method) {
@@ -146,6 +148,7 @@ func (x *exchange) idle() time.Duration {
 func (x *exchange) begin(status int) {
 	x.rec.Status = status
 	x.limitWriting()
+	x.allowOrigin(x.header())
 	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
 }

@@ -84,6 +84,7 @@ func (st *stream) reply(e *responses.Error, out *buffer.Buffer) {
 func (st *stream) begin(status int, h http.Header) {
 	st.begun = true
 	st.x.rec.Status = status
+	st.x.allowOrigin(h)
 	st.out.Begin(status, h)
 }
 

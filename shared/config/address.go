@@ -254,3 +254,19 @@ func isListenHost(s string) bool {
 	}
 	return isName(s)
 }
+
+// isOrigin reports whether s is the origin of a page as browsers send it
+// (RFC 6454 section 6.2: in lower case, without a path and a default port), or
+// "*".
+func isOrigin(s string) bool {
+	scheme, host, ok := strings.Cut(s, "://")
+	switch {
+	case s == "*":
+		return true
+	case !ok || scheme == "" || host == "" || s != strings.ToLower(s) || !isGraphic(s) || strings.ContainsAny(host, "/?#@*,"):
+		return false
+	case scheme == "http" && strings.HasSuffix(host, ":80"), scheme == "https" && strings.HasSuffix(host, ":443"):
+		return false // browsers leave it out
+	}
+	return true
+}

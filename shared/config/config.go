@@ -45,7 +45,13 @@ type Server struct {
 	TakeOver          bool // streams have their connection to themselves
 	TLS               TLS
 	TrustedProxies    []string // IP addresses and networks
+	CORS              CORS
 	Admin             Admin
+}
+
+// CORS is which pages in browsers may use the server.
+type CORS struct {
+	AllowedOrigins []string // of pages, or "*"; none: no page
 }
 
 // TLS is the server's certificate; without one it speaks HTTP in clear.

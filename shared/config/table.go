@@ -77,6 +77,11 @@ var serverKeys = []key{{
 	doc:     "Who is believed about `X-Forwarded-…`: the addresses of the proxies in front. From others these fields are replaced by what the connection shows.",
 	example: `["10.0.0.0/8"]`,
 }, {
+	path:    "server.cors.allowed_origins",
+	value:   &texts{at: func(c *Config) *[]string { return &c.Server.CORS.AllowedOrigins }, accepts: isOrigin, allowed: "an origin such as https://chat.example or http://localhost:3000, or *", max: 100},
+	doc:     "Pages in browsers that may use the server, by their origin; `*` is every page. Preflights are answered without a key, and every answer, errors too, says that the page may read it. Not for the filter alone: the Envoy in front answers preflights, as the rendered one does.",
+	example: `["https://chat.example"]`,
+}, {
 	path:  "server.admin.host",
 	value: &text{at: func(c *Config) *string { return &c.Server.Admin.Host }, def: "127.0.0.1", accepts: isListenHost, allowed: "IP address or host name without port"},
 	doc:   "Address of the admin port.",

@@ -35,7 +35,7 @@ func collectFields(of reflect.Type, section string, paths *[]string) {
 }
 
 func snake(name string) string {
-	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca").Replace(name)
+	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca", "CORS", "Cors").Replace(name)
 	words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(name, -1)
 	return strings.ToLower(strings.Join(words, "_"))
 }

@@ -39,3 +39,13 @@ func TestNetworks(t *testing.T) {
 		assert.False(t, isNetwork(s), s)
 	}
 }
+
+func TestOrigin(t *testing.T) {
+	for _, s := range []string{"*", "https://chat.example", "http://localhost:3000", "http://[::1]:8080", "chrome-extension://abcdef", "http://a.example:443"} {
+		assert.True(t, isOrigin(s), s)
+	}
+	for _, s := range []string{"", "chat.example", "https://", "://a", "https://chat.example/", "https://Chat.example", "https://*.example", "https://a.example:443",
+		"http://a.example:80", "https://a b", "https://me@a.example", "https://a.example?x", "null"} {
+		assert.False(t, isOrigin(s), s)
+	}
+}

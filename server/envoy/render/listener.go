@@ -155,6 +155,9 @@ func (r *renderer) silence() time.Duration {
 // filters are those of the API in the order of a request's way.
 func (r *renderer) filters() list {
 	var all list
+	if r.forPages() {
+		all = append(all, extension(corsName, "envoy.extensions.filters.http.cors.v3.Cors", nil))
+	}
 	if r.byToken() {
 		all = append(all, r.tokensFilter())
 	}

@@ -27,6 +27,9 @@ func (r *renderer) routes() object {
 		{"response_headers_to_remove", list{"server"}},
 		{"retry_policy", r.retries(nil)},
 	}
+	if r.forPages() {
+		host = append(host, member{"typed_per_filter_config", object{{corsName, r.corsPolicy()}}})
+	}
 	unnamed := list{
 		r.probe("/healthz", "/healthz"),
 		r.probe("/readyz", "/ready"),
