@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"; mkdir -p $BIN
 K8S=v1.36.1 ISTIO=1.31.0-eed52ebb66ad CONTAINERD=v2.2.9 CRANE=v0.22.1 OPENSHIFT=v0.0.0-20251015095338-264e80a2b6e7
 command -v kubectl >/dev/null || { echo "kubectl is missing" >&2; exit 1; }
-export CGO_ENABLED=0 GOWORK=off GOFLAGS="-buildvcs=false -trimpath"
+export CGO_ENABLED=0 GOWORK=off GOFLAGS="-buildvcs=false -trimpath -gcflags=all=-dwarf=false"   # as quickstarts/deploy.mk has it
 have(){ for b in "$@"; do [ -x $BIN/$b ] || return 1; done; }
 step(){ local s=$SECONDS n=$1; shift; "$@"; echo "$n: $((SECONDS-s))s"; }
 v=k8s.io/component-base/version i=istio.io/istio/pkg/version
