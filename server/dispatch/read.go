@@ -40,10 +40,10 @@ func (c *Call) ReadSome(ctx context.Context, ans *upstream.Answer, buf *buffer.B
 	ans.SetReadDeadline(time.Now().Add(c.Idle()))
 	n, err := ans.Read(buf.B[len(buf.B):cap(buf.B)])
 	buf.B = buf.B[:len(buf.B)+n]
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return true, nil
-	case io.EOF:
+	case errors.Is(err, io.EOF):
 		return false, nil
 	default:
 		return false, c.Broken(ctx, err)

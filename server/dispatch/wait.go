@@ -17,7 +17,7 @@ func backoff(base, limit time.Duration, attempt int) time.Duration {
 	if attempt < 16 {
 		d = min(base<<(attempt-1), limit)
 	}
-	return d/2 + rand.N(d/2+1)
+	return d/2 + rand.N(d/2+1) //nolint:gosec // a pause is no secret
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

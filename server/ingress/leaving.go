@@ -27,9 +27,9 @@ const askAgain = time.Second
 // left, or at the read deadline.
 func (c *Conn) watch() error {
 	for {
-		switch err := c.readAhead(); err {
-		case nil:
-		case io.EOF:
+		switch err := c.readAhead(); {
+		case err == nil:
+		case errors.Is(err, io.EOF):
 			return c.stay()
 		default:
 			return err

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -130,7 +131,7 @@ func (t *Taken) watch() {
 // hears takes the result of a read. It returns false when the client has left, or
 // the answer has ended.
 func (t *Taken) hears(err error) (more bool) {
-	if err == io.EOF && t.shuts() {
+	if errors.Is(err, io.EOF) && t.shuts() {
 		err = t.conn.stay()
 	}
 	t.mu.Lock()

@@ -86,12 +86,12 @@ type Request struct {
 type Need uint8
 
 const (
-	// Nothing: the decision is made. Of a forwarded request's body nothing more is
+	// Nothing is needed: the decision is made. Of a forwarded request's body nothing more is
 	// looked at.
 	Nothing Need = iota
-	// Body: the request's body, whole and without a coding, for Decision.Body.
+	// Body is the request's, whole and without a coding, for Decision.Body.
 	Body
-	// Translation: the body is translated, which finds its model, for
+	// Translation of the body, which finds its model, is needed for
 	// Decision.Translated.
 	Translation
 )
