@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"strings"
+
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 
@@ -40,11 +42,12 @@ func (x *exchange) identify(h header) (left header, known bool) {
 	return h, true
 }
 
-// withoutReserved removes what is not a client's to say: who it is, and where its
-// request goes.
+// withoutReserved removes what is not a client's to say: who it is, where its
+// request goes, and how Envoy is to treat it. What Envoy itself says of the client
+// stays.
 func (h header) withoutReserved() header {
 	for i := 0; i < len(h); {
-		if name := h[i][0]; policy.IsReserved(name) {
+		if name := h[i][0]; policy.IsReserved(name) || strings.HasPrefix(name, "x-envoy-") && name != "x-envoy-external-address" {
 			h = h.drop(name) // all fields of this name, h[i] among them
 		} else {
 			i++

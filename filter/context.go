@@ -50,12 +50,22 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 
 // list handles a request for the list of models, or one of them.
 func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) types.Action {
-	if c.router == nil {
+	method := h.get(":method")
+	switch {
+	case c.router == nil && !c.caller.Restricted():
 		c.direct() // to the one pool, number 0
-	} else if method := h.get(":method"); !endpoint.Allows(method) {
+	case !endpoint.Allows(method):
 		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
-	} else if err := c.models(h, path, endpoint); err != nil {
-		c.refuse(h, failure.NoRoute, err)
+	default:
+		list, f := c.models(h, path, endpoint)
+		if f != nil {
+			c.refuse(h, f.Kind, f.Reply)
+		}
+		if list != nil && method == "GET" {
+			c.begun = c.clock.now()
+			c.handler = &listed{exchange: &c.exchange, list: list}
+			return c.handler.requestHeaders(h, true)
+		}
 	}
 	if c.pool == nil { // it has been answered
 		return types.ActionPause

@@ -33,7 +33,7 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	if endpoint != nil && !endpoint.Allows(h.get(":method")) {
 		endpoint = nil // what it means is for the backend to say
 	}
-	if f := x.begin(endpoint, h); f != nil {
+	if f := x.begin(endpoint, h, end); f != nil {
 		return x.answerFailure(f)
 	}
 	if x.decision.Need == policy.Body {

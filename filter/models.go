@@ -1,52 +1,61 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
+	"antwort/shared/failure"
 	"antwort/shared/policy"
-	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 )
 
 // models answers for the list of models, or for one of them, where there are
 // routes and they name all that the caller may use. Else a backend is asked: the
-// one that the model leads to, or the first that the caller can reach.
-func (x *exchange) models(h header, path string, endpoint *policy.Endpoint) *responses.Error {
+// one that the model leads to, or the first that the caller can reach. What it
+// lists is passed on; to a caller with certain models as far as it adds to list.
+func (x *exchange) models(h header, path string, endpoint *policy.Endpoint) (list *policy.ModelList, f *failure.Failure) {
 	x.requestID = h.get("x-request-id")
+	if x.caller.Restricted() {
+		h = slices.Clone(h) // the list asks for its fields when the answer has come
+	}
 	ask := policy.Ask{Values: h.all}
 	if x.caller != nil {
 		ask.Tenant = x.caller.Tenant
 	}
-	list := x.router.NewModelList(ask, x.caller)
+	router := x.decider.Router()
+	list = router.NewModelList(ask, x.caller)
 	all := list.AddNames()
 	if endpoint == policy.Models {
-		if all {
+		switch {
+		case all:
 			x.answerOK(list.Append(nil))
-			return nil
+			return nil, nil
+		case x.caller.Restricted():
+			return list, x.goTo(first(router.Reachable(ask)), "")
 		}
-		return x.goTo(first(x.router.Reachable(ask)), "")
+		return nil, x.goTo(first(router.Reachable(ask)), "")
 	}
 	name := unescaped(strings.TrimPrefix(path, "/v1/models/"))
 	if entry, found := list.AppendModel(nil, name); found {
 		x.answerOK(entry)
-		return nil
+		return nil, nil
 	}
 	if err := x.caller.Allows(name); err != nil {
-		return err
+		return nil, failure.Of(failure.ForbiddenModel, err)
 	}
 	if all {
-		return policy.NoRoute(name)
+		return nil, failure.Of(failure.NoRoute, policy.NoRoute(name))
 	}
 	ask.Model = name
-	return x.goTo(x.router.Choose(ask), name)
+	return nil, x.goTo(router.Choose(ask), name)
 }
 
 // goTo sends the request to a route, or nowhere.
-func (x *exchange) goTo(route int, model string) *responses.Error {
+func (x *exchange) goTo(route int, model string) *failure.Failure {
 	if route < 0 {
-		return policy.NoRoute(model)
+		return failure.Of(failure.NoRoute, policy.NoRoute(model))
 	}
 	x.decision.Route = route
 	x.direct()

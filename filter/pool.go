@@ -9,6 +9,7 @@ type pool struct {
 	auth     string // Authorization, "" when there is no key
 	affinity bool
 	several  bool // backends, among which Envoy chooses
+	backend  config.Backend
 }
 
 // pools are those of the configuration's routes, by index.
@@ -17,7 +18,7 @@ func pools(routes []config.Route) []pool {
 	for i := range routes {
 		r := &routes[i]
 		first := &r.Backends[0] // the others have the same model and key
-		all[i] = pool{name: r.Name, model: first.Model, affinity: r.Balance == config.Affinity, several: len(r.Backends) > 1}
+		all[i] = pool{name: r.Name, model: first.Model, affinity: r.Balance == config.Affinity, backend: *first, several: len(r.Backends) > 1}
 		all[i].auth = bearer(first.APIKey)
 	}
 	return all

@@ -29,10 +29,10 @@ const (
 
 // begin decides about the request as far as its header goes. What the decision
 // still needs, it says.
-func (x *exchange) begin(endpoint *policy.Endpoint, h header) *failure.Failure {
+func (x *exchange) begin(endpoint *policy.Endpoint, h header, end bool) *failure.Failure {
 	x.fields = h
 	var f *failure.Failure
-	x.decision, f = x.decider.Begin(policy.Request{Endpoint: endpoint, Method: h.get(":method"), Caller: x.caller, Field: x.field})
+	x.decision, f = x.decider.Begin(policy.Request{Endpoint: endpoint, Method: h.get(":method"), Caller: x.caller, HasBody: !end, Field: x.field})
 	return f
 }
 

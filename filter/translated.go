@@ -37,7 +37,7 @@ var secrets = []string{"authorization", "proxy-authorization", "cookie", "x-api-
 
 func (x *translated) requestHeaders(h header, end bool) types.Action {
 	x.upload = x.newUpload(h)
-	if action, refused := x.refuse(h); refused {
+	if action, refused := x.refuse(h, end); refused {
 		return action
 	}
 	if end {
@@ -61,7 +61,7 @@ func (x *translated) toChat(h header) {
 }
 
 // refuse answers what its headers rule out.
-func (x *translated) refuse(h header) (action types.Action, refused bool) {
+func (x *translated) refuse(h header, end bool) (action types.Action, refused bool) {
 	method := h.get(":method")
 	if x.endpoint == nil {
 		return x.reply(failure.UnknownPath, policy.UnknownPath(x.path)), true
@@ -69,7 +69,7 @@ func (x *translated) refuse(h header) (action types.Action, refused bool) {
 	if !x.endpoint.Allows(method) {
 		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method), [2]string{"allow", x.endpoint.Allow}), true
 	}
-	if f := x.begin(x.endpoint, h); f != nil {
+	if f := x.begin(x.endpoint, h, end); f != nil {
 		return x.answerFailure(f), true
 	}
 	return x.overLength()

@@ -10,7 +10,7 @@ import (
 
 // respond answers a request of the Responses API.
 func (x *exchange) respond() {
-	d, f := x.gen.decider.Begin(policy.Request{Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, Field: x.field})
+	d, f := x.gen.decider.Begin(policy.Request{Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
 	var body *buffer.Buffer // nil: not read
 	if f == nil && d.Need != policy.Nothing {
 		body, f = x.readBody()

@@ -77,6 +77,7 @@ type Request struct {
 	Endpoint *Endpoint // of the Responses API, with a method that it allows
 	Method   string
 	Caller   *Identity // nil: nobody was asked
+	HasBody  bool      // or may have one
 	// Field returns all values of a header field, by its name in lower case. It is
 	// called until the decision is made.
 	Field func(name string) []string
@@ -130,7 +131,12 @@ type Decision struct {
 func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD"}
 	if r.Endpoint != Create && r.Endpoint != Compact {
-		return x, x.choose("") // it names no model
+		f := x.choose("")                                   // it names no model
+		if f == nil && r.HasBody && r.Caller.Restricted() { // in a body that nobody reads the backend may find one
+			f = failure.Of(failure.InvalidRequest, responses.NewError(400, "unexpected_body",
+				"this request has no body, and a key that is for certain models only may not send one"))
+		}
+		return x, f
 	}
 	route, decided := d.router.ChooseUnread(x.ask(""))
 	switch {

@@ -197,3 +197,21 @@ func TestDecidingWithoutARoute(t *testing.T) {
 	require.Equal(t, 0, d.Route)
 	require.Equal(t, [][2]string{{"accept-encoding", "identity"}}, f.Fields)
 }
+
+// A body that nobody reads could name a model that the caller may not use.
+func TestBodiesThatNobodyReadsAreRefusedOfCallersWithCertainModels(t *testing.T) {
+	for _, key := range []string{"", few, team} {
+		for _, body := range []bool{false, true} {
+			for routes, kind := range map[string]failure.Kind{anyPass: failure.InvalidRequest, anyChat: failure.NotStored} {
+				_, f := decider(t, routes, policy.Tier{}).Begin(policy.Request{Endpoint: policy.Cancel, Method: "POST", Caller: callerWith(t, key), HasBody: body,
+					Field: func(string) []string { return nil }})
+				if routes == anyPass && !(body && key == few) {
+					require.Nil(t, f)
+					continue
+				}
+				require.NotNil(t, f)
+				require.Equal(t, kind, f.Kind)
+			}
+		}
+	}
+}

@@ -124,7 +124,8 @@ func (r *renderer) connectionManager(trusted bool) object {
 // requests included. What comes later is the filter's word, and Envoy's.
 func notTheirs(trusted bool) object {
 	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField, "proxy-authorization", "te"}
-	var removed list
+	// What steers Envoy, and what it says of itself to backends and to its like.
+	removed := list{object{{"remove_on_match", object{{"key_matcher", object{{"prefix", "x-envoy-"}}}}}}}
 	if !trusted {
 		names = append(names, "forwarded", "x-real-ip")
 		// X-Forwarded-User and its like too: they say who a proxy has let in.
