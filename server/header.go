@@ -21,6 +21,13 @@ var ourOwn = map[string]bool{
 	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true,
 }
 
+// addressed are fields that are for whoever answers, and so never for one
+// connection (RFC 9110 section 7.6.1), whatever Connection says: the backend must
+// see what was decided by. Those that routes match are too.
+var addressed = map[string]bool{
+	"Authorization": true, "X-Api-Key": true, "Content-Type": true, "Content-Encoding": true, "Content-Length": true, "Retry-After": true,
+}
+
 // forwardHeader is the client's header for the upstream, with what we know of
 // the caller; own is the client's credential, for a backend that has no key of
 // ours: it may be the one who checks it.
@@ -28,6 +35,9 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 	b = make([]byte, 0, 512)
 	h := x.r.Header
 	named := connectionFields(h)
+	for _, name := range x.gen.fields { // decisions depend on them
+		delete(named, name)
+	}
 	for name, values := range h {
 		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || x.withheld(name) {
 			continue
@@ -56,17 +66,20 @@ func copyAnswerHeader(to, from http.Header) {
 	}
 }
 
-// connectionFields are the fields that Connection names.
+// connectionFields are the fields that Connection names, but for those that are
+// addressed to others.
 func connectionFields(h http.Header) map[string]bool {
 	var named map[string]bool
 	for _, list := range h["Connection"] {
 		for name := range strings.SplitSeq(list, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				if named == nil {
-					named = make(map[string]bool)
-				}
-				named[textproto.CanonicalMIMEHeaderKey(name)] = true
+			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
+			if name == "" || addressed[name] {
+				continue
 			}
+			if named == nil {
+				named = make(map[string]bool)
+			}
+			named[name] = true
 		}
 	}
 	return named
