@@ -36,6 +36,9 @@ func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generat
 	if before == nil {
 		before = &generation{}
 	}
+	if err := s.checkBackends(cfg); err != nil {
+		return nil, err
+	}
 	pools, err := s.dispatcher.Pools(cfg, before.pools)
 	if err != nil {
 		return nil, err

@@ -16,9 +16,9 @@ var hopByHop = map[string]bool{
 
 // ourOwn are the request fields that a forwarded request has from us: framing,
 // an identity coding (events must be readable), no wait for 100 Continue (the
-// body is sent anyway), and the request id.
+// body is sent anyway), the request id, and the marks of who passed it on.
 var ourOwn = map[string]bool{
-	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true,
+	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true, hopField: true,
 }
 
 // addressed are fields that are for whoever answers, and so never for one
@@ -52,7 +52,7 @@ func (x *exchange) forwardHeader() (b, own []byte) {
 	}
 	b = append(b, "Accept-Encoding: identity\r\n"...)
 	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
-	b = x.appendForwarded(b)
+	b = x.appendHop(x.appendForwarded(b))
 	return x.appendIdentity(b), own
 }
 

@@ -23,7 +23,9 @@ import (
 	"antwort/server/dispatch"
 	"antwort/server/ingress"
 	"antwort/server/observe"
+	"antwort/server/self"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 )
 
 // Options are what a server takes from its surroundings. The zero value is
@@ -41,6 +43,9 @@ type Server struct {
 	log   *slog.Logger
 	now   func() time.Time
 	newID func() string
+	hop   string // the mark of this process in requests that go on
+
+	listens atomic.Pointer[net.TCPAddr] // nil: nowhere yet
 
 	inForce     atomic.Pointer[generation]
 	observer    *observe.Observer
@@ -69,7 +74,8 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		s.newID = randomID
 	}
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
-	s.dispatcher = dispatch.New(s.log, s.now, s.observer.Registerer())
+	s.hop = policy.Hop(randomID())
+	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
 	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	door := ingress.Options{
@@ -99,6 +105,13 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 // proper errors and terminal events. It returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	first := s.inForce.Load()
+	if at, is := ln.Addr().(*net.TCPAddr); is {
+		s.listens.Store(at)
+	}
+	if err := s.checkBackends(first.cfg); err != nil {
+		_ = ln.Close()
+		return err
+	}
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	first.contact(watch)
@@ -118,6 +131,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	s.drain()
 	return nil
+}
+
+// checkBackends refuses a configuration that takes the server itself for a backend.
+func (s *Server) checkBackends(cfg *config.Config) error {
+	if at := s.listens.Load(); at != nil {
+		if err := self.Check(cfg, at.IP.String(), at.Port); err != nil {
+			return err
+		}
+	}
+	return self.Check(cfg, cfg.Server.Host, cfg.Server.Port)
 }
 
 // certificateFiles are those of the configuration in force.

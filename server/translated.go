@@ -46,6 +46,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 		Conversation:  d.Conversation,
 		Repeat:        d.Repeatable,
 		RetryStatuses: true,
+		Translated:    true,
 	}
 	if d.Renames() {
 		req.Rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
@@ -69,6 +70,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 // whole translates an answer that is not streamed.
 func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
 	defer ans.Close()
+	ans.Keep(false)
 	if ans.Status != http.StatusOK {
 		return x.call.Refused(ctx, ans)
 	}
@@ -84,6 +86,7 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	if err != nil {
 		return failure.Of(failure.UpstreamAnswer, err)
 	}
+	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()
 	x.json(http.StatusOK, out.B)
 	return nil
@@ -92,8 +95,13 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 // serveChat calls the upstream and streams its answer.
 func (st *stream) serveChat() {
 	f := st.x.call.Send(st.ctx, func(ans *upstream.Answer) *failure.Failure {
+		ans.Keep(false)
 		if isEventStream(ans.Header) {
-			return st.pump(ans)
+			f := st.pump(ans)
+			if status := st.x.rec.Outcome.Status; status != "" && status != "failed" {
+				ans.Keep(true) // it was a completion
+			}
+			return f
 		}
 		defer ans.Close()
 		if ans.Status != http.StatusOK {
@@ -132,7 +140,7 @@ func (x *exchange) chatHeader(stream bool) []byte {
 		b = append(b, "Accept: application/json\r\n"...)
 	}
 	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
-	b = x.appendIdentity(b)
+	b = x.appendHop(x.appendIdentity(b))
 	for _, name := range [...]string{"Traceparent", "Tracestate"} {
 		if v := x.r.Header[name]; len(v) == 1 {
 			b = upstream.AppendField(b, name, v[0])

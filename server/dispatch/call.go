@@ -22,6 +22,7 @@ type Request struct {
 	Conversation  uint64        // for affinity; 0: none
 	Repeat        bool          // may be sent to another backend after it was sent to one
 	RetryStatuses bool          // 429 and 503 are tried again at the same backend too
+	Translated    bool          // an answer that is no completion is the last of its connection
 	Quick         time.Duration // until the header, before another backend is tried; 0: the backend's own
 	// Unread says what it means that the request's own body could not be read; nil
 	// when it has no Stream.

@@ -7,6 +7,7 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/upstream"
+	"antwort/shared/policy"
 
 	"github.com/valyala/fastjson"
 )
@@ -29,7 +30,7 @@ func (ps *Pools) Contact(ctx context.Context) {
 func (p *Pool) contact(ctx context.Context, b *Backend) {
 	log := p.from.log.With("route", p.Name, "backend", b.URL)
 	for attempt := 1; ; attempt++ {
-		problem := b.greet(ctx)
+		problem := b.greet(ctx, p.from.hop)
 		if problem == "" {
 			p.contacted.Store(true)
 			if p.from.contacted.Swap(true) {
@@ -53,8 +54,8 @@ func (p *Pool) contact(ctx context.Context, b *Backend) {
 const maxModels = 32
 
 // greet returns what is wrong, "" when the backend answered.
-func (b *Backend) greet(ctx context.Context) string {
-	header := []byte("User-Agent: antwort\r\nAccept: application/json\r\n")
+func (b *Backend) greet(ctx context.Context, hop string) string {
+	header := upstream.AppendField([]byte("User-Agent: antwort\r\nAccept: application/json\r\n"), policy.HopField, hop)
 	if b.Authorization != "" {
 		header = upstream.AppendField(header, "Authorization", b.Authorization)
 	}
@@ -63,6 +64,9 @@ func (b *Backend) greet(ctx context.Context) string {
 		return err.Error()
 	}
 	defer ans.Close()
+	if ans.Status == http.StatusLoopDetected {
+		return "the backend's address leads back here"
+	}
 	if ans.Status >= 500 {
 		return "status " + http.StatusText(ans.Status)
 	}

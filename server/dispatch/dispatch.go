@@ -24,14 +24,16 @@ import (
 // common.
 type Dispatcher struct {
 	log       *slog.Logger
+	hop       string // the process's mark, see policy.Hop
 	now       func() time.Time
 	metrics   *metrics
 	contacted atomic.Bool // some backend has answered
 }
 
-// New makes a dispatcher. now tells the time for dates of Retry-After.
-func New(log *slog.Logger, now func() time.Time, reg prometheus.Registerer) *Dispatcher {
-	return &Dispatcher{log: log, now: now, metrics: newMetrics(reg)}
+// New makes a dispatcher. now tells the time for dates of Retry-After, hop is the
+// process's mark in its own requests.
+func New(log *slog.Logger, now func() time.Time, hop string, reg prometheus.Registerer) *Dispatcher {
+	return &Dispatcher{log: log, now: now, hop: hop, metrics: newMetrics(reg)}
 }
 
 // Contacted reports whether any backend has answered yet.

@@ -30,7 +30,7 @@ func pools(t testing.TB, d *Dispatcher, before *Pools, urls ...string) *Pools {
 }
 
 func dispatcher() *Dispatcher {
-	return New(slog.New(slog.DiscardHandler), time.Now, prometheus.NewRegistry())
+	return New(slog.New(slog.DiscardHandler), time.Now, "antwort-test", prometheus.NewRegistry())
 }
 
 // A changed configuration goes on with the connections of backends that stay, and

@@ -55,6 +55,7 @@ func (c *Call) answer(ctx context.Context) (*upstream.Answer, *failure.Failure) 
 			if reason, delay, more = c.afterAnswer(ans); !more {
 				return ans, nil
 			}
+			ans.Keep(!c.request.Translated)
 			Discard(ans)
 		}
 		c.countRetry(reason)

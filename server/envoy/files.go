@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"antwort/server/envoy/render"
+	"antwort/server/self"
 	"antwort/shared/config"
 )
 
@@ -29,6 +30,9 @@ type plan struct {
 func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 	filter, variables := cfg.ForFilter()
 	if err := filter.ValidateFilter(); err != nil {
+		return nil, err
+	}
+	if err := self.Check(cfg, cfg.Server.Host, cfg.Server.Port); err != nil {
 		return nil, err
 	}
 	p := &plan{cfg: cfg, variables: variables}

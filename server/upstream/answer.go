@@ -31,9 +31,10 @@ type Rest interface {
 	// Sending reports whether a part of the request is still to be sent, for an
 	// upstream may answer early. Its Body is in use until then, or until Close.
 	Sending() bool
-	// Distrust makes Close end the connection, if no other exchange uses it: the
-	// answer was not what was asked for, so that more may follow it.
-	Distrust()
+	// Keep says whether Close may keep the connection, as it may when nothing else
+	// is said. After an answer that is not what was asked for, more may follow that
+	// nobody asked for. In HTTP/2, where that is no answer, it changes nothing.
+	Keep(may bool)
 	// Close ends the exchange: the connection is kept when the body was read to
 	// its end, else closed or, in HTTP/2, its stream reset, which tells the
 	// upstream to stop working.

@@ -18,6 +18,7 @@ type ownAnswer struct {
 	stop   func() bool    // ends the watch on the request's context
 	ended  bool           // the body was read to its end
 	reuse  bool           // the connection outlives the answer
+	last   bool           // … but shall not
 	spoilt bool           // the request was not sent whole
 
 	// Of a long request body, written beside: one value when that ended, what
@@ -92,7 +93,7 @@ func (a *ownAnswer) Read(p []byte) (int, error) {
 
 func (a *ownAnswer) SetReadDeadline(t time.Time) { a.cn.SetReadDeadline(t) }
 
-func (a *ownAnswer) Distrust() { a.reuse = false }
+func (a *ownAnswer) Keep(may bool) { a.last = !may }
 
 func (a *ownAnswer) Close() {
 	if a.cn == nil {
@@ -100,7 +101,7 @@ func (a *ownAnswer) Close() {
 	}
 	cn := a.cn
 	a.cn = nil
-	intact := a.stop() && a.ended && a.reuse
+	intact := a.stop() && a.ended && a.reuse && !a.last
 	sending := a.Sending() // the upstream answered before it had the whole body
 	if intact && !sending && !a.spoilt {
 		cn.reused = true

@@ -189,7 +189,7 @@ func (a *stdAnswer) watch() error {
 
 func (a *stdAnswer) Sending() bool { return a.body.sending() }
 
-func (a *stdAnswer) Distrust() { a.last = true }
+func (a *stdAnswer) Keep(may bool) { a.last = !may }
 
 func (a *stdAnswer) Close() {
 	if a.closed {

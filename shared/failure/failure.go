@@ -28,6 +28,7 @@ const (
 	BadBody             // its framing or its coding is broken
 	SlowBody            // it did not arrive in time
 	InvalidRequest      // as the API has it
+	Loop                // it has come back to where it was
 
 	// The caller was refused.
 
@@ -74,6 +75,7 @@ var texts = [kinds]string{
 	BadBody:             "bad_body",
 	SlowBody:            "slow_body",
 	InvalidRequest:      "invalid_request",
+	Loop:                "loop",
 	Unauthorized:        "unauthorized",
 	AuthUnavailable:     "auth_unavailable",
 	ForbiddenModel:      "forbidden_model",

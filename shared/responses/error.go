@@ -114,6 +114,12 @@ func At(steps ...any) string {
 	return string(path)
 }
 
+// LoopDetected is the answer to a request that has come back to where it was
+// (RFC 5842 section 7.2).
+func LoopDetected() *Error {
+	return NewError(508, "loop_detected", "the request has come back to a server that it has passed before: a backend's address leads to the gateway itself; the operator must check engine.backend_url and routes")
+}
+
 // AnswerTooLarge is the answer when the upstream's is over the limit.
 func AnswerTooLarge() *Error {
 	return NewError(502, "upstream_invalid_answer", "the model server's answer is over this server's limit")

@@ -34,6 +34,8 @@ func upstreamError(status int, said *chat.Error, ownKey bool) *responses.Error {
 		return responses.NewError(status, "upstream_unavailable", "the model server is not available: try again later")
 	case status == 504:
 		return responses.NewError(504, "upstream_timeout", "the model server did not answer in time")
+	case status == 508:
+		return responses.LoopDetected()
 	case status >= 500:
 		return responses.NewError(500, "upstream_error", "the model server failed to answer")
 	case status < 400:
