@@ -17,6 +17,7 @@ type endpoints struct {
 	responses, compact, response, cancel, inputItems, models, model *endpoint
 	health, ready, metrics                                          *endpoint
 	metricsPath                                                     string
+	passed                                                          *policy.Passed
 	unknown                                                         *endpoint
 }
 
@@ -31,6 +32,7 @@ func (g *generation) newEndpoints() endpoints {
 		model:      &endpoint{Endpoint: policy.Model, handle: (*exchange).showModel},
 		health:     &endpoint{Endpoint: &policy.Endpoint{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
 		ready:      &endpoint{Endpoint: &policy.Endpoint{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).ready},
+		passed:     policy.NewPassed(g.cfg.Engine.Pass),
 		unknown:    &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, handle: (*exchange).unknownPath},
 	}
 	if m := g.cfg.Observability.Metrics; m.Enabled && !g.hasAdmin {
@@ -65,6 +67,9 @@ func (es *endpoints) find(path string) *endpoint {
 		return es.models
 	case policy.Model:
 		return es.model
+	}
+	if passed := es.passed.Find(path); passed != nil {
+		return &endpoint{Endpoint: passed, handle: (*exchange).respond}
 	}
 	return es.unknown
 }

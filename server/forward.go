@@ -22,7 +22,7 @@ import (
 // forward answers any request of the API by its decision. body is what was read
 // of it, nil when nothing was; forward puts it back.
 func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
-	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable}
+	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable, RetryStatuses: d.Final && d.Repeatable}
 	req.Method, req.Target = x.rec.Method, x.target()
 	req.Repeatable = x.rec.Method == http.MethodGet || x.rec.Method == http.MethodHead
 	if body != nil {
@@ -38,7 +38,9 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
 			return
 		}
 	}
-	req.Header, req.Credential = x.forwardHeader()
+	if req.Header, req.Credential = x.forwardHeader(); d.Final {
+		req.Credential = nil // a model server's only caller is this gateway
+	}
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	x.passOn()
 }
@@ -65,6 +67,9 @@ func (x *exchange) passOn() {
 		}
 	}()
 	f := x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+		if x.passes(ans) {
+			return x.passEvents(ctx, ans)
+		}
 		if watched = x.isWatched(ans); watched { // its stream goes on with the call
 			x.watch(ctx, cancel, ans)
 			return nil
@@ -101,9 +106,14 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		x.readUsage(head.B)
 	}
 	x.begin(ans.Status)
+	var end tail
 	for {
 		x.write(head.B)
+		if x.endpoint.Passes {
+			end.keep(head.B)
+		}
 		if x.rec.Failure != failure.None || !more {
+			x.readLateUsage(ans.Status, end)
 			return nil
 		}
 		head.B = head.B[:0]

@@ -17,6 +17,7 @@ func meaning(c *config.Config) []statement {
 	text := c.Text
 	all := append([]statement{
 		say("listens on", listens(c)),
+		say("endpoints", endpoints(c)),
 		say("admin port", admin(c)),
 		say("proxies", proxies(c)),
 	}, destinations(c)...)
@@ -45,6 +46,17 @@ func listens(c *config.Config) string {
 		listen += ", HTTPS only, with the certificate in " + c.Server.TLS.CertFile
 	}
 	return listen
+}
+
+func endpoints(c *config.Config) string {
+	all := "/v1/responses and /v1/models"
+	if len(c.Engine.Pass) > 0 {
+		all += "; passed on unchanged: " + strings.Join(c.Engine.Pass, ", ")
+	}
+	if origins := c.Server.CORS.AllowedOrigins; len(origins) > 0 {
+		all += "; for pages of " + strings.Join(origins, ", ")
+	}
+	return all
 }
 
 func admin(c *config.Config) string {

@@ -270,3 +270,24 @@ func isOrigin(s string) bool {
 	}
 	return true
 }
+
+// isEndpoint reports whether s is an endpoint of the API by its path behind
+// /v1/, or all below one ("audio/*"); not one that is ours.
+func isEndpoint(s string) bool {
+	steps := strings.Split(strings.TrimSuffix(s, "/*"), "/")
+	switch steps[0] {
+	case "responses", "models", "v1", "healthz", "readyz", "metrics":
+		return false
+	}
+	for _, step := range steps {
+		if strings.Trim(step, ".") == "" {
+			return false
+		}
+		for _, c := range []byte(step) {
+			if !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
+				return false
+			}
+		}
+	}
+	return len(s) <= 128
+}

@@ -85,7 +85,8 @@ type Engine struct {
 	// trailing slash and without a trailing /v1.
 	BackendURL         string
 	DefaultModel       string
-	APIKey             Secret // whichever way it was given, after ResolveSecrets
+	Pass               []string // other endpoints, as in /v1/…; one may end in /*
+	APIKey             Secret   // whichever way it was given, after ResolveSecrets
 	APIKeyFile         string
 	APIKeyEnv          string
 	ConnectTimeout     time.Duration

@@ -110,6 +110,11 @@ var engineKeys = []key{{
 	doc:     "Model of requests that name none.",
 	example: "/mnt/models",
 }, {
+	path:    "engine.pass",
+	value:   &texts{at: func(c *Config) *[]string { return &c.Engine.Pass }, accepts: isEndpoint, allowed: "the path of an endpoint behind /v1/ such as chat/completions, or all below one such as audio/*", max: 50},
+	doc:     "Other endpoints of the OpenAI API that go to the same backends unchanged, under the same `auth`, routes, retries and metrics: `chat/completions`, `completions`, `embeddings`, `rerank`, `tokenize`, `audio/*`. Each is there with `/v1` and without. What is not named is 404. A form (audio) passes where neither `routes` nor the models of the key depend on its model, else it is 415.",
+	example: `["chat/completions", "embeddings"]`,
+}, {
 	path:    "engine.api_key",
 	value:   &secret{at: func(c *Config) *Secret { return &c.Engine.APIKey }},
 	doc:     "Key for the backend, sent as `Authorization: Bearer …`. Of the three `api_key` keys at most one is set.",

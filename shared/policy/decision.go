@@ -74,7 +74,7 @@ func (d *Decider) Router() *Router { return d.router }
 
 // A Request is what is known of a request before its body.
 type Request struct {
-	Endpoint *Endpoint // of the Responses API, with a method that it allows
+	Endpoint *Endpoint // of the Responses API, or passed on; with a method that it allows
 	Method   string
 	Caller   *Identity // nil: nobody was asked
 	HasBody  bool      // or may have one
@@ -108,7 +108,8 @@ type Decision struct {
 	Need Need
 
 	Route      int    // where it goes, by index; -1 while the model decides
-	Translates bool   // the route's backends speak Chat Completions
+	Translates bool   // the request is translated: the route's backends speak Chat Completions
+	Final      bool   // it passes, and the route's backends are model servers
 	Model      string // that the request names; "" when it names none, or nobody has looked
 	// Repeatable says that the request may be sent again after a backend has broken
 	// off without an answer.
@@ -126,17 +127,12 @@ type Decision struct {
 	optional bool // the body helps, but what is wrong with it is the backend's to say
 }
 
-// Begin decides about a request of the Responses API as far as that is possible
-// before its body.
+// Begin decides about a request of the Responses API, or of an endpoint that is
+// passed on, as far as that is possible before its body.
 func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD"}
-	if r.Endpoint != Create && r.Endpoint != Compact {
-		f := x.choose("")                                   // it names no model
-		if f == nil && r.HasBody && r.Caller.Restricted() { // in a body that nobody reads the backend may find one
-			f = failure.Of(failure.InvalidRequest, responses.NewError(400, "unexpected_body",
-				"this request has no body, and a key that is for certain models only may not send one"))
-		}
-		return x, f
+	if r.Endpoint != Create && r.Endpoint != Compact && !(x.passes() && namesModel(r.Method)) {
+		return x, x.unnamed()
 	}
 	route, decided := d.router.ChooseUnread(x.ask(""))
 	switch {
@@ -151,6 +147,9 @@ func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 	case r.Endpoint == Compact && !d.forwards:
 		return x, failure.Of(failure.NotStored, Compact.NotHere())
 	}
+	if d.tier.Blind && x.passes() && (!decided || r.Caller.Restricted() || d.routes[x.Route].renames) {
+		return x, failure.Of(failure.ForbiddenModel, modelUnread(r.Endpoint))
+	}
 	x.Need, x.optional = x.needs()
 	return x, x.readable()
 }
@@ -159,13 +158,13 @@ func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 func (x *Decision) needs() (need Need, optional bool) {
 	d, open := x.from, x.Route < 0
 	switch {
-	case x.Translates, open && !d.forwards:
+	case x.Translates, open && !d.forwards && !x.passes():
 		return Translation, false
 	case d.tier.Blind:
 		return Nothing, false
 	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames:
 		return Body, false
-	case d.routes[x.Route].choice || d.routes[x.Route].affinity:
+	case d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes():
 		if ContentType(x.request.Field("content-type")) == nil && x.coding() == "" {
 			return Body, true
 		}
@@ -179,6 +178,9 @@ func (x *Decision) readable() *failure.Failure {
 		return nil
 	}
 	if err := ContentType(x.request.Field("content-type")); err != nil {
+		if x.passes() {
+			err = modelInForm(x.request.Endpoint, err)
+		}
 		return failure.Of(failure.WrongContentType, err)
 	}
 	mayTranslate := x.Need == Translation || x.Route < 0 && x.from.translates && x.request.Endpoint == Create
@@ -248,6 +250,9 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 		}
 	}
 	x.Reading, x.Repeatable = reading, reading.Repeatable()
+	if x.passes() && x.Model == "" {
+		x.Repeatable = false // who names no model may ask for more than its answer
+	}
 	if d.routes[x.Route].affinity {
 		x.Conversation = reading.Conversation()
 	}
@@ -286,6 +291,25 @@ func (x *Decision) ask(model string) Ask {
 	return ask
 }
 
+// passes reports whether the request is for an endpoint that is passed on.
+func (x *Decision) passes() bool { return x.request.Endpoint != nil && x.request.Endpoint.Passes }
+
+// unnamed decides about a request that names no model.
+func (x *Decision) unnamed() *failure.Failure {
+	caller := x.request.Caller
+	if x.passes() { // what it shows may be of any model
+		if err := caller.AllowsReading(&Reading{}); err != nil {
+			return failure.Of(failure.InvalidRequest, err)
+		}
+	}
+	f := x.choose("")
+	if f == nil && x.request.HasBody && caller.Restricted() { // in a body that nobody reads the backend may find one
+		f = failure.Of(failure.InvalidRequest, responses.NewError(400, "unexpected_body",
+			"this request has no body, and a key that is for certain models only may not send one"))
+	}
+	return f
+}
+
 func (x *Decision) choose(model string) *failure.Failure {
 	x.Model = model
 	return x.goTo(x.from.router.Choose(x.ask(model)))
@@ -296,6 +320,9 @@ func (x *Decision) goTo(route int) *failure.Failure {
 		return failure.Of(failure.NoRoute, NoRoute(x.Model))
 	}
 	x.Route, x.Translates = route, x.from.routes[route].translates
+	if x.passes() {
+		x.Final, x.Translates = x.Translates, false
+	}
 	if x.Translates && x.request.Endpoint != Create {
 		return failure.Of(failure.NotStored, x.request.Endpoint.NotHere())
 	}

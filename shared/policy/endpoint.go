@@ -13,17 +13,19 @@ import (
 type Endpoint struct {
 	Name  string // pattern, as it stands in messages, logs and metrics
 	Allow string // methods, as in the Allow header
+	// Passes says that it is none of ours: its requests are never translated.
+	Passes bool
 }
 
 // The endpoints of the API.
 var (
-	Create     = &Endpoint{"/v1/responses", "POST"}
-	Compact    = &Endpoint{"/v1/responses/compact", "POST"}
-	Stored     = &Endpoint{"/v1/responses/{id}", "GET, DELETE"}
-	Cancel     = &Endpoint{"/v1/responses/{id}/cancel", "POST"}
-	InputItems = &Endpoint{"/v1/responses/{id}/input_items", "GET"}
-	Models     = &Endpoint{"/v1/models", "GET, HEAD"}
-	Model      = &Endpoint{"/v1/models/{id}", "GET, HEAD"}
+	Create     = &Endpoint{Name: "/v1/responses", Allow: "POST"}
+	Compact    = &Endpoint{Name: "/v1/responses/compact", Allow: "POST"}
+	Stored     = &Endpoint{Name: "/v1/responses/{id}", Allow: "GET, DELETE"}
+	Cancel     = &Endpoint{Name: "/v1/responses/{id}/cancel", Allow: "POST"}
+	InputItems = &Endpoint{Name: "/v1/responses/{id}/input_items", Allow: "GET"}
+	Models     = &Endpoint{Name: "/v1/models", Allow: "GET, HEAD"}
+	Model      = &Endpoint{Name: "/v1/models/{id}", Allow: "GET, HEAD"}
 )
 
 // Allows reports whether the endpoint has the method.
