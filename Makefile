@@ -97,6 +97,7 @@ vet: build ## go vet, in every module
 .PHONY: lint
 lint: build $(CACHE)/bin/golangci-lint ## staticcheck, import rules and the other linters of .golangci.yml
 	$(CACHE)/bin/golangci-lint run ./...
+	cd e2e && $(CACHE)/bin/golangci-lint run ./...
 
 ##@ Build
 # The filter: Go's own compiler with the SDK's real host calls (see wasm/).

@@ -76,7 +76,7 @@ func (r *result) failures() (n int, what string) {
 }
 
 func (r *result) cpuPerRequest() time.Duration {
-	return r.cpu / time.Duration(max(1, r.metrics.Requests))
+	return r.cpu / time.Duration(max(1, r.metrics.Requests)) //nolint:gosec // nobody sends that many
 }
 
 const workers = 32

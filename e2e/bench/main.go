@@ -63,7 +63,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, only: texts(o.only), log: o.log}
 	for _, file := range append([]string{o.antwort}, texts(o.filters)...) {
 		path, err := filepath.Abs(file)
@@ -84,7 +84,9 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("build the reverse proxy: %w: %s", err, out)
 	}
 	if o.envoy != "" { // antwort envoy finds it there
-		os.Setenv("ENVOY", o.envoy)
+		if err := os.Setenv("ENVOY", o.envoy); err != nil {
+			return err
+		}
 	}
 	defer s.stop()
 	fmt.Fprintln(os.Stderr, "bench: starting the targets …")

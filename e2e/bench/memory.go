@@ -78,7 +78,7 @@ func hold(t target, n int) (int64, error) {
 			defer wg.Done()
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			resp, err := t.post(client, path, body)
+			resp, err := t.post(client, path, body) //nolint:bodyclose // it is held, and closed below
 			if err == nil && resp.StatusCode != http.StatusOK {
 				err = fmt.Errorf("status %s", resp.Status)
 			}

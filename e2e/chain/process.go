@@ -67,7 +67,7 @@ func (p *Process) WaitReady(ctx context.Context, url string, limit time.Duration
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready (%v); its last lines:\n%s", p.name, p.err, p.tail())
+			return fmt.Errorf("%s ended before it was ready (%s); its last lines:\n%s", p.name, p.how(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s not ready after %s (%s from %s); its last lines:\n%s", p.name, limit, last, url, p.tail())
 		case <-time.After(50 * time.Millisecond): // nothing announces readiness but the answer itself
@@ -80,7 +80,7 @@ func (p *Process) WaitReady(ctx context.Context, url string, limit time.Duration
 func (p *Process) Stop() error {
 	select {
 	case <-p.ended:
-		return fmt.Errorf("%s ended by itself (%v); its last lines:\n%s", p.name, p.err, p.tail())
+		return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", p.name, p.how(), p.tail())
 	default:
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -105,6 +105,14 @@ func (p *Process) Kill() error {
 	err := child.Kill(p.cmd)
 	<-p.ended
 	return err
+}
+
+// how says how the process has ended.
+func (p *Process) how() string {
+	if p.err == nil {
+		return "status 0"
+	}
+	return p.err.Error()
 }
 
 // tail is the end of the log, to be shown with an error.

@@ -44,8 +44,11 @@ func LoadSchemas() (*Schemas, error) {
 			return nil, err
 		}
 		files, err := filepath.Glob(filepath.Join(dir, m.files))
-		if err != nil || len(files) == 0 {
-			return nil, fmt.Errorf("%s has no %s (%v)", m.path, m.files, err)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.files, err)
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%s has no %s", m.path, m.files)
 		}
 		for _, file := range files {
 			if err := s.definitions(file); err != nil {

@@ -35,5 +35,5 @@ func main() {
 		FlushInterval: -1,
 		BufferPool:    &pool{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}},
 	}
-	log.Fatal(http.ListenAndServe(os.Args[1], proxy))
+	log.Fatal(http.ListenAndServe(os.Args[1], proxy)) //nolint:gosec // only the load comes
 }

@@ -77,7 +77,7 @@ func StartFile(t testing.TB, file string, env ...string) *Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(temp) })
+	t.Cleanup(func() { _ = os.RemoveAll(temp) })
 	g.cmd.Env = append(os.Environ(), "ENVOY="+envoy.Find(t), "TMPDIR="+temp)
 	g.cmd.Env = append(g.cmd.Env, env...)
 	stderr, err := g.cmd.StderrPipe()
