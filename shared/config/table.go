@@ -232,7 +232,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.json_values",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 50_000, min: 100, max: 100_000_000},
-	doc:   "JSON values in a request.",
+	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads.",
 }, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},
@@ -244,7 +244,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.in_flight_bytes",
 	value: &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 96 * mib, min: kib, max: 4 * gib},
-	doc:   "Filter only: all bodies that one VM holds at a time; more is answered 503.",
+	doc:   "Filter only: all that the requests and answers of one VM (each worker has one) hold at a time. New requests beyond three quarters of it, or half of it for one caller, are answered 503.",
 }}
 
 var authKeys = []key{{
