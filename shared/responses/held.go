@@ -5,6 +5,10 @@ import "slices"
 // Reserve makes room for a text of n bytes and what is known of its logprobs.
 func (o *Output) Reserve(n int) { o.items = slices.Grow(o.items, n+len(o.logprobs)+(1<<10)) }
 
+// Ending returns about how many bytes the events take that end the answer: what is
+// open is said four times, and what is done once.
+func (o *Output) Ending() int { return 4*(o.Said()-o.done) + o.done }
+
 // Said returns how many bytes the answer has so far.
 func (o *Output) Said() int { return len(o.items) + len(o.logprobs) }
 

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -200,6 +202,7 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *respo
 
 // complete ends a stream whose finish_reason came.
 func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *responses.Error) {
+	dst = s.reserve(dst)
 	dst, err := s.flush(dst, w)
 	if err != nil {
 		return dst, err
@@ -217,7 +220,7 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 	if !s.begun {
 		return dst, e
 	}
-	dst = s.out.Abandon(dst)
+	dst = s.out.Abandon(s.reserve(dst))
 	return s.end(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
 }
 
@@ -225,6 +228,15 @@ func (s *Stream) end(dst []byte, state responses.State) []byte {
 	s.done = true
 	dst, resource := s.out.End(dst, state)
 	s.turn.ended(state, resource)
+	return dst
+}
+
+// reserve makes room for the end of a long stream, which would be copied again and
+// again while it grows.
+func (s *Stream) reserve(dst []byte) []byte {
+	if n := s.out.Ending(); n > 64<<10 {
+		return slices.Grow(dst, n+n/16+s.turn.resource.Held())
+	}
 	return dst
 }
 
