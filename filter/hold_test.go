@@ -102,7 +102,7 @@ func TestRequestsTakeTheirShareOnly(t *testing.T) {
 	require.Equal(t, 503, refused.status, "alice has her share")
 	require.Equal(t, "overloaded", errorOf(t, refused.body).Code)
 	require.Equal(t, "1", refused.header.Get("Retry-After"))
-	require.Equal(t, 200, ask(aliceKey, 100<<10).status, "small requests count for nobody")
+	require.Equal(t, 200, ask(aliceKey, 20<<10).status, "small requests count for nobody")
 	require.Equal(t, 200, ask(bobKey, 1*mib).status, "bob has his")
 	require.Equal(t, 503, ask(bobKey, 5*mib).status, "there is no such room")
 }

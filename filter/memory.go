@@ -32,7 +32,7 @@ func setAside(bound int64) int { return int(min(32<<10, bound/1024)) }
 
 // muchBytes is how much a request holds before it counts for its caller: to find
 // out who calls costs a call of the host.
-const muchBytes = 256 << 10
+const muchBytes = 32 << 10
 
 // charge notes that a caller's request holds more, or less, and reports whether
 // it may.
