@@ -6,6 +6,7 @@ import "antwort/shared/jsontext"
 type body struct {
 	*buffers
 	length int64 // by content-length, -1 when not known
+	most   int   // bytes of any body, 0: no limit is known
 	buf    []byte
 	check  jsontext.Checker // of what is in buf
 }
@@ -45,6 +46,9 @@ func (b *body) room(n int) int {
 	room := max(need, 2*cap(b.buf))
 	if b.length >= int64(need) {
 		room = min(room, int(b.length))
+	}
+	if b.most >= need {
+		room = min(room, b.most)
 	}
 	return room
 }

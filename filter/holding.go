@@ -37,7 +37,7 @@ func (x *exchange) share(bytes int, bound int64) bool {
 	}
 	more := int64(bytes - h.shared)
 	h.shared = bytes
-	return x.memory.charge(h.caller, more, bound)
+	return x.memory.charge(h.caller, int64(bytes), more, bound)
 }
 
 // whoCalls names the caller: as who was identified, else by the address that the

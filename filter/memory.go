@@ -34,9 +34,9 @@ func setAside(bound int64) int { return int(min(32<<10, bound/1024)) }
 // out who calls costs a call of the host.
 const muchBytes = 32 << 10
 
-// charge notes that a caller's request holds more, or less, and reports whether
-// it may.
-func (m *memory) charge(caller string, more, bound int64) bool {
+// charge notes that a caller's request, which holds own bytes now, holds more than
+// before, or less, and reports whether it may. A caller's only one may always.
+func (m *memory) charge(caller string, own, more, bound int64) bool {
 	if m.callers == nil {
 		m.callers = make(map[string]int64)
 	}
@@ -46,7 +46,7 @@ func (m *memory) charge(caller string, more, bound int64) bool {
 		return true
 	}
 	m.callers[caller] = n
-	return more < 0 || n <= bound/callersShare
+	return more < 0 || n == own || n <= bound/callersShare
 }
 
 // budget is the memory that a VM may need by its limits: what is held, what the

@@ -20,7 +20,7 @@ type upload struct {
 }
 
 func (x *exchange) newUpload(h header) upload {
-	return upload{exchange: x, body: body{buffers: &x.buffers, length: h.length(), check: jsontext.Checker{Limits: x.jsonLimits().Text()}}}
+	return upload{exchange: x, body: body{buffers: &x.buffers, length: h.length(), most: int(x.cfg.Limits.RequestBodyBytes), check: jsontext.Checker{Limits: x.jsonLimits().Text()}}}
 }
 
 // overLength refuses a body by the length that it announces.

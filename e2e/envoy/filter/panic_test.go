@@ -57,10 +57,10 @@ func TestPanics(t *testing.T) {
 // it held out of Envoy's gauge.
 func TestVMThatDies(t *testing.T) {
 	g := start(t, panicking(t), []plugin{{name: "gated", gated: true, reloads: true,
-		config: config("vllm", "gated", `},"limits":{"in_flight_bytes":"16KiB","request_body_bytes":"8KiB"`)}})
+		config: config("vllm", "gated", `},"limits":{"in_flight_bytes":"8KiB","request_body_bytes":"8KiB"`)}})
 	url := g.url(t, "gated")
 	g.up.set(gives(200, "application/json", chatHello))
-	held := `{"model":"m","input":"` + strings.Repeat("x", 5000)
+	held := `{"model":"m","input":"` + strings.Repeat("x", 3000)
 	body, more := io.Pipe()
 	r, err := http.NewRequest("POST", url+"/v1/responses", body)
 	require.NoError(t, err)
