@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -18,6 +19,13 @@ import (
 
 	"antwort/server/mockllm"
 	"antwort/shared/config"
+)
+
+// The suite runs with each way to call backends and to serve streams: make test
+// runs it with all four (go test ./server -args -transport std -take-over=false).
+var (
+	transport = flag.String("transport", config.AutoTransport, "engine.transport of the servers under test")
+	takeOver  = flag.Bool("take-over", true, "server.take_over of the servers under test")
 )
 
 // guard is how long anything may take before a test gives up waiting.
@@ -48,6 +56,7 @@ func startWith(t *testing.T, opt Options, provider config.Provider, backend stri
 	cfg.Engine.Provider, cfg.Engine.BackendURL = provider, backend
 	cfg.Engine.Retry.BaseDelay, cfg.Engine.Retry.MaxDelay = time.Millisecond, 1500*time.Millisecond
 	cfg.Server.DrainTimeout = 0
+	cfg.Engine.Transport, cfg.Server.TakeOver = *transport, *takeOver
 	for _, e := range edit {
 		e(cfg)
 	}

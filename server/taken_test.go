@@ -168,7 +168,7 @@ func TestIdleConnectionsAfterStreams(t *testing.T) {
 		r.drained()
 	})
 	t.Run("are forgotten when clients close them", func(t *testing.T) {
-		r := start(t, config.VLLM, llm)
+		r := start(t, config.VLLM, llm, func(c *config.Config) { c.Server.TakeOver = true })
 		c := dial(t, r)
 		c.send(request(stream))
 		require.Equal(t, 200, c.answer().status)

@@ -122,6 +122,17 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			},
 			[]string{"HUSH", "warning"},
 		},
+		"transports": {
+			"engine: {" + vllm + ", backend_url: 'https://llm', protocol: http2, tls: {server_name: llm.internal}}\n" +
+				"routes: [{name: r, match: {models: [m]}, backends: [{url: 'http://a'}, {url: 'http://b', protocol: http1, transport: std}, {url: 'https://c', protocol: http1, transport: own}]}]",
+			[]string{
+				"https://llm, without a key of its own, in HTTP/2 where it offers that, its name there llm.internal\n",
+				"to http://a, without a key of its own, in HTTP/2\n",
+				"to http://b, without a key of its own, by net/http's client\n",
+				"to https://c, without a key of its own, its name there llm.internal\n",
+			},
+			nil,
+		},
 		"everything else": {
 			"server: {host: '::1', port: 0, keepalive_interval: 0s, drain_timeout: 1m}\n" +
 				"engine: {" + vllm + ", backend_url: 'http://llm', default_model: llama, api_key: sk-HUSH, retry: {max_attempts: 1}}\n" +
@@ -250,8 +261,10 @@ func TestCheckRefuses(t *testing.T) {
 // What serve could not start with, check refuses.
 func TestCheckReadsCertificatesAndKeys(t *testing.T) {
 	for yaml, problem := range map[string]string{
-		"server: {tls: {cert_file: /gone/crt, key_file: /gone/key}}\n":                                     "server.tls.cert_file: open /gone/crt: no such file",
-		"auth: {type: jwt, jwt: {issuer: 'https://issuer', audiences: [a], jwks_file: /gone/jwks.json}}\n": "auth.jwt.jwks_file: open /gone/jwks.json: no such file",
+		"server: {tls: {cert_file: /gone/crt, key_file: /gone/key}}\n":                                          "server.tls.cert_file: open /gone/crt: no such file",
+		"auth: {type: jwt, jwt: {issuer: 'https://issuer', audiences: [a], jwks_file: /gone/jwks.json}}\n":      "auth.jwt.jwks_file: open /gone/jwks.json: no such file",
+		"routes: [{name: r, match: {models: [m]}, backends: [{url: 'https://a', tls: {ca_file: /gone/ca}}]}]\n": "route r: backend https://a: tls.ca_file: cannot read the file: open /gone/ca: no such file",
+		"routes: [{name: r, match: {models: [m]}, backends: [{url: 'http://localhost:8080'}]}]\n":               "routes[0].backends[0].url: http://localhost:8080 is where this server itself listens (0.0.0.0:8080)",
 	} {
 		code, out, err := run(t, "check", "--config", configuration(t, "engine: {provider: vllm, backend_url: 'http://llm'}\n"+yaml))
 		assert.Equal(t, exitUsage, code)

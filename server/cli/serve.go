@@ -31,6 +31,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 		return err
 	}
 	log := newLogger(std.Err, cfg.Observability.Log)
+	libraryLog(log)
 	for _, text := range append(warnings(cfg), config.UnknownVariables(variables())...) {
 		log.Warn(text)
 	}

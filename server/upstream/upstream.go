@@ -161,7 +161,7 @@ func ProxyFor(base string) (*url.URL, error) {
 		return nil, errors.New("not a URL")
 	}
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
-	if err != nil {
+	if err != nil || proxy != nil && proxy.Hostname() == "" {
 		return nil, errors.New("HTTP_PROXY and HTTPS_PROXY must be URLs such as http://proxy.example:3128")
 	}
 	return proxy, nil
