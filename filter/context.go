@@ -35,7 +35,7 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 	}
 	path, _, _ := strings.Cut(h.get(":path"), "?")
 	endpoint := policy.Find(path)
-	if c.confined(h, path, endpoint) {
+	if c.cameBack(h) || c.confined(h, path, endpoint) {
 		return types.ActionPause
 	}
 	c.closed = false

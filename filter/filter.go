@@ -22,13 +22,14 @@ import (
 	"errors"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
 // New returns the context for proxywasm.SetVMContext.
-func New() types.VMContext { return &vmContext{} }
+func New() types.VMContext { return &vmContext{vm: vm{hop: policy.Hop(newID()[:16])}} }
 
 // vmContext is the VM as the host calls it.
 type vmContext struct {

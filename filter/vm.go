@@ -2,6 +2,7 @@ package filter
 
 // vm is what the plugins of one VM share.
 type vm struct {
+	hop    string // its mark in requests that go on
 	memory memory
 	ledger ledger
 	buffers
