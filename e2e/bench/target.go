@@ -150,7 +150,7 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if s.only.has(llm.name) {
 		s.list = append(s.list, llm)
 	}
-	if !s.only.has(proxyName, server.name, front, both) {
+	if !s.only.has(append(layerNames(), proxyName, server.name, front, both)...) {
 		return nil
 	}
 	proxy, err := s.run(proxyName, "/v1/models", reverseProxy, func(port int) []string {
@@ -166,6 +166,9 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 		if err := s.gates(llm, server); err != nil {
 			return err
 		}
+	}
+	if err := s.layers(llm); err != nil {
+		return err
 	}
 	if !s.only.has(front, both) {
 		return nil
