@@ -31,7 +31,7 @@ func TestClientAbort(t *testing.T) {
 			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if c.before != "" {
-					streaming(w)(c.before)
+					sending(w)(c.before)
 				}
 				begun <- struct{}{}
 				<-r.Context().Done()
@@ -67,7 +67,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	left := make(chan struct{})
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		send := streaming(w)
+		send := sending(w)
 		send(chatRole)
 		for r.Context().Err() == nil {
 			send(chatText(strings.Repeat("x", 64<<10)))

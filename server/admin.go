@@ -10,6 +10,8 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"time"
+
+	"antwort/server/header"
 )
 
 // adminHeaderTimeout is how long the header of a request to the admin port may
@@ -76,7 +78,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-func isLoopback(a net.Addr) bool { return peer(a.String()).IsLoopback() }
+func isLoopback(a net.Addr) bool { return header.Peer(a.String()).IsLoopback() }
 
 // isLocalName reports whether a Host header means this machine.
 func isLocalName(host string) bool {

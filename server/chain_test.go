@@ -122,7 +122,7 @@ func TestEventsPassAsTheyCome(t *testing.T) {
 	next := make(chan struct{})
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		send := streaming(w)
+		send := sending(w)
 		for _, piece := range []string{chatRole, chatText("a"), chatText("b"), chatText("c"), chatFinish, chatUsage} {
 			send(piece)
 			<-next

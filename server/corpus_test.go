@@ -66,7 +66,7 @@ func TestCorpus(t *testing.T) {
 // corpusAnswer is the upstream's part of a case, streams event by event.
 func corpusAnswer(w http.ResponseWriter, c *corpus.Case) {
 	if c.Stream != nil {
-		send := streaming(w)
+		send := sending(w)
 		for _, ev := range strings.SplitAfter(string(c.Stream), "\n\n") {
 			send(ev)
 		}

@@ -36,8 +36,8 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 				w := httptest.NewRecorder()
 				b.ReportAllocs()
 				for b.Loop() {
-					x := &exchange{gen: srv.inForce.Load(), w: w, r: r, endpoint: srv.inForce.Load().endpoints.responses}
-					if !x.identify() {
+					x := &exchange{gen: srv.inForce.Load(), w: w, r: r, endpoint: srv.inForce.Load().endpoints.api[policy.Create]}
+					if x.identify() != nil {
 						b.Fatal("refused")
 					}
 					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.rec.Caller, Field: x.field})

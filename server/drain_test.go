@@ -19,7 +19,7 @@ func TestDrainWaitsForAnswers(t *testing.T) {
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(b), `"stream":true`) {
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole)
 			begun <- struct{}{}
 			<-release
@@ -76,7 +76,7 @@ func TestDrainEndsAnswers(t *testing.T) {
 			return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if sent != "" {
-					streaming(w)(sent)
+					sending(w)(sent)
 				}
 				begun <- struct{}{}
 				<-r.Context().Done()
@@ -123,7 +123,7 @@ func TestDrainEndsAnswers(t *testing.T) {
 func TestPanics(t *testing.T) {
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		streaming(w)(chatRole + chatText("a"))
+		sending(w)(chatRole + chatText("a"))
 		<-r.Context().Done()
 	}))
 	var mu sync.Mutex
@@ -160,7 +160,7 @@ func TestPanics(t *testing.T) {
 		more := make(chan struct{})
 		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole + chatText("a"))
 			<-more
 			send(chatText("b"))

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"net/http"
+
+	"antwort/server/header"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 )
@@ -10,74 +13,105 @@ type endpoint struct {
 	*policy.Endpoint
 	quiet  bool // logged at debug level only
 	open   bool // needs no credential
-	handle func(*exchange)
+	routed bool // what becomes of it depends on routes
+	answer func(*exchange) *failure.Failure
 }
 
 type endpoints struct {
-	responses, compact, response, cancel, inputItems, models, model *endpoint
-	health, ready, metrics                                          *endpoint
-	metricsPath                                                     string
-	passed                                                          *policy.Passed
-	unknown                                                         *endpoint
+	api                    map[*policy.Endpoint]*endpoint
+	passed                 *policy.Passed
+	health, ready, metrics *endpoint
+	unknown                *endpoint
 }
 
 func (g *generation) newEndpoints() endpoints {
 	es := endpoints{
-		responses:  &endpoint{Endpoint: policy.Create, handle: (*exchange).respond},
-		compact:    &endpoint{Endpoint: policy.Compact, handle: (*exchange).respond},
-		response:   &endpoint{Endpoint: policy.Stored, handle: (*exchange).respond},
-		cancel:     &endpoint{Endpoint: policy.Cancel, handle: (*exchange).respond},
-		inputItems: &endpoint{Endpoint: policy.InputItems, handle: (*exchange).respond},
-		models:     &endpoint{Endpoint: policy.Models, handle: (*exchange).listModels},
-		model:      &endpoint{Endpoint: policy.Model, handle: (*exchange).showModel},
-		health:     &endpoint{Endpoint: &policy.Endpoint{Name: "/healthz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).health},
-		ready:      &endpoint{Endpoint: &policy.Endpoint{Name: "/readyz", Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).ready},
-		passed:     policy.NewPassed(g.cfg.Engine.Pass),
-		unknown:    &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, handle: (*exchange).unknownPath},
+		api:     make(map[*policy.Endpoint]*endpoint),
+		passed:  policy.NewPassed(g.cfg.Engine.Pass),
+		health:  probe("/healthz", (*exchange).health),
+		ready:   probe("/readyz", (*exchange).ready),
+		unknown: &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, answer: (*exchange).unknownPath},
 	}
+	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.Stored, policy.Cancel, policy.InputItems} {
+		es.api[e] = &endpoint{Endpoint: e, routed: true, answer: (*exchange).respond}
+	}
+	es.api[policy.Models] = &endpoint{Endpoint: policy.Models, answer: (*exchange).listModels}
+	es.api[policy.Model] = &endpoint{Endpoint: policy.Model, answer: (*exchange).showModel}
 	if m := g.cfg.Observability.Metrics; m.Enabled && !g.hasAdmin {
-		es.metrics = &endpoint{Endpoint: &policy.Endpoint{Name: m.Path, Allow: "GET, HEAD"}, quiet: true, open: true, handle: (*exchange).scrape}
-		es.metricsPath = m.Path
+		es.metrics = probe(m.Path, (*exchange).scrape)
 	}
 	return es
+}
+
+func probe(path string, answer func(*exchange) *failure.Failure) *endpoint {
+	return &endpoint{Endpoint: &policy.Endpoint{Name: path, Allow: "GET, HEAD"}, quiet: true, open: true, answer: answer}
 }
 
 // find returns the endpoint of a path, which is still escaped.
 func (es *endpoints) find(path string) *endpoint {
 	switch {
-	case path == "/healthz":
+	case path == es.health.Name:
 		return es.health
-	case path == "/readyz":
+	case path == es.ready.Name:
 		return es.ready
-	case es.metrics != nil && path == es.metricsPath:
+	case es.metrics != nil && path == es.metrics.Name:
 		return es.metrics
 	}
-	switch policy.Find(path) {
-	case policy.Create:
-		return es.responses
-	case policy.Compact:
-		return es.compact
-	case policy.Stored:
-		return es.response
-	case policy.Cancel:
-		return es.cancel
-	case policy.InputItems:
-		return es.inputItems
-	case policy.Models:
-		return es.models
-	case policy.Model:
-		return es.model
+	if e := policy.Find(path); e != nil {
+		return es.api[e]
 	}
 	if passed := es.passed.Find(path); passed != nil {
-		return &endpoint{Endpoint: passed, handle: (*exchange).respond}
+		return &endpoint{Endpoint: passed, routed: true, answer: (*exchange).respond}
 	}
 	return es.unknown
 }
 
-func (x *exchange) unknownPath() {
-	x.answerFailure(failure.Of(failure.UnknownPath, policy.UnknownPath(x.r.URL.EscapedPath())))
+// preflight is the endpoint of what a browser asks before it sends the request of a
+// page, whatever its path. It has no credential.
+var preflight = &endpoint{Endpoint: &policy.Endpoint{Name: "preflight"}, open: true, answer: (*exchange).allowRequest}
+
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-func (x *exchange) wrongMethod() {
-	x.answerFailure(failure.Of(failure.WrongMethod, x.endpoint.WrongMethod(x.r.Method)).With("Allow", x.endpoint.Allow))
+func (x *exchange) allowRequest() *failure.Failure {
+	header.AllowRequest(x.header())
+	x.start(http.StatusNoContent)
+	return nil
+}
+
+func (x *exchange) unknownPath() *failure.Failure {
+	return failure.Of(failure.UnknownPath, policy.UnknownPath(x.r.URL.EscapedPath()))
+}
+
+func (x *exchange) health() *failure.Failure {
+	x.text(http.StatusOK, "ok\n")
+	return nil
+}
+
+func (x *exchange) ready() *failure.Failure {
+	x.text(x.gen.readiness())
+	return nil
+}
+
+// readiness is about this server, not the upstream's present state: later
+// outages, the issuer's too, are told to each request, and must not take all
+// pods away at once.
+func (g *generation) readiness() (status int, text string) {
+	switch {
+	case g.draining.Load():
+		return http.StatusServiceUnavailable, "shutting down\n"
+	case !g.dispatcher.Contacted():
+		return http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n"
+	case !g.callers.Ready():
+		return http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n"
+	}
+	return http.StatusOK, "ok\n"
+}
+
+func (x *exchange) scrape() *failure.Failure {
+	x.rec.Status = http.StatusOK
+	x.limitWriting()
+	x.gen.observer.Handler().ServeHTTP(x.w, x.r)
+	return nil
 }

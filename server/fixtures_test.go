@@ -56,8 +56,8 @@ const (
 	askStream = `{"model":"m","input":"hi","stream":true}`
 )
 
-// streaming starts an event stream and returns what sends pieces of it.
-func streaming(w http.ResponseWriter) func(string) {
+// sending starts an event stream and returns what sends pieces of it.
+func sending(w http.ResponseWriter) func(string) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	flush := http.NewResponseController(w).Flush
 	_ = flush()

@@ -52,9 +52,7 @@ func (s *Server) Follow(ctx context.Context, load func() (*config.Config, error)
 		next.contact(ctx)
 		// What is in flight goes on with the old one.
 		current.pools.CloseIdle(next.pools)
-		if !next.tokens.Shares(current.tokens) {
-			current.stopTokens()
-		}
+		current.callers.Stop(next.callers)
 		current = next
 		s.log.Info("the changed configuration is in force", "provider", string(cfg.Engine.Provider), "backend_url", cfg.Engine.BackendURL, "routes", len(cfg.Routes))
 	}
@@ -68,11 +66,11 @@ func (g *generation) with(ctx context.Context, cfg *config.Config) (*generation,
 	if err := g.cfg.StaysClosed(cfg); err != nil {
 		return nil, err
 	}
-	next, err := g.newGeneration(cfg, g)
+	next, err := newGeneration(g.common, cfg, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := next.awaitTokens(ctx, g); err != nil {
+	if err := next.callers.Succeed(ctx, g.callers); err != nil {
 		next.retire()
 		return nil, err
 	}

@@ -8,6 +8,9 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/header"
+	"antwort/server/ingress"
+	"antwort/server/streaming"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/jsontext"
@@ -21,7 +24,7 @@ import (
 
 // forward answers any request of the API by its decision. body is what was read
 // of it, nil when nothing was; forward puts it back.
-func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
+func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
 	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable, RetryStatuses: d.Final && d.Repeatable}
 	req.Method, req.Target = x.rec.Method, x.target()
 	req.Repeatable = x.rec.Method == http.MethodGet || x.rec.Method == http.MethodHead
@@ -34,15 +37,27 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) {
 		req.Held = buffer.Get()
 		if f := x.attachBody(req); f != nil {
 			req.Held.Put()
-			x.answerFailure(f)
-			return
+			return f
 		}
 	}
 	if req.Header, req.Credential = x.forwardHeader(); d.Final {
 		req.Credential = nil // a model server's only caller is this gateway
 	}
 	x.call = x.gen.pools.Route(d.Route).Call(req)
-	x.passOn()
+	return x.passOn()
+}
+
+// forwardHeader is the client's header for the upstream, with what we know of
+// the client, and its credential.
+func (x *exchange) forwardHeader() (lines, credential []byte) {
+	lines, credential = header.AppendRequest(make([]byte, 0, 512), x.r.Header, x.gen.fields)
+	if !x.gen.callers.PassOn() {
+		credential = nil
+	}
+	lines = upstream.AppendField(lines, "X-Request-Id", x.rec.ID)
+	lines = x.gen.trusted.AppendForwarded(lines, x.r, ingress.Secure(x.r))
+	lines = header.AppendHop(lines, x.r.Header, x.gen.hop)
+	return header.AppendIdentity(lines, x.rec.Caller), credential
 }
 
 // target is the request's path and query, for the upstream.
@@ -57,7 +72,7 @@ func (x *exchange) target() string {
 
 // passOn answers with the first backend's answer that is whole, or has begun to be
 // the client's.
-func (x *exchange) passOn() {
+func (x *exchange) passOn() *failure.Failure {
 	ctx, cancel := x.work()
 	watched := false
 	defer func() {
@@ -66,24 +81,27 @@ func (x *exchange) passOn() {
 			x.call.Drop()
 		}
 	}()
-	f := x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
 		if x.passes(ans) {
 			return x.passEvents(ctx, ans)
 		}
-		if watched = x.isWatched(ans); watched { // its stream goes on with the call
-			x.watch(ctx, cancel, ans)
+		if watched = streaming.IsWatched(x.rec.Method, ans); watched { // its stream goes on with the call
+			// A backend with the same interval comes first with its own comment.
+			keepAlive := x.gen.cfg.Server.KeepAliveInterval
+			x.stream(ctx, cancel, streaming.Watched(x.gen.cfg.Limits), keepAlive+keepAlive/3, ans)
 			return nil
 		}
 		return x.passWhole(ctx, ans)
 	})
-	if f != nil {
-		x.answerFailure(f)
-	}
 }
 
 // passWhole passes an answer that is no stream of events on.
 func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure.Failure {
 	defer ans.Close()
+	limit := x.gen.cfg.Limits.ResponseBodyBytes
+	if ans.Length > limit && x.rec.Method != http.MethodHead {
+		return dispatch.TooLarge()
+	}
 	head := buffer.Get()
 	defer head.Put()
 	if ans.Length > 0 {
@@ -96,16 +114,19 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
 			return f
 		}
+		if int64(len(head.B)) > limit {
+			return dispatch.TooLarge()
+		}
 	}
-	copyAnswerHeader(x.header(), ans.Header)
+	header.CopyAnswer(x.header(), ans.Header)
 	x.header()["X-Request-Id"] = []string{x.rec.ID}
 	if !more && x.rec.Method != http.MethodHead {
 		x.header()["Content-Length"] = []string{strconv.Itoa(len(head.B))}
 	}
-	if ans.Status == http.StatusOK && x.endpoint == x.gen.endpoints.responses && !more {
+	if ans.Status == http.StatusOK && x.endpoint.Endpoint == policy.Create && !more {
 		x.readUsage(head.B)
 	}
-	x.begin(ans.Status)
+	x.start(ans.Status)
 	var end tail
 	for {
 		x.write(head.B)
@@ -118,7 +139,11 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		}
 		head.B = head.B[:0]
 		var f *failure.Failure
-		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
+		more, f = x.call.ReadSome(ctx, ans, head)
+		if f == nil && x.rec.Sent+int64(len(head.B)) > limit {
+			f = dispatch.TooLarge()
+		}
+		if f != nil {
 			x.rec.Fail(f.Kind, f.Cause)
 			panic(http.ErrAbortHandler) // the client must not take it for the end
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/identity"
 	"antwort/shared/config"
 )
 
@@ -45,17 +46,16 @@ func BenchmarkGates(b *testing.B) {
 			srv, err := New(cfg, Options{})
 			require.NoError(b, err)
 			s := srv.inForce.Load()
-			if s.tokens != nil {
-				require.NoError(b, s.tokens.Await(b.Context()))
-			}
+			require.NoError(b, s.callers.Succeed(b.Context(), new(identity.Callers)))
+			b.Cleanup(func() { s.callers.Stop(nil) })
 			r := httptest.NewRequest("POST", "/v1/responses", nil)
 			r.Header.Set("Authorization", "Bearer "+test.credential)
 			x := &exchange{gen: s, r: r}
 			b.ReportAllocs()
 			for b.Loop() {
-				caller, refused, _ := s.identify(r)
+				caller, refused := s.callers.Identify(r)
 				if refused != nil {
-					b.Fatal(refused.Message)
+					b.Fatal(refused.Reply.Message)
 				}
 				x.rec.Caller = caller
 				ask := x.ask()

@@ -3,10 +3,18 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"antwort/server/dispatch"
-	"antwort/server/token"
+	"antwort/server/header"
+	"antwort/server/identity"
+	"antwort/server/ingress"
+	"antwort/server/observe"
+	"antwort/server/self"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/translate"
@@ -21,34 +29,48 @@ type generation struct {
 	decider    *policy.Decider
 	fields     map[string]string // that decisions depend on, as net/http writes their names
 	pools      *dispatch.Pools
-	access     *policy.Access  // nil: everybody may call
-	tokens     *token.Verifier // nil: callers have API keys, or nothing
-	trusted    trustedProxies
+	callers    *identity.Callers
+	trusted    header.Proxies
 	retired    context.Context // ends when another configuration is in force
 	retire     context.CancelFunc
 
-	*Server
+	*common
+}
+
+// common is what all generations of a server have in common.
+type common struct {
+	log   *slog.Logger
+	now   func() time.Time
+	newID func() string
+	hop   string // the mark of this process in requests that go on
+
+	listens    atomic.Pointer[net.TCPAddr] // nil: nowhere yet
+	observer   *observe.Observer
+	dispatcher *dispatch.Dispatcher
+	door       *ingress.Door
+	hasAdmin   bool            // a port of its own has the metrics
+	draining   atomic.Bool     // no more clients are received
+	ending     context.Context // ends, with a cause, what is left after draining
 }
 
 // newGeneration makes the generation of a configuration. It goes on with what
 // the one before has, which may be nil.
-func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generation, error) {
+func newGeneration(c *common, cfg *config.Config, before *generation) (*generation, error) {
 	if before == nil {
 		before = &generation{}
 	}
-	if err := s.checkBackends(cfg); err != nil {
+	if err := c.checkBackends(cfg); err != nil {
 		return nil, err
 	}
-	pools, err := s.dispatcher.Pools(cfg, before.pools)
+	pools, err := c.dispatcher.Pools(cfg, before.pools)
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{cfg: cfg, pools: pools, Server: s}
-	g.access = policy.NewAccess(cfg)
-	if g.tokens, err = g.newTokens(before.tokens); err != nil {
+	g := &generation{cfg: cfg, pools: pools, common: c}
+	if g.callers, err = identity.New(cfg, before.callers, c.log); err != nil {
 		return nil, err
 	}
-	if g.trusted, err = newTrustedProxies(cfg.Server.TrustedProxies); err != nil {
+	if g.trusted, err = header.NewProxies(cfg.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true})
@@ -60,6 +82,25 @@ func (s *Server) newGeneration(cfg *config.Config, before *generation) (*generat
 	}
 	g.translator = translate.New(translate.OptionsOf(cfg))
 	g.endpoints = g.newEndpoints()
-	g.retired, g.retire = context.WithCancel(s.ending)
+	g.retired, g.retire = context.WithCancel(c.ending)
 	return g, nil
+}
+
+// contact asks the backends until they answer, or the configuration is no longer
+// in force.
+func (g *generation) contact(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(g.retired, cancel)
+	g.pools.Contact(ctx)
+	g.pools.FollowCertificates(ctx)
+}
+
+// checkBackends refuses a configuration that takes the server itself for a backend.
+func (c *common) checkBackends(cfg *config.Config) error {
+	if at := c.listens.Load(); at != nil {
+		if err := self.Check(cfg, at.IP.String(), at.Port); err != nil {
+			return err
+		}
+	}
+	return self.Check(cfg, cfg.Server.Host, cfg.Server.Port)
 }

@@ -35,7 +35,7 @@ func TestTimeLimits(t *testing.T) {
 			left := make(chan struct{}, 2)
 			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				streaming(w)(begin)
+				sending(w)(begin)
 				<-r.Context().Done()
 				left <- struct{}{}
 			}))
@@ -59,7 +59,7 @@ func TestTimeLimits(t *testing.T) {
 	t.Run("a long stream that is not silent", func(t *testing.T) {
 		const limit = time.Second // a busy machine is silent for a while, too
 		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole)
 			more := time.NewTicker(10 * time.Millisecond)
 			defer more.Stop()
@@ -90,14 +90,14 @@ func TestKeepAlive(t *testing.T) {
 		silence func(w http.ResponseWriter) func(string) // before the pause
 	}{
 		{"before the header", func(w http.ResponseWriter) func(string) { return nil }},
-		{"before the first event", streaming},
+		{"before the first event", sending},
 		{"after the first event", func(w http.ResponseWriter) func(string) {
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole)
 			return send
 		}},
 		{"within an event", func(w http.ResponseWriter) func(string) {
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole + chatText("a")[:20])
 			return func(s string) { send(chatText("a")[20:] + s) }
 		}},
@@ -109,7 +109,7 @@ func TestKeepAlive(t *testing.T) {
 				send := c.silence(w)
 				<-resume
 				if send == nil {
-					send = streaming(w)
+					send = sending(w)
 				}
 				send(chatText("b") + chatFinish + chatUsage + chatDone)
 			}))
@@ -122,7 +122,7 @@ func TestKeepAlive(t *testing.T) {
 				for comments := 0; comments < 3; {
 					e := ev.next()
 					got.WriteString(e)
-					if e == comment {
+					if e == ": keep-alive\n\n" {
 						comments++
 					}
 				}

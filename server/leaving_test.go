@@ -33,7 +33,7 @@ func TestLeavingIsNoticedWhateverWasSent(t *testing.T) {
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(body), "events") {
-			streaming(w)(chatRole + chatText("a"))
+			sending(w)(chatRole + chatText("a"))
 		}
 		begun <- struct{}{}
 		<-r.Context().Done()
@@ -87,13 +87,13 @@ func TestHalfClosedClientsAreAnswered(t *testing.T) {
 		begun <- struct{}{}
 		switch {
 		case strings.Contains(string(body), "events"):
-			send := streaming(w)
+			send := sending(w)
 			send(chatRole + chatText("a"))
 			<-goOn
 			send(chatFinish + chatUsage + chatDone)
 		case strings.Contains(string(body), `"stream":true`):
 			<-goOn
-			streaming(w)(chatRole + chatText("a") + chatFinish + chatUsage + chatDone)
+			sending(w)(chatRole + chatText("a") + chatFinish + chatUsage + chatDone)
 		default:
 			<-goOn
 			w.Header().Set("Content-Type", "application/json")

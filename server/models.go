@@ -38,35 +38,33 @@ func (x *exchange) ask() policy.Ask {
 }
 
 // listModels answers GET /v1/models.
-func (x *exchange) listModels() {
+func (x *exchange) listModels() *failure.Failure {
 	reach := x.gen.decider.Router().Reachable(x.ask())
 	if len(reach) == 1 && !x.rec.Caller.Restricted() {
 		if p := x.gen.pools.Route(reach[0]); len(p.Match.Models) == 0 && !p.Renames {
-			x.listAsIs(reach[0])
-			return
+			return x.listAsIs(reach[0])
 		}
 	}
 	list, f := x.mergeModels(reach)
 	if f != nil {
-		x.answerFailure(f)
-		return
+		return f
 	}
 	x.json(http.StatusOK, list.Append(nil))
+	return nil
 }
 
 // listAsIs answers with the list of the one route that everything goes to.
-func (x *exchange) listAsIs(route int) {
+func (x *exchange) listAsIs(route int) *failure.Failure {
 	if p := x.gen.pools.Route(route); p.Provider == config.VLLMResponses {
-		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
-		return
+		return x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 	}
 	buf, f := x.models(route)
 	if f != nil {
-		x.answerFailure(f)
-		return
+		return f
 	}
 	defer buf.Put()
 	x.json(http.StatusOK, buf.B)
+	return nil
 }
 
 // models asks one backend of a route for its list, as the exchange's own call.
@@ -136,43 +134,38 @@ func (x *exchange) mergeModels(reach []int) (*policy.ModelList, *failure.Failure
 }
 
 // showModel answers GET /v1/models/{id}.
-func (x *exchange) showModel() {
+func (x *exchange) showModel() *failure.Failure {
 	id, err := url.PathUnescape(strings.TrimPrefix(x.rec.Path, "/v1/models/"))
 	if err != nil {
-		x.unknownPath()
-		return
+		return x.unknownPath()
 	}
 	x.rec.Model = id
 	if err := x.rec.Caller.Allows(id); err != nil {
-		x.answerFailure(failure.Of(failure.ForbiddenModel, err))
-		return
+		return failure.Of(failure.ForbiddenModel, err)
 	}
 	ask := x.ask()
 	ask.Model = id
 	route := x.gen.decider.Router().Choose(ask)
 	if route < 0 {
-		x.answerFailure(failure.Of(failure.NoRoute, policy.NoRoute(id)))
-		return
+		return failure.Of(failure.NoRoute, policy.NoRoute(id))
 	}
 	if p := x.gen.pools.Route(route); p.Provider == config.VLLMResponses && !p.Renames {
-		x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
-		return
+		return x.forward(&policy.Decision{Route: route, Repeatable: true}, nil)
 	}
 	buf, f := x.models(route)
 	if f != nil {
-		x.answerFailure(f)
-		return
+		return f
 	}
 	defer buf.Put()
 	list := x.gen.decider.Router().NewModelList(x.ask(), x.rec.Caller)
 	list.Add(route, &x.call.Backend.Backend, buf.B)
 	if entry, ok := list.AppendModel(nil, id); ok {
 		x.json(http.StatusOK, entry)
-		return
+		return nil
 	}
 	e := responses.NewError(http.StatusNotFound, "model_not_found", "the model "+policy.Clip(id, 256)+" does not exist")
 	e.Param = "model"
-	x.answerFailure(failure.Of(failure.UnknownModel, e))
+	return failure.Of(failure.UnknownModel, e)
 }
 
 // modelsCall is the call of the list of one of the pool's backends. quick is how

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/header"
+	"antwort/server/streaming"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
@@ -17,7 +19,7 @@ import (
 
 // passes reports whether a stream of events is for the client as it comes.
 func (x *exchange) passes(ans *upstream.Answer) bool {
-	return x.endpoint.Passes && x.rec.Method != http.MethodHead && isEventStream(ans.Header)
+	return x.endpoint.Passes && x.rec.Method != http.MethodHead && streaming.IsEventStream(ans.Header)
 }
 
 // passEvents passes a stream on, piece by piece, and looks for its token counts.
@@ -30,12 +32,12 @@ func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failur
 		return f // nothing of it is the client's yet
 	}
 	x.call.Settle()
-	copyAnswerHeader(x.header(), ans.Header)
+	header.CopyAnswer(x.header(), ans.Header)
 	x.header()["X-Request-Id"] = []string{x.rec.ID}
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
 	defer x.gen.observer.Streams(-1)
-	x.begin(ans.Status)
+	x.start(ans.Status)
 	usage := usageReader{framer: sse.Framer{Max: int(x.gen.cfg.Limits.EventBytes)}}
 	for {
 		if x.rec.FirstEvent == 0 && len(buf.B) > 0 {
@@ -44,7 +46,7 @@ func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failur
 		usage.read(buf.B)
 		x.write(buf.B)
 		if err := http.NewResponseController(x.w).Flush(); err != nil {
-			x.wrote(0, err)
+			x.rec.Fail(failure.ClientGone, err)
 		}
 		if x.rec.Failure != failure.None || !more {
 			x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = usage.found, usage.has

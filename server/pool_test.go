@@ -21,7 +21,7 @@ import (
 func holding(t *testing.T, came chan<- string, name string, end <-chan struct{}) string {
 	return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		send := streaming(w)
+		send := sending(w)
 		send(chatRole + chatText(name))
 		came <- name
 		<-end

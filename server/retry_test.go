@@ -48,7 +48,7 @@ func answering(w http.ResponseWriter) {
 func answering200(w http.ResponseWriter, _ *http.Request) { answering(w) }
 
 func streamingAll(w http.ResponseWriter) {
-	streaming(w)(chatRole + chatText("hello") + chatFinish + chatUsage + chatDone)
+	sending(w)(chatRole + chatText("hello") + chatFinish + chatUsage + chatDone)
 }
 
 func TestRetries(t *testing.T) {

@@ -2,12 +2,16 @@
 // translating to a Chat Completions backend (provider vllm) or by forwarding to
 // another Responses endpoint (provider vllm-responses).
 //
-//	request ─ exchange ─ pool ─┬─ translate ─ attempts ─ answer or stream
-//	                           └─ forward ─── attempts ─ answer or watched stream
+//	ingress ─► check ─► identify ─► decide ─► answer ─┬─ translate ─► dispatch ─► answer, or streaming
+//	                                  │               └─ forward ───► dispatch ─► answer, or streaming
+//	                                  └ shared/policy                               │
+//	                                                              record ─► observe ◄┘
 //
-// What only a server can do is here: decoding compressed bodies, retrying
-// before the first byte, keep-alive comments, ending a cut stream properly,
-// and cancelling the upstream when the client has gone.
+// This is the hall: a request enters by ingress, goes through the steps in
+// handle.go, and every room on its way is entered once. The rooms know each other
+// only as far as CONTRIBUTING.md draws, and none of them this package. Here are
+// the order of things, what is the API's (one file for each kind of request), and
+// the life of the process: generations of the configuration, draining.
 package server
 
 import (
@@ -21,11 +25,13 @@ import (
 	"time"
 
 	"antwort/server/dispatch"
+	"antwort/server/identity"
 	"antwort/server/ingress"
 	"antwort/server/observe"
-	"antwort/server/self"
 	"antwort/shared/config"
 	"antwort/shared/policy"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options are what a server takes from its surroundings. The zero value is
@@ -40,30 +46,15 @@ type Options struct {
 // process to its end. A changed configuration makes another generation; each
 // exchange keeps the one that it began with. Serve it once.
 type Server struct {
-	log   *slog.Logger
-	now   func() time.Time
-	newID func() string
-	hop   string // the mark of this process in requests that go on
-
-	listens atomic.Pointer[net.TCPAddr] // nil: nowhere yet
-
+	common
 	inForce     atomic.Pointer[generation]
-	observer    *observe.Observer
-	certificate ingress.Certificate // with server.tls
-	door        *ingress.Door
-	hasAdmin    bool // a port of its own has the metrics
-	dispatcher  *dispatch.Dispatcher
-	draining    atomic.Bool
-	ending      context.Context // ends, with a cause, what is left after draining
-	end         context.CancelCauseFunc
+	certificate ingress.Certificate     // with server.tls
+	end         context.CancelCauseFunc // of ending
 }
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
-	s := &Server{
-		log: opt.Log, now: opt.Now, newID: opt.NewID,
-		hasAdmin: cfg.Server.Admin.Port != 0,
-	}
+	s := &Server{common: common{log: opt.Log, now: opt.Now, newID: opt.NewID, hasAdmin: cfg.Server.Admin.Port != 0}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -76,7 +67,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
-	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), newTrustGauges(s))
+	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers))
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	door := ingress.Options{
 		Handler:           s,
@@ -90,9 +81,11 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 			return nil, err
 		}
 		door.Certificate = &s.certificate
+		s.observer.Registerer().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "certificate_expiry_seconds",
+			Help: "When the server's certificate expires, in seconds since 1970."}, s.certificateExpiry))
 	}
 	s.door = ingress.New(door)
-	first, err := s.newGeneration(cfg, nil)
+	first, err := newGeneration(&s.common, cfg, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +108,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	first.contact(watch)
-	first.startTokens()
-	defer func() { s.inForce.Load().stopTokens() }()
+	first.callers.Start()
+	defer func() { s.inForce.Load().callers.Stop(nil) }()
 	if first.cfg.Server.TLS.On() {
 		go s.certificate.Follow(watch, followInterval, s.certificateFiles, s.log)
 	}
@@ -133,20 +126,23 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// checkBackends refuses a configuration that takes the server itself for a backend.
-func (s *Server) checkBackends(cfg *config.Config) error {
-	if at := s.listens.Load(); at != nil {
-		if err := self.Check(cfg, at.IP.String(), at.Port); err != nil {
-			return err
-		}
-	}
-	return self.Check(cfg, cfg.Server.Host, cfg.Server.Port)
-}
-
 // certificateFiles are those of the configuration in force.
 func (s *Server) certificateFiles() (certFile, keyFile string) {
 	files := s.inForce.Load().cfg.Server.TLS
 	return files.CertFile, files.KeyFile
+}
+
+func (s *Server) certificateExpiry() float64 {
+	at, _ := s.certificate.Expires()
+	return float64(at.Unix())
+}
+
+// callers are those of the configuration in force, nil before there is one.
+func (s *Server) callers() *identity.Callers {
+	if g := s.inForce.Load(); g != nil {
+		return g.callers
+	}
+	return nil
 }
 
 // pools are those of the configuration in force, nil before there is one.

@@ -33,7 +33,7 @@ func TestCutStreams(t *testing.T) {
 	for at := 0; at < len(all); at += 1 + at%7 {
 		for _, proper := range []bool{true, false} { // the body's end, or the connection's
 			step := func(w http.ResponseWriter) {
-				streaming(w)(all[:at])
+				sending(w)(all[:at])
 				if !proper {
 					panic(http.ErrAbortHandler)
 				}
@@ -67,7 +67,7 @@ func TestForwardedStreamsThatAreCut(t *testing.T) {
 	terminal := strings.Index(whole.body, "event: response.completed")
 	var cut atomic.Int64
 	back := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-		streaming(w)(whole.body[:cut.Load()])
+		sending(w)(whole.body[:cut.Load()])
 		panic(http.ErrAbortHandler)
 	}))
 	front := start(t, config.VLLMResponses, back)
@@ -94,7 +94,7 @@ func TestForwardedStreamsThatAreCut(t *testing.T) {
 func TestForwardedFailuresAreCounted(t *testing.T) {
 	told := make(chan struct{})
 	back := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-		send := streaming(w)
+		send := sending(w)
 		send("event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{}}\n\n")
 		<-told
 		send(chatDone)
@@ -135,7 +135,7 @@ func TestInBandErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-				streaming(w)("data: " + c.first + "\n\n" + chatDone)
+				sending(w)("data: " + c.first + "\n\n" + chatDone)
 			}))
 			back := start(t, config.VLLM, llm)
 			for _, r := range []*running{back, back.front()} {
@@ -152,7 +152,7 @@ func TestInBandErrors(t *testing.T) {
 	}
 	t.Run("later", func(t *testing.T) {
 		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-			streaming(w)(chatRole + chatText("a") + `data: {"error":{"message":"boom","type":"x","param":null,"code":500}}` + "\n\n" + chatDone)
+			sending(w)(chatRole + chatText("a") + `data: {"error":{"message":"boom","type":"x","param":null,"code":500}}` + "\n\n" + chatDone)
 		}))
 		back := start(t, config.VLLM, llm)
 		for _, r := range []*running{back, back.front()} {
@@ -197,7 +197,7 @@ func TestWrongKindsOfAnswers(t *testing.T) {
 // An event over the limit ends the stream instead of filling the memory.
 func TestEventOverTheLimit(t *testing.T) {
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
-		send := streaming(w)
+		send := sending(w)
 		send(chatRole + chatText("a"))
 		send(chatText(strings.Repeat("x", 100<<10)))
 		<-r.Context().Done()

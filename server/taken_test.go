@@ -239,7 +239,7 @@ func TestTakeOver(t *testing.T) {
 			goOn := make(chan struct{})
 			r := start(t, config.VLLM, upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				send := streaming(w)
+				send := sending(w)
 				send(chatRole + chatText("a"))
 				<-goOn
 				send(chatFinish + chatUsage + chatDone)

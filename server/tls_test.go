@@ -155,7 +155,7 @@ func TestClientLeavesOverTLS(t *testing.T) {
 		left := make(chan struct{})
 		r := c.start(t, config.VLLM, upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
-			streaming(w)(chatRole + chatText("x"))
+			sending(w)(chatRole + chatText("x"))
 			<-r.Context().Done()
 			close(left)
 		})))
@@ -178,7 +178,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	goOn := make(chan struct{})
 	r := c.start(t, config.VLLM, upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		send := streaming(w)
+		send := sending(w)
 		send(chatRole + chatText("x"))
 		<-goOn
 		send(chatFinish + chatUsage + chatDone)

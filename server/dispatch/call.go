@@ -69,6 +69,9 @@ func (c *Call) Drop() {
 // collector.
 func (c *Call) Settle() { c.request, c.renamed = nil, nil }
 
+// Settled reports whether the request is let go of.
+func (c *Call) Settled() bool { return c.request == nil }
+
 // Idle is how long either side of the answer may be silent.
 func (c *Call) Idle() time.Duration { return c.Backend.StreamIdleTimeout }
 

@@ -15,6 +15,11 @@ import (
 
 var errTooLarge = errors.New("answer is over the limit")
 
+// TooLarge is the failure of an answer that is over the limit.
+func TooLarge() *failure.Failure {
+	return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
+}
+
 // Read appends a whole answer of at most limit bytes to buf. What the upstream
 // sends may not pause for longer than a stream may.
 func (c *Call) Read(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer, limit int64) *failure.Failure {
@@ -29,7 +34,7 @@ func (c *Call) Read(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffe
 			return f
 		}
 		if int64(len(buf.B))-before > limit {
-			return failure.Of(failure.UpstreamAnswer, responses.AnswerTooLarge()).Because(errTooLarge)
+			return TooLarge()
 		}
 	}
 	return nil

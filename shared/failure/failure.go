@@ -134,3 +134,11 @@ func (f *Failure) With(name, value string) *Failure {
 	f.Fields = append(f.Fields, [2]string{name, value})
 	return f
 }
+
+// Answer is what the client is told, nil for no failure.
+func (f *Failure) Answer() *responses.Error {
+	if f == nil {
+		return nil
+	}
+	return f.Reply
+}

@@ -1,4 +1,10 @@
-package server
+// Package header says which fields of a message go on, in either direction: those
+// of one connection stay behind, what the gateway tells by itself is not taken from
+// a client, and who speaks for whom is believed of trusted proxies only.
+//
+// Headers and what is known of their sender enter; lines for the upstream, or the
+// client's fields, come out. It decides about no request.
+package header
 
 import (
 	"net/http"
@@ -6,6 +12,7 @@ import (
 	"strings"
 
 	"antwort/server/upstream"
+	"antwort/shared/policy"
 )
 
 // hopByHop are the fields that concern one connection (RFC 9110 section 7.6.1).
@@ -28,36 +35,44 @@ var addressed = map[string]bool{
 	"Authorization": true, "X-Api-Key": true, "Content-Type": true, "Content-Encoding": true, "Content-Length": true, "Retry-After": true,
 }
 
-// forwardHeader is the client's header for the upstream, with what we know of
-// the caller; own is the client's credential, for a backend that has no key of
-// ours: it may be the one who checks it.
-func (x *exchange) forwardHeader() (b, own []byte) {
-	b = make([]byte, 0, 512)
-	h := x.r.Header
+// AppendRequest appends what of a client's header is for the upstream. decisive are
+// the fields that a decision depends on, which Connection does not take away. The
+// client's credential comes by itself: it is for a backend that has no key of ours,
+// which may be the one who checks it.
+func AppendRequest(dst []byte, h http.Header, decisive map[string]string) (lines, credential []byte) {
 	named := connectionFields(h)
-	for _, name := range x.gen.fields { // decisions depend on them
+	for _, name := range decisive {
 		delete(named, name)
 	}
 	for name, values := range h {
-		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || x.withheld(name) {
+		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || policy.IsReserved(name) {
 			continue
 		}
 		for _, v := range values {
 			if name == "Authorization" || name == "X-Api-Key" {
-				own = upstream.AppendField(own, name, v)
+				credential = upstream.AppendField(credential, name, v)
 			} else {
-				b = upstream.AppendField(b, name, v)
+				dst = upstream.AppendField(dst, name, v)
 			}
 		}
 	}
-	b = append(b, "Accept-Encoding: identity\r\n"...)
-	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
-	b = x.appendHop(x.appendForwarded(b))
-	return x.appendIdentity(b), own
+	return append(dst, "Accept-Encoding: identity\r\n"...), credential
 }
 
-// copyAnswerHeader copies what of an answer's header is for the client.
-func copyAnswerHeader(to, from http.Header) {
+// AppendIdentity tells the upstream who calls; nil is nobody.
+func AppendIdentity(dst []byte, caller *policy.Identity) []byte {
+	if caller == nil {
+		return dst
+	}
+	dst = upstream.AppendField(dst, "X-Antwort-Subject", caller.Subject)
+	if caller.Tenant != "" {
+		dst = upstream.AppendField(dst, "X-Antwort-Tenant", caller.Tenant)
+	}
+	return dst
+}
+
+// CopyAnswer copies what of an answer's header is for the client.
+func CopyAnswer(to, from http.Header) {
 	named := connectionFields(from)
 	for name, values := range from {
 		if !hopByHop[name] && !named[name] {

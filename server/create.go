@@ -2,24 +2,35 @@ package server
 
 import (
 	"context"
-	"mime"
 	"net/http"
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/header"
+	"antwort/server/streaming"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/translate"
 )
 
+// respond answers a request of the Responses API by its decision.
+func (x *exchange) respond() *failure.Failure {
+	d, body := x.decision, x.body
+	x.decision, x.body = nil, nil
+	if d.Need == policy.Translation {
+		return x.translate(d, body)
+	}
+	return x.forward(d, body)
+}
+
 // Provider vllm: POST /v1/responses becomes POST /v1/chat/completions.
 
 // translate answers POST /v1/responses by its decision, which needs the model
 // still. It puts body back.
-func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
+func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
 	chat := buffer.Get()
-	out, turn, err := x.gen.translator.Request(chat.B, body.B, x.gen.newID(), x.gen.unix())
+	out, turn, err := x.gen.translator.Request(chat.B, body.B, x.gen.newID(), x.Unix())
 	chat.B = out
 	var f *failure.Failure
 	if err != nil {
@@ -31,8 +42,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 	body.Put()
 	if f != nil {
 		chat.Put()
-		x.answerFailure(f)
-		return
+		return f
 	}
 	req := &dispatch.Request{
 		Request: upstream.Request{
@@ -54,34 +64,30 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) {
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
 	if turn.Streaming() {
-		st := x.newStream(ctx, cancel, func() events { return chatEvents{turn.Stream()} })
-		st.run((*stream).serveChat)
-		return
+		x.stream(ctx, cancel, streaming.Chat(turn), x.gen.cfg.Server.KeepAliveInterval, nil)
+		return nil
 	}
 	defer turn.Free()
 	defer x.call.Drop()
 	defer cancel(nil)
-	f = x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.whole(ctx, ans, turn) })
-	if f != nil {
-		x.answerFailure(f)
-	}
+	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn) })
 }
 
-// whole translates an answer that is not streamed.
-func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
+// translateWhole translates an answer that is not streamed.
+func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
 	defer ans.Close()
 	ans.Keep(false)
 	if ans.Status != http.StatusOK {
 		return x.call.Refused(ctx, ans)
 	}
-	answer := buffer.Get()
-	defer answer.Put()
-	if f := x.call.Read(ctx, ans, answer, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
+	chat := buffer.Get()
+	defer chat.Put()
+	if f := x.call.Read(ctx, ans, chat, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
 		return f
 	}
 	out := buffer.Get()
 	defer out.Put()
-	b, err := turn.Response(out.B, answer.B, x.gen.unix())
+	b, err := turn.Response(out.B, chat.B, x.Unix())
 	out.B = b
 	if err != nil {
 		return failure.Of(failure.UpstreamAnswer, err)
@@ -89,44 +95,8 @@ func (x *exchange) whole(ctx context.Context, ans *upstream.Answer, turn *transl
 	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()
 	x.json(http.StatusOK, out.B)
+	x.rec.Outcome.Resource = nil // its bytes are used again
 	return nil
-}
-
-// serveChat calls the upstream and streams its answer.
-func (st *stream) serveChat() {
-	f := st.x.call.Send(st.ctx, func(ans *upstream.Answer) *failure.Failure {
-		ans.Keep(false)
-		if isEventStream(ans.Header) {
-			f := st.pump(ans)
-			if status := st.x.rec.Outcome.Status; status != "" && status != "failed" {
-				ans.Keep(true) // it was a completion
-			}
-			return f
-		}
-		defer ans.Close()
-		if ans.Status != http.StatusOK {
-			return st.x.call.Refused(st.ctx, ans)
-		}
-		return failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
-	})
-	if f != nil {
-		st.fail(f)
-	}
-}
-
-// chatEvents are the events of a translated stream.
-type chatEvents struct{ *translate.Stream }
-
-// Release has nothing to do: events are made of their own.
-func (chatEvents) Release() {}
-
-func isEventStream(h http.Header) bool {
-	v := h.Get("Content-Type")
-	if v == "text/event-stream" || v == "text/event-stream; charset=utf-8" { // vLLM's
-		return true
-	}
-	t, _, err := mime.ParseMediaType(v)
-	return err == nil && t == "text/event-stream"
 }
 
 // chatHeader is the header of a request that is ours: of the client's only
@@ -140,7 +110,8 @@ func (x *exchange) chatHeader(stream bool) []byte {
 		b = append(b, "Accept: application/json\r\n"...)
 	}
 	b = upstream.AppendField(b, "X-Request-Id", x.rec.ID)
-	b = x.appendHop(x.appendIdentity(b))
+	b = header.AppendIdentity(b, x.rec.Caller)
+	b = header.AppendHop(b, x.r.Header, x.gen.hop)
 	for _, name := range [...]string{"Traceparent", "Tracestate"} {
 		if v := x.r.Header[name]; len(v) == 1 {
 			b = upstream.AppendField(b, name, v[0])

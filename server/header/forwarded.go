@@ -1,4 +1,4 @@
-package server
+package header
 
 import (
 	"net"
@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"antwort/server/ingress"
 	"antwort/server/upstream"
 )
 
@@ -29,10 +28,12 @@ func tellsForwarding(name string) bool {
 	return strings.HasPrefix(name, forwarded) || name == "Forwarded" || name == "X-Real-Ip"
 }
 
-// trustedProxies are the networks of server.trusted_proxies.
-type trustedProxies []netip.Prefix
+// Proxies are the networks of server.trusted_proxies: what those say of the client
+// is believed.
+type Proxies []netip.Prefix
 
-func newTrustedProxies(list []string) (trusted trustedProxies, err error) {
+// NewProxies reads addresses and networks.
+func NewProxies(list []string) (trusted Proxies, err error) {
 	for _, s := range list {
 		var network netip.Prefix
 		if strings.Contains(s, "/") {
@@ -54,7 +55,7 @@ func newTrustedProxies(list []string) (trusted trustedProxies, err error) {
 	return trusted, nil
 }
 
-func (t trustedProxies) has(a netip.Addr) bool {
+func (t Proxies) has(a netip.Addr) bool {
 	for _, network := range t {
 		if network.Contains(a) {
 			return true
@@ -63,9 +64,9 @@ func (t trustedProxies) has(a netip.Addr) bool {
 	return false
 }
 
-// peer is the address at the other end of a connection; not valid when it has
+// Peer is the address at the other end of a connection; not valid when it has
 // none.
-func peer(remote string) netip.Addr {
+func Peer(remote string) netip.Addr {
 	a, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
@@ -73,10 +74,10 @@ func peer(remote string) netip.Addr {
 	return a.Addr().Unmap().WithZone("")
 }
 
-// client is where a request came from: the last address in the row of proxies
+// Client is where a request came from: the last address in the row of proxies
 // that is not one of ours. What is no address ends the row.
-func (t trustedProxies) client(r *http.Request) netip.Addr {
-	at := peer(r.RemoteAddr)
+func (t Proxies) Client(r *http.Request) netip.Addr {
+	at := Peer(r.RemoteAddr)
 	if !t.has(at) {
 		return at
 	}
@@ -102,28 +103,28 @@ func hopAddress(s string) netip.Addr {
 	s = textproto.TrimString(s)
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	if err != nil {
-		return peer(s)
+		return Peer(s)
 	}
 	return a.Unmap().WithZone("")
 }
 
-// appendForwarded tells the upstream where a request came from. The fields of a
-// trusted proxy are completed, others replaced.
-func (x *exchange) appendForwarded(b []byte) []byte {
-	at := peer(x.r.RemoteAddr)
+// AppendForwarded tells the upstream where a request came from, secure over TLS.
+// The fields of a trusted proxy are completed, others replaced.
+func (t Proxies) AppendForwarded(b []byte, r *http.Request, secure bool) []byte {
+	at := Peer(r.RemoteAddr)
 	believed := http.Header{}
-	if x.gen.trusted.has(at) {
-		believed = x.r.Header
+	if t.has(at) {
+		believed = r.Header
 	}
 	hop, proto := at.String(), "http"
 	if !at.IsValid() {
 		hop = "unknown"
 	}
-	if ingress.Secure(x.r) {
+	if secure {
 		proto = "https"
 	}
 	b = upstream.AppendField(b, "X-Forwarded-For", strings.Join(append(slices.Clip(believed["X-Forwarded-For"]), hop), ", "))
-	for _, field := range [...][2]string{{"X-Forwarded-Proto", proto}, {"X-Forwarded-Host", x.r.Host}, {"X-Forwarded-Port", localPort(x.r)}} {
+	for _, field := range [...][2]string{{"X-Forwarded-Proto", proto}, {"X-Forwarded-Host", r.Host}, {"X-Forwarded-Port", localPort(r)}} {
 		value := field[1]
 		if given := believed[field[0]]; len(given) > 0 {
 			value = strings.Join(given, ", ")

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"antwort/server/buffer"
+	"antwort/server/dispatch"
+	"antwort/server/header"
+	"antwort/server/ingress"
+	"antwort/server/observe"
+	"antwort/shared/failure"
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+)
+
+// steps are the way of every request, one after the other. The first that fails
+// ends it: its failure is the answer. However a request ends, it is recorded. A
+// further step is a line here.
+var steps = [...]func(*exchange) *failure.Failure{
+	(*exchange).check,
+	(*exchange).identify,
+	(*exchange).decide,
+	(*exchange).answer,
+}
+
+// handle answers one request.
+func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
+	x := g.begin(w, r)
+	defer x.leave()
+	for _, step := range steps {
+		if f := step(x); f != nil {
+			x.fail(f)
+			return
+		}
+	}
+}
+
+// exchange is one request and what becomes of it. It belongs to the handler's
+// goroutine, and once detached to the stream's.
+type exchange struct {
+	gen      *generation
+	w        http.ResponseWriter // nil once detached
+	r        *http.Request       // nil once detached
+	endpoint *endpoint
+	rec      observe.Record
+	origin   string // of the page in a browser that may read the answer; "": none
+
+	decision *policy.Decision // of a request of the Responses API, until it is carried out
+	body     *buffer.Buffer   // that was read for the decision; nil: none was
+	upload   *upload          // a body that is passed on while it comes; nil: none is
+	call     *dispatch.Call   // nil until the request has a way
+
+	unlink   func() bool // parts the work upstream from the request's context
+	detached bool        // a stream's goroutine ends the exchange
+}
+
+// begin makes the exchange of a request, with its record.
+func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	path := r.URL.EscapedPath()
+	x := &exchange{gen: g, w: w, r: r, endpoint: g.endpoints.find(path), origin: header.Origin(r.Header, g.cfg.Server.CORS.AllowedOrigins)}
+	x.rec = observe.Record{
+		ID: requestID(r.Header, g.newID), Start: time.Now(), Method: r.Method, Path: path,
+		Endpoint: x.endpoint.Name, Quiet: x.endpoint.quiet, Client: g.trusted.Client(r),
+	}
+	w.Header()["X-Request-Id"] = []string{x.rec.ID}
+	if x.origin != "" && isPreflight(r) {
+		x.endpoint = preflight
+	}
+	g.observer.Begin()
+	return x
+}
+
+// maxTarget bounds a request's target, in bytes (RFC 9110 section 4.1).
+const maxTarget = 8 << 10
+
+// check refuses a request whose header others could read in another way, or whose
+// target is too long, or that was here before.
+func (x *exchange) check() *failure.Failure {
+	if x.r.ContentLength != 0 {
+		x.limitReading()
+	}
+	if problem := ingress.Begin(x.r); problem != "" {
+		return failure.Of(failure.AmbiguousRequest, responses.NewError(http.StatusBadRequest, "invalid_http", "the request is not valid HTTP: "+problem)).With("Connection", "close")
+	}
+	if len(x.r.RequestURI) > maxTarget {
+		x.rec.Path = x.rec.Path[:min(len(x.rec.Path), 256)]
+		return failure.Of(failure.TargetTooLong, responses.NewError(http.StatusRequestURITooLong, "uri_too_long", "the request's path and query are over this server's limit of 8192 bytes"))
+	}
+	if header.CameBack(x.r.Header, x.gen.hop) {
+		return failure.Of(failure.Loop, responses.LoopDetected())
+	}
+	return nil
+}
+
+// identify finds out who calls. Every path but the probes and the metrics asks for
+// a credential, unknown ones too.
+func (x *exchange) identify() (f *failure.Failure) {
+	if !x.endpoint.open {
+		x.rec.Caller, f = x.gen.callers.Identify(x.r)
+	}
+	return f
+}
+
+// decide finds out what becomes of the request.
+func (x *exchange) decide() *failure.Failure {
+	e := x.endpoint
+	switch {
+	case e.Allow != "" && !e.Allows(x.r.Method):
+		return failure.Of(failure.WrongMethod, e.WrongMethod(x.r.Method)).With("Allow", e.Allow)
+	case !e.routed:
+		return nil
+	}
+	d, f := x.gen.decider.Begin(policy.Request{Endpoint: e.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
+	if f == nil && d.Need != policy.Nothing {
+		x.body, f = x.readBody()
+	}
+	if f == nil && d.Need == policy.Body {
+		f = d.Body(x.body.B)
+	}
+	x.rec.Model, x.decision = d.Model, &d
+	return f
+}
+
+// field returns the values of a header field that decisions depend on.
+func (x *exchange) field(name string) []string { return x.r.Header[x.gen.fields[name]] }
+
+// answer answers the request by its endpoint.
+func (x *exchange) answer() *failure.Failure { return x.endpoint.answer(x) }
+
+// leave ends the handler: a panic is answered, the exchange recorded.
+func (x *exchange) leave() {
+	p := recover()
+	if p != nil && p != http.ErrAbortHandler {
+		x.Panicked(p)
+		if x.rec.Status == 0 {
+			x.fail(failure.Of(failure.Panic, policy.Internal()))
+			p = nil
+		}
+	}
+	if x.detached {
+		return
+	}
+	x.record()
+	if p != nil {
+		panic(http.ErrAbortHandler) // the client must not take it for the end
+	}
+}
+
+// Panicked notes a panic.
+func (x *exchange) Panicked(p any) {
+	x.rec.Failure, x.rec.Cause = failure.Panic, x.gen.observer.Panic(&x.rec, p)
+}
+
+// record completes the record and hands it in. Every exchange comes here once.
+func (x *exchange) record() {
+	if c := x.call; c != nil {
+		c.Release()
+		x.rec.Retries += c.Retries
+		if c.Backend != nil {
+			x.rec.Route, x.rec.Backend = c.Pool.Name, c.Backend.URL
+			model := x.rec.Model
+			x.rec.Known = model != "" && (model == x.gen.cfg.Engine.DefaultModel || c.Pool.Knows(c.Backend, model))
+		}
+	}
+	x.gen.observer.End(&x.rec)
+}
+
+// Unix is the time for what answers say.
+func (x *exchange) Unix() int64 { return x.gen.now().Unix() }
+
+// work returns a context for work upstream. It ends, with a cause, by cancel,
+// when draining is over, and with the request, until its connection is taken
+// over. cancel must be called.
+func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ending := context.AfterFunc(x.gen.ending, func() { cancel(context.Cause(x.gen.ending)) })
+	up := x.upload
+	x.unlink = context.AfterFunc(x.r.Context(), func() {
+		if up.clientLeft() {
+			cancel(dispatch.ErrClientGone)
+		}
+	})
+	client := x.unlink
+	return ctx, func(cause error) {
+		ending()
+		client()
+		cancel(cause)
+	}
+}
+
+// requestID takes the client's id when it is harmless, or makes one.
+func requestID(h http.Header, newID func() string) string {
+	if v := h["X-Request-Id"]; len(v) == 1 && isRequestID(v[0]) {
+		return v[0]
+	}
+	return "req_" + newID()
+}
+
+// isRequestID accepts what can go into logs and headers as it is.
+func isRequestID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+			c != '_' && c != '-' && c != '.' && c != ':' && c != '/' && c != '+' && c != '=' {
+			return false
+		}
+	}
+	return true
+}

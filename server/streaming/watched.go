@@ -1,0 +1,103 @@
+package streaming
+
+import (
+	"net/http"
+	"strconv"
+
+	"antwort/server/header"
+	"antwort/server/upstream"
+	"antwort/shared/config"
+	"antwort/shared/failure"
+	"antwort/shared/forward"
+	"antwort/shared/responses"
+)
+
+// IsWatched reports whether an answer to a request of this method is a stream of
+// events for the client, to be cut into events and watched, never rebuilt.
+func IsWatched(method string, ans *upstream.Answer) bool {
+	return ans.Status == http.StatusOK && method != http.MethodHead && IsEventStream(ans.Header)
+}
+
+// Watched is the kind of a stream that is forwarded.
+func Watched(limits config.Limits) Kind {
+	return watched{int(limits.EventBytes), limits.ResponseBodyBytes}
+}
+
+type watched struct {
+	event  int   // longest event, in bytes
+	answer int64 // longest whole answer, in bytes
+}
+
+func (w watched) events() Events {
+	ev := &watchedEvents{}
+	ev.watch.Framer.Max = w.event
+	return ev
+}
+
+// take passes a stream on, or a whole answer that came in its place.
+func (w watched) take(s *Stream, ans *upstream.Answer) *failure.Failure {
+	if !IsWatched("", ans) {
+		return w.passWhole(s, ans)
+	}
+	s.passHead(ans)
+	return s.pump(ans)
+}
+
+// passHead passes the status and header of a stream on; while another backend
+// could answer in its place, only with its first event.
+func (s *Stream) passHead(ans *upstream.Answer) {
+	h := make(http.Header, len(ans.Header)+1)
+	header.CopyAnswer(h, ans.Header)
+	delete(h, "Content-Length")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head = h
+	if s.call.MayMove() || s.phase.over() {
+		return
+	}
+	out := newOut()
+	defer out.Put()
+	s.write(out, false)
+}
+
+func (w watched) passWhole(s *Stream, ans *upstream.Answer) *failure.Failure {
+	defer ans.Close()
+	out := newOut()
+	defer out.Put()
+	if f := s.call.Read(s.ctx, ans, out, w.answer); f != nil {
+		return f
+	}
+	h := make(http.Header, len(ans.Header)+2)
+	header.CopyAnswer(h, ans.Header)
+	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - len(noRoom))}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.phase.over() {
+		s.begin(ans.Status, h)
+		s.write(out, true)
+	}
+	return nil
+}
+
+// watchedEvents are the events of a forwarded stream.
+type watchedEvents struct{ watch forward.Watch }
+
+func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
+	events, err := e.watch.Write(p)
+	return append(dst, events...), err
+}
+
+func (e *watchedEvents) Release() { e.watch.Release() }
+
+// Start has nothing to say: the first event is the upstream's.
+func (e *watchedEvents) Start(dst []byte) []byte { return dst }
+
+func (e *watchedEvents) End(dst []byte, cause *responses.Error, _ int64) []byte {
+	return e.watch.End(dst, cause)
+}
+
+// Done is never true before the upstream's own end: what follows the terminal
+// event, [DONE] or not, passes too.
+func (e *watchedEvents) Done() bool { return false }
+
+func (e *watchedEvents) Outcome() responses.Outcome { return e.watch.Outcome() }
