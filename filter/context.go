@@ -34,13 +34,16 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 		return types.ActionPause
 	}
 	path, _, _ := strings.Cut(h.get(":path"), "?")
-	endpoint := policy.Find(path)
+	endpoint := c.endpoint(path)
 	if c.cameBack(h) || c.confined(h, path, endpoint) {
 		return types.ActionPause
 	}
 	c.closed = false
 	if policy.IsResponses(path) {
 		return c.open(h, path, endpoint, end)
+	}
+	if endpoint != nil && endpoint.Passes {
+		return c.pass(h, endpoint, end)
 	}
 	if endpoint != nil {
 		return c.list(h, path, endpoint)
@@ -75,18 +78,34 @@ func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) typ
 
 // open begins a request of the Responses API.
 func (c *httpContext) open(h header, path string, endpoint *policy.Endpoint, end bool) types.Action {
+	if c.cfg.Engine.Provider == config.VLLMResponses {
+		return c.forward(h, endpoint, end)
+	}
+	c.translated = translated{upload: upload{exchange: &c.exchange}, endpoint: endpoint, path: path}
+	return c.start(&c.translated, h, end)
+}
+
+// forward begins a request that is not translated.
+func (c *httpContext) forward(h header, endpoint *policy.Endpoint, end bool) types.Action {
+	c.forwarded = forwarded{exchange: &c.exchange, endpoint: endpoint}
+	return c.start(&c.forwarded, h, end)
+}
+
+func (c *httpContext) start(by handler, h header, end bool) types.Action {
 	c.begun = c.clock.now()
 	c.metrics.requests.Increment(1)
 	c.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
-	if c.cfg.Engine.Provider == config.VLLMResponses {
-		c.forwarded = forwarded{exchange: &c.exchange, endpoint: endpoint}
-		c.handler = &c.forwarded
-	} else {
-		c.translated = translated{upload: upload{exchange: &c.exchange}, endpoint: endpoint, path: path}
-		c.handler = &c.translated
-	}
+	c.handler = by
 	c.forced.at("request_headers")
-	return c.handler.requestHeaders(h, end)
+	return by.requestHeaders(h, end)
+}
+
+// endpoint is what a path, escaped and without its query, leads to; nil: nothing.
+func (p *plugin) endpoint(path string) *policy.Endpoint {
+	if e := policy.Find(path); e != nil {
+		return e
+	}
+	return p.passed.Find(path)
 }
 
 // OnHttpRequestBody comes for every chunk of the request's body.

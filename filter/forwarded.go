@@ -26,7 +26,7 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 	if h.length() > limit {
 		return x.reply(failure.TooLarge, policy.TooLarge(limit))
 	}
-	if x.endpoint == policy.Create {
+	if x.counts() {
 		h.removeRequest("accept-encoding") // usage must be readable
 	}
 	endpoint := x.endpoint
@@ -77,7 +77,9 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 		r := &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status}
 		x.answer = r
 		return r.headers(h, end)
-	case status != 200 || x.endpoint != policy.Create || h.has("content-encoding"):
+	case status != 200 || !x.counts() || h.has("content-encoding"):
+	case kind == "text/event-stream" && x.endpoint.Passes:
+		x.answer = newPassedStream(x.exchange)
 	case kind == "text/event-stream":
 		x.answer = newWatchedStream(x.exchange)
 	case kind == "application/json":
@@ -85,6 +87,11 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 		x.answer = &x.whole
 	}
 	return types.ActionContinue
+}
+
+// counts reports whether answers say how many tokens they took.
+func (x *forwarded) counts() bool {
+	return x.endpoint == policy.Create || x.endpoint != nil && x.endpoint.Passes
 }
 
 func (x *forwarded) answerBody(size int, end bool) types.Action {

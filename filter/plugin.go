@@ -18,6 +18,7 @@ type plugin struct {
 	translator *translate.Translator // nil when requests are forwarded
 	access     *policy.Access        // nil: everybody may call
 	decider    *policy.Decider
+	passed     *policy.Passed
 	router     *policy.Router // nil: there are no routes, and one pool
 	pools      []pool
 	metrics    metrics
@@ -41,6 +42,7 @@ func (p *plugin) configure(size int) error {
 	}
 	p.cfg = cfg
 	p.access = policy.NewAccess(cfg)
+	p.passed = policy.NewPassed(cfg.Engine.Pass)
 	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true})
 	if len(cfg.Routes) > 0 {
 		p.router, p.pools = p.decider.Router(), pools(cfg.AllRoutes())

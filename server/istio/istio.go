@@ -15,6 +15,7 @@ import (
 
 	"antwort/server/envoy/render"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 
 	"github.com/goccy/go-yaml"
 )
@@ -52,6 +53,8 @@ type values struct {
 	Routes       []route
 	Destinations []destination
 	Translates   bool
+	Passes       []policy.PassedPath
+	PassesChat   bool
 	Gated        bool
 	Silence      string // as Istio writes durations
 	Token        *config.JWT
@@ -88,6 +91,8 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		Routes:       routes,
 		Destinations: destinations,
 		Translates:   c.Engine.Provider == config.VLLM,
+		Passes:       policy.PassedPaths(c.Engine.Pass),
+		PassesChat:   policy.NewPassed(c.Engine.Pass).Find("/v1/chat/completions") != nil,
 		Gated:        c.Filter.Profile == config.Gated,
 		Silence:      seconds(silence(c)),
 		BufferBytes:  c.Limits.RequestBodyBytes + spare,

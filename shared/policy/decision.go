@@ -164,7 +164,7 @@ func (x *Decision) needs() (need Need, optional bool) {
 		return Nothing, false
 	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames:
 		return Body, false
-	case d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes():
+	case d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes() && !d.tier.Hosts: // where Envoy repeats requests it has read them
 		if ContentType(x.request.Field("content-type")) == nil && x.coding() == "" {
 			return Body, true
 		}

@@ -32,6 +32,22 @@ func NewPassed(names []string) *Passed {
 	return p
 }
 
+// A PassedPath is one path of a passed endpoint, for what routes by paths.
+type PassedPath struct {
+	Endpoint string // "/v1/audio/*"
+	Path     string // "/audio/"
+	Below    bool   // all that begins so
+}
+
+// PassedPaths returns the paths of the endpoints that engine.pass names.
+func PassedPaths(names []string) (all []PassedPath) {
+	for _, name := range names {
+		path, below := strings.CutSuffix(name, "*")
+		all = append(all, PassedPath{"/v1/" + name, "/v1/" + path, below}, PassedPath{"/v1/" + name, "/" + path, below})
+	}
+	return all
+}
+
 // Find returns the endpoint of a path, escaped and without its query; nil when
 // none is named so.
 func (p *Passed) Find(path string) *Endpoint {

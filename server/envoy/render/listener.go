@@ -162,7 +162,9 @@ func (r *renderer) filters() list {
 	if r.byToken() {
 		all = append(all, r.tokensFilter())
 	}
-	all = append(all, onlyFilterTranslates())
+	if policy.NewPassed(r.c.Engine.Pass).Find(chatPath) == nil {
+		all = append(all, onlyFilterTranslates())
+	}
 	if r.c.Engine.Provider == config.VLLM {
 		all = append(all, decompressor("gzip"), decompressor("zstd"))
 	}

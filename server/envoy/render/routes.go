@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
 
@@ -79,6 +80,13 @@ func (r *renderer) ways(p *pool) list {
 	if r.c.Engine.Provider == config.VLLM || r.translated {
 		all = append(all, r.way(p, responsesPath, "path", chatPath)) // what the filter makes of it
 	}
+	for _, passed := range policy.PassedPaths(r.c.Engine.Pass) {
+		kind := "path"
+		if passed.Below {
+			kind = "prefix"
+		}
+		all = append(all, r.way(p, passed.Endpoint, kind, passed.Path))
+	}
 	return all
 }
 
@@ -140,7 +148,7 @@ func (r *renderer) retries(p *pool) any {
 	if translates {
 		reasons += ",retriable-status-codes"
 	}
-	policy := object{
+	rules := object{
 		{"retry_on", reasons},
 		{"num_retries", attempts - 1},
 		{"retry_back_off", object{{"base_interval", duration(delay)}, {"max_interval", duration(retry.MaxDelay)}}},
@@ -151,7 +159,7 @@ func (r *renderer) retries(p *pool) any {
 	}
 	if p != nil {
 		if by := p.priorities(); len(by) > 1 {
-			policy = append(policy, member{"retry_priority", extension("envoy.retry_priorities.previous_priorities",
+			rules = append(rules, member{"retry_priority", extension("envoy.retry_priorities.previous_priorities",
 				"envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
 				object{{"update_frequency", max(1, min(len(by[0]), attempts-1))}})})
 		}
@@ -161,15 +169,15 @@ func (r *renderer) retries(p *pool) any {
 		if p != nil { // a gateway says that the one behind it broke off
 			again = append(again, http.StatusBadGateway)
 		}
-		policy = append(policy, member{"retriable_status_codes", again})
+		rules = append(rules, member{"retriable_status_codes", again})
 	}
 	if translates && p == nil { // of several another one is asked, which has not said when
-		policy = append(policy, member{"rate_limited_retry_back_off", object{
+		rules = append(rules, member{"rate_limited_retry_back_off", object{
 			{"reset_headers", list{object{{"name", "retry-after"}, {"format", "SECONDS"}}}},
 			{"max_interval", duration(retry.MaxDelay)},
 		}})
 	}
-	return policy
+	return rules
 }
 
 // probe is a path that the parent process answers; without one, Envoy's admin
