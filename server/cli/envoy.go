@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 
 	"antwort/server/configfile"
 	"antwort/server/envoy"
 	"antwort/server/filterwasm"
+	"antwort/server/upstream"
 	"antwort/shared/config"
 )
 
@@ -50,7 +52,7 @@ func (cmd *envoyCmd) Run(ctx context.Context, std *streams) error {
 	}
 	out := &lockedWriter{to: std.Err}
 	log := newLogger(out, cfg.Observability.Log)
-	for _, text := range append(warnings(cfg), config.UnknownVariables(variables())...) {
+	for _, text := range slices.Concat(warnings(cfg), notProxied(cfg, upstream.ProxyFor), config.UnknownVariables(variables())) {
 		log.Warn(text)
 	}
 	err = envoy.Run(ctx, cfg, envoy.Options{

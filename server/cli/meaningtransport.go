@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/url"
 	"strings"
 
 	"antwort/server/upstream"
@@ -36,4 +37,17 @@ func transportOf(b *config.Backend) string {
 		return ""
 	}
 	return ", " + strings.Join(parts, ", ")
+}
+
+// notProxied warns of backends that antwort serve would call through a proxy of the
+// environment, where Envoy goes through none.
+func notProxied(c *config.Config, proxyFor func(base string) (*url.URL, error)) (warnings []string) {
+	for _, r := range c.AllRoutes() {
+		for i := range r.Backends {
+			if proxy, err := proxyFor(r.Backends[i].URL); err == nil && proxy != nil {
+				warnings = append(warnings, "HTTPS_PROXY, HTTP_PROXY: no effect, Envoy calls "+r.Backends[i].URL+" without a proxy; antwort serve goes through it")
+			}
+		}
+	}
+	return warnings
 }

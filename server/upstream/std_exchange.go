@@ -46,12 +46,13 @@ func (cn *stdConn) exchange(ctx context.Context, req *Request) (*Answer, error) 
 			}
 		})
 	}
+	var timer *time.Timer
 	if req.HeaderTimeout > 0 {
-		a.timer = time.AfterFunc(req.HeaderTimeout, func() { a.cancel(errNoHeader) })
+		timer = time.AfterFunc(req.HeaderTimeout, func() { a.cancel(errNoHeader) })
 	}
 	resp, err := cn.client.RoundTrip(r)
-	if a.timer != nil {
-		a.timer.Stop()
+	if timer != nil {
+		timer.Stop() // before its cause is asked for
 	}
 	if !cn.shared {
 		cn.wire.answer()
@@ -118,8 +119,8 @@ type stdAnswer struct {
 	cancel context.CancelCauseFunc
 	body   *sentBody // of the request; nil: it has none
 	resp   *http.Response
-	timer  *time.Timer // that cancels, for lateness
 	limit  time.Time   // of reads
+	late   *time.Timer // that cancels when it has passed; nil: no read was limited
 	ended  bool        // the body was read to its end
 	last   bool        // the connection is not to be kept
 	closed bool
@@ -160,7 +161,7 @@ func (a *stdAnswer) Read(p []byte) (int, error) {
 		if err := a.watch(); err != nil {
 			return 0, err
 		}
-		defer a.timer.Stop()
+		defer a.late.Stop()
 	}
 	n, err := a.resp.Body.Read(p)
 	switch {
@@ -180,10 +181,11 @@ func (a *stdAnswer) watch() error {
 		a.cancel(errNoBody)
 		return os.ErrDeadlineExceeded
 	}
-	if a.timer != nil {
-		a.timer.Stop() // the header's
+	if a.late == nil {
+		a.late = time.AfterFunc(left, func() { a.cancel(errNoBody) })
+	} else {
+		a.late.Reset(left)
 	}
-	a.timer = time.AfterFunc(left, func() { a.cancel(errNoBody) })
 	return nil
 }
 

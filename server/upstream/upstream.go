@@ -28,8 +28,9 @@ import (
 // Transport is the implementation of HTTP that carries the requests.
 //
 // With net/http's, header fields are sent sorted by name, [Rest.Wait] returns
-// at once, and a read deadline that has passed ends the answer. The end of a
-// TLS connection inside a status line is Malformed, where it is Closed in ours.
+// at once, and a read deadline that has passed ends the answer. In TLS, the end
+// of a connection inside a status line is Malformed, where it is Closed in ours,
+// and what is no HTTP is Closed when it comes while the body is on its way.
 type Transport int
 
 // The transports.
