@@ -30,7 +30,7 @@ type watched struct {
 
 func (w watched) events() Events {
 	ev := &watchedEvents{}
-	ev.watch.Framer.Max = w.event
+	ev.watch.Framer.Max, ev.watch.Most = w.event, int(w.answer)
 	return ev
 }
 

@@ -220,7 +220,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.response_body_bytes",
 	value: &size{at: func(c *Config) *int64 { return &c.Limits.ResponseBodyBytes }, def: 16 * mib, min: kib, max: 4 * gib},
-	doc:   "The backend's answer: a whole one as it arrives, a translated stream by all that it says. A stream over it ends as failed.",
+	doc:   "The backend's answer: a whole one as it arrives, a stream by all that it says when it is translated, by its finished items when it is forwarded. A stream over it ends as failed.",
 }, {
 	path:  "limits.event_bytes",
 	value: &size{at: func(c *Config) *int64 { return &c.Limits.EventBytes }, def: 8 * mib, min: kib, max: gib},

@@ -17,6 +17,7 @@ import (
 // A Watch follows one stream. The zero value is ready to use.
 type Watch struct {
 	Framer sse.Framer // its Max may be set before the first Write
+	Most   int        // bytes of finished items, which are kept for a stream that breaks; 0: no limit
 
 	resource []byte // the last response.created, .queued or .in_progress event's data
 	items    []byte // finished items, separated by commas
@@ -29,8 +30,8 @@ type Watch struct {
 
 // Write takes the next bytes of the stream and returns those that are whole
 // events now, comments included, as they came. They are valid, and p must stay
-// as it is, until Release. The error says that an event is too long; the stream
-// must then be ended.
+// as it is, until Release. The error says that an event is too long, or, as a
+// *responses.Error, that all items together are; the stream must then be ended.
 func (w *Watch) Write(p []byte) (whole []byte, err error) {
 	w.Framer.Write(p)
 	for {
@@ -45,6 +46,9 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 		}
 		if len(ev.Data) > 0 && ev.Data[0] == '{' {
 			w.see(ev)
+		}
+		if w.Most > 0 && len(w.items) > w.Most {
+			return whole, responses.AnswerTooLarge()
 		}
 	}
 }

@@ -112,3 +112,18 @@ func TestOutcomeOfAWatchedStream(t *testing.T) {
 		})
 	}
 }
+
+// What is kept for a stream that breaks has a limit, at which the stream ends.
+func TestKeptItemsHaveALimit(t *testing.T) {
+	w := Watch{Most: 200}
+	_, err := w.Write([]byte(created))
+	require.NoError(t, err)
+	for i := 0; err == nil; i++ {
+		require.Less(t, i, 10, "it has no end")
+		_, err = w.Write([]byte(item))
+	}
+	var e *responses.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, responses.AnswerTooLarge(), e)
+	require.Contains(t, string(w.End(nil, e)), "event: response.failed")
+}
