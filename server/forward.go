@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
@@ -127,11 +128,11 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		x.readUsage(head.B)
 	}
 	x.start(ans.Status)
-	var end tail
+	var end streaming.Tail
 	for {
 		x.write(head.B)
 		if x.endpoint.Passes {
-			end.keep(head.B)
+			end.Keep(head.B)
 		}
 		if x.rec.Failure != failure.None || !more {
 			x.readLateUsage(ans.Status, end)
@@ -164,4 +165,64 @@ func (x *exchange) readUsage(body []byte) {
 		}
 	}
 	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(body, "usage")
+}
+
+// readLateUsage looks for the token counts at the end of a whole answer that
+// passed.
+func (x *exchange) readLateUsage(status int, end streaming.Tail) {
+	if x.endpoint.Passes && status == http.StatusOK {
+		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
+	}
+}
+
+// The endpoints of engine.pass: requests are forwarded whatever the provider, and
+// streams are not those of the Responses API, so that they pass as they come.
+
+// passes reports whether a stream of events is for the client as it comes.
+func (x *exchange) passes(ans *upstream.Answer) bool {
+	return x.endpoint.Passes && x.rec.Method != http.MethodHead && streaming.IsEventStream(ans.Header)
+}
+
+// passEvents passes a stream on, piece by piece, and looks for its token counts.
+func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failure.Failure {
+	defer ans.Close()
+	buf := buffer.Get()
+	defer buf.Put()
+	more, f := x.readPiece(ctx, ans, buf)
+	if f != nil {
+		return f // nothing of it is the client's yet
+	}
+	x.call.Settle()
+	header.CopyAnswer(x.header(), ans.Header)
+	x.header()["X-Request-Id"] = []string{x.rec.ID}
+	x.rec.Streamed = true
+	x.gen.observer.Streams(1)
+	defer x.gen.observer.Streams(-1)
+	x.start(ans.Status)
+	usage := streaming.NewUsageReader(x.gen.cfg.Limits.EventBytes)
+	for {
+		if x.rec.FirstEvent == 0 && len(buf.B) > 0 {
+			x.rec.FirstEvent = time.Since(x.rec.Start)
+		}
+		usage.Read(buf.B)
+		x.write(buf.B)
+		if err := http.NewResponseController(x.w).Flush(); err != nil {
+			x.rec.Fail(failure.ClientGone, err)
+		}
+		if x.rec.Failure != failure.None || !more {
+			x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = usage.Found()
+			return nil
+		}
+		if more, f = x.readPiece(ctx, ans, buf); f != nil {
+			x.rec.Fail(f.Kind, f.Cause)
+			panic(http.ErrAbortHandler) // the client must not take it for the end
+		}
+	}
+}
+
+// readPiece reads what has come of the answer in place of what buf held.
+func (x *exchange) readPiece(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffer) (bool, *failure.Failure) {
+	buf.B = buf.B[:0]
+	buf.Grow(4 << 10)
+	return x.call.ReadSome(ctx, ans, buf)
 }
