@@ -166,11 +166,13 @@ func TestWhatIstioCannotDo(t *testing.T) {
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}, {url: 'http://two', priority: 1}]}]":                                                    "routes[0].backends[1].priority: ",
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one/path'}]}]":                                                                                 "routes[0].backends[0].url: ",
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}]}, {name: b, match: {models: [n]}, balance: affinity, backends: [{url: 'http://one'}]}]": "routes[1].backends[0]: ",
-		"server: {tls: {cert_file: c, key_file: k}}":        "server.tls: ",
-		"server: {trusted_proxies: [10.0.0.1]}":             "server.trusted_proxies: ",
-		token + "jwks_file: f}}":                            "auth.jwt.jwks_file: ",
-		token + "jwks_url: 'https://i', clock_skew: 2m}}":   "auth.jwt.clock_skew: ",
-		token + "jwks_url: 'https://i', jwks_refresh: 1m}}": "auth.jwt.jwks_refresh: ",
+		route + "[{name: a, match: {models: [m]}, backends: [{url: 'https://one', tls: {server_name: one.internal}}]}]":                                                   "routes[0].backends[0].tls: ",
+		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one', protocol: http2}]}]":                                                                     "routes[0].backends[0].protocol: ",
+		"server: {tls: {cert_file: c, key_file: k}}":                                                                                                                      "server.tls: ",
+		"server: {trusted_proxies: [10.0.0.1]}":                                                                                                                           "server.trusted_proxies: ",
+		token + "jwks_file: f}}":                                                                                                                                          "auth.jwt.jwks_file: ",
+		token + "jwks_url: 'https://i', clock_skew: 2m}}":                                                                                                                 "auth.jwt.clock_skew: ",
+		token + "jwks_url: 'https://i', jwks_refresh: 1m}}":                                                                                                               "auth.jwt.jwks_refresh: ",
 	} {
 		t.Run(problem, func(t *testing.T) {
 			_, err := rendered(t, "engine: {provider: vllm, backend_url: 'http://backend'}\n"+config, Options{API: GatewayAPI, Name: "gw", Image: "f"})
