@@ -146,7 +146,8 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 	if status != 200 {
 		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status, ownKey: x.pool != nil && x.pool.auth != ""}, end)
 	}
-	stream := policy.MediaType(h.get("content-type")) == "text/event-stream"
+	kind := policy.MediaType(h.get("content-type"))
+	stream := kind == "text/event-stream" || kind == "application/json" // of a whole answer the events are made too
 	switch {
 	case x.turn == nil:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)

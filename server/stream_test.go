@@ -114,7 +114,7 @@ func TestStreamsThatFailByThemselves(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	for _, r := range []*running{back, back.front()} {
-		got := r.post(`{"model":"/mnt/models","input":"mock: finish=abort","stream":true}`)
+		got := r.post(`{"model":"/mnt/models","input":"mock: finish=error","stream":true}`)
 		require.Equal(t, 200, got.status, got.body)
 		require.Equal(t, "response.failed", lastEvent(t, got.body))
 		r.log.waitFor(t, `"failure":"upstream_stream"`)
@@ -170,7 +170,6 @@ func TestWrongKindsOfAnswers(t *testing.T) {
 		name, body string
 		answer     func(http.ResponseWriter)
 	}{
-		{"whole for a stream", askStream, answering},
 		{"stream for a whole", ask, streamingAll},
 		{"html", ask, func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>10.0.0.1") }},
 		{"html for a stream", askStream, func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>10.0.0.1") }},
@@ -236,4 +235,27 @@ func TestManyStreams(t *testing.T) {
 	back.first.pools.CloseIdle(nil)
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+10 }, guard, 10*time.Millisecond,
 		"goroutines are left: %d before", before)
+}
+
+// A whole answer becomes the events of the stream that was asked for, and an
+// error in one its own status.
+func TestWholeAnswersForStreams(t *testing.T) {
+	s := &scripted{steps: []func(http.ResponseWriter){answering}}
+	back := start(t, config.VLLM, upstreamOf(t, s))
+	for _, r := range []*running{back, back.front()} {
+		got := r.post(askStream)
+		require.Equal(t, 200, got.status, got.body)
+		require.Equal(t, "response.completed", lastEvent(t, got.body))
+	}
+	s = &scripted{steps: []func(http.ResponseWriter){func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"error":{"message":"no such model","type":"NotFoundError","param":"model","code":404}}`)
+	}}}
+	back = start(t, config.VLLM, upstreamOf(t, s))
+	for _, r := range []*running{back, back.front()} {
+		got := r.post(askStream)
+		require.Equal(t, 404, got.status, got.body)
+		_, _, code := got.errorCode(t)
+		require.Equal(t, "model_not_found", code)
+	}
 }

@@ -19,10 +19,11 @@ func (c chat) events() Events { return chatEvents{c.turn.Stream()} }
 
 func (c chat) take(s *Stream, ans *upstream.Answer) *failure.Failure {
 	ans.Keep(false)
-	if IsEventStream(ans.Header) {
+	asked := IsEventStream(ans.Header)
+	if asked || ans.Status == http.StatusOK && isJSON(ans.Header) {
 		f := s.pump(ans)
-		if o := &s.rec.Outcome; o.Status != "" && !o.Failed() {
-			ans.Keep(true) // it was a completion
+		if o := &s.rec.Outcome; asked && o.Status != "" && !o.Failed() {
+			ans.Keep(true) // it was a completion, and of the kind that was asked for
 		}
 		return f
 	}
@@ -38,6 +39,10 @@ type chatEvents struct{ *translate.Stream }
 
 // Release has nothing to do: events are made of their own.
 func (chatEvents) Release() {}
+
+// isJSON reports whether an answer is a whole one, which the events of a stream
+// can be made of too.
+func isJSON(h http.Header) bool { return policy.MediaType(h.Get("Content-Type")) == "application/json" }
 
 // IsEventStream reports whether an answer's header says that it is one.
 func IsEventStream(h http.Header) bool {

@@ -13,58 +13,85 @@ import (
 // long as the parser's value, and its strings are not decoded.
 type Answer struct {
 	HasChoice bool
+	HasText   bool // the choice has a message, a delta or a text, empty or not
 	Reasoning *fastjson.Value
 	Content   *fastjson.Value
 	Refusal   *fastjson.Value
 	ToolCalls []*fastjson.Value
+	Function  *fastjson.Value   // function_call, the old form of a single call: {name, arguments}
 	Logprobs  []*fastjson.Value // choices[0].logprobs.content
 	Finish    string            // finish_reason; empty while there is none
-	Usage     *fastjson.Value
+	Usage     Usage
+	Unread    string // a member of the message that says something in a form that is not read; empty without one
 	Err       *Error // an error in the place of an answer
 }
 
 // Read reads a whole answer.
-func Read(v *fastjson.Value) Answer { return read(v, "message") }
+func Read(v *fastjson.Value) Answer { return read(v, "message", "delta") }
 
 // ReadChunk reads one chunk of a stream.
-func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta") }
+func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta", "message") }
 
-func read(v *fastjson.Value, message string) (a Answer) {
+// read reads the message under its name, or under the other one where that is
+// all there is.
+func read(v *fastjson.Value, name, other string) (a Answer) {
 	var choices, object, failure *fastjson.Value
 	visit(v, func(key []byte, v *fastjson.Value) {
 		switch string(key) {
 		case "choices":
 			choices = v
 		case "usage":
-			a.Usage = v
+			a.Usage.read(v)
 		case "error":
 			failure = v
 		case "object":
 			object = v
 		}
 	})
+	if choices != nil && saysNothing(failure) {
+		failure = nil
+	}
 	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
 		failure = v // the flat form of old vLLM
 	}
 	if failure != nil {
 		return Answer{Err: readError(failure)}
 	}
-	list := choices.GetArray()
-	if len(list) == 0 {
-		return a
+	if list := choices.GetArray(); len(list) > 0 {
+		a.HasChoice = true
+		a.readChoice(list[0], name, other)
 	}
-	a.HasChoice = true
-	visit(list[0], func(key []byte, v *fastjson.Value) {
+	return a
+}
+
+func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
+	var message, elsewhere, text *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
 		switch string(key) {
-		case message:
-			a.readMessage(v)
+		case name:
+			message = v
+		case other:
+			elsewhere = v
+		case "text":
+			text = v
 		case "finish_reason":
 			a.Finish = finishReason(v)
 		case "logprobs":
 			a.Logprobs = v.GetArray("content")
+		case "usage": // Moonshot's place for it in a stream
+			if !a.Usage.Known {
+				a.Usage.read(v)
+			}
 		}
 	})
-	return a
+	if message == nil {
+		message = elsewhere
+	}
+	a.HasText = message != nil || text != nil
+	a.readMessage(message)
+	if message == nil {
+		a.Content = text // as the Completions API has it
+	}
 }
 
 func (a *Answer) readMessage(v *fastjson.Value) {
@@ -81,10 +108,47 @@ func (a *Answer) readMessage(v *fastjson.Value) {
 			a.Refusal = v
 		case "tool_calls":
 			a.ToolCalls = v.GetArray()
+		case "function_call":
+			a.Function = v
+		case "role":
+		default:
+			if a.Unread == "" && !saysNothing(v) {
+				a.Unread = string(key)
+			}
 		}
 	})
-	if a.Reasoning == nil {
+	if old != nil && (a.Reasoning == nil || isEmptyString(a.Reasoning)) {
 		a.Reasoning = old
+	}
+	if len(a.ToolCalls) > 0 {
+		a.Function = nil // the same once more
+	}
+}
+
+// isEmptyString reports whether v is the empty string, without decoding it.
+func isEmptyString(v *fastjson.Value) bool {
+	var room [2]byte
+	text := v.MarshalTo(room[:0])
+	return string(text) == `""`
+}
+
+// saysNothing reports whether v is a value that stands for none: null, false,
+// an empty string, list or object.
+func saysNothing(v *fastjson.Value) bool {
+	if jsontext.IsNull(v) {
+		return true
+	}
+	switch v.Type() {
+	case fastjson.TypeFalse, fastjson.TypeNull:
+		return true
+	case fastjson.TypeString:
+		return len(v.GetStringBytes()) == 0
+	case fastjson.TypeArray:
+		return len(v.GetArray()) == 0
+	case fastjson.TypeObject:
+		return v.GetObject().Len() == 0
+	default:
+		return false
 	}
 }
 
@@ -101,7 +165,12 @@ func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
 	})
 }
 
+// finishReason reads a finish_reason. Some servers put an empty one into every
+// chunk: it is none.
 func finishReason(v *fastjson.Value) string {
+	if v.Type() != fastjson.TypeString {
+		return "unknown" // not a success
+	}
 	switch s := v.GetStringBytes(); string(s) {
 	case "stop":
 		return "stop"
@@ -109,8 +178,6 @@ func finishReason(v *fastjson.Value) string {
 		return "length"
 	case "tool_calls":
 		return "tool_calls"
-	case "":
-		return "unknown" // not a string, or an empty one: not a success
 	default:
 		return string(s)
 	}

@@ -36,9 +36,25 @@ func ParseError(body []byte) *Error {
 		if detail.Type() == fastjson.TypeString {
 			return &Error{Message: string(detail.GetStringBytes())}
 		}
-		return &Error{Message: string(detail.GetStringBytes("0", "msg"))}
+		return &Error{Message: string(detail.GetStringBytes("0", "msg")), Param: location(detail.GetArray("0", "loc"))}
 	}
 	return readError(v)
+}
+
+// location is the path of the field that FastAPI blames: ["body","top_p"].
+func location(steps []*fastjson.Value) string {
+	path := ""
+	for _, step := range steps {
+		if path != "" {
+			path += "."
+		}
+		if step.Type() == fastjson.TypeString {
+			path += string(step.GetStringBytes())
+		} else {
+			path += string(step.MarshalTo(nil))
+		}
+	}
+	return path
 }
 
 func readError(v *fastjson.Value) *Error {

@@ -128,6 +128,13 @@ type Retry struct {
 	MaxDelay    time.Duration
 }
 
+// Values of translation.reasoning_summary.
+const (
+	Auto   = "auto"
+	Always = "always"
+	Never  = "never"
+)
+
 // Values of translation.unsupported_tools and translation.unknown_fields.
 const (
 	Refuse = "refuse"
@@ -140,6 +147,7 @@ type Translation struct {
 	FoldSystem       bool
 	ReasoningField   string // ReasoningField or ReasoningContentField
 	ReasoningEvents  string // reasoning_text or reasoning
+	ReasoningSummary string // Auto, Always or Never
 	UnsupportedTools string // Refuse or Drop
 	UnknownFields    string // Pass or Refuse
 }

@@ -23,7 +23,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			Retry: Retry{MaxAttempts: 3, BaseDelay: 200 * time.Millisecond, MaxDelay: 5 * time.Second},
 		},
 		Translation: Translation{
-			FoldSystem: true, ReasoningField: "reasoning", ReasoningEvents: "reasoning_text",
+			FoldSystem: true, ReasoningField: "reasoning", ReasoningEvents: "reasoning_text", ReasoningSummary: "auto",
 			UnsupportedTools: Refuse, UnknownFields: Pass,
 		},
 		Limits: Limits{

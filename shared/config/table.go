@@ -190,7 +190,7 @@ var engineKeys = []key{{
 var translationKeys = []key{{
 	path:  "translation.fold_system",
 	value: &boolean{at: func(c *Config) *bool { return &c.Translation.FoldSystem }, def: true},
-	doc:   "Make one system message of `instructions` and the leading system and developer messages: many chat templates refuse more than one.",
+	doc:   "Make one system message, at the beginning, of `instructions` and all system and developer messages: many chat templates refuse more than one, and one that comes later. `false` leaves each in its place.",
 }, {
 	path:  "translation.reasoning_field",
 	value: &enum{at: func(c *Config) *string { return &c.Translation.ReasoningField }, def: "reasoning", words: []string{"reasoning", "reasoning_content"}},
@@ -200,13 +200,17 @@ var translationKeys = []key{{
 	value: &enum{at: func(c *Config) *string { return &c.Translation.ReasoningEvents }, def: "reasoning_text", words: []string{"reasoning_text", "reasoning"}},
 	doc:   "Names of the reasoning events: `response.reasoning_text.delta` as the OpenAI clients expect it, or `response.reasoning.delta` as the Open Responses specification has it.",
 }, {
+	path:  "translation.reasoning_summary",
+	value: &enum{at: func(c *Config) *string { return &c.Translation.ReasoningSummary }, def: Auto, words: []string{Auto, Always, Never}},
+	doc:   "When a thought is told as a summary (`response.reasoning_summary_text.delta`, `summary` of the item), as LangChain, the AI SDK and opencode read it, instead of as reasoning text: `auto` is when the request asks for `reasoning.summary`.",
+}, {
 	path:  "translation.unsupported_tools",
 	value: &enum{at: func(c *Config) *string { return &c.Translation.UnsupportedTools }, def: Refuse, words: []string{Refuse, Drop}},
-	doc:   "Tools that Chat Completions does not have (`web_search` and the like): answer 400, or leave them out. Codex needs `drop`.",
+	doc:   "Tools that neither the client nor a model server runs (`web_search`, `file_search`, `mcp` and the like): answer 400, or leave them out and say so in the header `x-antwort-dropped-tools`. Codex needs `drop`, or `web_search = \"disabled\"` in its configuration.",
 }, {
 	path:  "translation.unknown_fields",
 	value: &enum{at: func(c *Config) *string { return &c.Translation.UnknownFields }, def: Pass, words: []string{Pass, Refuse}},
-	doc:   "Request fields that neither API has: pass them to the backend, or answer 400.",
+	doc:   "Request fields, and members of `reasoning`, `text`, `text.format` and `stream_options`, that neither API has: pass them to the backend (or echo them, where a backend has no place for them), or answer 400.",
 }}
 
 var limitKeys = []key{{

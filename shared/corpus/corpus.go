@@ -161,6 +161,8 @@ func (c *Case) RunSplit(pieces ...[]byte) (r Result) {
 		r.Events, e = Stream(nil, turn.Stream(), pieces...)
 	case c.Status != 200:
 		e = translate.UpstreamError(c.Status, c.Answer, c.RetryAfter, c.OwnKey)
+	case c.Answer != nil && turn.Streaming(): // no stream although one was asked for
+		r.Events, e = Stream(nil, turn.Stream(), c.Answer)
 	case c.Answer != nil:
 		r.Response, e = turn.Response(nil, c.Answer, Ended)
 	}

@@ -12,9 +12,9 @@ func (c *Case) Inline() Result {
 		return want
 	}
 	_, turn, _ := translate.New(c.Options).Request(nil, c.Request, ID, Created)
-	if c.Stream != nil {
+	if c.Stream != nil || turn.Streaming() {
 		s := turn.Stream()
-		want.Events, _ = Stream(s.Start(nil), s, c.Stream)
+		want.Events, _ = Stream(s.Start(nil), s, c.Stream, c.Answer)
 	} else {
 		_, e := turn.Response(nil, c.Answer, Ended)
 		want.Response = turn.Failed(nil, e)

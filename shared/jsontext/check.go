@@ -246,13 +246,30 @@ func (s *scanner) str() *SyntaxError {
 	}
 	s.i += n
 	if !ok {
-		return s.fail("invalid string")
+		return s.fail("invalid string: " + badByte(s.b[s.i:]))
 	}
 	if s.i >= len(s.b) {
 		return s.fail("unterminated string")
 	}
 	s.i++
 	return nil
+}
+
+// badByte says what is wrong with the byte that b begins with, inside a string.
+func badByte(b []byte) string {
+	switch {
+	case b[0] < 0x20:
+		return "unescaped control character " + strconv.QuoteRune(rune(b[0]))
+	case len(b) > 1 && b[1] == 'u':
+		if _, ok := hex4(b[2:]); ok {
+			return "lone surrogate " + string(b[:6]) + ", half of a pair,"
+		}
+		return "\\u without four hexadecimal digits"
+	case len(b) > 1:
+		return "unknown escape \\" + string(firstRune(b[1:]))
+	default:
+		return "a backslash without what it escapes"
+	}
 }
 
 // special are the bytes that do not stand for themselves inside a string.

@@ -37,6 +37,18 @@ func Elements(array []byte, visit func(value []byte) bool) {
 	}
 }
 
+// First returns how long the JSON value is that b begins with, white space
+// before it included, and false when b does not begin with a whole one. A number
+// ends where its digits do.
+func First(b []byte) (n int, ok bool) {
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth}}
+	s.space()
+	if s.value() != nil {
+		return 0, false
+	}
+	return s.i, true
+}
+
 // enter is a scanner behind the bracket that b begins with.
 func enter(b []byte, bracket byte) (*scanner, bool) {
 	s := &scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: true}

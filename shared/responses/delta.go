@@ -33,7 +33,7 @@ func (o *Output) makeFrame(name string) {
 	f.b = append(f.b, o.itemID...)
 	f.b = append(f.b, '"')
 	if o.open != callItem {
-		f.b = append(f.b, `,"content_index":`...)
+		f.b = append(f.b, o.part.index()...)
 		f.b = strconv.AppendInt(f.b, int64(o.parts-1), 10)
 	}
 	f.b = append(f.b, `,"delta":"`...)

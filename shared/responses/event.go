@@ -42,7 +42,7 @@ func (o *Output) itemEvent(dst []byte, name string) []byte {
 
 func (o *Output) partEvent(dst []byte, name string) []byte {
 	dst = o.itemEvent(dst, name)
-	dst = append(dst, `,"content_index":`...)
+	dst = append(dst, o.part.index()...)
 	return strconv.AppendInt(dst, int64(o.parts-1), 10)
 }
 

@@ -91,15 +91,8 @@ var fields = []struct {
 		}
 		return err
 	}},
-	{"stream_options", func(r *Request, v *fastjson.Value, name string) *Error {
-		return members(v, name, func(key string, v *fastjson.Value) *Error {
-			if key != "include_obfuscation" {
-				return unknown(At(name, key))
-			}
-			_, err := boolean(v, At(name, key))
-			return err
-		})
-	}},
+	{"stream_options", readStreamOptions},
+	{"client_metadata", func(*Request, *fastjson.Value, string) *Error { return nil }}, // what Codex tells its provider of itself
 	{"previous_response_id", func(r *Request, v *fastjson.Value, name string) *Error {
 		return notStored(name)
 	}},
@@ -139,6 +132,9 @@ var refusedFields = map[string]string{ //nolint:gosec // names of fields, no cre
 	"guided_grammar":            "was removed from vLLM, which ignores it silently: send structured_outputs",
 	"guided_decoding_backend":   "was removed from vLLM, which ignores it silently: send structured_outputs",
 	"guided_whitespace_pattern": "was removed from vLLM, which ignores it silently: send structured_outputs",
+	"context_management":        "is not done here, and to answer without it would not be what was asked for",
+	"moderation":                "is not done here, and to answer without it would not be what was asked for",
+	"access_programs":           "there are none here",
 	"prompt_logprobs":           "a response has no place for logprobs of the prompt",
 	"return_token_ids":          "a response has no place for token ids",
 	"echo":                      "a response has no place for the prompt",
@@ -179,8 +175,14 @@ func notStored(param string) *Error {
 	return invalidCode(param, "previous_response_not_found", "no response or conversation is stored here: send the whole conversation as input items")
 }
 
-// ValidName reports whether s may name a function or a format:
-// ^[a-zA-Z0-9_-]{1,64}$.
+// The longest names. Of functions OpenAI takes more than Chat Completions does.
+const (
+	MaxName       = 128
+	maxFormatName = 64
+)
+
+// ValidName reports whether s is of the characters of which names of functions
+// and formats are made: ^[a-zA-Z0-9_-]+$.
 func ValidName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -188,9 +190,9 @@ func ValidName(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= 64
+	return s != ""
 }
 
-func badName(param, name string) *Error {
-	return invalidCode(param, "invalid_value", strconv.Quote(short(name))+" is not a name: 1 to 64 letters, digits, _ and - are allowed")
+func badName(param, name string, longest int) *Error {
+	return invalidCode(param, "invalid_value", strconv.Quote(short(name))+" is not a name: 1 to "+strconv.Itoa(longest)+" letters, digits, _ and - are allowed")
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"antwort/shared/jsontext"
+	"antwort/shared/thought"
 )
 
 // An Output builds the items of a response one after another, each in place
@@ -19,6 +20,11 @@ type Output struct {
 	// ReasoningEvents is the middle of the reasoning events' names:
 	// "reasoning_text" (OpenAI) or "reasoning" (Open Responses).
 	ReasoningEvents string
+	// ReasoningSummary tells thoughts as summaries instead.
+	ReasoningSummary bool
+	// ReasoningCopy gives reasoning items a copy of their thought, as
+	// encrypted_content.
+	ReasoningCopy bool
 	// Quiet makes the items without the events.
 	Quiet bool
 
@@ -57,15 +63,8 @@ const (
 	textPart
 	refusalPart
 	reasoningPart
+	summaryPart
 )
-
-// A Call is a tool call as it begins.
-type Call struct {
-	ID        string // call_id, escaped inside of a JSON string
-	Name      string
-	Namespace string // empty without one
-	Custom    bool   // a custom_tool_call with input, not a function_call with arguments
-}
 
 // Reset empties o for another answer, in the memory that it has.
 func (o *Output) Reset() {
@@ -116,8 +115,12 @@ func (o *Output) Refusal(dst, delta []byte) []byte {
 	return o.delta(o.enter(dst, messageItem, refusalPart), "response.refusal.delta", delta)
 }
 
-// Reasoning appends a delta of reasoning text.
+// Reasoning appends a delta of a thought.
 func (o *Output) Reasoning(dst, delta []byte) []byte {
+	if o.ReasoningSummary {
+		dst = o.enter(dst, reasoningItem, summaryPart)
+		return o.delta(dst, "response.reasoning_summary_text.delta", delta)
+	}
 	dst = o.enter(dst, reasoningItem, reasoningPart)
 	return o.delta(dst, o.reasoningEvent("delta"), delta)
 }
@@ -146,12 +149,16 @@ func (o *Output) BeginMessage(dst []byte) []byte {
 func (o *Output) BeginCall(dst []byte, call Call) []byte {
 	dst = o.Close(dst, "completed")
 	o.call = call
-	prefix := "fc_"
-	if call.Custom {
-		prefix = "ctc_"
-	}
-	dst = o.begin(dst, callItem, prefix)
+	dst = o.begin(dst, callItem, callKinds[call.Kind].prefix)
 	o.textStart = len(o.items)
+	return dst
+}
+
+// ClientCall opens a call of a tool that the client runs. value is what it says,
+// as JSON; it is told with the whole item.
+func (o *Output) ClientCall(dst []byte, call Call, value []byte) []byte {
+	dst = o.BeginCall(dst, call)
+	o.items = append(o.items, value...)
 	return dst
 }
 
@@ -162,7 +169,7 @@ func (o *Output) CallDelta(dst, delta []byte) []byte {
 		return dst
 	}
 	name := "response.function_call_arguments.delta"
-	if o.call.Custom {
+	if o.call.Kind == CustomCall {
 		name = "response.custom_tool_call_input.delta"
 	}
 	return append(o.deltaEvent(dst, name, delta), "\"}\n\n"...)
@@ -194,7 +201,7 @@ func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
 	if o.Quiet {
 		return dst
 	}
-	dst = o.partEvent(dst, "response.content_part.added")
+	dst = o.partEvent(dst, o.part.event("added"))
 	dst = append(dst, `,"part":`...)
 	dst = append(dst, part.head()...)
 	return append(dst, "\"}}\n\n"...)
@@ -206,9 +213,27 @@ func (p partKind) head() string {
 		return `{"type":"output_text","annotations":[],"text":"`
 	case refusalPart:
 		return `{"type":"refusal","refusal":"`
+	case summaryPart:
+		return `{"type":"summary_text","text":"`
 	default:
 		return `{"type":"reasoning_text","text":"`
 	}
+}
+
+// event is the name of a part's event.
+func (p partKind) event(last string) string {
+	if p == summaryPart {
+		return "response.reasoning_summary_part." + last
+	}
+	return "response.content_part." + last
+}
+
+// index is the member that counts the parts of an item.
+func (p partKind) index() string {
+	if p == summaryPart {
+		return `,"summary_index":`
+	}
+	return `,"content_index":`
 }
 
 // begin opens an item: what stands before its content is written, and the
@@ -228,7 +253,10 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	case messageItem:
 		o.items = append(o.items, `","type":"message","role":"assistant","content":[`...)
 	case reasoningItem:
-		o.items = append(o.items, `","type":"reasoning","summary":[],"content":[`...)
+		o.items = append(o.items, `","type":"reasoning","summary":[`...)
+		if !o.ReasoningSummary {
+			o.items = append(o.items, `],"content":[`...)
+		}
 	case callItem:
 		o.items = o.call.appendHead(o.items)
 	}
@@ -238,36 +266,23 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	dst = o.itemIndexEvent(dst, "response.output_item.added")
 	dst = append(dst, `,"item":`...)
 	dst = append(dst, o.items[o.itemStart:]...)
-	dst = append(dst, o.open.tail()...)
+	if kind == callItem && !o.call.Kind.IsText() {
+		dst = append(dst, callKinds[o.call.Kind].empty...)
+	}
+	dst = append(dst, o.tail()...)
 	return append(dst, "in_progress\"}}\n\n"...)
 }
 
-func (c *Call) appendHead(dst []byte) []byte {
-	typ, field := "function_call", "arguments"
-	if c.Custom {
-		typ, field = "custom_tool_call", "input"
-	}
-	dst = append(dst, `","type":"`...)
-	dst = append(dst, typ...)
-	dst = append(dst, `","call_id":"`...)
-	dst = append(dst, c.ID...)
-	if c.Namespace != "" {
-		dst = append(dst, `","namespace":"`...)
-		dst = append(dst, c.Namespace...)
-	}
-	dst = append(dst, `","name":"`...)
-	dst = jsontext.AppendEscaped(dst, c.Name)
-	dst = append(dst, `","`...)
-	dst = append(dst, field...)
-	return append(dst, `":"`...)
-}
-
 // tail ends an item's content up to its status.
-func (k itemKind) tail() string {
-	if k == callItem {
+func (o *Output) tail() string {
+	switch {
+	case o.open != callItem:
+		return `],"status":"`
+	case o.call.Kind.IsText():
 		return `","status":"`
+	default:
+		return `,"status":"`
 	}
-	return `],"status":"`
 }
 
 func (o *Output) closePart(dst []byte) []byte {
@@ -302,8 +317,13 @@ func (o *Output) closePart(dst []byte) []byte {
 			dst = append(dst, `,"text":"`...)
 			dst = append(dst, text...)
 			dst = append(dst, "\"}\n\n"...)
+		case summaryPart:
+			dst = o.partEvent(dst, "response.reasoning_summary_text.done")
+			dst = append(dst, `,"text":"`...)
+			dst = append(dst, text...)
+			dst = append(dst, "\"}\n\n"...)
 		}
-		dst = o.partEvent(dst, "response.content_part.done")
+		dst = o.partEvent(dst, o.part.event("done"))
 		dst = append(dst, `,"part":`...)
 		dst = append(dst, o.items[o.partStart:]...)
 		dst = append(dst, "}\n\n"...)
@@ -321,25 +341,20 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	if o.open == noItem {
 		return dst
 	}
+	textEnd := len(o.items) // of the last part
 	dst = o.closePart(dst)
-	if o.open == callItem && !o.Quiet {
-		name, field := "response.function_call_arguments.done", "arguments"
-		if o.call.Custom {
-			name, field = "response.custom_tool_call_input.done", "input"
-		}
-		dst = o.itemEvent(dst, name)
-		if !o.call.Custom {
-			dst = append(dst, `,"name":"`...)
-			dst = jsontext.AppendEscaped(dst, o.call.Name)
-			dst = append(dst, '"')
-		}
-		dst = append(dst, `,"`...)
-		dst = append(dst, field...)
-		dst = append(dst, `":"`...)
-		dst = append(dst, o.items[o.textStart:]...)
-		dst = append(dst, "\"}\n\n"...)
+	switch {
+	case o.open == callItem:
+		dst = o.closeCall(dst)
+		o.items = append(o.items, o.tail()...)
+	case o.open == reasoningItem && o.ReasoningCopy:
+		said := jsontext.Decode(nil, o.items[o.textStart:textEnd])
+		o.items = append(o.items, `],"encrypted_content":"`...)
+		o.items = thought.AppendCopy(o.items, said)
+		o.items = append(o.items, `","status":"`...)
+	default:
+		o.items = append(o.items, o.tail()...)
 	}
-	o.items = append(o.items, o.open.tail()...)
 	o.items = append(o.items, status...)
 	o.items = append(o.items, `"}`...)
 	if !o.Quiet {
@@ -351,6 +366,24 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	o.done = len(o.items)
 	o.open = noItem
 	return dst
+}
+
+// closeCall tells the whole text of the open call.
+func (o *Output) closeCall(dst []byte) []byte {
+	if o.Quiet || !o.call.Kind.IsText() {
+		return dst
+	}
+	if o.call.Kind == CustomCall {
+		dst = o.itemEvent(dst, "response.custom_tool_call_input.done")
+		dst = append(dst, `,"input":"`...)
+	} else {
+		dst = o.itemEvent(dst, "response.function_call_arguments.done")
+		dst = append(dst, `,"name":"`...)
+		dst = jsontext.AppendEscaped(dst, o.call.Name)
+		dst = append(dst, `","arguments":"`...)
+	}
+	dst = append(dst, o.items[o.textStart:]...)
+	return append(dst, "\"}\n\n"...)
 }
 
 // Abandon closes the open item of an answer that broke off as incomplete, so

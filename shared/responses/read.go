@@ -16,7 +16,7 @@ func readText(r *Request, v *fastjson.Value, name string) *Error {
 			r.Verbosity, err = oneOf(v, At(name, key), "low", "medium", "high")
 			return err
 		}
-		return unknown(At(name, key))
+		return r.unknownMember(&r.Text, name, key, v)
 	})
 }
 
@@ -27,8 +27,8 @@ func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 		case "type":
 			f.Type, err = oneOf(v, At(path, key), "text", "json_object", "json_schema")
 		case "name":
-			if f.Name, err = text(v, At(path, key), 64); err == nil && !ValidName(f.Name) {
-				err = badName(At(path, key), f.Name)
+			if f.Name, err = text(v, At(path, key), maxFormatName); err == nil && !ValidName(f.Name) {
+				err = badName(At(path, key), f.Name, maxFormatName)
 			}
 		case "description":
 			f.Description = v
@@ -41,8 +41,10 @@ func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 		case "strict":
 			f.Strict = v
 			_, err = boolean(v, At(path, key))
+		case "json_schema":
+			err = unknown(At(path, key)) // the form of Chat Completions
 		default:
-			err = unknown(At(path, key))
+			err = r.unknownMember(&f.Extra, path, key, v)
 		}
 		return err
 	})
@@ -70,10 +72,30 @@ func readReasoning(r *Request, v *fastjson.Value, name string) *Error {
 			r.ReasoningEffort, err = oneOf(v, At(name, key), "none", "minimal", "low", "medium", "high", "xhigh", "max")
 		case "summary", "generate_summary":
 			r.ReasoningSummary, err = oneOf(v, At(name, key), "auto", "concise", "detailed")
+		case "context":
+			r.Reasoning = append(r.Reasoning, Member{key, v})
+			_, err = text(v, At(name, key), 64)
 		default:
-			err = unknown(At(name, key))
+			err = r.unknownMember(&r.Reasoning, name, key, v)
 		}
 		return err
+	})
+}
+
+// readStreamOptions reads stream_options. What is not known goes upstream, where
+// it has the same name; include_usage is what it always is.
+func readStreamOptions(r *Request, v *fastjson.Value, name string) *Error {
+	return members(v, name, func(key string, v *fastjson.Value) *Error {
+		switch {
+		case key == "include_obfuscation":
+			_, err := boolean(v, At(name, key))
+			return err
+		case key == "include_usage" && v.Type() == fastjson.TypeTrue:
+			return nil
+		case key == "include_usage":
+			return invalidCode(At(name, key), "unsupported_parameter", "is a field of Chat Completions: a response always has its usage")
+		}
+		return r.unknownMember(&r.StreamOptions, name, key, v)
 	})
 }
 
@@ -82,11 +104,15 @@ func readInclude(r *Request, v *fastjson.Value, name string) *Error {
 		return WrongType(name, "an array", v)
 	}
 	for i, entry := range v.GetArray() {
-		s, err := oneOf(entry, At(name, i), "message.output_text.logprobs", "reasoning.encrypted_content")
+		s, err := oneOf(entry, At(name, i), "message.output_text.logprobs", "reasoning.encrypted_content",
+			// What hosted tools would add: there are none.
+			"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+			"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs")
 		if err != nil {
 			return err
 		}
 		r.Logprobs = r.Logprobs || s == "message.output_text.logprobs"
+		r.ReasoningCopy = r.ReasoningCopy || s == "reasoning.encrypted_content"
 	}
 	return nil
 }

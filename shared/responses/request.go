@@ -35,10 +35,15 @@ type Request struct {
 
 	Format    Format
 	Verbosity string
+	Text      []Member // members of text that are not known
 
 	ReasoningSet     bool
 	ReasoningEffort  string
 	ReasoningSummary string
+	ReasoningCopy    bool     // include asks for reasoning.encrypted_content
+	Reasoning        []Member // its other members
+
+	StreamOptions []Member // members of stream_options that are not known
 
 	ServiceTier      string
 	SafetyIdentifier *fastjson.Value
@@ -48,8 +53,9 @@ type Request struct {
 
 	Extra []Member // fields to be passed on as they are, in the request's order
 
-	seen map[string]struct{} // names of Extra, to find duplicates
-	set  uint64              // bits of the known fields that came
+	seen          map[string]struct{} // names of Extra, to find duplicates
+	set           uint64              // bits of the known fields that came
+	refuseUnknown bool
 }
 
 // A Format is text.format.
@@ -59,6 +65,7 @@ type Format struct {
 	Description *fastjson.Value // nil when absent
 	Schema      *fastjson.Value
 	Strict      *fastjson.Value // a boolean; nil when absent
+	Extra       []Member        // members that are not known
 }
 
 // A Member is one field of an object.
@@ -82,17 +89,18 @@ func Check(body []byte, lim Limits) *Error {
 
 // Parse makes r the request that its JSON says, which Check has passed. What is
 // out of the contract is refused with the field's path. refuseUnknown refuses
-// the fields that would otherwise be passed on without being known.
+// the fields, and members of objects, that would otherwise be passed on or
+// echoed without being known.
 func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Error {
 	o := v.GetObject()
 	if o == nil {
 		return NewError(400, "invalid_json", "the request body must be a JSON object")
 	}
-	*r = Request{Format: Format{Type: "text"}, Extra: r.Extra[:0]}
+	*r = Request{Format: Format{Type: "text"}, Extra: r.Extra[:0], refuseUnknown: refuseUnknown}
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err == nil {
-			err = r.field(key, v, refuseUnknown)
+			err = r.field(key, v)
 		}
 	})
 	if err != nil {
@@ -110,7 +118,7 @@ func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Erro
 	return nil
 }
 
-func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Error {
+func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 	i, known := fieldIndex[string(key)]
 	if known {
 		if r.set&(1<<i) != 0 {
@@ -137,7 +145,7 @@ func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Erro
 		return nil
 	case refused:
 		return invalidCode(name, "unsupported_parameter", why)
-	case refuseUnknown && !vllm:
+	case r.refuseUnknown && !vllm:
 		return unknown(name)
 	case strings.EqualFold(name, "model"):
 		// Some backends do not mind the case, and what a caller may use must not
@@ -145,6 +153,15 @@ func (r *Request) field(key []byte, v *fastjson.Value, refuseUnknown bool) *Erro
 		return invalidCode(name, "unknown_parameter", "unknown parameter, the name is written model")
 	}
 	r.Extra = append(r.Extra, Member{name, v})
+	return nil
+}
+
+// unknownMember keeps a member of an object that is not known, or refuses it.
+func (r *Request) unknownMember(to *[]Member, path, key string, v *fastjson.Value) *Error {
+	if r.refuseUnknown {
+		return unknown(At(path, key))
+	}
+	*to = append(*to, Member{key, v})
 	return nil
 }
 

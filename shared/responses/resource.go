@@ -123,7 +123,7 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 }
 
 // notOptions are the fields that appendOptions does not show.
-var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"]
+var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"] | 1<<fieldIndex["client_metadata"]
 
 // defaultOptions are the options of a request that sets none, as most do.
 var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})
@@ -161,12 +161,14 @@ func (r *Request) appendOptions(dst []byte, tools []Tool, choice ToolChoice) []b
 		dst = append(dst, `,"verbosity":`...)
 		dst = jsontext.AppendString(dst, r.Verbosity)
 	}
+	dst = appendEchoed(dst, r.Text)
 	dst = append(dst, `},"reasoning":`...)
 	if r.ReasoningSet {
 		dst = append(dst, `{"effort":`...)
 		dst = appendStringOrNull(dst, r.ReasoningEffort)
 		dst = append(dst, `,"summary":`...)
 		dst = appendStringOrNull(dst, r.ReasoningSummary)
+		dst = appendEchoed(dst, r.Reasoning)
 		dst = append(dst, '}')
 	} else {
 		dst = append(dst, "null"...)
@@ -215,7 +217,18 @@ func (f *Format) appendEcho(dst []byte) []byte {
 		dst = append(dst, `,"strict":`...)
 		dst = appendOr(dst, f.Strict, "false")
 	}
+	dst = appendEchoed(dst, f.Extra)
 	return append(dst, '}')
+}
+
+func appendEchoed(dst []byte, members []Member) []byte {
+	for _, m := range members {
+		dst = append(dst, ',')
+		dst = jsontext.AppendString(dst, m.Key)
+		dst = append(dst, ':')
+		dst = jsontext.AppendValue(dst, m.Value)
+	}
+	return dst
 }
 
 func appendOr(dst []byte, v *fastjson.Value, absent string) []byte {

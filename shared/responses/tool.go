@@ -2,6 +2,7 @@ package responses
 
 import (
 	"strconv"
+	"strings"
 
 	"antwort/shared/jsontext"
 
@@ -10,20 +11,34 @@ import (
 
 // A Tool is one entry of a request's tools.
 type Tool struct {
-	Type        string          // "function", "custom" or "namespace"
-	Name        string          // of the function, custom tool or namespace
+	Type        string          // "function", "custom", "namespace", or one that the client runs
+	Name        string          // of the function, custom tool or namespace; of one that the client runs its type
 	Description *fastjson.Value // a string; nil when absent
-	Parameters  *fastjson.Value // function: an object; nil when absent
+	Parameters  *fastjson.Value // function, tool_search: an object; nil when absent
 	Strict      *fastjson.Value // function: a boolean; nil when absent
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
-	Extra       []Member        // members that the specification does not know
-	Index       int             // its place among the tools of the request, or of its namespace
+	Extra       []Member        // members that the specification does not know; of a tool that the client runs all others
+	Path        string          // of the tool in the request
 }
 
-// ParseTools reads tools. Types that cannot be lowered to functions are refused
-// or, with drop, left out.
-func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Error) {
+// IsClientRun reports whether the tool is one that the Responses API defines and
+// the client runs: local_shell, shell, apply_patch, tool_search.
+func (t *Tool) IsClientRun() bool { return IsClientRun(t.Type) }
+
+// IsClientRun reports whether a tool of the type is one that the Responses API
+// defines and the client runs.
+func IsClientRun(typ string) bool {
+	switch typ {
+	case "local_shell", "shell", "apply_patch", "tool_search":
+		return true
+	}
+	return false
+}
+
+// ParseTools reads tools. Types that somebody else than the client would have
+// to run are refused or, when dropped is not nil, left out and appended to it.
+func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Tool, *Error) {
 	tools := make([]Tool, 0, len(values))
 	for i, v := range values {
 		o := v.GetObject()
@@ -37,14 +52,15 @@ func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Erro
 		if v.Type() != fastjson.TypeString {
 			return nil, WrongType(At(path, i, "type"), "a string", v)
 		}
-		typ := toolType(v.GetStringBytes())
-		if typ == "" && drop {
+		typ := toolType(o, v.GetStringBytes())
+		if typ == "" && dropped != nil {
+			*dropped = append(*dropped, string(v.GetStringBytes()))
 			continue
 		}
 		if typ == "" {
-			return nil, invalidCode(At(path, i, "type"), "unsupported_tool", "tools of type "+strconv.Quote(short(string(v.GetStringBytes())))+" are not supported: function, custom and namespace are")
+			return nil, unsupportedTool(At(path, i, "type"), string(v.GetStringBytes()))
 		}
-		t, err := parseTool(o, typ, path, i, drop)
+		t, err := parseTool(o, typ, path, i, dropped)
 		if err != nil {
 			return nil, err
 		}
@@ -53,9 +69,20 @@ func ParseTools(values []*fastjson.Value, path string, drop bool) ([]Tool, *Erro
 	return tools, nil
 }
 
+// unsupportedTool refuses a tool, and says how requests that have it can be
+// answered.
+func unsupportedTool(path, typ string) *Error {
+	message := "tools of type " + strconv.Quote(short(typ)) + " are not supported: nobody here runs them; function, custom, namespace, shell, local_shell and apply_patch are, and tool_search with execution client."
+	if strings.HasPrefix(typ, "web_search") {
+		message += " Codex leaves it out with web_search = \"disabled\" in its config.toml."
+	}
+	return invalidCode(path, "unsupported_tool", message+" To answer without such tools, the gateway's operator can set translation.unsupported_tools: drop")
+}
+
 // toolType returns the type of a tool that can be lowered to a function, and
-// the empty string for others.
-func toolType(typ []byte) string {
+// the empty string for others. A shell and a search may also be somebody
+// else's to run.
+func toolType(o *fastjson.Object, typ []byte) string {
 	switch string(typ) {
 	case "function":
 		return "function"
@@ -63,13 +90,29 @@ func toolType(typ []byte) string {
 		return "custom"
 	case "namespace":
 		return "namespace"
+	case "local_shell":
+		return "local_shell"
+	case "apply_patch":
+		return "apply_patch"
+	case "shell":
+		if environment := o.Get("environment"); jsontext.IsNull(environment) || string(environment.GetStringBytes("type")) == "local" {
+			return "shell"
+		}
+	case "tool_search":
+		if execution := o.Get("execution"); execution != nil && string(execution.GetStringBytes()) == "client" {
+			return "tool_search"
+		}
 	}
 	return ""
 }
 
 // parseTool reads the tool at path[i].
-func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *Error) {
-	t := Tool{Type: typ, Index: i}
+func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (Tool, *Error) {
+	t := Tool{Type: typ, Path: At(path, i)}
+	clientRun := IsClientRun(typ)
+	if clientRun {
+		t.Name = typ
+	}
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err != nil || jsontext.IsNull(v) {
@@ -84,15 +127,15 @@ func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *E
 		isKey := func(name, of string) bool { return string(key) == name && typ == of }
 		switch {
 		case string(key) == "type":
-		case string(key) == "name":
+		case string(key) == "name" && !clientRun:
 			t.Name = string(v.GetStringBytes())
-			if must(v.Type() == fastjson.TypeString, "a string"); err == nil && !ValidName(t.Name) {
-				err = badName(at(), t.Name)
+			if must(v.Type() == fastjson.TypeString, "a string"); err == nil && (!ValidName(t.Name) || len(t.Name) > MaxName) {
+				err = badName(at(), t.Name, MaxName)
 			}
 		case string(key) == "description":
 			t.Description = v
 			must(v.Type() == fastjson.TypeString, "a string")
-		case isKey("parameters", "function"):
+		case isKey("parameters", "function"), isKey("parameters", "tool_search"):
 			t.Parameters = v
 			must(v.Type() == fastjson.TypeObject, "an object")
 		case isKey("strict", "function"):
@@ -106,14 +149,16 @@ func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *E
 				err = WrongType(at(), "an array", v)
 				return
 			}
-			if t.Tools, err = ParseTools(v.GetArray(), at(), drop); err != nil {
+			if t.Tools, err = ParseTools(v.GetArray(), at(), dropped); err != nil {
 				return
 			}
 			for i := range t.Tools {
-				if t.Tools[i].Type == "namespace" {
-					err = invalidCode(At(at(), i, "type"), "unsupported_tool", "a namespace holds no namespaces")
+				if in := &t.Tools[i]; in.Type != "function" && in.Type != "custom" {
+					err = invalidCode(At(in.Path, "type"), "unsupported_tool", "a namespace holds functions and custom tools only")
 				}
 			}
+		case clientRun:
+			t.Extra = append(t.Extra, Member{string(key), v})
 		case string(key) == "parameters", string(key) == "strict", string(key) == "format", string(key) == "tools":
 			err = invalidCode(at(), "unknown_parameter", "tools of type "+typ+" have no "+string(key))
 		default:
@@ -131,14 +176,22 @@ func parseTool(o *fastjson.Object, typ, path string, i int, drop bool) (Tool, *E
 func (t *Tool) AppendEcho(dst []byte) []byte {
 	dst = append(dst, `{"type":"`...)
 	dst = append(dst, t.Type...)
-	dst = append(dst, `","name":"`...)
-	dst = append(dst, t.Name...)
 	dst = append(dst, '"')
+	if !t.IsClientRun() {
+		dst = append(dst, `,"name":"`...)
+		dst = append(dst, t.Name...)
+		dst = append(dst, '"')
+	}
 	if t.Type == "function" || t.Description != nil {
 		dst = append(dst, `,"description":`...)
 		dst = appendOrNull(dst, t.Description)
 	}
 	switch t.Type {
+	case "tool_search":
+		if t.Parameters != nil {
+			dst = append(dst, `,"parameters":`...)
+			dst = jsontext.AppendValue(dst, t.Parameters)
+		}
 	case "function":
 		dst = append(dst, `,"parameters":`...)
 		dst = appendOrNull(dst, t.Parameters)
@@ -154,13 +207,7 @@ func (t *Tool) AppendEcho(dst []byte) []byte {
 		dst = appendTools(dst, t.Tools)
 		dst = append(dst, ']')
 	}
-	for _, m := range t.Extra {
-		dst = append(dst, ',')
-		dst = jsontext.AppendString(dst, m.Key)
-		dst = append(dst, ':')
-		dst = jsontext.AppendValue(dst, m.Value)
-	}
-	return append(dst, '}')
+	return append(appendEchoed(dst, t.Extra), '}')
 }
 
 func appendTools(dst []byte, tools []Tool) []byte {
@@ -178,120 +225,4 @@ func appendOrNull(dst []byte, v *fastjson.Value) []byte {
 		return append(dst, "null"...)
 	}
 	return jsontext.AppendValue(dst, v)
-}
-
-// A ToolChoice is the request's tool_choice.
-type ToolChoice struct {
-	Mode  string    // "none", "auto" or "required"; of allowed_tools too; empty for one tool
-	Tools []ToolRef // allowed_tools: what is allowed; one tool: that tool
-}
-
-// A ToolRef names a tool in tool_choice.
-type ToolRef struct {
-	Type, Name, Namespace string
-	Path                  string // of its name in the request
-}
-
-// maxAllowedTools is the most that the specification lets allowed_tools name.
-const maxAllowedTools = 128
-
-// ParseToolChoice reads tool_choice; nil is auto. Whether the tools it names
-// exist is not checked.
-func ParseToolChoice(v *fastjson.Value) (ToolChoice, *Error) {
-	const path = "tool_choice"
-	if v == nil {
-		return ToolChoice{Mode: "auto"}, nil
-	}
-	if v.Type() == fastjson.TypeString {
-		mode, err := oneOf(v, path, "none", "auto", "required")
-		return ToolChoice{Mode: mode}, err
-	}
-	if string(v.GetStringBytes("type")) != "allowed_tools" {
-		ref, err := parseToolRef(v, path)
-		return ToolChoice{Tools: []ToolRef{ref}}, err
-	}
-	choice := ToolChoice{Mode: "auto"}
-	err := members(v, path, func(key string, v *fastjson.Value) (err *Error) {
-		switch key {
-		case "type":
-		case "mode":
-			choice.Mode, err = oneOf(v, At(path, key), "none", "auto", "required")
-		case "tools":
-			if v.Type() != fastjson.TypeArray {
-				return WrongType(At(path, key), "an array", v)
-			}
-			if n := len(v.GetArray()); n > maxAllowedTools {
-				return invalidCode(At(path, key), "array_above_max_length", "has "+strconv.Itoa(n)+" entries, the limit is "+strconv.Itoa(maxAllowedTools))
-			}
-			for i, entry := range v.GetArray() {
-				ref, err := parseToolRef(entry, At(path, key, i))
-				if err != nil {
-					return err
-				}
-				choice.Tools = append(choice.Tools, ref)
-			}
-		default:
-			err = unknown(At(path, key))
-		}
-		return err
-	})
-	if err == nil && len(choice.Tools) == 0 {
-		err = invalidCode(At(path, "tools"), "missing_required_parameter", "must name at least one tool")
-	}
-	return choice, err
-}
-
-func parseToolRef(v *fastjson.Value, path string) (ref ToolRef, err *Error) {
-	ref.Path = At(path, "name")
-	err = members(v, path, func(key string, v *fastjson.Value) (err *Error) {
-		switch key {
-		case "type":
-			ref.Type, err = oneOf(v, At(path, key), "function", "custom")
-		case "name":
-			ref.Name, err = text(v, At(path, key), 64)
-		case "namespace":
-			ref.Namespace, err = text(v, At(path, key), 64)
-		default:
-			err = unknown(At(path, key))
-		}
-		return err
-	})
-	if err == nil && ref.Type == "" {
-		err = invalidCode(At(path, "type"), "missing_required_parameter", "is required")
-	}
-	if err == nil && ref.Name == "" {
-		err = invalidCode(ref.Path, "missing_required_parameter", "is required")
-	}
-	return ref, err
-}
-
-func (c ToolChoice) appendEcho(dst []byte) []byte {
-	switch {
-	case len(c.Tools) == 0:
-		return jsontext.AppendString(dst, c.Mode)
-	case c.Mode == "":
-		return c.Tools[0].appendEcho(dst)
-	}
-	dst = append(dst, `{"type":"allowed_tools","mode":"`...)
-	dst = append(dst, c.Mode...)
-	dst = append(dst, `","tools":[`...)
-	for i, ref := range c.Tools {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = ref.appendEcho(dst)
-	}
-	return append(dst, "]}"...)
-}
-
-func (r ToolRef) appendEcho(dst []byte) []byte {
-	dst = append(dst, `{"type":"`...)
-	dst = append(dst, r.Type...)
-	dst = append(dst, `","name":`...)
-	dst = jsontext.AppendString(dst, r.Name)
-	if r.Namespace != "" {
-		dst = append(dst, `,"namespace":`...)
-		dst = jsontext.AppendString(dst, r.Namespace)
-	}
-	return append(dst, '}')
 }

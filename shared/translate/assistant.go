@@ -9,6 +9,7 @@ type assistant struct {
 	open                               bool
 	hasText, hasRefusal                bool
 	reasoning, content, refusal, calls []byte
+	pending                            []pendingCall // the calls
 }
 
 // reset empties the message; one that is not open is empty.
@@ -18,6 +19,7 @@ func (a *assistant) reset() {
 	}
 	a.open, a.hasText, a.hasRefusal = false, false, false
 	a.reasoning, a.content, a.refusal, a.calls = a.reasoning[:0], a.content[:0], a.refusal[:0], a.calls[:0]
+	a.pending = a.pending[:0]
 }
 
 // newline separates two texts inside a JSON string.
@@ -52,6 +54,7 @@ func (w *requestWork) flushAssistant() {
 		w.str(`]`)
 	}
 	w.str(`}`)
+	w.results.pending = append(w.results.pending[:0], a.pending...)
 	a.reset()
 }
 
@@ -61,9 +64,10 @@ func (w *requestWork) quoted(escaped []byte) {
 	w.str(`"`)
 }
 
-// call adds a tool call. Arguments are the escaped inside of a JSON string.
-func (a *assistant) call(id, name, arguments []byte) {
-	a.open = true
+// call adds a tool call. name and arguments are the escaped insides of JSON
+// strings.
+func (a *assistant) call(id []byte, item int, name string, arguments []byte) {
+	a.pending = append(a.pending, pendingCall{id, item})
 	if len(a.calls) > 0 {
 		a.calls = append(a.calls, ',')
 	}
@@ -72,9 +76,6 @@ func (a *assistant) call(id, name, arguments []byte) {
 	a.calls = append(a.calls, `,"type":"function","function":{"name":`...)
 	a.calls = jsontext.AppendString(a.calls, name)
 	a.calls = append(a.calls, `,"arguments":"`...)
-	if len(arguments) == 0 {
-		arguments = []byte(`{}`)
-	}
 	a.calls = append(a.calls, arguments...)
 	a.calls = append(a.calls, `"}}`...)
 }

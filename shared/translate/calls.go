@@ -10,11 +10,12 @@ type jsonEnd struct {
 	begun, complete  bool
 }
 
-func (e *jsonEnd) write(p []byte) {
-	for _, c := range p {
+// write takes a piece and returns how much of it belongs to the value.
+func (e *jsonEnd) write(p []byte) int {
+	for i, c := range p {
 		switch {
 		case e.complete:
-			return
+			return i
 		case e.escape:
 			e.escape = false
 		case e.inString:
@@ -35,6 +36,7 @@ func (e *jsonEnd) write(p []byte) {
 			e.complete = e.begun && e.depth <= 0
 		}
 	}
+	return len(p)
 }
 
 // customInput takes the arguments {"input":"…"} of a lowered custom tool as

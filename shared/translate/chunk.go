@@ -59,8 +59,8 @@ func (w *chunkWork) fragment(v *fastjson.Value) ([]byte, *responses.Error) {
 
 // arguments returns the escaped text of a tool call's arguments; some servers
 // send an object instead of its text.
-func (w *chunkWork) arguments(call *fastjson.Value) ([]byte, *responses.Error) {
-	v := call.Get("function", "arguments")
+func (w *chunkWork) arguments(call toolCall) ([]byte, *responses.Error) {
+	v := call.function.Get("arguments")
 	if v.GetObject() == nil {
 		return w.fragment(v)
 	}

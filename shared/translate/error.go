@@ -27,6 +27,10 @@ func inBand(e *chat.Error) *responses.Error {
 }
 
 func upstreamError(status int, said *chat.Error, ownKey bool) *responses.Error {
+	overflow := isContextOverflow(said)
+	if overflow && (status == 500 || status < 400) {
+		status = 400 // whoever says it, it is the request that is too long
+	}
 	switch {
 	case (status == 401 || status == 403) && ownKey:
 		return responses.NewError(502, "upstream_auth", "the model server refused the gateway's credential: the operator must check engine.api_key")
@@ -46,9 +50,9 @@ func upstreamError(status int, said *chat.Error, ownKey bool) *responses.Error {
 	switch {
 	case e.Message == "":
 		e.Message = "the model server refused the request"
-	case isContextOverflow(said.Message):
+	case overflow:
 		e.Code = "context_length_exceeded"
-		if e.Param == "" {
+		if e.Param != "max_output_tokens" {
 			e.Param = "input"
 		}
 	}
@@ -58,8 +62,28 @@ func upstreamError(status int, said *chat.Error, ownKey bool) *responses.Error {
 	return e
 }
 
-func isContextOverflow(message string) bool {
-	return strings.Contains(message, "maximum context length") || strings.Contains(message, "maximum model length")
+// isContextOverflow reports whether an upstream says that the prompt is longer
+// than its model can read. Agents shorten their history on it, so every wording
+// counts that is known of a server.
+func isContextOverflow(said *chat.Error) bool {
+	if said.Code == "context_length_exceeded" || said.Type == "exceed_context_size_error" {
+		return true
+	}
+	message := strings.ToLower(said.Message)
+	for _, words := range [...]string{
+		"maximum context length",     // vLLM, SGLang, OpenAI
+		"maximum model length",       // vLLM
+		"model's context length",     // vLLM since 2026, SGLang
+		"available context size",     // llama.cpp
+		"context size has been exce", // llama.cpp, while it generates
+		"exceeds the context length", // Ollama
+		"exceeds the context window",
+	} {
+		if strings.Contains(message, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // param names the Responses field for the chat field that an upstream blames.
@@ -71,7 +95,7 @@ func param(chatParam string) string {
 		return "" // a position in the text
 	}
 	switch field {
-	case "messages", "prompt", "input_tokens":
+	case "messages", "prompt", "input_tokens", "input_text":
 		return "input"
 	case "max_tokens", "max_completion_tokens":
 		return "max_output_tokens"

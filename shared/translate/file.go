@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"unicode/utf8"
@@ -34,9 +35,13 @@ func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	}
 	encoded := string(v.GetStringBytes())
 	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
-		_, encoded, isURL = strings.Cut(data, ";base64,")
+		var mediaType string
+		mediaType, encoded, isURL = strings.Cut(data, ";base64,")
 		if !isURL {
 			return nil, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
+		}
+		if !isTextType(mediaType) {
+			return nil, notText(at)
 		}
 	}
 	var text []byte
@@ -46,14 +51,52 @@ func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 		}
 		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
 	}
+	begin := len(text)
 	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
 	if err != nil {
 		return nil, invalidValue(at.of("file_data"), "is not valid base64")
 	}
-	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 {
-		e := responses.Invalid(at.of("file_data"), "is not a text file: the model server takes text files only")
-		e.Code = "unsupported_file"
-		return nil, e
+	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 || hasMagic(text[begin:]) {
+		return nil, notText(at)
 	}
 	return text, nil
+}
+
+func notText(at place) *responses.Error {
+	e := responses.Invalid(at.of("file_data"), "is not a text file: the model server takes text files only")
+	e.Code = "unsupported_file"
+	return e
+}
+
+// isTextType reports whether a file of the media type can be text. Many types of
+// text are called application/…: only those are refused that are none.
+func isTextType(mediaType string) bool {
+	mediaType, _, _ = strings.Cut(strings.ToLower(mediaType), ";")
+	kind, name, _ := strings.Cut(strings.TrimSpace(mediaType), "/")
+	switch {
+	case strings.HasSuffix(name, "+xml"), strings.HasSuffix(name, "+json"):
+		return true
+	case kind == "image", kind == "audio", kind == "video", kind == "font":
+		return false
+	case kind != "application":
+		return true
+	}
+	for _, prefix := range [...]string{"pdf", "x-pdf", "postscript", "rtf", "zip", "gzip", "x-tar", "x-7z", "x-bzip", "epub", "msword", "vnd.openxmlformats", "vnd.ms-", "vnd.oasis", "wasm", "java-archive"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasMagic reports whether a file says at its beginning that it is of a kind
+// whose bytes may look like text and are none.
+func hasMagic(file []byte) bool {
+	file = bytes.TrimLeft(file, "\ufeff \t\r\n")
+	for _, magic := range [...]string{"%PDF-", "%!PS", "{\\rtf"} {
+		if bytes.HasPrefix(file, []byte(magic)) {
+			return true
+		}
+	}
+	return false
 }

@@ -7,27 +7,37 @@ import (
 )
 
 // isCut reports whether the finish_reason says that the answer is not whole.
-func isCut(reason string) bool { return reason == "length" || reason == "content_filter" }
-
-// finish turns the upstream's finish_reason into the end of the response and
-// closes the last item.
-func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) ([]byte, responses.State) {
-	s := responses.State{Usage: u.usageOrNil()}
-	last := "completed"
+func isCut(reason string) bool {
 	switch reason {
 	case "stop", "tool_calls", "function_call":
-		s.Status, s.CompletedAt = "completed", now
-	case "length":
-		s.Status, s.Reason, last = "incomplete", "max_output_tokens", "incomplete"
-	case "content_filter":
-		s.Status, s.Reason, last = "incomplete", "content_filter", "incomplete"
-	default:
-		s.Status, last = "failed", "incomplete"
+		return false
+	}
+	return true
+}
+
+// finish turns the upstream's finish_reason into the end of the response and
+// closes the last item. Of a reason that is not known nobody can say that the
+// answer is whole; what there is of it is kept, as clients ask again for an
+// answer that has failed.
+func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) ([]byte, responses.State) {
+	s := responses.State{Usage: u.usageOrNil()}
+	last := "incomplete"
+	switch {
+	case !isCut(reason):
+		s.Status, s.CompletedAt, last = "completed", now, "completed"
+	case reason == "length":
+		s.Status, s.Reason = "incomplete", "max_output_tokens"
+	case reason == "content_filter":
+		s.Status, s.Reason = "incomplete", "content_filter"
+	case reason == "", reason == "error", out.Count() == 0:
+		s.Status = "failed"
 		why := "without a finish reason"
 		if reason != "" {
 			why = "with the finish reason " + strconv.Quote(cut(reason))
 		}
 		s.Err = responses.NewError(502, "upstream_error", "the model server ended the answer "+why)
+	default:
+		s.Status, s.Reason = "incomplete", cut(reason)
 	}
 	if out.Count() == 0 && s.Err == nil {
 		dst = out.BeginMessage(dst)

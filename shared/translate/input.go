@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -21,6 +23,7 @@ func (w *requestWork) input() *responses.Error {
 	if w.r.Input.GetArray() == nil {
 		return w.inputString()
 	}
+	start := len(w.dst)
 	for i, item := range w.r.Input.GetArray() {
 		if err := w.item(item, i); err != nil {
 			return err
@@ -28,7 +31,11 @@ func (w *requestWork) input() *responses.Error {
 	}
 	w.flushSystem()
 	w.flushAssistant()
+	if err := w.lateResults(); err != nil {
+		return err
+	}
 	w.flushMedia()
+	w.insertLate(start)
 	if w.messages == 0 {
 		return emptyInput()
 	}
@@ -69,21 +76,28 @@ func (w *requestWork) nextMessage() {
 
 // systemText takes the text of instructions or of a system or developer
 // message. Chat templates want one system message, at the beginning: with
-// FoldSystem the leading ones become one.
+// FoldSystem all of them become one, in their order.
 func (w *requestWork) systemText(text []byte) {
-	if w.opt.FoldSystem && !w.begun {
-		if w.hasSystem {
-			w.system = append(w.system, newline+newline...)
-		}
+	switch {
+	case !w.opt.FoldSystem:
+		w.nextMessage()
+		w.str(`{"role":"system","content":`)
+		w.quoted(text)
+		w.str(`}`)
+	case !w.begun:
+		w.system = appendFolded(w.system, w.hasSystem, text)
 		w.hasSystem = true
-		w.system = append(w.system, text...)
-		return
+	default:
+		w.late = appendFolded(w.late, w.hasLate, text)
+		w.hasLate = true
 	}
-	w.beginTurn()
-	w.nextMessage()
-	w.str(`{"role":"system","content":`)
-	w.quoted(text)
-	w.str(`}`)
+}
+
+func appendFolded(dst []byte, more bool, text []byte) []byte {
+	if more {
+		dst = append(dst, newline+newline...)
+	}
+	return append(dst, text...)
 }
 
 // flushSystem ends the leading system messages.
@@ -96,19 +110,45 @@ func (w *requestWork) flushSystem() {
 	w.nextMessage()
 	w.str(`{"role":"system","content":`)
 	w.quoted(w.system)
+	w.systemEnd = len(w.dst) - 1
 	w.str(`}`)
 }
 
+// insertLate puts the text of system messages that came later behind that of
+// the leading ones. start is where the messages begin in dst.
+func (w *requestWork) insertLate(start int) {
+	switch {
+	case !w.hasLate:
+	case w.systemEnd > 0:
+		w.dst = slices.Insert(w.dst, w.systemEnd, append([]byte(newline+newline), w.late...)...)
+	default:
+		message := append([]byte(`{"role":"system","content":"`), w.late...)
+		message = append(message, `"}`...)
+		if w.messages++; w.messages > 1 {
+			message = append(message, ',')
+		}
+		w.dst = slices.Insert(w.dst, start, message...)
+	}
+}
+
 // beginTurn ends what must stand before a message that is not the assistant's.
-func (w *requestWork) beginTurn() {
+func (w *requestWork) beginTurn() *responses.Error {
 	w.flushSystem()
 	w.flushAssistant()
+	if err := w.settle(); err != nil {
+		return err
+	}
 	w.flushMedia()
+	return nil
 }
 
 // beginAssistant ends what must stand before the assistant's message.
-func (w *requestWork) beginAssistant() {
+func (w *requestWork) beginAssistant() *responses.Error {
 	w.flushSystem()
+	if err := w.settle(); err != nil {
+		return err
+	}
 	w.flushMedia()
 	w.assistant.open = true
+	return nil
 }

@@ -3,7 +3,6 @@ package translate
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -44,11 +43,30 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	case "message":
 		return w.message(o, i)
 	case "function_call":
-		return w.callItem(o, i, false)
+		return w.callItem(o, i, "function", "arguments")
 	case "custom_tool_call":
-		return w.callItem(o, i, true)
-	case "function_call_output", "custom_tool_call_output":
-		return w.callOutput(o, i)
+		return w.callItem(o, i, "custom", "input")
+	case "local_shell_call":
+		return w.clientCallItem(o, i, "local_shell")
+	case "shell_call":
+		return w.clientCallItem(o, i, "shell")
+	case "apply_patch_call":
+		return w.clientCallItem(o, i, "apply_patch")
+	case "tool_search_call":
+		if isClients(o) {
+			return w.clientCallItem(o, i, "tool_search")
+		}
+	case "tool_search_output":
+		if isClients(o) {
+			if err := w.toolsOfItem(o, i); err != nil {
+				return err
+			}
+			return w.callOutput(o, string(typ), i)
+		}
+	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
+		return w.callOutput(o, string(typ), i)
+	case "additional_tools":
+		return w.toolsOfItem(o, i)
 	case "reasoning":
 		return w.reasoning(o, i)
 	case "item_reference":
@@ -59,14 +77,19 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
 		return nil
 	}
-	err = responses.Invalid(item(i).of("type"), "items of type "+strconv.Quote(cut(string(typ)))+" are not supported")
+	message := "items of type " + strconv.Quote(cut(string(typ))) + " are not supported"
+	if isHosted(string(typ)) {
+		message += ": nobody here runs that tool. To answer without such items, the gateway's operator can set translation.unsupported_tools: drop"
+	}
+	err = responses.Invalid(item(i).of("type"), message)
 	err.Code = "unsupported_item"
 	return err
 }
 
 // isHosted reports whether an item belongs to a tool that its provider runs.
 func isHosted(typ string) bool {
-	return strings.HasSuffix(typ, "_call") || strings.HasSuffix(typ, "_call_output") || strings.HasPrefix(typ, "mcp_") || strings.HasPrefix(typ, "tool_search_")
+	return strings.HasSuffix(typ, "_call") || strings.HasSuffix(typ, "_call_output") || strings.HasPrefix(typ, "mcp_") || strings.HasPrefix(typ, "tool_search_") ||
+		typ == "program" || typ == "program_output"
 }
 
 var messageType, referenceType = []byte("message"), []byte("item_reference")
@@ -101,7 +124,9 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 	}
 	switch string(role.GetStringBytes()) {
 	case "user":
-		w.beginTurn()
+		if err := w.beginTurn(); err != nil {
+			return err
+		}
 		w.nextMessage()
 		w.str(`{"role":"user","content":`)
 		if err := w.userContent(content, i); err != nil {
@@ -110,6 +135,11 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.str(`}`)
 		return nil
 	case "system", "developer":
+		if !w.opt.FoldSystem {
+			if err := w.beginTurn(); err != nil {
+				return err
+			}
+		}
 		text, err := w.plainText(content, i)
 		if err != nil {
 			return err
@@ -117,116 +147,12 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.systemText(text)
 		return nil
 	case "assistant":
-		w.beginAssistant()
+		if err := w.beginAssistant(); err != nil {
+			return err
+		}
 		return w.assistantContent(content, i)
 	}
 	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
-}
-
-func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
-	w.beginAssistant()
-	// The whole thought, or else its summary. One that is only encrypted is
-	// not for us to read.
-	for _, list := range [...]struct{ member, part string }{{"content", "reasoning_text"}, {"summary", "summary_text"}} {
-		v := o.Get(list.member)
-		if jsontext.IsNull(v) {
-			continue
-		}
-		if v.Type() != fastjson.TypeArray {
-			return responses.WrongType(item(i).of(list.member), "an array", v)
-		}
-		parts := v.GetArray()
-		for j, part := range parts {
-			at := place{i, list.member, j}
-			if typ, err := partType(part, at); err != nil {
-				return err
-			} else if string(typ) != list.part && string(typ) != "text" {
-				return unknownPart(at, typ)
-			}
-			a := &w.assistant
-			if len(a.reasoning) > 0 {
-				a.reasoning = append(a.reasoning, newline...)
-			}
-			var err *responses.Error
-			if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at, "text"); err != nil {
-				return err
-			}
-		}
-		if len(parts) > 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (w *requestWork) callItem(o *fastjson.Object, i int, custom bool) *responses.Error {
-	id, err := callID(o, i)
-	if err != nil {
-		return err
-	}
-	name, err := itemString(o, i, "name")
-	if err != nil {
-		return err
-	}
-	if namespace := o.Get("namespace"); !jsontext.IsNull(namespace) {
-		space, err := itemString(o, i, "namespace")
-		if err != nil {
-			return err
-		}
-		name = []byte(flatName(string(space), string(name)))
-	}
-	member := "arguments"
-	if custom {
-		member = "input"
-	}
-	w.scratch, err = appendText(w.scratch[:0], o.Get(member), item(i), member)
-	if err != nil {
-		return err
-	}
-	w.beginAssistant()
-	if custom {
-		w.assistant.call(id, name, customArguments(w.scratch))
-	} else {
-		w.assistant.call(id, name, w.scratch)
-	}
-	return nil
-}
-
-func (w *requestWork) callOutput(o *fastjson.Object, i int) *responses.Error {
-	id, err := callID(o, i)
-	if err != nil {
-		return err
-	}
-	output := o.Get("output")
-	if jsontext.IsNull(output) {
-		return missing(item(i).of("output"))
-	}
-	// No flushMedia: the results of one turn's calls follow each other.
-	w.flushSystem()
-	w.flushAssistant()
-	text, err := w.toolResult(output, i)
-	if err != nil {
-		return err
-	}
-	w.nextMessage()
-	w.str(`{"role":"tool","tool_call_id":`)
-	w.dst = jsontext.AppendString(w.dst, id)
-	w.str(`,"content":`)
-	w.quoted(text)
-	w.str(`}`)
-	return nil
-}
-
-// maxCallID is the longest call_id of the Responses API, in characters.
-const maxCallID = 64
-
-func callID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
-	id, err := itemString(o, i, "call_id")
-	if err == nil && utf8.RuneCount(id) > maxCallID {
-		err = responses.Invalid(item(i).of("call_id"), "is longer than 64 characters")
-		err.Code = "string_above_max_length"
-	}
-	return id, err
 }
 
 // itemString returns a member that must be a string and not empty; it lives as

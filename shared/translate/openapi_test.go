@@ -213,7 +213,9 @@ func seenInTheCorpus(t *testing.T) map[string]bool {
 			see(typ.(string)+".", item)
 			content, _ := valueAt(item, "content")
 			parts, _ := content.([]any)
-			for _, part := range parts {
+			summary, _ := valueAt(item, "summary")
+			texts, _ := summary.([]any)
+			for _, part := range append(parts, texts...) {
 				kind, _ := valueAt(part, "type")
 				see(kind.(string)+".", part)
 				logprob, _ := valueAt(part, "logprobs[0]")

@@ -13,10 +13,23 @@ func OptionsOf(cfg *config.Config) Options {
 		FoldSystem:           t.FoldSystem,
 		ReasoningField:       t.ReasoningField,
 		ReasoningEvents:      t.ReasoningEvents,
+		ReasoningSummary:     t.ReasoningSummary,
 		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
 		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
 		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
 		EventBytes:           int(l.EventBytes),
 		AnswerBytes:          int(l.ResponseBodyBytes),
 	}
+}
+
+// summarizes reports whether the thoughts of the answer to r are told as
+// summaries.
+func (o *Options) summarizes(r *responses.Request) bool {
+	switch o.ReasoningSummary {
+	case config.Always:
+		return true
+	case config.Never:
+		return false
+	}
+	return r.ReasoningSummary != ""
 }

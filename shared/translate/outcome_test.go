@@ -30,7 +30,7 @@ func TestOutcomeIsWhatTheClientWasTold(t *testing.T) {
 				begun, err := s.Write(nil, c.Stream[:0], corpus.Ended)
 				require.NoError(t, err)
 				require.Empty(t, begun)
-				out, err = s.Write(nil, c.Stream, corpus.Ended)
+				out, err = s.Write(nil, append(c.Stream, c.Answer...), corpus.Ended)
 				require.NoError(t, err)
 				out = s.End(out, nil, corpus.Ended)
 				told = terminalResource(c.Expected.Events)

@@ -1,12 +1,8 @@
 package translate
 
 import (
-	"bytes"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
 )
 
 // The items of a response follow each other; what an upstream sends may not:
@@ -37,25 +33,34 @@ type queued struct {
 	text     []byte // what waits of the text or the arguments, escaped
 	logprobs []byte
 
-	index int    // the call's index upstream
-	id    string // its upstream id, escaped; empty without one
-	call  responses.Call
-	begun bool // the call was told
-	end   jsonEnd
-	input customInput
+	index     int    // the call's index upstream
+	id, name  string // its upstream id, escaped, and its name upstream; empty without one
+	call      responses.Call
+	begun     bool // the call was told
+	held      int  // bytes of its arguments that were not told
+	arguments arguments
+	input     customInput
 }
 
+// isOpen reports whether more of a call is to come.
+func (q *queued) isOpen() bool { return q.kind == noText && !q.arguments.end.complete }
+
 // text takes a piece of reasoning, text or refusal. w.logprobs belong to it.
-func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) []byte {
+func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) ([]byte, *responses.Error) {
 	if len(text) == 0 {
 		if kind == outputText && len(w.logprobs) > 0 && len(s.queue) == 0 {
 			s.out.Logprobs(w.logprobs)
 		}
-		return dst
+		return dst, nil
 	}
-	dst = s.advance(dst, w, 0)
+	if len(s.queue) > 0 {
+		var err *responses.Error
+		if dst, err = s.advance(dst, w, 0); err != nil {
+			return dst, err
+		}
+	}
 	if len(s.queue) == 0 {
-		return s.tell(dst, kind, text, w.logprobs)
+		return s.tell(dst, kind, text, w.logprobs), nil
 	}
 	last := &s.queue[len(s.queue)-1]
 	if last.kind != kind {
@@ -71,7 +76,7 @@ func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) []by
 		last.logprobs = append(last.logprobs, w.logprobs...)
 	}
 	s.waiting += len(last.text) + len(last.logprobs) - before
-	return dst
+	return dst, nil
 }
 
 func (s *Stream) tell(dst []byte, kind textKind, text, logprobs []byte) []byte {
@@ -86,18 +91,15 @@ func (s *Stream) tell(dst []byte, kind textKind, text, logprobs []byte) []byte {
 }
 
 // call takes a piece of a tool call.
-func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *responses.Error) {
-	if v.GetObject() == nil {
-		return dst, badUpstream("a tool call that is not an object")
-	}
-	q, err := s.find(w, v)
+func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.Error) {
+	q, over, err := s.find(w, v)
 	if err != nil {
 		return dst, err
 	}
-	if q == nil { // the call is over
-		rest, err := w.arguments(v)
-		if err == nil && len(bytes.TrimSpace(w.decode(rest))) > 0 {
-			err = badUpstream("more arguments for a tool call that was complete")
+	if over != nil {
+		text, err := w.arguments(v)
+		if err == nil && !over.write(w.decode(text)) {
+			err = moreArguments()
 		}
 		return dst, err
 	}
@@ -106,6 +108,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *res
 			return dst, err
 		}
 		if q.call.Name != "" {
+			q.name = string(v.function.GetStringBytes("name"))
 			s.named++
 		}
 	}
@@ -113,65 +116,31 @@ func (s *Stream) call(dst []byte, w *chunkWork, v *fastjson.Value) ([]byte, *res
 	if err != nil {
 		return dst, err
 	}
-	q.end.write(w.decode(text))
+	q.held += len(text)
 	s.waiting += len(text)
-	q.text = append(q.text, text...)
-	return s.advance(dst, w, 1), nil
-}
-
-// find returns the queued call that v adds to: a new one when v begins one,
-// nil when that call is closed already. Some servers give parallel calls one
-// index, and some give none: a new id with a name is then a new call.
-func (s *Stream) find(w *chunkWork, v *fastjson.Value) (*queued, *responses.Error) {
-	text, err := w.fragment(v.Get("id"))
-	if err != nil {
-		return nil, err
+	decoded := w.decode(text)
+	if n := q.arguments.write(decoded); n == len(decoded) {
+		q.text = append(q.text, text...)
+	} else {
+		q.text = jsontext.AppendEscaped(q.text, decoded[:n])
 	}
-	id := string(text)
-	named := len(v.GetStringBytes("function", "name")) > 0
-	index := s.lastCall
-	if i := v.Get("index"); !jsontext.IsNull(i) {
-		index = i.GetInt()
-	} else if named && (id == "" || id != s.lastID) {
-		index = s.calls
-	}
-	for i := len(s.queue) - 1; i >= 0; i-- {
-		q := &s.queue[i]
-		if q.kind != noText || q.index != index {
-			continue
-		}
-		if named && q.call.Name != "" && id != "" && id != q.id {
-			break
-		}
-		s.lastCall = index
-		if q.id == "" {
-			q.id = id
-		}
-		return q, nil
-	}
-	if !named && index < s.calls && s.calls > 0 {
-		return nil, nil
-	}
-	if len(s.queue) >= maxQueued {
-		return nil, badUpstream("more tool calls at a time than this server follows")
-	}
-	s.queue = append(s.queue, queued{index: index, id: id})
-	s.lastCall, s.lastID = index, id
-	s.calls = max(s.calls, index+1)
-	return &s.queue[len(s.queue)-1], nil
+	return s.advance(dst, w, 1)
 }
 
 // advance closes the open calls that are complete and tells what waited behind
 // them, up to the last keep entries: nothing has followed those yet.
-func (s *Stream) advance(dst []byte, w *chunkWork, keep int) []byte {
+func (s *Stream) advance(dst []byte, w *chunkWork, keep int) ([]byte, *responses.Error) {
 	for len(s.queue) > keep {
 		q := &s.queue[0]
 		if q.kind == noText {
 			dst = s.release(dst, w, q)
-			if !q.end.complete || !q.begun {
-				return dst
+			if q.isOpen() || !q.begun {
+				return dst, nil
 			}
-			dst = s.closeCall(dst, q, false)
+			var err *responses.Error
+			if dst, err = s.closeCall(dst, q, false); err != nil {
+				return dst, err
+			}
 		} else {
 			dst = s.tellQueued(dst, q)
 		}
@@ -180,7 +149,7 @@ func (s *Stream) advance(dst []byte, w *chunkWork, keep int) []byte {
 	if len(s.queue) > 0 {
 		dst = s.release(dst, w, &s.queue[0])
 	}
-	return dst
+	return dst, nil
 }
 
 // tellQueued tells a text that waited.
@@ -200,32 +169,88 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 	if q.call.Name == "" {
 		return dst
 	}
+	isText := q.call.Kind.IsText()
 	if !q.begun {
 		q.begun = true
-		dst = s.out.BeginCall(dst, q.call)
+		if isText {
+			dst = s.out.BeginCall(dst, q.call)
+		}
+	}
+	if !q.arguments.live || !isText {
+		return dst
 	}
 	text := q.text
-	if q.call.Custom {
+	if q.call.Kind == responses.CustomCall {
 		w.text = q.input.write(w.text[:0], w.decode(q.text))
 		text = w.text
 	}
 	if len(text) > 0 {
 		dst = s.out.CallDelta(dst, text)
 	}
-	s.waiting -= len(q.text)
+	s.told(q, min(len(q.text), q.held))
 	q.text = q.text[:0]
 	return dst
 }
 
-// closeCall tells what a custom tool's input held back. The item itself is
-// closed by what follows. cut says that the rest of the arguments is missing.
-func (s *Stream) closeCall(dst []byte, q *queued, cut bool) []byte {
-	if q.call.Custom {
-		if rest := q.input.end(nil, cut); len(rest) > 0 {
-			dst = s.out.CallDelta(dst, rest)
+// told notes that n bytes of a call are no longer held back.
+func (s *Stream) told(q *queued, n int) {
+	q.held -= n
+	s.waiting -= n
+}
+
+// closeCall tells what was held back of a call and the calls that stand behind
+// it in its arguments. The last item is closed by what follows. cut says that
+// the rest of the arguments is missing.
+func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.Error) {
+	a := &q.arguments
+	over := s.endCall(q)
+	s.told(q, q.held)
+	custom := q.call.Kind == responses.CustomCall
+	switch {
+	case a.live && !a.more && q.call.Kind.IsText():
+		over.texts = append(over.texts, sum(a.said))
+		if custom {
+			dst = s.callText(dst, q.input.end(nil, cut))
+		}
+		return dst, nil
+	case cut && len(trimLeft(a.said)) == 0:
+		return dst, nil
+	}
+	for i, text := range texts(a.said, custom) {
+		over.texts = append(over.texts, sum(text))
+		call := q.call
+		if i > 0 {
+			call.ID = s.turn.resource.ItemID("call_", s.named)
+			s.named++
+		}
+		if !q.call.Kind.IsText() {
+			var err *responses.Error
+			if dst, err = s.turn.clientCall(dst, call, text, cut); err != nil {
+				return dst, err
+			}
+			continue
+		}
+		if i > 0 {
+			dst = s.out.BeginCall(dst, call)
+			q.input = customInput{}
+		} else if a.live {
+			text = text[a.first-blanks(a.said)+blanks(text):]
+		}
+		if custom {
+			dst = s.callText(dst, q.input.end(q.input.write(nil, text), cut))
+		} else {
+			dst = s.callText(dst, jsontext.AppendEscaped(nil, text))
 		}
 	}
-	return dst
+	return dst, nil
+}
+
+// callText tells a piece of the open call, if there is any.
+func (s *Stream) callText(dst, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	return s.out.CallDelta(dst, text)
 }
 
 // flush tells all that is queued, at the end of the answer.
@@ -236,11 +261,23 @@ func (s *Stream) flush(dst []byte, w *chunkWork) ([]byte, *responses.Error) {
 			if dst = s.release(dst, w, q); !q.begun {
 				return dst, badUpstream("a tool call without a name")
 			}
-			dst = s.closeCall(dst, q, isCut(s.finish))
+			var err *responses.Error
+			if dst, err = s.closeCall(dst, q, isCut(s.finish)); err != nil {
+				return dst, err
+			}
 		} else {
 			dst = s.tellQueued(dst, q)
 		}
 		s.pop()
 	}
+	for i := range s.over {
+		if len(s.over[i].again) > 0 {
+			return dst, moreArguments()
+		}
+	}
 	return dst, nil
+}
+
+func moreArguments() *responses.Error {
+	return badUpstream("more arguments for a tool call that was complete")
 }

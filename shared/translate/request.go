@@ -15,21 +15,29 @@ type requestWork struct {
 	r       responses.Request
 	dst     []byte // the chat request, written so far
 
-	messages  int       // messages written
-	system    []byte    // leading system text, escaped, not yet written
-	hasSystem bool      // there is leading system text
-	begun     bool      // the leading system messages are over
+	messages  int    // messages written
+	system    []byte // leading system text, escaped, not yet written
+	hasSystem bool   // there is leading system text
+	begun     bool   // the leading system messages are over
+	systemEnd int    // in dst: where the system message's text ends; 0 without one
+	late      []byte // text of later system messages, escaped
+	hasLate   bool
 	assistant assistant // the assistant's message, not yet written
 	media     []byte    // media parts of tool results, for a user message after them
+	results   results
+	toolset   toolset
 	scratch   []byte
+	decoded   []byte
 }
 
 // begin makes w ready for another request.
 func (w *requestWork) begin(opt *Options, dst []byte) {
 	w.opt, w.dst = opt, dst
-	w.messages, w.hasSystem, w.begun = 0, false, false
-	w.system, w.media = w.system[:0], w.media[:0]
+	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate = 0, false, false, 0, false
+	w.system, w.late, w.media = w.system[:0], w.late[:0], w.media[:0]
 	w.assistant.reset()
+	w.results.reset()
+	w.toolset.reset()
 }
 
 // translate writes the chat request and tells the turn what its answer needs.
@@ -48,15 +56,10 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	if w.opt.Model != "" {
 		upstreamModel = w.opt.Model
 	}
-	tools, err := responses.ParseTools(r.Tools, "tools", w.opt.DropUnsupportedTools)
-	if err != nil {
-		return err
+	tools, err := responses.ParseTools(r.Tools, "tools", w.dropped())
+	if err == nil {
+		err = w.toolset.add(tools, false)
 	}
-	choice, err := responses.ParseToolChoice(r.ToolChoice)
-	if err != nil {
-		return err
-	}
-	lowered, err := lowerTools(tools)
 	if err != nil {
 		return err
 	}
@@ -70,7 +73,11 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	}
 	w.str(`]`)
 	w.sampling()
-	if err := w.tools(lowered, choice); err != nil {
+	choice, err := responses.ParseToolChoice(r.ToolChoice, w.toolset.dropped)
+	if err == nil {
+		err = w.tools(choice)
+	}
+	if err != nil {
 		return err
 	}
 	w.format()
@@ -79,9 +86,20 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	}
 	w.str(`}`)
 	u.resource.Answer(r, tools, choice, model, id, now)
+	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
-	u.raised = raisedTools(u.raised[:0], lowered)
+	u.raised = raisedTools(u.raised[:0], w.toolset.lowered)
+	u.dropped = unique(w.toolset.dropped)
 	return nil
+}
+
+// dropped is where the types of tools that are left out go; nil when they are
+// refused.
+func (w *requestWork) dropped() *[]string {
+	if !w.opt.DropUnsupportedTools {
+		return nil
+	}
+	return &w.toolset.dropped
 }
 
 func (w *requestWork) str(s string) { w.dst = append(w.dst, s...) }
@@ -100,7 +118,11 @@ func (w *requestWork) member(name string, v *fastjson.Value) {
 func (w *requestWork) sampling() {
 	r := &w.r
 	if r.Stream {
-		w.str(`,"stream":true,"stream_options":{"include_usage":true}`)
+		w.str(`,"stream":true,"stream_options":{"include_usage":true`)
+		for _, m := range r.StreamOptions {
+			w.extraMember(m)
+		}
+		w.str(`}`)
 	}
 	w.member("max_completion_tokens", r.MaxOutputTokens)
 	w.member("temperature", r.Temperature)
@@ -136,6 +158,9 @@ func (w *requestWork) format() {
 		w.member("description", f.Description)
 		w.member("schema", f.Schema)
 		w.member("strict", f.Strict)
+		for _, m := range f.Extra {
+			w.extraMember(m)
+		}
 		w.str(`}}`)
 	}
 }
@@ -146,10 +171,14 @@ func (w *requestWork) extra() *responses.Error {
 		if m.Key == "truncate_prompt_tokens" && w.r.TruncationAuto {
 			return invalidValue(m.Key, "contradicts truncation auto: send one of them")
 		}
-		w.str(`,`)
-		w.dst = jsontext.AppendString(w.dst, m.Key)
-		w.str(`:`)
-		w.dst = jsontext.AppendValue(w.dst, m.Value)
+		w.extraMember(m)
 	}
 	return nil
+}
+
+func (w *requestWork) extraMember(m responses.Member) {
+	w.str(`,`)
+	w.dst = jsontext.AppendString(w.dst, m.Key)
+	w.str(`:`)
+	w.dst = jsontext.AppendValue(w.dst, m.Value)
 }

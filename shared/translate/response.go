@@ -1,7 +1,9 @@
 package translate
 
 import (
+	"bytes"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"antwort/shared/chat"
@@ -36,23 +38,10 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 		w.reserve(len(answer))
 		u.out.Reserve(len(answer))
 	}
-	v, err := w.parser.ParseBytes(answer)
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return dst, badUpstream("an answer that is not JSON")
+	_, state, err := u.read(nil, w, answer, now)
+	if err != nil {
+		return dst, err
 	}
-	a := chat.Read(v)
-	if a.Err != nil {
-		return dst, inBand(a.Err)
-	}
-	if !a.HasChoice {
-		return dst, badUpstream("an answer without choices")
-	}
-	u.readUsage(a.Usage)
-	out := &u.out
-	if e := u.whole(out, w, a); e != nil {
-		return dst, e
-	}
-	_, state := u.finish(nil, out, a.Finish, now)
 	dst = slices.Grow(dst, len(state.Output)+u.resource.Held()+(1<<10))
 	start := len(dst)
 	dst = u.resource.Append(dst, state)
@@ -60,77 +49,205 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 	return dst, nil
 }
 
+// read tells the turn's output what a whole answer says, and returns how it
+// ends. Events are appended to dst.
+func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, responses.State, *responses.Error) {
+	v, err := w.parser.ParseBytes(answer)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return dst, responses.State{}, badUpstream("an answer that is not JSON")
+	}
+	a := chat.Read(v)
+	if a.Err != nil {
+		return dst, responses.State{}, inBand(a.Err)
+	}
+	if !a.HasChoice {
+		return dst, responses.State{}, badUpstream("an answer without choices")
+	}
+	u.readUsage(&a.Usage)
+	out := &u.out
+	dst, e := u.whole(dst, out, w, &a)
+	if e == nil && out.Count() == 0 {
+		e = emptyAnswer(a.HasText, a.Unread)
+	}
+	if e != nil {
+		return dst, responses.State{}, e
+	}
+	dst, state := u.finish(dst, out, a.Finish, now)
+	return dst, state, nil
+}
+
 // output is the turn's output, empty.
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
+	u.out.ReasoningSummary, u.out.ReasoningCopy = u.summaries, u.copies
 	return &u.out
 }
 
-func (u *Turn) whole(out *responses.Output, w *chunkWork, a chat.Answer) *responses.Error {
+// emptyAnswer is the failure of an answer in which nothing was found to say,
+// nil when it was truly empty.
+func emptyAnswer(hasText bool, unread string) *responses.Error {
+	switch {
+	case !hasText:
+		return badUpstream("an answer without a message")
+	case unread != "":
+		return badUpstream("an answer in a form that is not read, in its member " + strconv.Quote(cut(unread)))
+	}
+	return nil
+}
+
+func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.Answer) ([]byte, *responses.Error) {
 	text, err := w.fragment(a.Reasoning)
 	if err != nil {
-		return err
+		return dst, err
 	}
 	if len(text) > 0 {
-		out.Reasoning(nil, text)
+		dst = out.Reasoning(dst, text)
 	}
 	if text, err = w.fragment(a.Content); err != nil {
-		return err
+		return dst, err
 	}
 	if len(text) > 0 {
 		w.appendLogprobs(a.Logprobs)
-		out.Text(nil, text, w.logprobs)
+		dst = out.Text(dst, text, w.logprobs)
 	} else {
 		out.DropLogprobs()
 	}
 	if text, err = w.fragment(a.Refusal); err != nil {
-		return err
+		return dst, err
 	}
 	if len(text) > 0 {
-		out.Refusal(nil, text)
+		dst = out.Refusal(dst, text)
 	}
-	for i, v := range a.ToolCalls {
-		id, err := w.fragment(v.Get("id"))
+	place, n := 0, callsOf(a)
+	for i := range n {
+		v, err := callOf(a, i)
 		if err != nil {
-			return err
+			return dst, err
 		}
-		call, err := u.beginCall(v, string(id), i)
-		if err != nil {
-			return err
+		var made int
+		if dst, made, err = u.wholeCall(dst, out, w, v, place, isCut(a.Finish) && i == n-1); err != nil {
+			return dst, err
 		}
-		if call.Name == "" {
-			return badUpstream("a tool call without a name")
+		place += made
+	}
+	return dst, nil
+}
+
+// wholeCall tells a call of a whole answer, and those that stand behind it in
+// its arguments. It returns how many they are.
+func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v toolCall, place int, cut bool) ([]byte, int, *responses.Error) {
+	id, err := w.fragment(v.entry.Get("id"))
+	if err != nil {
+		return dst, 0, err
+	}
+	call, err := u.beginCall(v, string(id), place)
+	if err != nil {
+		return dst, 0, err
+	}
+	if call.Name == "" {
+		return dst, 0, badUpstream("a tool call without a name")
+	}
+	text, err := w.arguments(v)
+	if err != nil {
+		return dst, 0, err
+	}
+	said := w.decode(text)
+	if isWhole(said) && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
+		dst = out.BeginCall(dst, call)
+		if len(text) > 0 {
+			dst = out.CallDelta(dst, text)
 		}
-		if text, err = w.arguments(v); err != nil {
-			return err
+		return dst, 1, nil
+	}
+	all := texts(said, call.Kind == responses.CustomCall)
+	for i, text := range all {
+		if i > 0 {
+			call.ID = u.resource.ItemID("call_", place+i)
 		}
-		out.BeginCall(nil, call)
-		if call.Custom {
+		isCut := cut && i == len(all)-1
+		if !call.Kind.IsText() {
+			if dst, err = u.clientCall(dst, call, text, isCut); err != nil {
+				return dst, 0, err
+			}
+			continue
+		}
+		if call.Kind == responses.CustomCall {
 			var input customInput
-			w.decoded = jsontext.Decode(w.decoded[:0], text)
-			text = input.end(input.write(nil, w.decoded), isCut(a.Finish) && i == len(a.ToolCalls)-1)
+			text = input.end(input.write(nil, text), isCut)
+		} else {
+			text = jsontext.AppendEscaped(nil, text)
 		}
-		out.CallDelta(nil, text)
+		dst = out.BeginCall(dst, call)
+		if len(text) > 0 {
+			dst = out.CallDelta(dst, text)
+		}
 	}
-	return nil
+	return dst, len(all), nil
+}
+
+// clientCall tells the call of a tool that the client runs. One that was cut is
+// not told: nobody must act on half of it.
+func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut bool) ([]byte, *responses.Error) {
+	value, ok := raiseClient(call.Kind, arguments)
+	switch {
+	case cut && (!ok || !isWhole(arguments)):
+		return dst, nil
+	case !ok:
+		return dst, badUpstream("a call of " + call.Name + " whose arguments do not say what to do")
+	}
+	return u.out.ClientCall(dst, call, value), nil
+}
+
+// isWhole reports whether arguments are one JSON text.
+func isWhole(arguments []byte) bool {
+	n, ok := jsontext.First(arguments)
+	return ok && n == len(arguments)
+}
+
+// callsOf returns how many calls an answer or a chunk has.
+func callsOf(a *chat.Answer) int {
+	if a.Function != nil {
+		return 1
+	}
+	return len(a.ToolCalls)
+}
+
+// callOf returns the call at i.
+func callOf(a *chat.Answer, i int) (toolCall, *responses.Error) {
+	call := toolCall{function: a.Function}
+	if a.Function == nil {
+		call.entry = a.ToolCalls[i]
+		call.function = call.entry.Get("function")
+	}
+	if call.entry != nil && call.entry.GetObject() == nil || call.entry == nil && call.function.GetObject() == nil {
+		return call, badUpstream("a tool call that is not an object")
+	}
+	return call, nil
 }
 
 // beginCall reads what a tool call begins with. id is its upstream id, escaped.
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
-func (u *Turn) beginCall(v *fastjson.Value, id string, place int) (responses.Call, *responses.Error) {
-	name := v.Get("function", "name")
+func (u *Turn) beginCall(v toolCall, id string, place int) (responses.Call, *responses.Error) {
+	name := v.function.Get("name")
 	call := responses.Call{}
 	if !jsontext.IsNull(name) {
 		if name.Type() != fastjson.TypeString {
 			return call, badUpstream("a tool call whose name is not a string")
 		}
-		call = u.raise(name.GetStringBytes())
+		call = u.raise(functionName(name.GetStringBytes()))
 	}
 	if call.ID = id; id == "" || len(id) > maxCallID && utf8.RuneCount(jsontext.Decode(nil, []byte(id))) > maxCallID {
 		call.ID = u.resource.ItemID("call_", place)
 	}
 	return call, nil
+}
+
+// functionName returns the name that a call says, without what remains in it of
+// the model's own form of a message ("f<|channel|>commentary").
+func functionName(said []byte) []byte {
+	name, _, _ := bytes.Cut(said, []byte("<|"))
+	return bytes.TrimSpace(name)
 }

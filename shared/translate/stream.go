@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"slices"
 
 	"antwort/shared/chat"
@@ -28,11 +29,14 @@ type Stream struct {
 	queue   queue
 	waiting int // bytes of text in the queue
 	repeat  repeat
+	answer  wholeAnswer
 
-	calls       int    // one above the highest index of a call so far
-	named       int    // calls whose name came
-	lastCall    int    // the index of the call that came last
-	lastID      string // its upstream id
+	calls       int        // one above the highest index of a call so far
+	named       int        // calls whose name came
+	lastCall    int        // the index of the call that came last
+	over        []overCall // calls that are over
+	unread      string     // what the answer says in a form that is not read
+	hasText     bool       // there was a message to read
 	begun, done bool
 	finish      string // the finish_reason, once it came
 }
@@ -79,6 +83,9 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	if s.done {
 		return dst, nil
 	}
+	if s.answer.form != inEvents && s.answer.takes(p) {
+		return s.writeWhole(dst, p, now)
+	}
 	s.framer.Write(p)
 	defer s.rest()
 	for !s.done {
@@ -124,7 +131,7 @@ func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
 }
 
 func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
-	if string(data) == "[DONE]" {
+	if isDone(data) {
 		if s.finish == "" {
 			return dst, CutError()
 		}
@@ -146,16 +153,18 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		return dst, inBand(a.Err)
 	}
 	dst = s.Start(dst)
-	if a.Usage != nil {
-		s.turn.readUsage(a.Usage)
-	}
+	s.turn.readUsage(&a.Usage)
 	if !a.HasChoice {
-		if s.finish != "" && a.Usage != nil {
+		if s.finish != "" && a.Usage.Known {
 			return s.complete(dst, w, now)
 		}
 		return dst, nil
 	}
-	dst, failure := s.choice(dst, w, a)
+	s.hasText = s.hasText || a.HasText
+	if s.unread == "" {
+		s.unread = a.Unread
+	}
+	dst, failure := s.choice(dst, w, &a)
 	if failure != nil {
 		return dst, failure
 	}
@@ -169,7 +178,7 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 }
 
 // choice takes what one chunk adds: reasoning, text and calls, in this order.
-func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *responses.Error) {
+func (s *Stream) choice(dst []byte, w *chunkWork, a *chat.Answer) ([]byte, *responses.Error) {
 	for _, t := range [...]struct {
 		kind textKind
 		v    *fastjson.Value
@@ -185,25 +194,38 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a chat.Answer) ([]byte, *respo
 		if t.kind == outputText {
 			w.appendLogprobs(a.Logprobs)
 		}
-		dst = s.text(dst, w, t.kind, text)
+		if dst, err = s.text(dst, w, t.kind, text); err != nil {
+			return dst, err
+		}
 	}
 	if a.Content == nil && a.Reasoning == nil && len(a.ToolCalls) == 0 && len(s.queue) == 0 {
 		w.appendLogprobs(a.Logprobs) // of an end token, which is no text
 		s.out.Logprobs(w.logprobs)
 	}
-	for _, v := range a.ToolCalls {
-		var err *responses.Error
-		if dst, err = s.call(dst, w, v); err != nil {
+	for i := range callsOf(a) {
+		call, err := callOf(a, i)
+		if err == nil {
+			dst, err = s.call(dst, w, call)
+		}
+		if err != nil {
 			return dst, err
 		}
 	}
 	return dst, nil
 }
 
+// isDone reports whether an event is the end of the stream.
+func isDone(data []byte) bool {
+	return len(data) < 16 && string(bytes.TrimSpace(data)) == "[DONE]"
+}
+
 // complete ends a stream whose finish_reason came.
 func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *responses.Error) {
 	dst = s.reserve(dst)
 	dst, err := s.flush(dst, w)
+	if err == nil && s.out.Count() == 0 {
+		err = emptyAnswer(s.hasText, s.unread)
+	}
 	if err != nil {
 		return dst, err
 	}

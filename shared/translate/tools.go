@@ -2,104 +2,80 @@ package translate
 
 import (
 	"strconv"
+	"strings"
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 )
 
-// loweredTool is a tool as the upstream gets it: always a function.
-type loweredTool struct {
-	*responses.Tool
-	namespace *responses.Tool // nil without one
-	upstream  string          // the function's name upstream
-	allowed   bool
-}
-
 // raisedTool tells how a call of a lowered tool is raised back.
 type raisedTool struct {
 	upstream, name, namespace string
-	custom                    bool
+	kind                      responses.CallKind
 }
 
-// flatName is the upstream name of a namespace's tool.
-func flatName(namespace, name string) string { return namespace + "__" + name }
-
-func lowerTools(tools []responses.Tool) ([]loweredTool, *responses.Error) {
-	if len(tools) == 0 {
-		return nil, nil
-	}
-	lowered := make([]loweredTool, 0, len(tools))
-	seen := make(map[string]struct{}, len(tools))
-	add := func(t, namespace *responses.Tool) *responses.Error {
-		name := t.Name
-		if namespace != nil {
-			name = flatName(namespace.Name, name)
-		}
-		problem := ""
-		if _, twice := seen[name]; twice {
-			problem = "two tools have the name " + strconv.Quote(name)
-		} else if !responses.ValidName(name) {
-			problem = "the name " + strconv.Quote(cut(name)) + ", made of the namespace and the tool, is longer than 64 characters"
-		}
-		if problem != "" {
-			path := responses.At("tools", t.Index, "name")
-			if namespace != nil {
-				path = responses.At("tools", namespace.Index, "tools", t.Index, "name")
-			}
-			return invalidValue(path, problem)
-		}
-		seen[name] = struct{}{}
-		lowered = append(lowered, loweredTool{Tool: t, namespace: namespace, upstream: name, allowed: true})
-		return nil
-	}
-	for i := range tools {
-		t := &tools[i]
-		if t.Type != "namespace" {
-			if err := add(t, nil); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		for j := range t.Tools {
-			if err := add(&t.Tools[j], t); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return lowered, nil
-}
-
-// raisedTools appends the tools whose calls do not go back as they come.
+// raisedTools appends the tools when calls of one of them do not go back as
+// they come.
 func raisedTools(raised []raisedTool, lowered []loweredTool) []raisedTool {
-	for _, t := range lowered {
-		r := raisedTool{upstream: t.upstream, name: t.Name, custom: t.Type == "custom"}
-		if t.namespace != nil {
-			r.namespace = t.namespace.Name
-		}
-		if r.custom || r.namespace != "" {
-			raised = append(raised, r)
-		}
+	as := false
+	for i := range lowered {
+		t := &lowered[i]
+		r := raisedTool{upstream: t.upstream, name: t.Name, namespace: t.space(), kind: responses.KindOf(t.Type)}
+		as = as || r.kind != responses.FunctionCall || r.upstream != r.name
+		raised = append(raised, r)
+	}
+	if !as {
+		return raised[:0]
 	}
 	return raised
 }
 
 // raise returns the call of the client's tool for a call of the upstream's
-// function.
+// function. Models also write the tool of a namespace without it, or with a dot
+// between the two: that is understood when it can mean one tool only.
 func (u *Turn) raise(upstream []byte) responses.Call {
-	for _, t := range u.raised {
-		if t.upstream == string(upstream) {
-			return responses.Call{Name: t.name, Namespace: t.namespace, Custom: t.custom}
+	for i := range u.raised {
+		if u.raised[i].upstream == string(upstream) {
+			return u.raised[i].call()
 		}
+	}
+	var meant *raisedTool
+	for i := range u.raised {
+		t := &u.raised[i]
+		if t.namespace == "" && t.upstream == t.name || !t.isMeant(string(upstream)) {
+			continue
+		}
+		if meant != nil {
+			meant = nil
+			break
+		}
+		meant = t
+	}
+	if meant != nil {
+		return meant.call()
 	}
 	return responses.Call{Name: string(upstream)}
 }
 
+func (t *raisedTool) call() responses.Call {
+	return responses.Call{Name: t.name, Namespace: t.namespace, Kind: t.kind}
+}
+
+// isMeant reports whether a model that says the name may mean the tool.
+func (t *raisedTool) isMeant(said string) bool {
+	if said == t.name || said == flatName(t.namespace, t.name) {
+		return true
+	}
+	space, name, dotted := strings.Cut(said, ".")
+	return dotted && space == t.namespace && name == t.name
+}
+
 // tools writes tools and tool_choice. Without tools neither is sent.
-func (w *requestWork) tools(lowered []loweredTool, choice responses.ToolChoice) *responses.Error {
-	if err := choose(lowered, choice); err != nil {
+func (w *requestWork) tools(choice responses.ToolChoice) *responses.Error {
+	if err := w.toolset.choose(choice); err != nil {
 		return err
 	}
-	sent := 0
+	lowered, sent := w.toolset.lowered, 0
 	for i := range lowered {
 		if !lowered[i].allowed {
 			continue
@@ -116,13 +92,15 @@ func (w *requestWork) tools(lowered []loweredTool, choice responses.ToolChoice) 
 		w.str(`]`)
 	}
 	switch {
-	case len(choice.Tools) > 0 && choice.Mode == "":
-		w.str(`,"tool_choice":{"type":"function","function":{"name":"`)
-		w.str(upstreamName(choice.Tools[0]))
-		w.str(`"}}`)
 	case sent == 0 && choice.Mode == "required":
-		return invalidValue("tool_choice", "required needs tools, and there are none")
-	case sent > 0 && w.r.ToolChoice != nil:
+		return w.nothingToCall()
+	case sent == 0:
+		return nil // what says how tools are called goes with them
+	case choice.Mode == "":
+		w.str(`,"tool_choice":{"type":"function","function":{"name":"`)
+		w.str(w.toolset.nameOfRef(choice.Tools[0]))
+		w.str(`"}}`)
+	case w.r.ToolChoice != nil:
 		w.str(`,"tool_choice":"`)
 		w.str(choice.Mode)
 		w.str(`"`)
@@ -131,35 +109,43 @@ func (w *requestWork) tools(lowered []loweredTool, choice responses.ToolChoice) 
 	return nil
 }
 
-func upstreamName(ref responses.ToolRef) string {
-	if ref.Namespace != "" {
-		return flatName(ref.Namespace, ref.Name)
+func (w *requestWork) nothingToCall() *responses.Error {
+	if n := len(w.toolset.dropped); n > 0 {
+		return invalidValue("tool_choice", "required needs tools, and none is left: "+strings.Join(w.toolset.dropped, ", ")+" cannot be run here")
 	}
-	return ref.Name
+	return invalidValue("tool_choice", "required needs tools, and there are none")
+}
+
+func (s *toolset) nameOfRef(ref responses.ToolRef) string {
+	if responses.IsClientRun(ref.Type) {
+		return s.nameOf("", ref.Type, ref.Type)
+	}
+	return s.nameOf(ref.Namespace, ref.Name, ref.Type)
 }
 
 // choose marks the tools that allowed_tools leaves; what tool_choice names
 // must be there.
-func choose(lowered []loweredTool, choice responses.ToolChoice) *responses.Error {
-	if len(choice.Tools) == 0 {
-		return nil
-	}
-	for i := range lowered {
-		lowered[i].allowed = choice.Mode == ""
+func (s *toolset) choose(choice responses.ToolChoice) *responses.Error {
+	if choice.Allowed {
+		for i := range s.lowered {
+			s.lowered[i].allowed = false
+		}
 	}
 	for _, ref := range choice.Tools {
-		found := false
-		for i := range lowered {
-			if lowered[i].upstream == upstreamName(ref) && lowered[i].Type == ref.Type {
-				lowered[i].allowed = true
-				found = true
-			}
+		at, found := s.names[s.nameOfRef(ref)]
+		if !found || s.lowered[at].Type != ref.Type {
+			return noSuchTool(ref)
 		}
-		if !found {
-			return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
-		}
+		s.lowered[at].allowed = true
 	}
 	return nil
+}
+
+func noSuchTool(ref responses.ToolRef) *responses.Error {
+	if responses.IsClientRun(ref.Type) {
+		return invalidValue(ref.Path, "there is no tool of type "+ref.Type+" in tools")
+	}
+	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
 }
 
 func (w *requestWork) tool(t *loweredTool) {
@@ -170,17 +156,19 @@ func (w *requestWork) tool(t *loweredTool) {
 		w.str(`,"description":`)
 		w.dst = jsontext.AppendString(w.dst, text)
 	}
-	if t.Type == "custom" {
+	switch {
+	case t.Type == "custom":
 		w.str(`,"parameters":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
-	} else {
+	case t.IsClientRun():
+		w.clientParameters(t.Tool)
+		w.str(`}}`)
+		return
+	default:
 		w.member("parameters", t.Parameters)
 		w.member("strict", t.Strict)
 	}
 	for _, m := range t.Extra {
-		w.str(`,`)
-		w.dst = jsontext.AppendString(w.dst, m.Key)
-		w.str(`:`)
-		w.dst = jsontext.AppendValue(w.dst, m.Value)
+		w.extraMember(m)
 	}
 	w.str(`}}`)
 }
@@ -198,6 +186,9 @@ func (t *loweredTool) description() []byte {
 		text = append(text, " grammar:\n"...)
 		text = append(text, t.Format.GetStringBytes("definition")...)
 	}
+	if t.IsClientRun() && len(text) == 0 {
+		text = clientDescription(t.Tool)
+	}
 	if t.namespace != nil && t.namespace.Description != nil {
 		text = append(paragraph(text), t.namespace.Description.GetStringBytes()...)
 	}
@@ -209,14 +200,6 @@ func paragraph(text []byte) []byte {
 		return text
 	}
 	return append(text, "\n\n"...)
-}
-
-// customArguments returns the arguments, escaped, of a custom tool's call with
-// the given escaped input.
-func customArguments(input []byte) []byte {
-	arguments := jsontext.AppendEscaped(nil, `{"input":"`)
-	arguments = jsontext.AppendEscaped(arguments, input)
-	return jsontext.AppendEscaped(arguments, `"}`)
 }
 
 func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }

@@ -11,10 +11,9 @@ package translate
 import (
 	"sync"
 
+	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
-
-	"github.com/valyala/fastjson"
 )
 
 // Options say how to translate.
@@ -25,6 +24,7 @@ type Options struct {
 	FoldSystem           bool   // instructions and the leading system and developer messages become one system message
 	ReasoningField       string // of assistant messages that go upstream: "reasoning" or "reasoning_content"
 	ReasoningEvents      string // "reasoning_text" or "reasoning"
+	ReasoningSummary     string // when thoughts are told as summaries: "auto" is when asked for, "always" or "never"
 	DropUnsupportedTools bool   // leave out tools that cannot be lowered, and their calls in the history, instead of refusing them
 	RefuseUnknownFields  bool   // refuse top-level fields that are not known, instead of passing them on
 
@@ -56,9 +56,12 @@ type Turn struct {
 	out       responses.Output
 	stream    Stream
 	streaming bool
+	summaries bool // thoughts are told as summaries
+	copies    bool // reasoning items have a copy of their thought
 	model     string
 	sent      int // bytes of the chat request up to its model's end
 	raised    []raisedTool
+	dropped   []string
 	outcome   responses.Outcome
 }
 
@@ -67,6 +70,10 @@ func (u *Turn) Streaming() bool { return u.streaming }
 
 // Model returns the model that the client named, or the default.
 func (u *Turn) Model() string { return u.model }
+
+// DroppedTools returns the types of the tools that the request named and that
+// were left out, once each.
+func (u *Turn) DroppedTools() []string { return u.dropped }
 
 // AppendRenamed appends the chat request that was made for this turn with
 // another model, for an upstream that has another name for it.
@@ -87,21 +94,12 @@ func (u *Turn) ended(s responses.State, resource []byte) {
 	u.outcome.Status, u.outcome.Err, u.outcome.Resource = s.Status, s.Err, resource
 }
 
-func (u *Turn) readUsage(v *fastjson.Value) {
-	if v.GetObject() == nil {
+func (u *Turn) readUsage(said *chat.Usage) {
+	if !said.Known {
 		return
 	}
 	u.outcome.HasUsage = true
-	u.outcome.Usage = responses.Usage{
-		Input:     v.GetInt64("prompt_tokens"),
-		Output:    v.GetInt64("completion_tokens"),
-		Total:     v.GetInt64("total_tokens"),
-		Cached:    v.GetInt64("prompt_tokens_details", "cached_tokens"),
-		Reasoning: v.GetInt64("completion_tokens_details", "reasoning_tokens"),
-	}
-	if usage := &u.outcome.Usage; usage.Total == 0 {
-		usage.Total = usage.Input + usage.Output
-	}
+	u.outcome.Usage = responses.Usage{Input: said.Input, Output: said.Output, Total: said.Total, Cached: said.Cached, Reasoning: said.Reasoning}
 }
 
 func (u *Turn) usageOrNil() *responses.Usage {

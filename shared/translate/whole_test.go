@@ -24,13 +24,16 @@ func inPieces(turn *translate.Turn, answer []byte, n int) ([]byte, *responses.Er
 // Every whole answer of the corpus, however it is cut, gives the same resource.
 func TestAWholeAnswerInPiecesIsTheSame(t *testing.T) {
 	for _, c := range cases(t) {
-		if c.Answer == nil || c.Status != 200 {
+		if c.Answer == nil || c.Status != 200 || c.Expected.Events != nil {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			_, turn, e := translate.New(c.Options).Request(nil, c.Request, corpus.ID, corpus.Created)
 			require.Nil(t, e)
+			if turn.Streaming() {
+				return // what was wrong with it is said before the first event
+			}
 			for _, n := range []int{1, 2, 3, 7, 64, len(c.Answer) + 1} {
 				got, failed := inPieces(turn, c.Answer, n)
 				require.Equal(t, string(c.Expected.Error), string(errorOf(failed)), "in pieces of %d", n)

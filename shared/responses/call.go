@@ -1,0 +1,88 @@
+package responses
+
+import "antwort/shared/jsontext"
+
+// A Call is a tool call as it begins.
+type Call struct {
+	ID        string // call_id, escaped inside of a JSON string
+	Name      string
+	Namespace string // empty without one
+	Kind      CallKind
+}
+
+// CallKind is the kind of an item that is a call.
+type CallKind uint8
+
+// The first two hold a text that comes in pieces; the others, calls of tools
+// that the client runs, hold a JSON value and are told when it is whole.
+const (
+	FunctionCall CallKind = iota
+	CustomCall
+	LocalShellCall
+	ShellCall
+	ApplyPatchCall
+	ToolSearchCall
+)
+
+// callKinds are the kinds' items: their type, the beginning of their id, the
+// member that holds what the model said and that member before it was said.
+var callKinds = [...]struct{ typ, prefix, member, empty string }{
+	FunctionCall:   {"function_call", "fc_", "arguments", `"`},
+	CustomCall:     {"custom_tool_call", "ctc_", "input", `"`},
+	LocalShellCall: {"local_shell_call", "lsh_", "action", `{"type":"exec","command":[],"env":{}}`},
+	ShellCall:      {"shell_call", "sh_", "action", `{"commands":[],"timeout_ms":null,"max_output_length":null}`},
+	ApplyPatchCall: {"apply_patch_call", "apc_", "operation", `{"type":"update_file","path":"","diff":""}`},
+	ToolSearchCall: {"tool_search_call", "tsc_", "arguments", `{}`},
+}
+
+// KindOf returns the kind of the calls of a tool of the type.
+func KindOf(tool string) CallKind {
+	switch tool {
+	case "custom":
+		return CustomCall
+	case "local_shell":
+		return LocalShellCall
+	case "shell":
+		return ShellCall
+	case "apply_patch":
+		return ApplyPatchCall
+	case "tool_search":
+		return ToolSearchCall
+	}
+	return FunctionCall
+}
+
+// IsText reports whether the call holds a text.
+func (k CallKind) IsText() bool { return k <= CustomCall }
+
+// appendHead appends the item behind its id, up to what the model says.
+func (c *Call) appendHead(dst []byte) []byte {
+	kind := &callKinds[c.Kind]
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, kind.typ...)
+	dst = append(dst, `","call_id":"`...)
+	dst = append(dst, c.ID...)
+	dst = append(dst, '"')
+	switch c.Kind {
+	case ToolSearchCall:
+		dst = append(dst, `,"execution":"client"`...)
+	case ShellCall:
+		dst = append(dst, `,"environment":{"type":"local"}`...)
+	case FunctionCall, CustomCall:
+		if c.Namespace != "" {
+			dst = append(dst, `,"namespace":"`...)
+			dst = append(dst, c.Namespace...)
+			dst = append(dst, '"')
+		}
+		dst = append(dst, `,"name":"`...)
+		dst = jsontext.AppendEscaped(dst, c.Name)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"`...)
+	dst = append(dst, kind.member...)
+	dst = append(dst, `":`...)
+	if c.Kind.IsText() {
+		dst = append(dst, '"')
+	}
+	return dst
+}

@@ -1,0 +1,123 @@
+package translate
+
+import (
+	"bytes"
+
+	"antwort/shared/jsontext"
+)
+
+// arguments are those of a call as they arrive, decoded. They are one JSON
+// object; what servers and models make of it is put right where its meaning is
+// certain, and passes as it is where it is not:
+//
+//	nothing, blanks, null        {}
+//	{…}{…}                       two calls
+//	{…}{…} that are equal        one
+//	{}{…}                        the second one
+type arguments struct {
+	said  []byte
+	first int     // where in said the first text ends; 0 while it does not
+	more  bool    // another text has begun behind it
+	end   jsonEnd // of the text that came last
+	live  bool    // the first text is an object with members: it may be told as it comes
+}
+
+// write takes a piece and returns how much of it belongs to the first text.
+func (a *arguments) write(p []byte) int {
+	before := len(a.said)
+	a.said = append(a.said, p...)
+	a.live = a.live || isLive(a.said)
+	if a.live && trimLeft(a.said)[0] != '{' {
+		return len(p) // no JSON, which ends nowhere
+	}
+	for rest := p; len(rest) > 0; {
+		if a.end.complete {
+			if rest = trimLeft(rest); len(rest) == 0 {
+				break
+			}
+			a.more, a.end = true, jsonEnd{}
+		}
+		rest = rest[a.end.write(rest):]
+		if a.end.complete && a.first == 0 {
+			a.first = len(a.said) - len(rest)
+		}
+	}
+	if a.first == 0 {
+		return len(p)
+	}
+	return max(a.first-before, 0)
+}
+
+// isLive reports whether a text that begins so is told as it comes: an object
+// with members, or what is no JSON at all. Of others it is not known yet
+// whether they mean something.
+func isLive(said []byte) bool {
+	said = trimLeft(said)
+	if len(said) == 0 {
+		return false
+	}
+	switch c := said[0]; {
+	case c == '{':
+		said = trimLeft(said[1:])
+		return len(said) > 0 && said[0] != '}'
+	case c == '[', c == '"', c == '-', c == 't', c == 'f', c == 'n', c >= '0' && c <= '9':
+		return false
+	}
+	return true
+}
+
+// texts returns what the arguments are: one text, or several, each of a call
+// of its own. One that was told as it came is the first of them.
+func texts(said []byte, custom bool) [][]byte {
+	var all [][]byte
+	rest, start := said, 0 // where the last of all begins
+	for {
+		n, ok := jsontext.First(rest)
+		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxQueued {
+			break
+		}
+		text := bytes.TrimSpace(rest[:n])
+		at := len(said) - len(rest)
+		rest = rest[n:]
+		if last := len(all) - 1; last >= 0 && saysNothing(all[last]) {
+			all[last], start = text, at
+		} else if last < 0 || !saysNothing(text) && !isOneOf(all, text) {
+			all, start = append(all, text), at
+		}
+	}
+	rest = bytes.TrimSpace(rest)
+	last := len(all) - 1
+	switch {
+	case len(rest) > 0 && last < 0:
+		return [][]byte{said}
+	case len(rest) > 0 && rest[0] == '{': // the model broke the last one
+		return append(all, rest)
+	case len(rest) > 0:
+		all[last] = bytes.TrimSpace(said[start:])
+	case last < 0 && custom:
+		return [][]byte{nil}
+	case last < 0, last == 0 && saysNothing(all[0]) && !custom:
+		return [][]byte{[]byte("{}")}
+	}
+	return all
+}
+
+// saysNothing reports whether a text, without blanks around it, is an empty
+// object or null.
+func saysNothing(text []byte) bool {
+	return string(text) == "null" || len(text) > 1 && text[0] == '{' && len(trimLeft(text[1:])) == 1
+}
+
+func isOneOf(all [][]byte, text []byte) bool {
+	for _, other := range all {
+		if bytes.Equal(other, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func trimLeft(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n") }
+
+// blanks returns how many blanks b begins with.
+func blanks(b []byte) int { return len(b) - len(trimLeft(b)) }

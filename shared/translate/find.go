@@ -1,0 +1,205 @@
+package translate
+
+import (
+	"bytes"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// toolCall is an entry of tool_calls, or the old function_call.
+type toolCall struct {
+	entry    *fastjson.Value // nil of a function_call
+	function *fastjson.Value
+}
+
+// index returns the call's index; not all servers send one.
+func (c toolCall) index() (index int, given bool) {
+	v := c.entry.Get("index")
+	if jsontext.IsNull(v) {
+		return 0, false
+	}
+	return v.GetInt(), true
+}
+
+// find returns the queued call that a piece adds to, a new one when it begins
+// one, or else the call that is over to which it belongs. Servers are not exact
+// in the indexes: parallel calls may have one, or none, and the arguments of a
+// call another than its name. So an id counts first, then the index of a call
+// that is open, then the call that came last.
+func (s *Stream) find(w *chunkWork, v toolCall) (*queued, *overCall, *responses.Error) {
+	text, err := w.fragment(v.entry.Get("id"))
+	if err != nil {
+		return nil, nil, err
+	}
+	id := string(text)
+	named := len(v.function.GetStringBytes("name")) > 0
+	index, given := v.index()
+	if id != "" {
+		q, over := s.withID(id)
+		switch {
+		case q != nil && (!named || !given || q.index == index || q.call.Name == "" || q.isOpen()):
+			return s.came(q, id), nil, nil
+		case over != nil && (!named || !given || over.index == index):
+			return nil, over, nil
+		case q != nil || over != nil: // another call with the same id
+			return s.begin(index, "")
+		}
+	}
+	if !given && !named {
+		index = s.lastCall
+	} else if !given {
+		index = s.calls
+	}
+	q, over := s.withIndex(index)
+	if q != nil && (!named && q.isOpen() || named && q.goesOn(id, v.function)) {
+		return s.came(q, id), nil, nil
+	}
+	if named || id != "" && q == nil && over == nil {
+		return s.begin(index, id)
+	}
+	if open := s.open(); open != nil {
+		return s.came(open, id), nil, nil
+	}
+	if q != nil {
+		return s.came(q, id), nil, nil
+	}
+	if over != nil {
+		return nil, over, nil
+	}
+	return s.begin(index, id)
+}
+
+// goesOn reports whether a piece with a name, at the index of the call q, is
+// more of it.
+func (q *queued) goesOn(id string, function *fastjson.Value) bool {
+	if q.call.Name == "" || id != "" && id == q.id {
+		return true
+	}
+	return id == "" && string(function.GetStringBytes("name")) == q.name
+}
+
+// begin makes a new call.
+func (s *Stream) begin(index int, id string) (*queued, *overCall, *responses.Error) {
+	if len(s.queue) >= maxQueued {
+		return nil, nil, badUpstream("more tool calls at a time than this server follows")
+	}
+	s.queue = append(s.queue, queued{index: index, id: id})
+	s.calls = max(s.calls, index+1)
+	s.lastCall = index
+	return &s.queue[len(s.queue)-1], nil, nil
+}
+
+// came notes that a piece of the call has come.
+func (s *Stream) came(q *queued, id string) *queued {
+	s.lastCall = q.index
+	if q.id == "" {
+		q.id = id
+	}
+	return q
+}
+
+func (s *Stream) withID(id string) (*queued, *overCall) {
+	for i := len(s.queue) - 1; i >= 0; i-- {
+		if q := &s.queue[i]; q.kind == noText && q.id == id {
+			return q, nil
+		}
+	}
+	for i := len(s.over) - 1; i >= 0; i-- {
+		if s.over[i].id == id {
+			return nil, &s.over[i]
+		}
+	}
+	return nil, nil
+}
+
+func (s *Stream) withIndex(index int) (q *queued, over *overCall) {
+	for i := len(s.queue) - 1; i >= 0; i-- {
+		if q := &s.queue[i]; q.kind == noText && q.index == index {
+			return q, nil
+		}
+	}
+	for i := len(s.over) - 1; i >= 0; i-- {
+		if s.over[i].index == index {
+			return nil, &s.over[i]
+		}
+	}
+	return nil, nil
+}
+
+// open returns the call that arguments without a name belong to: the one that
+// came last, when more of it is to come, or else the only one like that.
+func (s *Stream) open() (open *queued) {
+	n := 0
+	for i := len(s.queue) - 1; i >= 0; i-- {
+		q := &s.queue[i]
+		if !q.isOpen() {
+			continue
+		}
+		if q.index == s.lastCall {
+			return q
+		}
+		open = q
+		n++
+	}
+	if n != 1 {
+		return nil
+	}
+	return open
+}
+
+// endCall notes that a call is over. Of calls that were over long ago nothing
+// more is expected.
+func (s *Stream) endCall(q *queued) *overCall {
+	if len(s.over) == maxQueued {
+		s.over = s.over[:copy(s.over, s.over[1:])]
+	}
+	s.over = append(s.over, overCall{index: q.index, id: q.id, longest: len(q.arguments.said)})
+	return &s.over[len(s.over)-1]
+}
+
+// overCall is a call that is over. Servers may send its arguments once more,
+// which adds nothing; anything else that they add to it is a mistake.
+type overCall struct {
+	index   int
+	id      string
+	texts   []uint64 // sums of its arguments
+	longest int      // bytes of all of them
+	again   []byte   // what came of them once more, and is not yet a whole text
+}
+
+// write takes a piece, and returns false when it is something new.
+func (c *overCall) write(p []byte) bool {
+	c.again = append(c.again, p...)
+	for {
+		c.again = trimLeft(c.again)
+		n, ok := jsontext.First(c.again)
+		if !ok {
+			return len(c.again) <= c.longest
+		}
+		if !c.has(sum(c.again[:n])) {
+			return false
+		}
+		c.again = c.again[n:]
+	}
+}
+
+func (c *overCall) has(text uint64) bool {
+	for _, sum := range c.texts {
+		if sum == text {
+			return true
+		}
+	}
+	return false
+}
+
+// sum is the FNV-1a hash of a text without the blanks around it.
+func sum(text []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range bytes.TrimSpace(text) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h
+}

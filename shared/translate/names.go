@@ -1,0 +1,46 @@
+package translate
+
+import "antwort/shared/responses"
+
+// maxUpstreamName is the longest name of a function in Chat Completions.
+const maxUpstreamName = 64
+
+// flatName is the upstream name of a namespace's tool, when it is short enough.
+func flatName(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "__" + name
+}
+
+// upstreamName returns the name that a tool has upstream: the same in tools, in
+// the history and in tool_choice, and in every turn.
+func upstreamName(namespace, name string) string {
+	if flat := flatName(namespace, name); len(flat) <= maxUpstreamName {
+		return flat
+	}
+	return shortened(namespace, name, "function")
+}
+
+// shortened returns a name of at most 64 bytes that no other tool has: the
+// beginning and the end of its name, between them a sum of the whole.
+func shortened(namespace, name, typ string) string {
+	whole := namespace + "\x00" + name
+	if responses.IsClientRun(typ) {
+		whole += "\x00" + typ
+	}
+	const digits = 10
+	code := make([]byte, 0, digits+2)
+	code = append(code, '_')
+	for h, n := sum([]byte(whole)), 0; n < digits; n++ {
+		code = append(code, "0123456789abcdef"[h&15])
+		h >>= 4
+	}
+	flat := flatName(namespace, name)
+	if len(flat)+len(code) <= maxUpstreamName {
+		return flat + string(code)
+	}
+	const head = 20
+	tail := maxUpstreamName - head - len(code) - 1
+	return flat[:head] + string(code) + "_" + flat[len(flat)-tail:]
+}

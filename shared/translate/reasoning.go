@@ -1,0 +1,68 @@
+package translate
+
+import (
+	"unicode/utf8"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+	"antwort/shared/thought"
+
+	"github.com/valyala/fastjson"
+)
+
+// reasoning takes a thought of the history: the whole one, or the copy of it
+// that this gateway made, or else its summary. What somebody else has encrypted
+// is not for us to read.
+func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
+	if err := w.beginAssistant(); err != nil {
+		return err
+	}
+	found, err := w.thoughts(o, i, "content", "reasoning_text")
+	if found || err != nil {
+		return err
+	}
+	if v := o.Get("encrypted_content"); v != nil && v.Type() == fastjson.TypeString {
+		if text, ok := thought.Open(v.GetStringBytes()); ok && utf8.Valid(text) {
+			a := w.nextThought()
+			a.reasoning = jsontext.AppendEscaped(a.reasoning, text)
+			return nil
+		}
+	}
+	_, err = w.thoughts(o, i, "summary", "summary_text")
+	return err
+}
+
+// thoughts takes the parts of a list, and reports whether there are any.
+func (w *requestWork) thoughts(o *fastjson.Object, i int, list, partOf string) (bool, *responses.Error) {
+	v := o.Get(list)
+	if jsontext.IsNull(v) {
+		return false, nil
+	}
+	if v.Type() != fastjson.TypeArray {
+		return false, responses.WrongType(item(i).of(list), "an array", v)
+	}
+	parts := v.GetArray()
+	for j, part := range parts {
+		at := place{i, list, j}
+		if typ, err := partType(part, at); err != nil {
+			return false, err
+		} else if string(typ) != partOf && string(typ) != "text" {
+			return false, unknownPart(at, typ)
+		}
+		a := w.nextThought()
+		var err *responses.Error
+		if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at, "text"); err != nil {
+			return false, err
+		}
+	}
+	return len(parts) > 0, nil
+}
+
+// nextThought is the assistant's message, ready for another thought.
+func (w *requestWork) nextThought() *assistant {
+	a := &w.assistant
+	if len(a.reasoning) > 0 {
+		a.reasoning = append(a.reasoning, newline...)
+	}
+	return a
+}

@@ -1,0 +1,153 @@
+package translate
+
+import (
+	"bytes"
+
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// results puts the outputs of calls where chat templates want them: directly
+// behind the message that holds the calls, in the calls' order. Mostly they are
+// there already. Only when one is not are calls and outputs paired.
+type results struct {
+	pending []pendingCall // calls of the last assistant's message whose outputs have not come
+	pairs   []int         // once paired: of each item that is a call its output's, of each output its call's; -1 without one
+	written []bool        // once paired: the items whose message is written
+}
+
+type pendingCall struct {
+	id   []byte // as long as the request lives
+	item int
+}
+
+func (r *results) reset() { r.pending, r.pairs, r.written = r.pending[:0], nil, nil }
+
+// next reports whether the output of the call id is the next one, and takes it.
+func (r *results) next(id []byte) bool {
+	if r.pairs != nil || len(r.pending) == 0 || !bytes.Equal(r.pending[0].id, id) {
+		return false
+	}
+	r.pending = r.pending[:copy(r.pending, r.pending[1:])]
+	return true
+}
+
+// callOutput translates an item that is a call's output.
+func (w *requestWork) callOutput(o *fastjson.Object, typ string, i int) *responses.Error {
+	id, err := outputID(o, i)
+	if err != nil {
+		return err
+	}
+	w.flushSystem()
+	w.flushAssistant()
+	if w.results.next(id) {
+		return w.toolMessage(o, typ, i)
+	}
+	w.pairUp()
+	call := w.results.pairs[i]
+	switch {
+	case w.results.written[i], call > i: // it goes behind its call
+		return nil
+	case call < 0: // of no call
+		if err := w.settle(); err != nil {
+			return err
+		}
+		return w.toolMessage(o, typ, i)
+	}
+	return w.settle()
+}
+
+// settle writes the outputs that are still to come of the calls before.
+func (w *requestWork) settle() *responses.Error {
+	r := &w.results
+	if len(r.pending) == 0 {
+		return nil
+	}
+	w.pairUp()
+	for _, call := range r.pending {
+		i := r.pairs[call.item]
+		if i < 0 || r.written[i] {
+			continue
+		}
+		o := w.r.Input.GetArray()[i].GetObject()
+		if err := w.toolMessage(o, string(o.Get("type").GetStringBytes()), i); err != nil {
+			return err
+		}
+		r.written[i] = true
+	}
+	r.pending = r.pending[:0]
+	return nil
+}
+
+// lateResults ends the input: outputs that came before their calls may be left.
+func (w *requestWork) lateResults() *responses.Error {
+	if w.results.pairs == nil {
+		return nil
+	}
+	return w.settle()
+}
+
+// pairUp finds the output of every call: the first with its id behind it that
+// no earlier call has, or else one before it.
+func (w *requestWork) pairUp() {
+	r := &w.results
+	if r.pairs != nil {
+		return
+	}
+	items := w.r.Input.GetArray()
+	r.pairs, r.written = make([]int, len(items)), make([]bool, len(items))
+	calls, early := map[string][]int{}, map[string][]int{}
+	for i, v := range items {
+		r.pairs[i] = -1
+		o := v.GetObject()
+		if o == nil {
+			continue
+		}
+		typ := string(o.Get("type").GetStringBytes())
+		switch {
+		case isCall(typ):
+			id := string(callKey(o))
+			calls[id] = append(calls[id], i)
+		case isOutput(typ):
+			id := string(callKey(o))
+			if waiting := calls[id]; len(waiting) > 0 {
+				r.pair(waiting[0], i)
+				calls[id] = waiting[1:]
+			} else {
+				early[id] = append(early[id], i)
+			}
+		}
+	}
+	for id, outputs := range early {
+		for n := range min(len(outputs), len(calls[id])) {
+			r.pair(calls[id][n], outputs[n])
+		}
+	}
+}
+
+func (r *results) pair(call, output int) { r.pairs[call], r.pairs[output] = output, call }
+
+// callKey is what pairs a call with its output.
+func callKey(o *fastjson.Object) []byte {
+	if id := o.Get("call_id"); id != nil && id.Type() == fastjson.TypeString {
+		return id.GetStringBytes()
+	}
+	return o.Get("id").GetStringBytes()
+}
+
+func isCall(typ string) bool {
+	switch typ {
+	case "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "tool_search_call":
+		return true
+	}
+	return false
+}
+
+func isOutput(typ string) bool {
+	switch typ {
+	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output", "tool_search_output":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package translate
+
+import (
+	"slices"
+	"strconv"
+
+	"antwort/shared/responses"
+)
+
+// A toolset is the tools of one request: those of its tools, and those that
+// items of its input bring. Upstream each is a function with a name of its own.
+type toolset struct {
+	lowered []loweredTool
+	names   map[string]int // from names upstream to places in lowered
+	dropped []string       // types of the tools that were left out
+	brought int            // entries of the lists that items brought
+}
+
+// loweredTool is a tool as the upstream gets it: always a function.
+type loweredTool struct {
+	*responses.Tool
+	namespace *responses.Tool // nil without one
+	upstream  string          // the function's name upstream
+	allowed   bool
+}
+
+func (t *loweredTool) space() string {
+	if t.namespace == nil {
+		return ""
+	}
+	return t.namespace.Name
+}
+
+func (s *toolset) reset() {
+	s.lowered, s.dropped, s.brought = s.lowered[:0], nil, 0
+	clear(s.names)
+}
+
+// add adds tools. An item may bring one that is there already: the later one
+// counts. Within tools that is refused.
+func (s *toolset) add(tools []responses.Tool, fromItem bool) *responses.Error {
+	if s.names == nil {
+		s.names = make(map[string]int, len(tools))
+	}
+	for i := range tools {
+		t := &tools[i]
+		if t.Type != "namespace" {
+			if err := s.addOne(t, nil, fromItem); err != nil {
+				return err
+			}
+			continue
+		}
+		for j := range t.Tools {
+			if err := s.addOne(&t.Tools[j], t, fromItem); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *toolset) addOne(tool, namespace *responses.Tool, fromItem bool) *responses.Error {
+	t := loweredTool{Tool: tool, namespace: namespace, allowed: true}
+	t.upstream = upstreamName(t.space(), t.Name)
+	at, taken := s.names[t.upstream]
+	if taken && !s.lowered[at].is(&t) { // of two tools that would have one name the later gets another
+		t.upstream = shortened(t.space(), t.Name, t.Type)
+		at, taken = s.names[t.upstream]
+	}
+	switch {
+	case !taken:
+		s.names[t.upstream] = len(s.lowered)
+		s.lowered = append(s.lowered, t)
+	case fromItem && s.lowered[at].is(&t):
+		s.lowered[at] = t
+	default:
+		return invalidValue(t.Path+".name", "two tools have the name "+strconv.Quote(cut(t.Name)))
+	}
+	return nil
+}
+
+// is reports whether two tools are the same one for the client.
+func (t *loweredTool) is(other *loweredTool) bool {
+	return t.Name == other.Name && t.space() == other.space() && t.IsClientRun() == other.IsClientRun()
+}
+
+// nameOf returns the upstream name of a tool that a call of the history or
+// tool_choice names: by its type, too, when the client runs it.
+func (s *toolset) nameOf(namespace, name, typ string) string {
+	upstream := upstreamName(namespace, name)
+	at, ok := s.names[upstream]
+	if !ok || s.lowered[at].named(namespace, name, typ) {
+		return upstream
+	}
+	if other := shortened(namespace, name, typ); s.has(other) {
+		return other
+	}
+	return upstream
+}
+
+func (s *toolset) has(upstream string) bool {
+	_, ok := s.names[upstream]
+	return ok
+}
+
+func (t *loweredTool) named(namespace, name, typ string) bool {
+	return t.Name == name && t.space() == namespace && t.IsClientRun() == responses.IsClientRun(typ)
+}
+
+// unique returns the strings once each, in their order.
+func unique(list []string) []string {
+	kept := list[:0]
+	for _, s := range list {
+		if !slices.Contains(kept, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
