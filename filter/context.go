@@ -58,7 +58,7 @@ func (c *httpContext) list(h header, path string, endpoint *policy.Endpoint) typ
 	case c.router == nil && !c.caller.Restricted():
 		c.direct() // to the one pool, number 0
 	case !endpoint.Allows(method):
-		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
+		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method, ""), [2]string{"allow", endpoint.Allow})
 	default:
 		list, f := c.models(h, path, endpoint)
 		if f != nil {

@@ -21,6 +21,7 @@ type metrics struct {
 	requests   proxywasm.MetricCounter
 	failures   [failure.Panic + 1]proxywasm.MetricCounter // by kind, the last of which is Panic
 	panics     proxywasm.MetricCounter
+	dropped    proxywasm.MetricCounter    // requests of which tools were left out
 	tokens     [4]proxywasm.MetricCounter // input, input_cached, output, output_reasoning
 	firstToken proxywasm.MetricHistogram  // milliseconds
 	inFlight   proxywasm.MetricGauge      // bytes
@@ -29,6 +30,7 @@ type metrics struct {
 func (m *metrics) define() {
 	m.requests = proxywasm.DefineCounterMetric("antwort.requests_total")
 	m.panics = proxywasm.DefineCounterMetric("antwort.panics_total")
+	m.dropped = proxywasm.DefineCounterMetric("antwort.dropped_tools_total")
 	m.inFlight = proxywasm.DefineGaugeMetric("antwort.in_flight_bytes")
 	m.firstToken = proxywasm.DefineHistogramMetric("antwort.time_to_first_token_ms")
 	for i, kind := range [...]string{"input", "input_cached", "output", "output_reasoning"} {

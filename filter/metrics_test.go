@@ -49,3 +49,20 @@ func TestMetrics(t *testing.T) {
 		})
 	}
 }
+
+// Who is answered without some of the tools is told so.
+func TestDroppedToolsAreTold(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			up := newUpstream(gives(200, "application/json", chatHello))
+			h := start(t, config("vllm", profile, "translation.unsupported_tools", `"drop"`), up)
+			const tools = `,"tools":[{"type":"web_search"},{"type":"function","name":"f"}]}`
+			require.Equal(t, "web_search", post(t, h, `{"model":"m","input":"hi"`+tools).header.Get("X-Antwort-Dropped-Tools"))
+			require.Empty(t, post(t, h, hello).header.Get("X-Antwort-Dropped-Tools"))
+			up.set(streams(chatEvents...))
+			require.Equal(t, "web_search", post(t, h, `{"model":"m","stream":true,"input":"hi"`+tools).header.Get("X-Antwort-Dropped-Tools"))
+			wait(t, h)
+			require.EqualValues(t, 2, h.Counter("antwort.dropped_tools_total"))
+		})
+	}
+}

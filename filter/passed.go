@@ -16,7 +16,7 @@ import (
 // whatever the provider.
 func (c *httpContext) pass(h header, endpoint *policy.Endpoint, end bool) types.Action {
 	if method := h.get(":method"); !endpoint.Allows(method) {
-		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method), [2]string{"allow", endpoint.Allow})
+		c.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method, ""), [2]string{"allow", endpoint.Allow})
 		return types.ActionPause
 	}
 	if c.cfg.Engine.Provider == config.VLLM {

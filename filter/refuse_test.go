@@ -63,6 +63,8 @@ func TestRefusedRequests(t *testing.T) {
 		{name: "encoded body", request: request{body: hello, header: []string{"Content-Encoding", "zstd"}}, status: 415, code: "unsupported_content_encoding", header: [2]string{"Accept-Encoding", "identity"}, unseen: true},
 		{name: "wrong method", request: request{method: "PUT", body: hello}, status: 405, code: "method_not_allowed", header: [2]string{"Allow", "POST"}, unseen: true},
 		{name: "GET", request: request{method: "GET"}, status: 405, code: "method_not_allowed", unseen: true},
+		{name: "WebSocket", request: request{method: "GET", header: []string{"Upgrade", "websocket"}}, status: 426, code: "websocket_unsupported", unseen: true},
+		{name: "input tokens", request: request{path: "/v1/responses/input_tokens", body: hello}, status: 404, code: "unsupported_endpoint", unseen: true},
 		{name: "stored response", request: request{method: "GET", path: "/v1/responses/resp_1"}, status: 404, code: "response_not_found", unseen: true},
 		{name: "delete", request: request{method: "DELETE", path: "/v1/responses/resp_1"}, status: 404, code: "response_not_found", unseen: true},
 		{name: "cancel", request: request{path: "/v1/responses/resp_1/cancel"}, status: 404, code: "response_not_found", unseen: true},

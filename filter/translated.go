@@ -67,7 +67,7 @@ func (x *translated) refuse(h header, end bool) (action types.Action, refused bo
 		return x.reply(failure.UnknownPath, policy.UnknownPath(x.path)), true
 	}
 	if !x.endpoint.Allows(method) {
-		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method), [2]string{"allow", x.endpoint.Allow}), true
+		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method, h.get("upgrade")), [2]string{"allow", x.endpoint.Allow}), true
 	}
 	if f := x.begin(x.endpoint, h, end); f != nil {
 		return x.answerFailure(f), true
@@ -173,6 +173,7 @@ func (x *translated) refused(h header, r *refusal, end bool) types.Action {
 func (x *translated) stream(h header) types.Action {
 	h.setAnswer("content-type", "text/event-stream")
 	h.setAnswer("cache-control", "no-cache")
+	x.tellDropped(h)
 	events := x.turn.Stream()
 	events.Clock = x.clock.unix
 	x.answer = &chatStream{x: x, events: events, held: x.gated()}
@@ -181,9 +182,19 @@ func (x *translated) stream(h header) types.Action {
 
 func (x *translated) whole(h header) types.Action {
 	h.setAnswer("content-type", "application/json")
+	x.tellDropped(h)
 	x.resource = chatAnswer{x: x, length: h.length()}
 	x.answer = &x.resource
 	return x.heldBack()
+}
+
+// tellDropped says in an answer's header which tools of the request were left
+// out.
+func (x *translated) tellDropped(h header) {
+	if dropped := x.turn.DroppedTools(); dropped != "" {
+		h.setAnswer(translate.DroppedToolsField, dropped)
+		x.metrics.dropped.Increment(1)
+	}
 }
 
 // heldBack is how the headers of an answer wait for its body, or do not.

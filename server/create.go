@@ -37,7 +37,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		f = failure.Of(failure.InvalidRequest, err)
 	} else {
 		f = d.Translated(turn.Model(), body.B)
-		x.rec.Model = d.Model
+		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
 	}
 	body.Put()
 	if f != nil {
@@ -94,6 +94,9 @@ func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, tur
 	}
 	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()
+	if x.rec.DroppedTools != "" {
+		x.header().Set(translate.DroppedToolsField, x.rec.DroppedTools)
+	}
 	x.json(http.StatusOK, out.B)
 	x.rec.Outcome.Resource = nil // its bytes are used again
 	return nil

@@ -32,7 +32,7 @@ func (g *generation) newEndpoints() endpoints {
 		ready:   probe("/readyz", (*exchange).ready),
 		unknown: &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, answer: (*exchange).unknownPath},
 	}
-	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.Stored, policy.Cancel, policy.InputItems} {
+	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.InputTokens, policy.Stored, policy.Cancel, policy.InputItems} {
 		es.api[e] = &endpoint{Endpoint: e, routed: true, answer: (*exchange).respond}
 	}
 	es.api[policy.Models] = &endpoint{Endpoint: policy.Models, answer: (*exchange).listModels}

@@ -108,7 +108,7 @@ func (x *exchange) decide() *failure.Failure {
 	e := x.endpoint
 	switch {
 	case e.Allow != "" && !e.Allows(x.r.Method):
-		return failure.Of(failure.WrongMethod, e.WrongMethod(x.r.Method)).With("Allow", e.Allow)
+		return failure.Of(failure.WrongMethod, e.WrongMethod(x.r.Method, x.r.Header.Get("Upgrade"))).With("Allow", e.Allow)
 	case !e.routed:
 		return nil
 	}

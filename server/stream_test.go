@@ -259,3 +259,20 @@ func TestWholeAnswersForStreams(t *testing.T) {
 		require.Equal(t, "model_not_found", code)
 	}
 }
+
+// Who is answered without some of the tools is told so, in every tier and in the
+// log.
+func TestDroppedToolsAreTold(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{})
+	back := start(t, config.VLLM, llm, func(c *config.Config) { c.Translation.UnsupportedTools = config.Drop })
+	const tools = `,"tools":[{"type":"web_search"},{"type":"function","name":"f"},{"type":"x y"},{"type":"web_search"}]}`
+	for _, r := range []*running{back, back.front()} {
+		for _, body := range []string{`{"model":"/mnt/models","input":"hi"`, `{"model":"/mnt/models","stream":true,"input":"hi"`} {
+			got := r.post(body + tools)
+			require.Equal(t, 200, got.status, got.body)
+			require.Equal(t, "web_search, other", got.header.Get("X-Antwort-Dropped-Tools"))
+			require.Empty(t, r.post(body+"}").header.Get("X-Antwort-Dropped-Tools"))
+		}
+	}
+	back.log.waitFor(t, `"dropped_tools":"web_search, other"`)
+}

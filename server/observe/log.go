@@ -54,6 +54,9 @@ func (o *Observer) write(r *Record) {
 	if o := &r.Outcome; o.HasUsage {
 		attrs = append(attrs, slog.Int64("input_tokens", o.Usage.Input), slog.Int64("output_tokens", o.Usage.Output))
 	}
+	if r.DroppedTools != "" {
+		attrs = append(attrs, slog.String("dropped_tools", r.DroppedTools))
+	}
 	if r.Retries > 0 {
 		attrs = append(attrs, slog.Int("retries", r.Retries))
 	}

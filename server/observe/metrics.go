@@ -25,6 +25,7 @@ type metrics struct {
 	tokens     *prometheus.CounterVec // model, kind
 	failures   *prometheus.CounterVec // kind
 	panics     prometheus.Counter
+	dropped    prometheus.Counter
 }
 
 // buckets reach from a cached answer to a long thought, in seconds.
@@ -59,7 +60,8 @@ func newMetrics(provider string) *metrics {
 		Help: "Time from a request's header to the first event of a streamed answer.", Buckets: buckets})
 	panics := counter("panics_total", "Panics of handlers; each failed one request only.")
 	own.MustRegister(m.duration, first)
-	m.firstEvent, m.panics = first, panics.WithLabelValues()
+	dropped := counter("dropped_tools_total", "Requests of which tools were left out (translation.unsupported_tools).")
+	m.firstEvent, m.panics, m.dropped = first, panics.WithLabelValues(), dropped.WithLabelValues()
 	return m
 }
 
@@ -70,6 +72,9 @@ func (m *metrics) count(r *Record) {
 	m.duration.WithLabelValues(r.Endpoint, strconv.FormatBool(r.Streamed)).Observe(r.took.Seconds())
 	if r.Failure != failure.None {
 		m.failures.WithLabelValues(r.Failure.String()).Inc()
+	}
+	if r.DroppedTools != "" {
+		m.dropped.Inc()
 	}
 	if r.FirstEvent > 0 {
 		m.firstEvent.Observe(r.FirstEvent.Seconds())

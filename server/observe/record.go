@@ -34,6 +34,8 @@ type Record struct {
 	FirstEvent time.Duration // after Start; 0: none
 	Outcome    responses.Outcome
 
+	DroppedTools string // types of the request's tools that were left out
+
 	Failure failure.Kind
 	Cause   error // more about it, for the log only: it may name addresses
 

@@ -11,6 +11,7 @@ import (
 	"antwort/server/ingress"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
+	"antwort/shared/translate"
 )
 
 // noRoom is for the sink.
@@ -88,6 +89,9 @@ func (s *Stream) write(out *buffer.Buffer, last bool) {
 	if !s.phase.begun() {
 		if s.head == nil {
 			s.head = http.Header{"Content-Type": []string{"text/event-stream"}, "Cache-Control": []string{"no-cache"}}
+			if s.rec.DroppedTools != "" {
+				s.head.Set(translate.DroppedToolsField, s.rec.DroppedTools)
+			}
 		}
 		s.begin(http.StatusOK, s.head)
 		s.head = nil

@@ -131,7 +131,7 @@ type Decision struct {
 // passed on, as far as that is possible before its body.
 func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD"}
-	if r.Endpoint != Create && r.Endpoint != Compact && !(x.passes() && namesModel(r.Method)) {
+	if !r.Endpoint.hasModel() && !(x.passes() && namesModel(r.Method)) {
 		return x, x.unnamed()
 	}
 	route, decided := d.router.ChooseUnread(x.ask(""))
@@ -144,8 +144,8 @@ func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 		if f := x.choose(""); f != nil {
 			return x, f
 		}
-	case r.Endpoint == Compact && !d.forwards:
-		return x, failure.Of(failure.NotStored, Compact.NotHere())
+	case r.Endpoint != Create && r.Endpoint.hasModel() && !d.forwards:
+		return x, failure.Of(failure.NotStored, r.Endpoint.NotHere())
 	}
 	if d.tier.Blind && x.passes() && (!decided || r.Caller.Restricted() || d.routes[x.Route].renames) {
 		return x, failure.Of(failure.ForbiddenModel, modelUnread(r.Endpoint))

@@ -19,13 +19,14 @@ type Endpoint struct {
 
 // The endpoints of the API.
 var (
-	Create     = &Endpoint{Name: "/v1/responses", Allow: "POST"}
-	Compact    = &Endpoint{Name: "/v1/responses/compact", Allow: "POST"}
-	Stored     = &Endpoint{Name: "/v1/responses/{id}", Allow: "GET, DELETE"}
-	Cancel     = &Endpoint{Name: "/v1/responses/{id}/cancel", Allow: "POST"}
-	InputItems = &Endpoint{Name: "/v1/responses/{id}/input_items", Allow: "GET"}
-	Models     = &Endpoint{Name: "/v1/models", Allow: "GET, HEAD"}
-	Model      = &Endpoint{Name: "/v1/models/{id}", Allow: "GET, HEAD"}
+	Create      = &Endpoint{Name: "/v1/responses", Allow: "POST"}
+	Compact     = &Endpoint{Name: "/v1/responses/compact", Allow: "POST"}
+	InputTokens = &Endpoint{Name: "/v1/responses/input_tokens", Allow: "POST"}
+	Stored      = &Endpoint{Name: "/v1/responses/{id}", Allow: "GET, DELETE"}
+	Cancel      = &Endpoint{Name: "/v1/responses/{id}/cancel", Allow: "POST"}
+	InputItems  = &Endpoint{Name: "/v1/responses/{id}/input_items", Allow: "GET"}
+	Models      = &Endpoint{Name: "/v1/models", Allow: "GET, HEAD"}
+	Model       = &Endpoint{Name: "/v1/models/{id}", Allow: "GET, HEAD"}
 )
 
 // Allows reports whether the endpoint has the method.
@@ -54,8 +55,11 @@ func Find(path string) *Endpoint {
 	if rest == "" {
 		return Create
 	}
-	if rest == "/compact" {
+	switch rest { // names, not ids
+	case "/compact":
 		return Compact
+	case "/input_tokens":
+		return InputTokens
 	}
 	id, action, deeper := strings.Cut(rest[1:], "/")
 	switch {
@@ -117,15 +121,38 @@ func isModelPath(s string) bool {
 	return true
 }
 
-// WrongMethod refuses a method; the answer also needs the header Allow.
-func (e *Endpoint) WrongMethod(method string) *responses.Error {
+// hasModel reports whether requests of the Responses API name a model in their
+// body.
+func (e *Endpoint) hasModel() bool { return e == Create || e == Compact || e == InputTokens }
+
+// AsksForWebSocket reports whether a request wants to go on as a WebSocket. upgrade
+// is its Upgrade field.
+func (e *Endpoint) AsksForWebSocket(method, upgrade string) bool {
+	return e == Create && method == "GET" && strings.EqualFold(strings.TrimSpace(upgrade), "websocket")
+}
+
+// WebSocket refuses an upgrade. Clients that try one, such as Codex, go on over
+// HTTP at once for this status, and after seven tries for others.
+func WebSocket() *responses.Error {
+	return responses.NewError(426, "websocket_unsupported", "WebSocket is not spoken here: use HTTP, POST "+Create.Name+" with stream true for server-sent events")
+}
+
+// WrongMethod refuses a method; the answer also needs the header Allow. upgrade is
+// the request's Upgrade field.
+func (e *Endpoint) WrongMethod(method, upgrade string) *responses.Error {
+	if e.AsksForWebSocket(method, upgrade) {
+		return WebSocket()
+	}
 	return responses.NewError(405, "method_not_allowed", Clip(method, 32)+" is not allowed for "+e.Name+": use "+e.Allow)
 }
 
 // NotHere refuses an endpoint that needs stored responses, or compaction.
 func (e *Endpoint) NotHere() *responses.Error {
-	if e == Compact {
+	switch e {
+	case Compact:
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot compact conversations")
+	case InputTokens:
+		return responses.NewError(404, "unsupported_endpoint", "this server cannot count the tokens of a request before it is answered")
 	}
 	return responses.NewError(404, "response_not_found",
 		"responses are not stored by this server, so there is none to look up: send the whole conversation as input")

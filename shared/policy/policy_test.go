@@ -12,6 +12,8 @@ func TestFind(t *testing.T) {
 	for path, want := range map[string]*Endpoint{
 		"/v1/responses":                    Create,
 		"/v1/responses/compact":            Compact,
+		"/v1/responses/input_tokens":       InputTokens,
+		"/v1/responses/input_tokens/x":     nil,
 		"/v1/responses/resp_1":             Stored,
 		"/v1/responses/resp_1/cancel":      Cancel,
 		"/v1/responses/resp_1/input_items": InputItems,
@@ -37,6 +39,21 @@ func TestFind(t *testing.T) {
 	require.False(t, IsResponses("/v1/responsesx"))
 	require.True(t, Stored.Allows("DELETE"))
 	require.False(t, Stored.Allows("GE"))
+}
+
+// Clients that try a WebSocket give up at once for 426, not for 405.
+func TestWebSocketsAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		endpoint        *Endpoint
+		method, upgrade string
+		status          int
+	}{
+		{Create, "GET", "websocket", 426}, {Create, "GET", " WebSocket ", 426},
+		{Create, "GET", "", 405}, {Create, "GET", "h2c", 405}, {Create, "PUT", "websocket", 405}, {Compact, "GET", "websocket", 405},
+	} {
+		e := c.endpoint.WrongMethod(c.method, c.upgrade)
+		require.Equal(t, c.status, e.Status, "%s %q", c.method, c.upgrade)
+	}
 }
 
 func TestContentType(t *testing.T) {

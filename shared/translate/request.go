@@ -89,7 +89,7 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
 	u.raised = raisedTools(u.raised[:0], w.toolset.lowered)
-	u.dropped = unique(w.toolset.dropped)
+	u.dropped = w.toolset.droppedTypes()
 	return nil
 }
 

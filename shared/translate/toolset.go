@@ -107,13 +107,22 @@ func (t *loweredTool) named(namespace, name, typ string) bool {
 	return t.Name == name && t.space() == namespace && t.IsClientRun() == responses.IsClientRun(typ)
 }
 
-// unique returns the strings once each, in their order.
-func unique(list []string) []string {
-	kept := list[:0]
-	for _, s := range list {
-		if !slices.Contains(kept, s) {
-			kept = append(kept, s)
+// droppedTypes lists the types that were left out, as a field of HTTP may say
+// them.
+func (s *toolset) droppedTypes() string {
+	const longest = 256
+	list := ""
+	for i, typ := range s.dropped {
+		if !responses.ValidName(typ) || len(typ) > maxUpstreamName {
+			typ = "other"
 		}
+		if slices.Contains(s.dropped[:i], s.dropped[i]) || len(list)+len(typ) > longest {
+			continue
+		}
+		if list != "" {
+			list += ", "
+		}
+		list += typ
 	}
-	return kept
+	return list
 }

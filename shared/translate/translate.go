@@ -61,7 +61,7 @@ type Turn struct {
 	model     string
 	sent      int // bytes of the chat request up to its model's end
 	raised    []raisedTool
-	dropped   []string
+	dropped   string
 	outcome   responses.Outcome
 }
 
@@ -71,9 +71,14 @@ func (u *Turn) Streaming() bool { return u.streaming }
 // Model returns the model that the client named, or the default.
 func (u *Turn) Model() string { return u.model }
 
-// DroppedTools returns the types of the tools that the request named and that
-// were left out, once each.
-func (u *Turn) DroppedTools() []string { return u.dropped }
+// DroppedTools names the types of the tools that the request has and that were
+// left out, once each and separated by ", ": what an answer's header
+// DroppedToolsField says. Empty: none was.
+func (u *Turn) DroppedTools() string { return u.dropped }
+
+// DroppedToolsField is the field of an answer to a request of which tools were
+// left out.
+const DroppedToolsField = "x-antwort-dropped-tools"
 
 // AppendRenamed appends the chat request that was made for this turn with
 // another model, for an upstream that has another name for it.

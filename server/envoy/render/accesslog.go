@@ -46,6 +46,7 @@ var requestFields = object{
 	{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
 	{"subject", "%REQ(X-ANTWORT-SUBJECT)%"},
 	{"tenant", "%REQ(X-ANTWORT-TENANT)%"},
+	{"dropped_tools", "%RESP(X-ANTWORT-DROPPED-TOOLS)%"},
 	{"failure", "%RESPONSE_FLAGS_LONG%"},
 	{"cause", "%RESPONSE_CODE_DETAILS%"},
 }

@@ -48,6 +48,7 @@ var replies = []reply{
 	// have their shape already.
 	{expression("response.code_details == '' || response.code_details == 'direct_response'"), nil, false},
 	{expression("response.code_details.startsWith('rbac_access_denied')"), unknownURL(), false},
+	{expression("response.code_details == 'upgrade_failed'"), policy.WebSocket(), false},
 	// What Envoy says of tokens. It keeps its own WWW-Authenticate.
 	refusedToken("Jwt_is_missing", policy.MissingToken()),
 	refusedToken("Jwks_remote_fetch_is_failed", policy.AuthUnavailable()),
