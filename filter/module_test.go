@@ -12,7 +12,7 @@ import (
 
 // budget is the size of filter.wasm as measured and 3 %. It is raised only with
 // a reason in RATIONALE.md.
-const budget = 5_017_352 * 103 / 100
+const budget = 5_026_097 * 103 / 100
 
 func TestModuleIsWithinItsBudget(t *testing.T) {
 	if len(module) > budget {
