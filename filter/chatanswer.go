@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -42,7 +43,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 		a.whole = x.turn.Whole()
 	}
 	if !x.holdAnswer(x.kept() + a.whole.Held() + 2*size) {
-		return a.fail(failure.Overloaded, overload(), size)
+		return a.fail(failure.Overloaded, policy.Overloaded(), size)
 	}
 	a.whole.Write(chunk)
 	if end || a.length < 0 && a.whole.Complete() {

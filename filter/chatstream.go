@@ -2,6 +2,7 @@ package filter
 
 import (
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -39,9 +40,9 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	}
 	if !x.holdAnswer(x.kept() + a.events.Held()) {
 		if a.held && !a.events.Started() {
-			return x.reply(failure.Overloaded, overload())
+			return x.reply(failure.Overloaded, policy.Overloaded())
 		}
-		out = a.events.End(out, overload(), 0)
+		out = a.events.End(out, policy.Overloaded(), 0)
 		x.fail(failure.Overloaded)
 	}
 	if a.events.Done() && !x.complete {

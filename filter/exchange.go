@@ -110,10 +110,3 @@ func (x *exchange) refuse(h header, kind failure.Kind, e *responses.Error, extra
 	x.requestID = h.get("x-request-id")
 	x.reply(kind, e, extra...)
 }
-
-// overload is the answer when all bytes in flight are over the limit.
-func overload() *responses.Error {
-	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")
-	e.RetryAfter = "1"
-	return e
-}

@@ -16,7 +16,7 @@ type holding struct {
 // holdRequest says how many bytes the exchange's request holds now. It is false
 // when that is more than there is for it.
 func (x *exchange) holdRequest(bytes int) bool {
-	bound := x.cfg.Limits.InFlightBytes
+	bound := x.cfg.Limits.InFlight(true)
 	grows := bytes > x.holding.bytes
 	x.setHeld(bytes)
 	ok := x.share(bytes, bound)
@@ -57,7 +57,7 @@ func (x *exchange) whoCalls() string {
 // accept notes that the request has gone on, and keeps so many bytes for its
 // answer. It is false when there is no room for another exchange.
 func (x *exchange) accept(kept int) bool {
-	bound := x.cfg.Limits.InFlightBytes
+	bound := x.cfg.Limits.InFlight(true)
 	before := x.holding.bytes
 	x.share(0, bound)
 	x.aside = setAside(bound)
@@ -72,7 +72,7 @@ func (x *exchange) holdAnswer(bytes int) bool {
 	bytes = max(bytes, x.aside)
 	grows := bytes > x.holding.bytes
 	x.setHeld(bytes)
-	return !grows || x.memory.held <= x.cfg.Limits.InFlightBytes
+	return !grows || x.memory.held <= x.cfg.Limits.InFlight(true)
 }
 
 // letGo ends all holding.

@@ -54,7 +54,7 @@ func (m *memory) charge(caller string, own, more, bound int64) bool {
 func budget(l config.Limits) int64 {
 	request := 3*l.RequestBodyBytes + valueBytes*int64(l.JSONValues)
 	answer := 6 * l.ResponseBodyBytes
-	return l.InFlightBytes + max(request, answer) + restBytes
+	return l.InFlight(true) + max(request, answer) + restBytes
 }
 
 const (

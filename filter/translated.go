@@ -105,7 +105,7 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		return x.answerFailure(f)
 	}
 	if !x.accept(x.kept()) {
-		return x.reply(failure.Overloaded, overload())
+		return x.reply(failure.Overloaded, policy.Overloaded())
 	}
 	if x.gated() {
 		x.direct()

@@ -29,8 +29,8 @@ func (u *upload) overLength() (action types.Action, refused bool) {
 	switch {
 	case u.body.length > limits.RequestBodyBytes:
 		return u.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes)), true
-	case u.body.length > 0 && !u.memory.admits(0, limits.InFlightBytes):
-		return u.reply(failure.Overloaded, overload()), true
+	case u.body.length > 0 && !u.memory.admits(0, limits.InFlight(true)):
+		return u.reply(failure.Overloaded, policy.Overloaded()), true
 	}
 	return 0, false
 }
@@ -45,7 +45,7 @@ func (u *upload) next(size int, end bool) (all []byte, action types.Action, whol
 		return nil, u.reply(failure.TooLarge, policy.TooLarge(limit)), false
 	}
 	if !b.atOnce(len(chunk), end) && !u.holdRequest(b.room(len(chunk))) {
-		return nil, u.reply(failure.Overloaded, overload()), false
+		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
 	}
 	if all, whole = b.add(chunk, end); whole {
 		u.uploading(false)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func (x *exchange) readBody() (*buffer.Buffer, *failure.Failure) {
 func (x *exchange) readDecoded(limit int64) (*buffer.Buffer, *failure.Failure) {
 	switch coding := policy.Coding(x.r.Header["Content-Encoding"]); coding {
 	case "":
-		buf := buffer.Get()
+		buf := buffer.Metered(&x.held)
 		if x.r.ContentLength > 0 { // one byte more lets the read that fills it see the end
 			buf.Grow(int(min(x.r.ContentLength, 64<<10)) + 1)
 		}
@@ -72,6 +73,8 @@ func tooLarge(limit int64) *failure.Failure {
 // readError tells what went wrong between the client and us.
 func (x *exchange) readError(err error, limit int64) *failure.Failure {
 	switch {
+	case errors.Is(err, buffer.ErrNoRoom):
+		return x.held.Refusal().With("Connection", "close")
 	case errors.Is(err, buffer.ErrTooLarge):
 		return tooLarge(limit).With("Connection", "close")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -88,9 +91,10 @@ func (x *exchange) readError(err error, limit int64) *failure.Failure {
 // become very large stops at the limit.
 func (x *exchange) readCompressed(coding string, limit int64) (*buffer.Buffer, *failure.Failure) {
 	source := &meteredReader{r: x.r.Body, left: limit}
-	buf := buffer.Get()
+	buf := buffer.Metered(&x.held)
 	decoded := x.gen.cfg.Limits.DecodedBodyBytes
-	err := decode(buf, source, coding, decoded)
+	window, err := x.decode(buf, source, coding, decoded)
+	x.held.LetGo(window)
 	source.r = nil // decoders stay, the request does not
 	switch {
 	case err == nil:
@@ -98,6 +102,9 @@ func (x *exchange) readCompressed(coding string, limit int64) (*buffer.Buffer, *
 	case source.err != nil:
 		buf.Put()
 		return nil, x.readError(source.err, limit)
+	case errors.Is(err, buffer.ErrNoRoom):
+		buf.Put()
+		return nil, x.readError(err, limit)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		buf.Put()
 		return nil, failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
@@ -112,22 +119,40 @@ func (x *exchange) readCompressed(coding string, limit int64) (*buffer.Buffer, *
 	}
 }
 
-func decode(buf *buffer.Buffer, r io.Reader, coding string, limit int64) error {
+// decode appends what r decodes to. It returns how much was charged for the
+// decoder.
+func (x *exchange) decode(buf *buffer.Buffer, r io.Reader, coding string, limit int64) (charged int, err error) {
 	if coding == "zstd" {
+		peeked := bufio.NewReaderSize(r, zstd.HeaderMaxSize)
+		charged = windowOf(peeked)
+		if !x.held.Hold(charged) {
+			return 0, buffer.ErrNoRoom
+		}
 		d := zstdDecoders.Get().(*zstd.Decoder)
 		defer zstdDecoders.Put(d)
-		if err := d.Reset(r); err != nil {
-			return err
+		if err := d.Reset(peeked); err != nil {
+			return charged, err
 		}
 		defer d.Reset(nil) //nolint:errcheck // only lets go of r
-		return buf.ReadAll(d, limit)
+		return charged, buf.ReadAll(d, limit)
 	}
 	d := gzipReaders.Get().(*gzip.Reader)
 	defer gzipReaders.Put(d)
 	if err := d.Reset(r); err != nil {
-		return err
+		return 0, err
 	}
-	return buf.ReadAll(d, limit)
+	return 0, buf.ReadAll(d, limit)
+}
+
+// windowOf is what a decoder keeps of what it has decoded, by the header of the
+// first frame.
+func windowOf(r *bufio.Reader) int {
+	begin, _ := r.Peek(zstd.HeaderMaxSize) // an error comes again
+	var h zstd.Header
+	if h.Decode(begin) != nil {
+		return 0
+	}
+	return 2 * int(min(h.WindowSize, zstdWindow)) // it moves in a history of twice the size
 }
 
 var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}

@@ -11,6 +11,7 @@ import (
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
+	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
 
@@ -29,17 +30,16 @@ func (x *exchange) respond() *failure.Failure {
 // translate answers POST /v1/responses by its decision, which needs the model
 // still. It puts body back.
 func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
-	chat := buffer.Get()
-	out, turn, err := x.gen.translator.Request(chat.B, body.B, x.gen.newID(), x.Unix())
-	chat.B = out
-	var f *failure.Failure
-	if err != nil {
-		f = failure.Of(failure.InvalidRequest, err)
-	} else {
+	chat := buffer.Metered(&x.held)
+	turn, f := x.translateRequest(chat, body.B)
+	if f == nil {
 		f = d.Translated(turn.Model(), body.B)
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
 	}
 	body.Put()
+	if f == nil {
+		f = x.holdRequest(chat, turn.Held(), d.Renames())
+	}
 	if f != nil {
 		chat.Put()
 		return f
@@ -73,6 +73,21 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn) })
 }
 
+// translateRequest appends the upstream's request to chat.
+func (x *exchange) translateRequest(chat *buffer.Buffer, body []byte) (turn *translate.Turn, f *failure.Failure) {
+	if f = x.roomFor(body, chat); f != nil {
+		return nil, f
+	}
+	f = x.parsing(body, func() *failure.Failure {
+		var err *responses.Error
+		if chat.B, turn, err = x.gen.translator.Request(chat.B, body, x.gen.newID(), x.Unix()); err != nil {
+			return failure.Of(failure.InvalidRequest, err)
+		}
+		return nil
+	})
+	return turn, f
+}
+
 // translateWhole translates an answer that is not streamed.
 func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
 	defer ans.Close()
@@ -80,17 +95,25 @@ func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, tur
 	if ans.Status != http.StatusOK {
 		return x.call.Refused(ctx, ans)
 	}
-	chat := buffer.Get()
+	chat := buffer.Metered(&x.held)
 	defer chat.Put()
 	if f := x.call.Read(ctx, ans, chat, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
 		return f
 	}
-	out := buffer.Get()
+	out := buffer.Metered(&x.held)
 	defer out.Put()
-	b, err := turn.Response(out.B, chat.B, x.Unix())
-	out.B = b
-	if err != nil {
-		return failure.Of(failure.UpstreamAnswer, err)
+	f := x.roomFor(chat.B, out)
+	if f == nil {
+		f = x.parsing(chat.B, func() *failure.Failure {
+			var err *responses.Error
+			if out.B, err = turn.Response(out.B, chat.B, x.Unix()); err != nil {
+				return failure.Of(failure.UpstreamAnswer, err)
+			}
+			return nil
+		})
+	}
+	if f != nil {
+		return f
 	}
 	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()

@@ -35,11 +35,15 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 			req.Rename = d.Reading.AppendRenamed
 		}
 	} else {
-		req.Held = buffer.Get()
+		req.Held = buffer.Metered(&x.held)
 		if f := x.attachBody(req); f != nil {
 			req.Held.Put()
 			return f
 		}
+	}
+	if f := x.holdRequest(req.Held, 0, req.Rename != nil); f != nil {
+		req.Held.Put()
+		return f
 	}
 	if req.Header, req.Credential = x.forwardHeader(); d.Final {
 		req.Credential = nil // a model server's only caller is this gateway
@@ -103,14 +107,16 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	if ans.Length > limit && x.rec.Method != http.MethodHead {
 		return dispatch.TooLarge()
 	}
-	head := buffer.Get()
+	head := buffer.Metered(&x.held)
 	defer head.Put()
 	if ans.Length > 0 {
 		head.Grow(int(min(ans.Length, wholeAnswer)) + 1)
 	}
 	more := true
 	for more && len(head.B) < wholeAnswer {
-		head.Grow(512)
+		if !head.Grow(512) {
+			return x.held.Refusal()
+		}
 		var f *failure.Failure
 		if more, f = x.call.ReadSome(ctx, ans, head); f != nil {
 			return f

@@ -14,6 +14,7 @@ import (
 	"antwort/server/identity"
 	"antwort/server/ingress"
 	"antwort/server/observe"
+	"antwort/server/reqbody"
 	"antwort/server/self"
 	"antwort/shared/config"
 	"antwort/shared/policy"
@@ -48,6 +49,7 @@ type common struct {
 	observer   *observe.Observer
 	dispatcher *dispatch.Dispatcher
 	door       *ingress.Door
+	held       reqbody.Bound   // what all exchanges hold
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received
 	ending     context.Context // ends, with a cause, what is left after draining

@@ -10,6 +10,7 @@ import (
 	"antwort/server/header"
 	"antwort/server/ingress"
 	"antwort/server/observe"
+	"antwort/server/reqbody"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -21,6 +22,7 @@ import (
 var steps = [...]func(*exchange) *failure.Failure{
 	(*exchange).check,
 	(*exchange).identify,
+	(*exchange).admit,
 	(*exchange).decide,
 	(*exchange).answer,
 }
@@ -45,6 +47,7 @@ type exchange struct {
 	r        *http.Request       // nil once detached
 	endpoint *endpoint
 	rec      observe.Record
+	held     reqbody.Charge
 	origin   string // of the page in a browser that may read the answer; "": none
 
 	decision *policy.Decision // of a request of the Responses API, until it is carried out
@@ -103,6 +106,15 @@ func (x *exchange) identify() (f *failure.Failure) {
 	return f
 }
 
+// admit makes the exchange one of those that hold memory. The probes and the metrics
+// need none.
+func (x *exchange) admit() *failure.Failure {
+	if x.endpoint.open || x.gen.held.Begin(&x.held, x.gen.cfg.Limits.InFlight(false)) {
+		return nil
+	}
+	return x.held.Refusal()
+}
+
 // decide finds out what becomes of the request.
 func (x *exchange) decide() *failure.Failure {
 	e := x.endpoint
@@ -117,7 +129,7 @@ func (x *exchange) decide() *failure.Failure {
 		x.body, f = x.readBody()
 	}
 	if f == nil && d.Need == policy.Body {
-		f = d.Body(x.body.B)
+		f = x.parsing(x.body.B, func() *failure.Failure { return d.Body(x.body.B) })
 	}
 	x.rec.Model, x.decision = d.Model, &d
 	return f
@@ -164,6 +176,7 @@ func (x *exchange) record() {
 			x.rec.Known = model != "" && (model == x.gen.cfg.Engine.DefaultModel || c.Pool.Knows(c.Backend, model))
 		}
 	}
+	x.held.Release()
 	x.gen.observer.End(&x.rec)
 }
 

@@ -188,7 +188,7 @@ func (x *exchange) fetchModels(ctx context.Context, call *dispatch.Call) (list *
 		if ans.Status != http.StatusOK {
 			return call.Refused(ctx, ans)
 		}
-		list = buffer.Get()
+		list = buffer.Metered(&x.held)
 		f = call.Read(ctx, ans, list, x.gen.cfg.Limits.ResponseBodyBytes)
 		if f == nil && (fastjson.ValidateBytes(list.B) != nil || len(list.B) == 0 || list.B[0] != '{') {
 			f = noList()

@@ -67,7 +67,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
-	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers))
+	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), newHeldGauge(&s.held))
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	door := ingress.Options{
 		Handler:           s,

@@ -20,7 +20,7 @@ func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, k
 	x.gen.observer.Streams(1)
 	w, r := x.w, x.r
 	taken := x.takeOver(cancel)
-	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, KeepAlive: keepAlive, Idle: x.idle()}
+	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle()}
 	if taken != nil {
 		opt.Sink = taken.Sink()
 		st := streaming.New(ctx, cancel, opt)

@@ -27,7 +27,9 @@ func (x *exchange) attachBody(req *dispatch.Request) *failure.Failure {
 	up := &upload{x: x, left: limit}
 	buf.Grow(int(min(max(length, 0), inlineBody)) + 1)
 	for len(buf.B) <= inlineBody {
-		buf.Grow(512)
+		if !buf.Grow(512) {
+			return x.held.Refusal().With("Connection", "close")
+		}
 		n, err := up.Read(buf.B[len(buf.B):cap(buf.B)])
 		buf.B = buf.B[:len(buf.B)+n]
 		if err == io.EOF {

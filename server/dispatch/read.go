@@ -9,6 +9,7 @@ import (
 	"antwort/server/buffer"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
@@ -28,7 +29,9 @@ func (c *Call) Read(ctx context.Context, ans *upstream.Answer, buf *buffer.Buffe
 		buf.Grow(int(min(ans.Length, limit, 1<<20)) + 1)
 	}
 	for more := true; more; {
-		buf.Grow(512)
+		if !buf.Grow(512) {
+			return failure.Of(failure.Overloaded, policy.Overloaded())
+		}
 		var f *failure.Failure
 		if more, f = c.ReadSome(ctx, ans, buf); f != nil {
 			return f

@@ -24,6 +24,8 @@ type Events interface {
 	Outcome() responses.Outcome
 	// Release ends the use of what Write was given.
 	Release()
+	// Held is how many bytes they hold.
+	Held() int
 }
 
 // Kind is what a stream is about.

@@ -13,6 +13,7 @@ package streaming
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -43,6 +44,7 @@ type Options struct {
 	Call      *dispatch.Call
 	Record    *observe.Record
 	Sink      ingress.Sink
+	Memory    buffer.Meter  // is asked for what the events hold
 	KeepAlive time.Duration // silence before a sign of life; 0: none is given
 	Idle      time.Duration // silence of either side before the end, until a backend has answered
 }
@@ -66,6 +68,8 @@ type Stream struct {
 	phase  phase
 	out    ingress.Sink
 	events Events
+	memory buffer.Meter
+	held   int              // bytes that memory was asked for
 	ans    *upstream.Answer // nil until its header came
 	head   http.Header      // to begin with; nil: our own
 }
@@ -73,7 +77,7 @@ type Stream struct {
 // New makes a stream; ctx and cancel are those of the work upstream.
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
-		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink,
+		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
 		events: opt.Kind.events(), phase: newPhase(time.Now(), opt.KeepAlive),
 	}
 	s.idle.Store(int64(opt.Idle))
@@ -201,6 +205,11 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 			s.refuse(err, out)
 			return false, nil
 		}
+		if !s.events.Done() && !s.hold() {
+			s.cancel(errStopped)
+			s.end(failure.Of(failure.Overloaded, policy.Overloaded()), out)
+			return false, nil
+		}
 	}
 	last := s.events.Done()
 	if readErr != nil && !last {
@@ -222,6 +231,21 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 		s.phase.heard = s.phase.spoke // while it wrote, nobody listened
 	}
 	return !s.phase.over(), nil
+}
+
+var errStopped = errors.New("there is no memory for more of the answer")
+
+// hold asks for what the events hold now.
+func (s *Stream) hold() bool {
+	now := s.events.Held()
+	switch more := now - s.held; {
+	case more < 0:
+		s.memory.LetGo(-more)
+	case more > 0 && !s.memory.Hold(more):
+		return false
+	}
+	s.held = now
+	return true
 }
 
 // broken is why the upstream's bytes have ended, nil when they just did.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"antwort/server/buffer"
 	"antwort/server/header"
 	"antwort/server/upstream"
 	"antwort/shared/config"
@@ -62,8 +63,9 @@ func (s *Stream) passHead(ans *upstream.Answer) {
 
 func (w watched) passWhole(s *Stream, ans *upstream.Answer) *failure.Failure {
 	defer ans.Close()
-	out := newOut()
+	out := buffer.Metered(s.memory)
 	defer out.Put()
+	out.B = append(out.B, noRoom[:]...)
 	if f := s.call.Read(s.ctx, ans, out, w.answer); f != nil {
 		return f
 	}
@@ -86,6 +88,9 @@ func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
 	events, err := e.watch.Write(p)
 	return append(dst, events...), err
 }
+
+// Held is what has come of an event that has not ended.
+func (e *watchedEvents) Held() int { return len(e.watch.Framer.Rest()) }
 
 func (e *watchedEvents) Release() { e.watch.Release() }
 

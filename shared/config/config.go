@@ -162,7 +162,20 @@ type Limits struct {
 	JSONValues        int
 	InputItems        int
 	Tools             int
-	InFlightBytes     int64 // filter, per VM
+	InFlightBytes     int64 // 0: see InFlight
+}
+
+// InFlight returns how many bytes all exchanges of a server's process, or of a
+// filter's VM, may hold.
+func (l Limits) InFlight(filter bool) int64 {
+	switch {
+	case l.InFlightBytes > 0:
+		return l.InFlightBytes
+	case filter:
+		return max(96*mib, l.RequestBodyBytes)
+	default:
+		return max(256*mib, 4*l.DecodedBodyBytes)
+	}
 }
 
 // Auth is who may call.

@@ -90,7 +90,7 @@ func (c *Config) validate(filter bool) Problems {
 		order("routing.eject_time", "routing.max_eject_time", c.Routing.EjectTime <= c.Routing.MaxEjectTime)
 	}
 	if filter {
-		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlightBytes)
+		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlight(true))
 	}
 	c.validateListeners(&ps)
 	c.validateAuth(&ps, filter)

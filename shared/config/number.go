@@ -62,6 +62,7 @@ type size struct {
 	at            func(*Config) *int64
 	atInt         func(*Config) *int // instead of at
 	def, min, max int64
+	zero          string // what 0 means; "" when 0 is not allowed
 }
 
 func (k *size) put(c *Config, n int64) {
@@ -74,7 +75,13 @@ func (k *size) put(c *Config, n int64) {
 
 func (*size) kind() string { return "size" }
 
-func (k *size) values() string { return formatSize(k.min) + " to " + formatSize(k.max) }
+func (k *size) values() string {
+	text := formatSize(k.min) + " to " + formatSize(k.max)
+	if k.zero != "" {
+		text += " or 0 (" + k.zero + ")"
+	}
+	return text
+}
 
 func (k *size) want() string {
 	return "a size from " + k.values() + ", in bytes or with a unit B, KiB, MiB or GiB, such as 32MiB"
@@ -96,7 +103,11 @@ func (k *size) set(c *Config, in input) bool {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || int64(n) < (k.min+unit-1)/unit || int64(n) > k.max/unit {
+	switch {
+	case err != nil, int64(n) > k.max/unit:
+		return false
+	case n == 0 && k.zero != "":
+	case int64(n) < (k.min+unit-1)/unit:
 		return false
 	}
 	k.put(c, int64(n)*unit)
@@ -112,7 +123,11 @@ func (k *size) text(c *Config) string {
 
 func (k *size) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"anyOf":[{"type":"integer","minimum":`...)
-	dst = strconv.AppendInt(dst, k.min, 10)
+	least := k.min
+	if k.zero != "" {
+		least = 0
+	}
+	dst = strconv.AppendInt(dst, least, 10)
 	dst = append(dst, `,"maximum":`...)
 	dst = strconv.AppendInt(dst, k.max, 10)
 	dst = append(dst, `},{"type":"string","pattern":"^[0-9]+( ?(B|KiB|MiB|GiB))?$"}],"default":"`...)

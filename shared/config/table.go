@@ -246,9 +246,10 @@ var limitKeys = []key{{
 	value: &integer{at: func(c *Config) *int { return &c.Limits.Tools }, def: 512, min: 1, max: 100_000},
 	doc:   "Tools in `tools`.",
 }, {
-	path:  "limits.in_flight_bytes",
-	value: &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, def: 96 * mib, min: kib, max: 4 * gib},
-	doc:   "Filter only: all that the requests and answers of one VM (each worker has one) hold at a time. New requests beyond three quarters of it, or half of it for one caller, are answered 503.",
+	path:    "limits.in_flight_bytes",
+	value:   &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, min: kib, max: 4 * gib, zero: "96MiB in the filter, 256MiB in the server, or more for larger bodies"},
+	example: "256MiB",
+	doc:     "All that the requests and answers of a server's process, or of one VM of the filter (each worker has one), hold at a time, what is parsed of them included. New requests beyond three quarters of it, in the filter also beyond half of it for one caller, are answered 503.",
 }}
 
 var authKeys = []key{{

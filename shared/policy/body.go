@@ -104,3 +104,10 @@ func NotStreamed() *responses.Error {
 func Internal() *responses.Error {
 	return responses.NewError(500, "internal_error", "the server failed on this request; the request id tells its operator where to look")
 }
+
+// Overloaded is the answer when as much is held as may be.
+func Overloaded() *responses.Error {
+	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")
+	e.RetryAfter = "1"
+	return e
+}
