@@ -55,19 +55,19 @@ func Requests(t testing.TB, handle func(net.Conn, *bufio.Reader, *http.Request))
 	})
 }
 
-// Answers starts an upstream that answers each read of a connection with the
-// next of these bytes, and closes it after the last, and gives its base URL.
+// Answers starts an upstream that answers each request of a connection with the
+// next of these texts, and closes it after the last, and gives its base URL.
 func Answers(t testing.TB, answers ...string) string {
 	t.Helper()
 	return Connections(t, func(conn net.Conn) {
-		buf := make([]byte, 64<<10)
-		for _, a := range answers {
-			if _, err := conn.Read(buf); err != nil {
+		r := bufio.NewReader(conn)
+		for _, answer := range answers {
+			req, err := http.ReadRequest(r)
+			if err != nil {
 				return
 			}
-			if _, err := io.WriteString(conn, a); err != nil {
-				return
-			}
+			_, _ = io.Copy(io.Discard, req.Body) // what does not come whole
+			_, _ = io.WriteString(conn, answer)  // or cannot be sent, the client knows of
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"antwort/server/testkit"
 )
 
 const guard = 20 * time.Second
@@ -59,36 +60,6 @@ func do(t *testing.T, c *Client, req *Request) (int, string) {
 	b, err := io.ReadAll(a)
 	require.NoError(t, err)
 	return a.Status, string(b)
-}
-
-// raw is an upstream that answers every request on a connection with the given
-// bytes and then, after the last, closes it.
-func raw(t *testing.T, answers ...string) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				for _, a := range answers {
-					req, err := http.ReadRequest(r)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, req.Body)
-					_, _ = io.WriteString(conn, a)
-				}
-			}()
-		}
-	}()
-	return "http://" + ln.Addr().String()
 }
 
 func TestNewRefusesBadURLs(t *testing.T) {
@@ -163,7 +134,7 @@ func TestAnswers(t *testing.T) {
 				if c.kept {
 					answers = append(answers, c.answer) // the connection stays open for another
 				}
-				cl := newClient(t, tr, raw(t, answers...))
+				cl := newClient(t, tr, testkit.Answers(t, answers...))
 				a, err := cl.Do(t.Context(), post("x"))
 				if c.status == 0 {
 					var e *Error
@@ -193,7 +164,7 @@ func TestTruncatedBodies(t *testing.T) {
 			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
 		} {
-			c := newClient(t, tr, raw(t, answer))
+			c := newClient(t, tr, testkit.Answers(t, answer))
 			a, err := c.Do(t.Context(), post("x"))
 			require.NoError(t, err)
 			b, err := io.ReadAll(a)
@@ -241,7 +212,7 @@ func TestConnectionsAreReused(t *testing.T) {
 // A kept connection that the upstream closed is not used.
 func TestClosedConnectionsAreNotReused(t *testing.T) {
 	both(t, func(t *testing.T, tr Transport) {
-		c := newClient(t, tr, raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) // and closes
+		c := newClient(t, tr, testkit.Answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) // and closes
 		for range 5 {
 			do(t, c, post("x"))
 			if len(c.idle) == 0 {
@@ -259,32 +230,22 @@ func TestConnectionsThatBreakOnUse(t *testing.T) {
 		for _, repeatable := range []bool{true, false} {
 			var mu sync.Mutex
 			bodies := []string{}
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			defer ln.Close()
-			go func() {
-				for first := true; ; first = false {
-					conn, err := ln.Accept()
-					if err != nil {
-						return
+			var connections atomic.Int32
+			base := testkit.Connections(t, func(conn net.Conn) {
+				first := connections.Add(1) == 1
+				buf := make([]byte, 4096)
+				for n := 0; ; n++ {
+					got, err := conn.Read(buf)
+					if err != nil || first && n == 1 {
+						return // the second request is read, and not answered
 					}
-					go func() {
-						defer conn.Close()
-						buf := make([]byte, 4096)
-						for n := 0; ; n++ {
-							got, err := conn.Read(buf)
-							if err != nil || first && n == 1 {
-								return // the second request is read, and not answered
-							}
-							mu.Lock()
-							bodies = append(bodies, string(buf[got-1:got]))
-							mu.Unlock()
-							_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-						}
-					}()
+					mu.Lock()
+					bodies = append(bodies, string(buf[got-1:got]))
+					mu.Unlock()
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 				}
-			}()
-			c := newClient(t, tr, "http://"+ln.Addr().String())
+			})
+			c := newClient(t, tr, base)
 			do(t, c, post("1"))
 			req := post("2")
 			req.Repeatable = repeatable

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"antwort/server/testkit"
 )
 
 // replay is an upstream that answers the first request with the first piece, and
@@ -26,24 +28,12 @@ type replay struct {
 }
 
 func newReplay(t testing.TB) *replay {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
-	r := &replay{base: "http://" + ln.Addr().String()}
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go r.serve(conn)
-		}
-	}()
+	r := new(replay)
+	r.base = testkit.Connections(t, r.serve)
 	return r
 }
 
 func (r *replay) serve(conn net.Conn) {
-	defer conn.Close()
 	in := bufio.NewReader(conn)
 	for last := false; !last; {
 		req, err := http.ReadRequest(in)

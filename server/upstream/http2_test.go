@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"antwort/server/testkit"
 )
 
 // http2Server serves HTTP/2, in TLS or in clear; new counts its connections.
@@ -216,7 +218,7 @@ func TestHTTP2Streams(t *testing.T) {
 // Requests that wait for a connection that cannot be made are told all at once.
 func TestHTTP2ConnectFails(t *testing.T) {
 	ln := listen(t)
-	accept(t, ln, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // no handshake
+	testkit.Serve(t, ln, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // no handshake
 	c := newClient(t, Auto, "https://"+ln.Addr().String(), func(o *Options) { o.HTTP2, o.ConnectTimeout = true, 50*time.Millisecond })
 	began := time.Now()
 	var wg sync.WaitGroup

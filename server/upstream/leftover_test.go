@@ -13,25 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// accept serves each connection to ln with handle.
-func accept(t *testing.T, ln net.Listener, handle func(net.Conn)) {
-	t.Helper()
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				handle(conn)
-			}()
-		}
-	}()
-}
+	"antwort/server/testkit"
+)
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -55,7 +39,7 @@ func TestUnaskedAnswersAreNotTaken(t *testing.T) {
 				ln = tls.NewListener(ln, cert.TLS.Clone())
 			}
 			unasked := make(chan struct{}, 10)
-			accept(t, ln, func(conn net.Conn) {
+			testkit.Serve(t, ln, func(conn net.Conn) {
 				r := bufio.NewReader(conn)
 				for {
 					req, err := http.ReadRequest(r)
@@ -111,7 +95,7 @@ func TestStreamedBodiesAreNotRepeated(t *testing.T) {
 		ln := listen(t)
 		var bodies []string
 		got := make(chan string, 10)
-		accept(t, ln, func(conn net.Conn) {
+		testkit.Serve(t, ln, func(conn net.Conn) {
 			r := bufio.NewReader(conn)
 			for n := 0; ; n++ {
 				req, err := http.ReadRequest(r)
@@ -146,7 +130,7 @@ func TestBreaksWhileTheBodyIsAwaited(t *testing.T) {
 	both(t, func(t *testing.T, tr Transport) {
 		for _, how := range []string{"closed", "no HTTP", "silent"} {
 			ln := listen(t)
-			accept(t, ln, func(conn net.Conn) {
+			testkit.Serve(t, ln, func(conn net.Conn) {
 				_, _ = conn.Read(make([]byte, 4096))
 				switch how {
 				case "no HTTP":
@@ -171,7 +155,7 @@ func TestBreaksWhileTheBodyIsAwaited(t *testing.T) {
 func TestResetsShowAfterWaiting(t *testing.T) {
 	both(t, func(t *testing.T, tr Transport) {
 		ln := listen(t)
-		accept(t, ln, func(conn net.Conn) {
+		testkit.Serve(t, ln, func(conn net.Conn) {
 			_, _ = conn.Read(make([]byte, 4096))
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\nhi")
 			time.Sleep(10 * time.Millisecond)
