@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"errors"
 	"syscall"
 	"time"
 )
@@ -17,7 +18,7 @@ func (cn *conn) alive() bool {
 		return true
 	}
 	switch n, err := cn.peek.waiting(); {
-	case err == syscall.EAGAIN || err == syscall.EINTR:
+	case busy(err):
 		return true
 	case err != nil || n == 0 || !cn.encoded:
 		return false
@@ -31,7 +32,7 @@ func (cn *conn) alive() bool {
 		return false
 	}
 	_, err = cn.peek.waiting()
-	return err == syscall.EAGAIN
+	return errors.Is(err, syscall.EAGAIN)
 }
 
 // ticketTime is how long the reading of bytes may take that are here already.
@@ -65,5 +66,8 @@ func (p *peeker) empty() bool {
 		return true
 	}
 	_, err := p.waiting()
-	return err == syscall.EAGAIN || err == syscall.EINTR
+	return busy(err)
 }
+
+// busy says that nothing can be read now.
+func busy(err error) bool { return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) }

@@ -35,7 +35,7 @@ func (a *ownAnswer) readHeader(req *http.Request) error {
 	cn := a.cn
 	cn.budget = headerLimit
 	for {
-		resp, err := http.ReadResponse(cn.br, req)
+		resp, err := http.ReadResponse(cn.br, req) //nolint:bodyclose // the body is the connection's, and Close sees to it
 		if err != nil {
 			return a.headerError(err)
 		}
@@ -59,7 +59,7 @@ func (a *ownAnswer) headerError(err error) *Error {
 	if a.cn.ended {
 		return &Error{Kind: Closed, Err: err}
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &op) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) || errors.Is(err, net.ErrClosed) {
 		return classify(err, Closed)
 	}
 	if isTimeout(err) || errors.Is(err, errHeaderTooLong) {

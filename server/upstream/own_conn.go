@@ -95,7 +95,7 @@ func (cn *conn) Read(p []byte) (int, error) {
 		p = p[:min(len(p), cn.budget)]
 	}
 	n, err := cn.Conn.Read(p)
-	cn.ended = cn.ended || err == io.EOF
+	cn.ended = cn.ended || errors.Is(err, io.EOF)
 	if n > 0 {
 		cn.came = true
 		if cn.budget >= 0 {

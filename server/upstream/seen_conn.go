@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -74,7 +75,7 @@ func (c *seenConn) Read(p []byte) (int, error) {
 		c.came.Store(true)
 	}
 	if err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			c.ended.Store(true)
 		}
 		c.answer()

@@ -50,7 +50,7 @@ func (cn *stdConn) exchange(ctx context.Context, req *Request) (*Answer, error) 
 	if req.HeaderTimeout > 0 {
 		timer = time.AfterFunc(req.HeaderTimeout, func() { a.cancel(errNoHeader) })
 	}
-	resp, err := cn.client.RoundTrip(r)
+	resp, err := cn.client.RoundTrip(r) //nolint:bodyclose // the answer has it, and closes it
 	if timer != nil {
 		timer.Stop() // before its cause is asked for
 	}
@@ -60,7 +60,7 @@ func (cn *stdConn) exchange(ctx context.Context, req *Request) (*Answer, error) 
 	if err == nil {
 		a.Status, a.Header, a.Length, a.resp = resp.StatusCode, resp.Header, resp.ContentLength, resp
 		a.ended = resp.Body == http.NoBody
-		if err = acceptable(resp.StatusCode); err == nil && context.Cause(a.ctx) == errNoHeader {
+		if err = acceptable(resp.StatusCode); err == nil && errors.Is(context.Cause(a.ctx), errNoHeader) {
 			err = errNoHeader
 		}
 	}
@@ -139,7 +139,7 @@ func (a *stdAnswer) why(ctx context.Context, err error) *Error {
 	switch {
 	case ctx.Err() != nil:
 		return &Error{Kind: Closed, Err: context.Cause(ctx)}
-	case context.Cause(a.ctx) == errNoHeader:
+	case errors.Is(context.Cause(a.ctx), errNoHeader):
 		return &Error{Kind: Timeout, Err: errNoHeader}
 	case errors.As(err, &e):
 		return e
@@ -167,7 +167,7 @@ func (a *stdAnswer) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		a.ended = true
-	case err != nil && context.Cause(a.ctx) == errNoBody:
+	case err != nil && errors.Is(context.Cause(a.ctx), errNoBody):
 		err = os.ErrDeadlineExceeded
 	}
 	return n, err
