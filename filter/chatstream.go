@@ -30,7 +30,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		err = translate.CutError()
 	}
 	if err != nil {
-		return x.reply(failure.UpstreamStream, err.(*responses.Error))
+		return x.reply(failure.UpstreamStream, err.(*responses.Error)) //nolint:errorlint // the translation makes no others, and wraps none
 	}
 	if end {
 		out = a.events.End(out, nil, 0)

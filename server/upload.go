@@ -32,7 +32,7 @@ func (x *exchange) attachBody(req *dispatch.Request) *failure.Failure {
 		}
 		n, err := up.Read(buf.B[len(buf.B):cap(buf.B)])
 		buf.B = buf.B[:len(buf.B)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			req.Body = buf.B
 			return nil
 		}
@@ -75,7 +75,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.left -= int64(n); u.left < 0 {
 		return 0, buffer.ErrTooLarge
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		u.mu.Lock()
 		u.read = true
 		u.x.unlimitReading()
