@@ -144,7 +144,7 @@ func (x *exchange) answer() *failure.Failure { return x.endpoint.answer(x) }
 // leave ends the handler: a panic is answered, the exchange recorded.
 func (x *exchange) leave() {
 	p := recover()
-	if p != nil && p != http.ErrAbortHandler {
+	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, which net/http compares so
 		x.Panicked(p)
 		if x.rec.Status == 0 {
 			x.fail(failure.Of(failure.Panic, policy.Internal()))

@@ -250,7 +250,7 @@ func (s *Stream) hold() bool {
 
 // broken is why the upstream's bytes have ended, nil when they just did.
 func (s *Stream) broken(readErr error) *failure.Failure {
-	if readErr == io.EOF {
+	if errors.Is(readErr, io.EOF) {
 		return nil
 	}
 	return s.call.Broken(s.ctx, readErr)

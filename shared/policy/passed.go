@@ -15,7 +15,7 @@ type Passed struct {
 
 // passedMethods are those of the whole API; which of them an endpoint has, its
 // backend says.
-const passedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE" //nolint:gosec // names of paths, no credentials
+const passedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE" //nolint:gosec // names of methods, no credentials
 
 // NewPassed returns the endpoints of names such as chat/completions and audio/*.
 // Each is there with /v1 in its path and without: vLLM has some at the root.
