@@ -69,7 +69,7 @@ testCase("apply-patch-tool", "applyPatchTool: the client applies the model's pat
     updateFile: async ({ path, diff }) => { files[path] = applyDiff(files[path], diff); return { status: "completed", output: `updated ${path}` }; },
     deleteFile: async ({ path }) => { delete files[path]; return { status: "completed" }; },
   };
-  const create = JSON.stringify({ operation: { type: "create_file", path: "a.txt", diff: '+one\n+two "ü"\n' } });
+  const create = JSON.stringify({ type: "create_file", path: "a.txt", diff: '+one\n+two "ü"\n' });
   const r = await run(new Agent({ name: "a", model, tools: [applyPatchTool({ editor })] }), `patch\nmock: call=\`apply_patch ${create}\``);
   assert.equal(files["a.txt"].trimEnd(), 'one\ntwo "ü"');
   assert.match(r.finalOutput, /created a\.txt/);

@@ -1,5 +1,5 @@
-// LangChain for JavaScript: ChatOpenAI with useResponsesApi through the chain, with zdrEnabled, which keeps nothing at the
-// provider and so sends all of a conversation every time.
+// LangChain for JavaScript: ChatOpenAI with useResponsesApi through the chain. With zdrEnabled it would lose streamed thoughts:
+// it then sends back only those whose encrypted_content it has kept, and of streams it keeps none.
 import assert from "node:assert/strict";
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { tool } from "@langchain/core/tools";
@@ -8,10 +8,11 @@ import { ChatOpenAI } from "@langchain/openai";
 import { z } from "zod";
 import { assistantLines, baseURL, dot, testCase } from "./report.mjs";
 
-const chat = (how = {}) => new ChatOpenAI({ model: "/mnt/models", apiKey: "unused", useResponsesApi: true, zdrEnabled: true, maxRetries: 0,
+const chat = (how = {}) => new ChatOpenAI({ model: "/mnt/models", apiKey: "unused", useResponsesApi: true, maxRetries: 0,
   configuration: { baseURL: baseURL ?? "http://127.0.0.1:9/v1" }, ...how });
 const weather = tool(async ({ city }) => `sunny in ${city}`, { name: "get_weather", description: "The weather", schema: z.object({ city: z.string() }) });
-const thinking = { reasoning: { effort: "medium", summary: "detailed" } };
+// By modelKwargs, as LangChain asks only models for thoughts whose names it knows.
+const thinking = { modelKwargs: { reasoning: { effort: "medium", summary: "detailed" } } };
 const thoughts = (message) => message.contentBlocks.filter((b) => b.type === "reasoning").map((b) => b.reasoning).join("");
 
 async function streamed(model, messages) {

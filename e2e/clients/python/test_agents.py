@@ -186,17 +186,16 @@ def test_shell_tool(model):
 
     agent = agents.Agent(name="a", model=model, tools=[agents.ShellTool(executor=execute)])
     prompt = "mock: call=`shell {\"commands\":[\"ls -l\",\"pwd\"]}`\nlist"
-    result = run(agent, prompt)
-    assert ran == ["ls -l", "pwd"]
-    assert "did ls -l" in result.final_output and "did pwd" in result.final_output and "calls shell" in result.final_output
 
     async def main():
+        whole = await agents.Runner.run(agent, prompt, max_turns=4)
         streamed = agents.Runner.run_streamed(agent, prompt, max_turns=4)
         async for _ in streamed.stream_events():
             pass
-        return streamed.final_output
+        return whole.final_output, streamed.final_output
 
-    assert "did pwd" in asyncio.run(main())
+    for text in asyncio.run(main()):
+        assert "did ls -l" in text and "did pwd" in text and "calls shell" in text
     assert ran == ["ls -l", "pwd"] * 2
 
 
@@ -204,8 +203,8 @@ def test_apply_patch_tool(model):
     """ApplyPatchTool: the client applies the model's patch, and its result goes back, in history too."""
     workspace = Workspace()
     agent = agents.Agent(name="a", model=model, tools=[agents.ApplyPatchTool(editor=workspace)])
-    create = json.dumps({"operation": {"type": "create_file", "path": "a.txt", "diff": "+one\n+two \"ü\"\n"}})
-    update = json.dumps({"operation": {"type": "update_file", "path": "a.txt", "diff": "@@\n-one\n+1\n two \"ü\"\n"}})
+    create = json.dumps({"type": "create_file", "path": "a.txt", "diff": "+one\n+two \"ü\"\n"})
+    update = json.dumps({"type": "update_file", "path": "a.txt", "diff": "@@\n-one\n+1\n two \"ü\"\n"})
     result = run(agent, f"patch\nmock: turn=1 call=`apply_patch {create}`\nmock: turn=2 call=`apply_patch {update}`")
     assert workspace.files == {"a.txt": "1\ntwo \"ü\"\n"} or workspace.files == {"a.txt": "1\ntwo \"ü\""}
     assert "created a.txt" in result.final_output and "updated a.txt" in result.final_output and result.final_output.count("calls apply_patch") == 2

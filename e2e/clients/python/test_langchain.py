@@ -82,20 +82,19 @@ def test_structured_output(chat):
     assert chat().with_structured_output(None, method="json_mode").invoke("as JSON") == {"answer": "as JSON"}
 
 
-def test_reasoning(chat):
-    """Reasoning goes back to the model in the next turn (litellm#42005); streamed items of it do no harm."""
-    model = chat(output_version="responses/v1")
+def test_thoughts(chat):
+    """Thoughts are shown and go back to the model in the next turn, whole and streamed (litellm#42005)."""
+    model = chat(output_version="responses/v1", reasoning={"summary": "detailed"}, include=["reasoning.encrypted_content"])
     prompt = HumanMessage("mock: reasoning=\"my thought\" text=fine\nhi")
 
     def next_turn(answer):
-        assert [b["type"] for b in answer.content] == ["reasoning", "text"] and answer.text == "fine"
+        thoughts = [part["text"] for block in answer.content if block["type"] == "reasoning" for part in block["summary"]]
+        assert thoughts == ["my thought"] and answer.text == "fine"
         text = model.invoke([prompt, answer, HumanMessage("and now?")]).text
         assistant = [line for line in text.splitlines() if " assistant:" in line]
-        assert len(assistant) == 1 and '"fine"' in assistant[0], text
-        return assistant[0]
+        assert len(assistant) == 1 and '"fine"' in assistant[0] and 'reasoning="my thought"' in assistant[0], text
 
-    assert 'reasoning="my thought"' in next_turn(model.invoke([prompt]))
-    # LangChain keeps no reasoning_text of a stream: it sends the item back without its text.
+    next_turn(model.invoke([prompt]))
     chunks = list(model.stream([prompt]))
     next_turn(sum(chunks[1:], chunks[0]))
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent, ThinkingPart
 from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModelSettings
+from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from conftest import DOT, MODEL
@@ -15,7 +16,9 @@ thinking = OpenAIResponsesModelSettings(openai_reasoning_summary="detailed")
 
 @pytest.fixture
 def model(base_url):
-    return OpenAIResponsesModel(MODEL, provider=OpenAIProvider(base_url=base_url, api_key="unused"))
+    # Else only models whose names it knows get their thoughts back as such.
+    profile = OpenAIModelProfile(openai_supports_encrypted_reasoning_content=True)
+    return OpenAIResponsesModel(MODEL, provider=OpenAIProvider(base_url=base_url, api_key="unused"), profile=profile)
 
 
 def test_answer(model):
