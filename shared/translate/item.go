@@ -67,6 +67,8 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 		return w.callOutput(o, string(typ), i)
 	case "additional_tools":
 		return w.toolsOfItem(o, i)
+	case "agent_message":
+		return w.agentMessage(o, i)
 	case "reasoning":
 		return w.reasoning(o, i)
 	case "item_reference":

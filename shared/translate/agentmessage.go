@@ -1,0 +1,54 @@
+package translate
+
+import (
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+
+	"github.com/valyala/fastjson"
+)
+
+// agentMessage writes what one of Codex' agents tells another, which comes in the
+// conversation of the other, as a message of the user. Its text says who the
+// agents are.
+func (w *requestWork) agentMessage(o *fastjson.Object, i int) *responses.Error {
+	content := o.Get("content")
+	if jsontext.IsNull(content) {
+		return missing(item(i).of("content"))
+	}
+	parts := content.GetArray()
+	if len(parts) == 0 {
+		return responses.WrongType(item(i).of("content"), "an array of parts", content)
+	}
+	if err := w.beginTurn(); err != nil {
+		return err
+	}
+	w.nextMessage()
+	w.str(`{"role":"user","content":[`)
+	for j, part := range parts {
+		if j > 0 {
+			w.str(`,`)
+		}
+		var err *responses.Error
+		if w.dst, err = appendAgentPart(w.dst, part, place{i, "content", j}); err != nil {
+			return err
+		}
+	}
+	w.str(`]}`)
+	return nil
+}
+
+// appendAgentPart appends a part of such a message. What stands there as
+// encrypted_content is sealed by OpenAI only; here it is the argument of the call
+// that sent the message, as the model wrote it.
+func appendAgentPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+	typ, err := partType(part, at)
+	if err != nil {
+		return dst, err
+	}
+	if string(typ) != "encrypted_content" {
+		return appendPart(dst, part, at)
+	}
+	dst = append(dst, `{"type":"text","text":"`...)
+	dst, err = appendText(dst, part.Get("encrypted_content"), at, "encrypted_content")
+	return append(dst, `"}`...), err
+}
