@@ -17,21 +17,24 @@ type chat struct{ turn *translate.Turn }
 
 func (c chat) events() Events { return chatEvents{c.turn.Stream()} }
 
-func (c chat) take(s *Stream, ans *upstream.Answer) *failure.Failure {
+func (chat) receive(s *Stream, ans *upstream.Answer) (flows bool, f *failure.Failure) {
 	ans.Keep(false)
-	asked := IsEventStream(ans.Header)
-	if asked || ans.Status == http.StatusOK && isJSON(ans.Header) {
-		f := s.pump(ans)
-		if o := &s.rec.Outcome; asked && o.Status != "" && !o.Failed() {
-			ans.Keep(true) // it was a completion, and of the kind that was asked for
-		}
-		return f
+	s.keeps = IsEventStream(ans.Header)
+	if s.keeps || ans.Status == http.StatusOK && isJSON(ans.Header) {
+		return true, nil
 	}
 	defer ans.Close()
 	if ans.Status != http.StatusOK {
-		return s.call.Refused(s.ctx, ans)
+		return false, s.call.Refused(s.ctx, ans)
 	}
-	return failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
+	return false, failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
+}
+
+// flowed keeps the connection of a completion only, of the kind that was asked for.
+func (chat) flowed(s *Stream, ans *upstream.Answer) {
+	if o := &s.rec.Outcome; s.keeps && o.Status != "" && !o.Failed() {
+		ans.Keep(true)
+	}
 }
 
 // chatEvents are the events of a translated stream.

@@ -32,6 +32,9 @@ type Events interface {
 type Kind interface {
 	// events begins the events of an answer.
 	events() Events
-	// take consumes a backend's answer, as dispatch.Call.Send says.
-	take(s *Stream, ans *upstream.Answer) *failure.Failure
+	// receive reports whether a backend's answer is a stream, which flows then.
+	// Another one is dealt with.
+	receive(s *Stream, ans *upstream.Answer) (flows bool, f *failure.Failure)
+	// flowed looks at an answer after its end.
+	flowed(s *Stream, ans *upstream.Answer)
 }

@@ -72,6 +72,7 @@ type Stream struct {
 	held   int              // bytes that memory was asked for
 	ans    *upstream.Answer // nil until its header came
 	head   http.Header      // to begin with; nil: our own
+	keeps  bool             // the answer's connection is kept, if it ends as it should
 }
 
 // New makes a stream; ctx and cancel are those of the work upstream.
@@ -102,11 +103,21 @@ func (s *Stream) Run(first *upstream.Answer) (complete bool) {
 	// tick reads s.timer without the lock: it is there before the first tick.
 	s.timer = time.AfterFunc(never, s.tick)
 	s.timer.Reset(s.phase.next(time.Now(), time.Duration(s.idle.Load())))
-	f := s.call.Resume(s.ctx, first, func(ans *upstream.Answer) *failure.Failure { return s.kind.take(s, ans) })
-	if f != nil {
+	if f := s.call.Resume(s.ctx, first, s.consume); f != nil {
 		s.fail(f)
 	}
 	return complete
+}
+
+// consume takes a backend's answer, as dispatch.Call.Send says. A goroutine waits
+// here for long: what stands in its stack counts for each stream.
+func (s *Stream) consume(ans *upstream.Answer) *failure.Failure {
+	flows, f := s.kind.receive(s, ans)
+	if flows {
+		f = s.pump(ans)
+		s.kind.flowed(s, ans)
+	}
+	return f
 }
 
 // Broken reports whether the client saw a part of an answer that has not ended as

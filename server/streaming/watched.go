@@ -35,14 +35,16 @@ func (w watched) events() Events {
 	return ev
 }
 
-// take passes a stream on, or a whole answer that came in its place.
-func (w watched) take(s *Stream, ans *upstream.Answer) *failure.Failure {
+// receive passes a stream's header on, or a whole answer that came in its place.
+func (w watched) receive(s *Stream, ans *upstream.Answer) (flows bool, f *failure.Failure) {
 	if !IsWatched("", ans) {
-		return w.passWhole(s, ans)
+		return false, w.passWhole(s, ans)
 	}
 	s.passHead(ans)
-	return s.pump(ans)
+	return true, nil
 }
+
+func (watched) flowed(*Stream, *upstream.Answer) {}
 
 // passHead passes the status and header of a stream on; while another backend
 // could answer in its place, only with its first event.
@@ -89,8 +91,8 @@ func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
 	return append(dst, events...), err
 }
 
-// Held is what has come of an event that has not ended.
-func (e *watchedEvents) Held() int { return len(e.watch.Framer.Rest()) }
+// Held is what has come of an event that has not ended, and the finished items.
+func (e *watchedEvents) Held() int { return e.watch.Held() }
 
 func (e *watchedEvents) Release() { e.watch.Release() }
 

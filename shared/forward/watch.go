@@ -60,6 +60,9 @@ func (w *Watch) Release() {
 	w.outcome.Resource = nil
 }
 
+// Held returns how many bytes of the stream the watch holds.
+func (w *Watch) Held() int { return len(w.Framer.Rest()) + cap(w.items) + cap(w.resource) }
+
 // Passed reports whether any event has passed.
 func (w *Watch) Passed() bool { return w.passed }
 
