@@ -77,7 +77,7 @@ func (x *exchange) write(p []byte) {
 
 // limitWriting gives the client a time to read the answer, as long as the
 // upstream has for silence. It stays for what net/http writes after the
-// handler; limitReading and the take-over end it.
+// handler; the body's time and the take-over end it.
 func (x *exchange) limitWriting() {
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.idle()))
 }

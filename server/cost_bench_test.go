@@ -46,7 +46,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 						f = d.Translated("model-19", body)
 					} else if f == nil {
 						reader.Reset(body)
-						if read, f = x.readBody(); f == nil {
+						if read, f = x.reqBody().Read(); f == nil {
 							f = d.Body(read.B)
 						}
 					}

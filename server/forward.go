@@ -52,6 +52,29 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 	return x.passOn()
 }
 
+// attachBody reads what of the body comes at once; more is streamed.
+func (x *exchange) attachBody(req *dispatch.Request) *failure.Failure {
+	up, f := x.reqBody().Upload(req.Held)
+	if len(req.Held.B) > 0 {
+		req.Body = req.Held.B
+	}
+	if f != nil || up == nil {
+		return f
+	}
+	x.upload = up
+	req.Stream, req.Length, req.Unblock, req.Unread = up, x.r.ContentLength, up.Unblock, up.Failed
+	req.Repeat = false // what has been passed on is not kept
+	return nil
+}
+
+// closeAfter makes an answer the connection's last when the request's body was
+// not read to its end: the rest of it must not be taken for a request.
+func (x *exchange) closeAfter(h http.Header) {
+	if x.upload != nil && !x.upload.WholeRead() && x.r.ProtoMajor == 1 {
+		h["Connection"] = []string{"close"}
+	}
+}
+
 // forwardHeader is the client's header for the upstream, with what we know of
 // the client, and its credential.
 func (x *exchange) forwardHeader() (lines, credential []byte) {

@@ -52,7 +52,7 @@ type exchange struct {
 
 	decision *policy.Decision // of a request of the Responses API, until it is carried out
 	body     *buffer.Buffer   // that was read for the decision; nil: none was
-	upload   *upload          // a body that is passed on while it comes; nil: none is
+	upload   *reqbody.Upload  // a body that is passed on while it comes; nil: none is
 	call     *dispatch.Call   // nil until the request has a way
 
 	unlink   func() bool // parts the work upstream from the request's context
@@ -82,7 +82,7 @@ const maxTarget = 8 << 10
 // target is too long, or that was here before.
 func (x *exchange) check() *failure.Failure {
 	if x.r.ContentLength != 0 {
-		x.limitReading()
+		x.reqBody().LimitTime()
 	}
 	if problem := ingress.Begin(x.r); problem != "" {
 		return failure.Of(failure.AmbiguousRequest, responses.NewError(http.StatusBadRequest, "invalid_http", "the request is not valid HTTP: "+problem)).With("Connection", "close")
@@ -126,13 +126,19 @@ func (x *exchange) decide() *failure.Failure {
 	}
 	d, f := x.gen.decider.Begin(policy.Request{Endpoint: e.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
 	if f == nil && d.Need != policy.Nothing {
-		x.body, f = x.readBody()
+		x.body, f = x.reqBody().Read()
 	}
 	if f == nil && d.Need == policy.Body {
 		f = x.parsing(x.body.B, func() *failure.Failure { return d.Body(x.body.B) })
 	}
 	x.rec.Model, x.decision = d.Model, &d
 	return f
+}
+
+// reqBody is the request's body.
+func (x *exchange) reqBody() *reqbody.Body {
+	l := &x.gen.cfg.Limits
+	return reqbody.Of(x.w, x.r, reqbody.Limits{Bytes: l.RequestBodyBytes, Decoded: l.DecodedBodyBytes, Time: x.gen.cfg.Server.ReadTimeout}, &x.held)
 }
 
 // field returns the values of a header field that decisions depend on.
@@ -191,7 +197,7 @@ func (x *exchange) work() (context.Context, context.CancelCauseFunc) {
 	ending := context.AfterFunc(x.gen.ending, func() { cancel(context.Cause(x.gen.ending)) })
 	up := x.upload
 	x.unlink = context.AfterFunc(x.r.Context(), func() {
-		if up.clientLeft() {
+		if up.ClientLeft() {
 			cancel(dispatch.ErrClientGone)
 		}
 	})

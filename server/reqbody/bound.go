@@ -1,6 +1,3 @@
-// Package reqbody bounds what a process holds of its requests and answers. An
-// exchange enters with its Charge, asks before it takes memory, and gives back what
-// it lets go of; what is left ends with it. Nothing flows through it but numbers.
 package reqbody
 
 import (
