@@ -12,5 +12,9 @@ func (o *Output) Ending() int { return 4*(o.Said()-o.done) + o.done }
 // Said returns how many bytes the answer has so far.
 func (o *Output) Said() int { return len(o.items) + len(o.logprobs) }
 
+// OpenText returns the text of the open part or call so far, escaped. It is valid
+// until the next step.
+func (o *Output) OpenText() []byte { return o.items[o.textStart:] }
+
 // Held returns how many bytes of memory the items take.
 func (o *Output) Held() int { return cap(o.items) + cap(o.logprobs) }

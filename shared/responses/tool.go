@@ -19,8 +19,13 @@ type Tool struct {
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
 	Extra       []Member        // members that the specification does not know; of a tool that the client runs all others
-	Path        string          // of the tool in the request
+
+	list  string // where the tool stands in the request
+	index int
 }
+
+// Path is that of the tool in the request.
+func (t *Tool) Path() string { return At(t.list, t.index) }
 
 // IsClientRun reports whether the tool is one that the Responses API defines and
 // the client runs: local_shell, shell, apply_patch, tool_search.
@@ -108,7 +113,7 @@ func toolType(o *fastjson.Object, typ []byte) string {
 
 // parseTool reads the tool at path[i].
 func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (Tool, *Error) {
-	t := Tool{Type: typ, Path: At(path, i)}
+	t := Tool{Type: typ, list: path, index: i}
 	clientRun := IsClientRun(typ)
 	if clientRun {
 		t.Name = typ
@@ -154,7 +159,7 @@ func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (
 			}
 			for i := range t.Tools {
 				if in := &t.Tools[i]; in.Type != "function" && in.Type != "custom" {
-					err = invalidCode(At(in.Path, "type"), "unsupported_tool", "a namespace holds functions and custom tools only")
+					err = invalidCode(At(in.Path(), "type"), "unsupported_tool", "a namespace holds functions and custom tools only")
 				}
 			}
 		case clientRun:

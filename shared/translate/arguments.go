@@ -15,20 +15,24 @@ import (
 //	{…}{…} that are equal        one
 //	{}{…}                        the second one
 type arguments struct {
-	said  []byte
-	first int     // where in said the first text ends; 0 while it does not
+	said  []byte  // but for the first bytes, when gone is not 0
+	gone  int     // how many bytes of them were told and are not kept
+	first int     // where the first text ends; 0 while it does not
 	more  bool    // another text has begun behind it
 	end   jsonEnd // of the text that came last
-	live  bool    // the first text is an object with members: it may be told as it comes
+	live  bool    // the first text is an object with members, or no JSON: it may be told as it comes
+	plain bool    // it is no JSON, which ends nowhere
 }
 
 // write takes a piece and returns how much of it belongs to the first text.
 func (a *arguments) write(p []byte) int {
-	before := len(a.said)
+	before := a.gone + len(a.said)
 	a.said = append(a.said, p...)
-	a.live = a.live || isLive(a.said)
-	if a.live && trimLeft(a.said)[0] != '{' {
-		return len(p) // no JSON, which ends nowhere
+	if !a.live && isLive(a.said) {
+		a.live, a.plain = true, trimLeft(a.said)[0] != '{'
+	}
+	if a.plain {
+		return len(p)
 	}
 	for rest := p; len(rest) > 0; {
 		if a.end.complete {
@@ -39,13 +43,21 @@ func (a *arguments) write(p []byte) int {
 		}
 		rest = rest[a.end.write(rest):]
 		if a.end.complete && a.first == 0 {
-			a.first = len(a.said) - len(rest)
+			a.first = a.gone + len(a.said) - len(rest)
 		}
 	}
 	if a.first == 0 {
 		return len(p)
 	}
 	return max(a.first-before, 0)
+}
+
+// forget lets go of what was told. It is to be had from the item.
+func (a *arguments) forget() {
+	if a.first == 0 {
+		a.gone += len(a.said)
+		a.said = a.said[:0]
+	}
 }
 
 // isLive reports whether a text that begins so is told as it comes: an object
@@ -117,7 +129,12 @@ func isOneOf(all [][]byte, text []byte) bool {
 	return false
 }
 
-func trimLeft(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n") }
+func trimLeft(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n' || b[0] == '\t' || b[0] == '\r') {
+		b = b[1:]
+	}
+	return b
+}
 
 // blanks returns how many blanks b begins with.
 func blanks(b []byte) int { return len(b) - len(trimLeft(b)) }

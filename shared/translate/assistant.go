@@ -64,9 +64,9 @@ func (w *requestWork) quoted(escaped []byte) {
 	w.str(`"`)
 }
 
-// call adds a tool call. name and arguments are the escaped insides of JSON
-// strings.
-func (a *assistant) call(id []byte, item int, name string, arguments []byte) {
+// call adds a tool call, the item of the input. Arguments are the escaped inside
+// of a JSON string.
+func (a *assistant) call(id []byte, item int, name, arguments []byte) {
 	a.pending = append(a.pending, pendingCall{id, item})
 	if len(a.calls) > 0 {
 		a.calls = append(a.calls, ',')

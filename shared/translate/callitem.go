@@ -39,7 +39,10 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 	if typ == "function" {
 		arguments = w.objectArguments
 	}
-	w.assistant.call(id, i, w.toolset.nameOf(string(space), string(name), typ), arguments(w.scratch))
+	if len(space) > 0 || len(name) > maxUpstreamName || w.toolset.renames {
+		name = []byte(w.toolset.nameOf(string(space), string(name), typ))
+	}
+	w.assistant.call(id, i, name, arguments(w.scratch))
 	return nil
 }
 
@@ -56,7 +59,7 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	if err := w.beginAssistant(); err != nil {
 		return err
 	}
-	w.assistant.call(id, i, w.toolset.nameOf("", typ, typ), w.objectArguments(jsontext.AppendEscaped(nil, arguments)))
+	w.assistant.call(id, i, []byte(w.toolset.nameOf("", typ, typ)), w.objectArguments(jsontext.AppendEscaped(nil, arguments)))
 	return nil
 }
 
@@ -102,8 +105,9 @@ func callID(o *fastjson.Object, i int, member string) ([]byte, *responses.Error)
 // outputID returns the id of a call; items of some tools that the client runs
 // have it as their own.
 func outputID(o *fastjson.Object, i int) ([]byte, *responses.Error) {
-	if o.Get("call_id") == nil && o.Get("id") != nil {
+	id, err := callID(o, i, "call_id")
+	if err != nil && o.Get("call_id") == nil && o.Get("id") != nil {
 		return callID(o, i, "id")
 	}
-	return callID(o, i, "call_id")
+	return id, err
 }

@@ -156,7 +156,7 @@ func (s *Stream) endCall(q *queued) *overCall {
 	if len(s.over) == maxQueued {
 		s.over = s.over[:copy(s.over, s.over[1:])]
 	}
-	s.over = append(s.over, overCall{index: q.index, id: q.id, longest: len(q.arguments.said)})
+	s.over = append(s.over, overCall{index: q.index, id: q.id, longest: q.arguments.gone + len(q.arguments.said)})
 	return &s.over[len(s.over)-1]
 }
 

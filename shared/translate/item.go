@@ -61,10 +61,10 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 			if err := w.toolsOfItem(o, i); err != nil {
 				return err
 			}
-			return w.callOutput(o, string(typ), i)
+			return w.callOutput(o, typ, i)
 		}
 	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
-		return w.callOutput(o, string(typ), i)
+		return w.callOutput(o, typ, i)
 	case "additional_tools":
 		return w.toolsOfItem(o, i)
 	case "agent_message":

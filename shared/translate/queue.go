@@ -189,6 +189,9 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 	}
 	s.told(q, min(len(q.text), q.held))
 	q.text = q.text[:0]
+	if q.call.Kind == responses.FunctionCall {
+		q.arguments.forget()
+	}
 	return dst
 }
 
@@ -206,17 +209,21 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 	over := s.endCall(q)
 	s.told(q, q.held)
 	custom := q.call.Kind == responses.CustomCall
+	said := a.said
+	if a.gone > 0 {
+		said = append(jsontext.Decode(nil, s.out.OpenText())[:a.gone], a.said...)
+	}
 	switch {
 	case a.live && !a.more && q.call.Kind.IsText():
-		over.texts = append(over.texts, sum(a.said))
+		over.texts = append(over.texts, sum(said))
 		if custom {
 			dst = s.callText(dst, q.input.end(nil, cut))
 		}
 		return dst, nil
-	case cut && len(trimLeft(a.said)) == 0:
+	case cut && len(trimLeft(said)) == 0:
 		return dst, nil
 	}
-	for i, text := range texts(a.said, custom) {
+	for i, text := range texts(said, custom) {
 		over.texts = append(over.texts, sum(text))
 		call := q.call
 		if i > 0 {
@@ -234,7 +241,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 			dst = s.out.BeginCall(dst, call)
 			q.input = customInput{}
 		} else if a.live {
-			text = text[a.first-blanks(a.said)+blanks(text):]
+			text = text[a.first-blanks(said)+blanks(text):]
 		}
 		if custom {
 			dst = s.callText(dst, q.input.end(q.input.write(nil, text), cut))

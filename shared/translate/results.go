@@ -34,7 +34,7 @@ func (r *results) next(id []byte) bool {
 }
 
 // callOutput translates an item that is a call's output.
-func (w *requestWork) callOutput(o *fastjson.Object, typ string, i int) *responses.Error {
+func (w *requestWork) callOutput(o *fastjson.Object, typ []byte, i int) *responses.Error {
 	id, err := outputID(o, i)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, typ string, i int) *respons
 	w.flushSystem()
 	w.flushAssistant()
 	if w.results.next(id) {
-		return w.toolMessage(o, typ, i)
+		return w.toolMessage(o, typ, id, i)
 	}
 	w.pairUp()
 	call := w.results.pairs[i]
@@ -53,7 +53,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, typ string, i int) *respons
 		if err := w.settle(); err != nil {
 			return err
 		}
-		return w.toolMessage(o, typ, i)
+		return w.toolMessage(o, typ, id, i)
 	}
 	return w.settle()
 }
@@ -71,7 +71,11 @@ func (w *requestWork) settle() *responses.Error {
 			continue
 		}
 		o := w.r.Input.GetArray()[i].GetObject()
-		if err := w.toolMessage(o, string(o.Get("type").GetStringBytes()), i); err != nil {
+		id, err := outputID(o, i)
+		if err == nil {
+			err = w.toolMessage(o, o.Get("type").GetStringBytes(), id, i)
+		}
+		if err != nil {
 			return err
 		}
 		r.written[i] = true

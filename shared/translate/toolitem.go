@@ -41,14 +41,10 @@ func (w *requestWork) itemTools(o *fastjson.Object, i int) ([]responses.Tool, *r
 	return responses.ParseTools(v.GetArray(), item(i).of("tools"), w.dropped())
 }
 
-// toolMessage writes the message of a call's output.
-func (w *requestWork) toolMessage(o *fastjson.Object, typ string, i int) *responses.Error {
-	id, err := outputID(o, i)
-	if err != nil {
-		return err
-	}
+// toolMessage writes the message of a call's output, an item of the type.
+func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (err *responses.Error) {
 	var text []byte
-	switch typ {
+	switch string(typ) {
 	case "apply_patch_call_output":
 		text, err = w.patchResult(o, i)
 	case "tool_search_output":
@@ -58,7 +54,7 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ string, i int) *respon
 		switch {
 		case jsontext.IsNull(output):
 			return missing(item(i).of("output"))
-		case typ == "shell_call_output" && output.Type() == fastjson.TypeArray: // what came of each command
+		case string(typ) == "shell_call_output" && output.Type() == fastjson.TypeArray: // what came of each command
 			text = jsontext.AppendEscaped(w.scratch[:0], jsontext.AppendValue(nil, output))
 		default:
 			text, err = w.toolResult(output, i)

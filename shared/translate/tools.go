@@ -17,15 +17,15 @@ type raisedTool struct {
 // raisedTools appends the tools when calls of one of them do not go back as
 // they come.
 func raisedTools(raised []raisedTool, lowered []loweredTool) []raisedTool {
-	as := false
 	for i := range lowered {
-		t := &lowered[i]
-		r := raisedTool{upstream: t.upstream, name: t.Name, namespace: t.space(), kind: responses.KindOf(t.Type)}
-		as = as || r.kind != responses.FunctionCall || r.upstream != r.name
-		raised = append(raised, r)
-	}
-	if !as {
-		return raised[:0]
+		if lowered[i].Type == "function" && lowered[i].upstream == lowered[i].Name {
+			continue
+		}
+		for i := range lowered {
+			t := &lowered[i]
+			raised = append(raised, raisedTool{upstream: t.upstream, name: t.Name, namespace: t.space(), kind: responses.KindOf(t.Type)})
+		}
+		break
 	}
 	return raised
 }

@@ -14,6 +14,7 @@ type toolset struct {
 	names   map[string]int // from names upstream to places in lowered
 	dropped []string       // types of the tools that were left out
 	brought int            // entries of the lists that items brought
+	renames bool           // two tools would have had one name
 }
 
 // loweredTool is a tool as the upstream gets it: always a function.
@@ -32,7 +33,7 @@ func (t *loweredTool) space() string {
 }
 
 func (s *toolset) reset() {
-	s.lowered, s.dropped, s.brought = s.lowered[:0], nil, 0
+	s.lowered, s.dropped, s.brought, s.renames = s.lowered[:0], nil, 0, false
 	clear(s.names)
 }
 
@@ -64,6 +65,7 @@ func (s *toolset) addOne(tool, namespace *responses.Tool, fromItem bool) *respon
 	t.upstream = upstreamName(t.space(), t.Name)
 	at, taken := s.names[t.upstream]
 	if taken && !s.lowered[at].is(&t) { // of two tools that would have one name the later gets another
+		s.renames = true
 		t.upstream = shortened(t.space(), t.Name, t.Type)
 		at, taken = s.names[t.upstream]
 	}
@@ -74,7 +76,7 @@ func (s *toolset) addOne(tool, namespace *responses.Tool, fromItem bool) *respon
 	case fromItem && s.lowered[at].is(&t):
 		s.lowered[at] = t
 	default:
-		return invalidValue(t.Path+".name", "two tools have the name "+strconv.Quote(cut(t.Name)))
+		return invalidValue(t.Path()+".name", "two tools have the name "+strconv.Quote(cut(t.Name)))
 	}
 	return nil
 }
