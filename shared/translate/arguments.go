@@ -78,6 +78,9 @@ func isLive(said []byte) bool {
 	return true
 }
 
+// maxTexts is how many texts of one call are told apart.
+const maxTexts = 512
+
 // texts returns what the arguments are: one text, or several, each of a call
 // of its own. One that was told as it came is the first of them.
 func texts(said []byte, custom bool) [][]byte {
@@ -85,7 +88,7 @@ func texts(said []byte, custom bool) [][]byte {
 	rest, start := said, 0 // where the last of all begins
 	for {
 		n, ok := jsontext.First(rest)
-		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxQueued {
+		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxTexts {
 			break
 		}
 		text := bytes.TrimSpace(rest[:n])
@@ -128,13 +131,3 @@ func isOneOf(all [][]byte, text []byte) bool {
 	}
 	return false
 }
-
-func trimLeft(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n' || b[0] == '\t' || b[0] == '\r') {
-		b = b[1:]
-	}
-	return b
-}
-
-// blanks returns how many blanks b begins with.
-func blanks(b []byte) int { return len(b) - len(trimLeft(b)) }

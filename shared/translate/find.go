@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"bytes"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -193,13 +191,4 @@ func (c *overCall) has(text uint64) bool {
 		}
 	}
 	return false
-}
-
-// sum is the FNV-1a hash of a text without the blanks around it.
-func sum(text []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range bytes.TrimSpace(text) {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	return h
 }

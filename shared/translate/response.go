@@ -199,12 +199,6 @@ func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut
 	return u.out.ClientCall(dst, call, value), nil
 }
 
-// isWhole reports whether arguments are one JSON text.
-func isWhole(arguments []byte) bool {
-	n, ok := jsontext.First(arguments)
-	return ok && n == len(arguments)
-}
-
 // callsOf returns how many calls an answer or a chunk has.
 func callsOf(a *chat.Answer) int {
 	if a.Function != nil {
