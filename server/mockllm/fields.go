@@ -22,13 +22,6 @@ var (
 	aList   = fieldKind{isArray, "list_type", "Input should be a valid list"}
 )
 
-func isInt(v *fastjson.Value) bool {
-	f, err := v.Float64()
-	return err == nil && f == float64(int64(f))
-}
-func isObject(v *fastjson.Value) bool { return v.Type() == fastjson.TypeObject }
-func isArray(v *fastjson.Value) bool  { return v.Type() == fastjson.TypeArray }
-
 var fields = []struct {
 	name string
 	kind fieldKind
@@ -141,22 +134,4 @@ func callFields(loc string, call *fastjson.Value, add func(v *fastjson.Value, ki
 			add(v, aString.kind, loc+".function."+key, aString.msg)
 		}
 	}
-}
-
-var null = fastjson.MustParse("null")
-
-func orNull(v *fastjson.Value) *fastjson.Value {
-	if v == nil {
-		return null
-	}
-	return v
-}
-
-func oneOf(s string, list []string) bool {
-	for _, l := range list {
-		if s == l {
-			return true
-		}
-	}
-	return false
 }

@@ -16,7 +16,7 @@ var partTypes = map[string]bool{
 }
 
 // refuseParts refuses parts that vLLM does not know, and media on a text model.
-func (m *Mock) refuseParts(r *request) *refusal {
+func (o *Options) refuseParts(r *request) *refusal {
 	for _, msg := range r.messages {
 		for _, part := range msg.GetArray("content") {
 			if isString(part) {
@@ -35,8 +35,8 @@ func (m *Mock) refuseParts(r *request) *refusal {
 				return badRequest("type", fmt.Sprintf("Unsupported chat content part type: %s. Supported types: %s.",
 					pyString(name), strings.Join(knownParts(), ", ")), name)
 			}
-			if !text && !m.opt.Vision {
-				return badRequest("", hideModel(m.opt.Model)+" is not a multimodal model")
+			if !text && !o.Vision {
+				return badRequest("", hideModel(o.Model)+" is not a multimodal model")
 			}
 		}
 	}
@@ -57,8 +57,8 @@ func knownParts() []string {
 // refuseOrder is what strict chat templates refuse (Qwen's for roles and the
 // place of the system message, Mistral's and OpenAI's for calls and results).
 // Options.OpenTemplate switches it off.
-func (m *Mock) refuseOrder(r *request) *refusal {
-	if m.opt.OpenTemplate {
+func (o *Options) refuseOrder(r *request) *refusal {
+	if o.OpenTemplate {
 		return nil
 	}
 	if len(r.messages) == 0 {

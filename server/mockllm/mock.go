@@ -3,39 +3,18 @@
 // refuses and answers with what it received (see echo.go), so that a lost
 // prompt, tool or parameter shows in the answer. Requests steer it into faults
 // (see steer.go).
+//
+//	body ─ request ─ directives ─ steering ─ refusal
+//	                                 └ draft ─ answer ─┬ completion ─ bytes
+//	                                                   └ stream ─ wire ─ bytes
+//
+// It imports nothing of the gateway but jsontext: it must not share the mistakes
+// that it is to show.
 package mockllm
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"sync"
-	"time"
-)
-
-// Options configure a Mock. The zero value serves a text model named
-// /mnt/models as fast as it can.
-type Options struct {
-	Model           string        // served name; "" is /mnt/models
-	MaxModelLen     int           // context length in tokens; 0 is 1,048,576
-	Vision          bool          // accept images, audio and video; else 400 like a text model
-	ReasoningParser bool          // stream and count as vLLM does with --reasoning-parser
-	OpenTemplate    bool          // accept any order of messages, as a template without checks does
-	APIKey          string        // when set, /v1 wants it as bearer token
-	Tokens          int           // answer every prompt with this many tokens; 0 is the echo
-	Burst           int           // tokens of one write; 0 is 1
-	HeaderDelay     time.Duration // before the status line
-	FirstDelay      time.Duration // between the header and the first token
-	Delay           time.Duration // before every further token
-	Log             *slog.Logger  // client aborts; nil logs nothing
-}
-
-const (
-	defaultModel       = "/mnt/models"
-	defaultMaxModelLen = 1 << 20
-	// Version is the vLLM version whose answers these are.
-	Version     = "0.32.0"
-	fingerprint = "vllm-" + Version + "-mock"
 )
 
 // A Mock is the handler of one mock server. It is safe for concurrent use.
@@ -49,16 +28,7 @@ type Mock struct {
 
 // New returns a server for opt.
 func New(opt Options) *Mock {
-	if opt.Model == "" {
-		opt.Model = defaultModel
-	}
-	if opt.MaxModelLen == 0 {
-		opt.MaxModelLen = defaultMaxModelLen
-	}
-	if opt.Burst < 1 {
-		opt.Burst = 1
-	}
-	m := &Mock{opt: opt, mux: http.NewServeMux()}
+	m := &Mock{opt: opt.withDefaults(), mux: http.NewServeMux()}
 	if opt.Tokens > 0 {
 		m.bench = fixedTokens(opt.Tokens, "")
 	}
@@ -99,8 +69,6 @@ func get(h http.HandlerFunc) http.HandlerFunc {
 		h(w, r)
 	}
 }
-
-var bodyBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func (m *Mock) chat(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -149,57 +117,23 @@ func (m *Mock) decide(r *http.Request, body []byte) (*answer, *steering, *refusa
 	if req.maxModelLen = m.opt.MaxModelLen; st.maxModelLen > 0 {
 		req.maxModelLen = st.maxModelLen
 	}
-	if refused := m.refuse(req); refused != nil {
+	if refused := refuse(req, &m.opt); refused != nil {
 		return nil, nil, refused
 	}
 	a := m.bench
 	if a == nil || st.answers() {
-		a = m.compose(req, st)
+		a = compose(req, st, &m.opt)
 	} else {
-		a = a.forRequest(req, m)
+		a = a.forRequest(req, &m.opt)
 	}
 	return a, st, nil
 }
 
-func (m *Mock) answer(w http.ResponseWriter, r *http.Request, a *answer, st *steering) {
-	ctx := r.Context()
-	if !wait(ctx, st.headerDelay.or(m.opt.HeaderDelay)) {
-		m.aborted(r, 0)
-		return
-	}
-	switch {
-	case st.drop:
-		m.stats.faults.Add(1)
-		panic(http.ErrAbortHandler)
-	case st.status != 0:
-		m.stats.faults.Add(1)
-		st.writeStatus(w)
-	case a.stream:
-		m.stream(w, r, a, st)
-	default:
-		m.whole(w, r, a, st)
-	}
-}
+// Stats returns the counters as they are now.
+func (m *Mock) Stats() Stats { return m.stats.now() }
 
-func (m *Mock) aborted(r *http.Request, events int) {
-	m.stats.abort()
-	if m.opt.Log != nil {
-		m.opt.Log.LogAttrs(context.Background(), slog.LevelInfo, "client aborted",
-			slog.String("path", r.URL.Path), slog.Int("events_sent", events))
-	}
-}
-
-// wait is false when ctx ended before d had passed.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// Wait returns when the counters satisfy ok, looked at whenever a request
+// ends, or with the context's error.
+func (m *Mock) Wait(ctx context.Context, ok func(Stats) bool) (Stats, error) {
+	return m.stats.wait(ctx, ok)
 }

@@ -128,3 +128,12 @@ func pyFloat(f float64) string {
 	}
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
+
+// hidePath is vLLM's own removal of file paths from messages; it takes the
+// full stop with the path.
+func hidePath(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return "<path>"
+	}
+	return name + "."
+}

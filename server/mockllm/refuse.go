@@ -10,10 +10,10 @@ import (
 
 // refuse checks a request in vLLM's order: rules between fields, the schema,
 // the model, the messages, the token limits, the sampling parameters.
-func (m *Mock) refuse(r *request) *refusal {
+func refuse(r *request, opt *Options) *refusal {
 	for _, check := range []func(*request) *refusal{
 		refuseTools, refuseStructuredOutputs, refuseLogprobs, refuseStreamOptions, refuseResponseFormat,
-		refuseFields, m.refuseModel, m.refuseParts, m.refuseOrder, refuseLength, refuseSampling,
+		refuseFields, opt.refuseModel, opt.refuseParts, opt.refuseOrder, refuseLength, refuseSampling,
 	} {
 		if refused := check(r); refused != nil {
 			return refused
@@ -112,22 +112,13 @@ func refuseResponseFormat(r *request) *refusal {
 	return nil
 }
 
-func (m *Mock) refuseModel(r *request) *refusal {
+func (o *Options) refuseModel(r *request) *refusal {
 	model := r.str("model")
-	if model == "" || model == m.opt.Model {
+	if model == "" || model == o.Model {
 		return nil
 	}
 	return &refusal{status: 404, typ: "NotFoundError", param: "model", message: fmt.Sprintf(
-		"The model `%s` does not exist. Valid aliases: %s", model, hidePath(m.opt.Model))}
-}
-
-// hidePath is vLLM's own removal of file paths from messages; it takes the
-// full stop with the path.
-func hidePath(name string) string {
-	if strings.HasPrefix(name, "/") {
-		return "<path>"
-	}
-	return name + "."
+		"The model `%s` does not exist. Valid aliases: %s", model, hidePath(o.Model))}
 }
 
 func refuseLength(r *request) *refusal {
@@ -208,20 +199,4 @@ func pyPlain(v *fastjson.Value) string {
 		return "None"
 	}
 	return strings.Trim(pyValue(v), "'")
-}
-
-// stopStrings reads stop, a string or an array of strings.
-func stopStrings(r *request) []string {
-	v := r.body.Get("stop")
-	if !present(v) {
-		return nil
-	}
-	if s, err := v.StringBytes(); err == nil {
-		return []string{string(s)}
-	}
-	var out []string
-	for _, s := range v.GetArray() {
-		out = append(out, string(s.GetStringBytes()))
-	}
-	return out
 }

@@ -136,11 +136,18 @@ func toolName(tool *fastjson.Value) string {
 	return string(tool.GetStringBytes("function", "name"))
 }
 
-func present(v *fastjson.Value) bool { return v != nil && v.Type() != fastjson.TypeNull }
-func isFalse(v *fastjson.Value) bool { return v != nil && v.Type() == fastjson.TypeFalse }
-
-func isNumber(v *fastjson.Value) bool { return v.Type() == fastjson.TypeNumber }
-func isString(v *fastjson.Value) bool { return v.Type() == fastjson.TypeString }
-func isBool(v *fastjson.Value) bool {
-	return v.Type() == fastjson.TypeTrue || v.Type() == fastjson.TypeFalse
+// stopStrings reads stop, a string or an array of strings.
+func stopStrings(r *request) []string {
+	v := r.body.Get("stop")
+	if !present(v) {
+		return nil
+	}
+	if s, err := v.StringBytes(); err == nil {
+		return []string{string(s)}
+	}
+	var out []string
+	for _, s := range v.GetArray() {
+		out = append(out, string(s.GetStringBytes()))
+	}
+	return out
 }

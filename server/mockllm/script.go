@@ -1,9 +1,6 @@
 package mockllm
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // scripted returns the directives in the messages that hold for this request.
 // Lines of the last message hold now, and alone. Else a line that begins with
@@ -28,34 +25,6 @@ func (r *request) scripted() []directive {
 		}
 	}
 	return nil
-}
-
-// directives reads the lines that steer the given turn; a line that names none
-// steers the first.
-func directives(text string, turn int) (given []directive) {
-	if !strings.Contains(text, linePrefix) {
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), linePrefix)
-		if !ok {
-			continue
-		}
-		of := "1"
-		var read []directive
-		for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
-			var d directive
-			if d.name, d.value, rest = cutDirective(rest); d.name == "turn" {
-				of = d.value
-				continue
-			}
-			read = append(read, d)
-		}
-		if of == strconv.Itoa(turn) {
-			given = append(given, read...)
-		}
-	}
-	return given
 }
 
 // A steeredCall is a call that the model is to make. Without arguments they are

@@ -170,16 +170,10 @@ func (s *steering) directives() map[string]func(string) error {
 	}
 }
 
-const (
-	headerPrefix = "X-Mock-"
-	linePrefix   = "mock:"
-)
+const headerPrefix = "X-Mock-"
 
 // unsteered is shared by all requests that ask for nothing.
 var unsteered = newSteering()
-
-// A directive is one name with its value, not read yet.
-type directive struct{ name, value string }
 
 // steer reads the directives of one request.
 func steer(h http.Header, r *request) (*steering, *refusal) {
@@ -208,38 +202,6 @@ func steer(h http.Header, r *request) (*steering, *refusal) {
 	return s, nil
 }
 
-// cutDirective cuts the first name, name=value or name="value" off.
-func cutDirective(s string) (name, value, rest string) {
-	end := strings.IndexAny(s, "= ")
-	if end < 0 {
-		return s, "1", ""
-	}
-	name, rest = s[:end], s[end+1:]
-	if s[end] == ' ' {
-		return name, "1", rest
-	}
-	if quoted, err := strconv.QuotedPrefix(rest); err == nil {
-		value, _ = strconv.Unquote(quoted)
-		return name, value, rest[len(quoted):]
-	}
-	value, rest, _ = strings.Cut(rest, " ")
-	return name, value, rest
-}
-
-// withoutSteering removes the lines that steer.
-func withoutSteering(s string) string {
-	if !strings.Contains(s, linePrefix) {
-		return s
-	}
-	var kept []string
-	for line := range strings.SplitSeq(s, "\n") {
-		if !strings.HasPrefix(strings.TrimSpace(line), linePrefix) {
-			kept = append(kept, line)
-		}
-	}
-	return strings.TrimSpace(strings.Join(kept, "\n"))
-}
-
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -263,29 +225,4 @@ func (s *steering) clearFaults() {
 func (s *steering) answers() bool {
 	return s.setText || s.reasoning != "" || s.refusal != "" || s.call != nil || s.calls > 0 ||
 		s.tokens > 0 || s.finish != "" || s.echo
-}
-
-// writeStatus is the answer of the status directive.
-func (s *steering) writeStatus(w http.ResponseWriter) {
-	if s.retryAfter != "" {
-		w.Header().Set("Retry-After", s.retryAfter)
-	}
-	message := "mock: " + http.StatusText(s.status)
-	switch s.errorBody {
-	case "flat":
-		writeJSON(w, s.status, map[string]any{"object": "error", "message": message,
-			"type": "MockError", "param": nil, "code": s.status})
-	case "html":
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(s.status)
-		fmt.Fprintf(w, "<html><body><h1>%d %s</h1></body></html>\n", s.status, http.StatusText(s.status))
-	case "empty":
-		w.WriteHeader(s.status)
-	default:
-		typ := strings.ReplaceAll(http.StatusText(s.status), " ", "")
-		if !strings.HasSuffix(typ, "Error") {
-			typ += "Error"
-		}
-		(&refusal{status: s.status, typ: typ, message: message}).write(w)
-	}
 }

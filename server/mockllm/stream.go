@@ -1,10 +1,7 @@
 package mockllm
 
 import (
-	"context"
-	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"antwort/shared/jsontext"
@@ -13,43 +10,9 @@ import (
 // A stream writes the chunks of one answer. Its chunks are built of parts
 // that are made once; a chunk allocates nothing.
 type stream struct {
-	m    *Mock
+	wire
 	a    *answer
-	st   *steering
-	w    http.ResponseWriter
-	rc   *http.ResponseController
-	ctx  context.Context
-	wait *time.Timer // between tokens; nil before the first wait
-
-	head   []byte // of every chunk, up to its choices
-	buf    []byte // events to be written
-	quirky []byte // the same with another line end, and so on
-	events int    // built so far
-	queued int    // of them in buf
-	sent   int    // bytes
-	ended  bool   // by a fault
-}
-
-var streams = sync.Pool{New: func() any { return new(stream) }}
-
-// stream sends the chat.completion.chunk events of an answer.
-func (m *Mock) stream(w http.ResponseWriter, r *http.Request, a *answer, st *steering) {
-	s := streams.Get().(*stream)
-	s.m, s.a, s.st, s.w, s.rc, s.ctx = m, a, st, w, http.NewResponseController(w), r.Context()
-	s.events, s.queued, s.sent, s.ended, s.buf = 0, 0, 0, false, s.buf[:0]
-	s.setHead()
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.WriteHeader(http.StatusOK)
-	switch whole := s.run(); {
-	case s.ended, whole && st.faulty():
-		m.stats.faults.Add(1)
-	case whole:
-		m.stats.completed.Add(1)
-	default:
-		m.aborted(r, s.events)
-	}
-	s.m, s.a, s.st, s.w, s.rc, s.ctx = nil, nil, nil, nil, nil, nil
-	streams.Put(s)
+	head []byte // of every chunk, up to its choices
 }
 
 func (s *stream) setHead() {
@@ -64,10 +27,10 @@ func (s *stream) setHead() {
 
 // run is false when the stream ended early.
 func (s *stream) run() bool {
-	if s.st.firstDelay.or(s.m.opt.FirstDelay) > 0 && (!s.flush() || !s.pause(s.st.firstDelay.or(s.m.opt.FirstDelay))) {
+	if s.st.firstDelay.or(s.opt.FirstDelay) > 0 && (!s.flush() || !s.pause(s.st.firstDelay.or(s.opt.FirstDelay))) {
 		return false
 	}
-	a, gap := s.a, s.st.delay.or(s.m.opt.Delay)
+	a, gap := s.a, s.st.delay.or(s.opt.Delay)
 	ok := s.each(func(i int) bool {
 		return s.event(func(b []byte) []byte {
 			return append(s.openChoice(b, i), `"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null}`...)

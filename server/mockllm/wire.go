@@ -2,12 +2,35 @@ package mockllm
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"time"
 )
 
-// This file puts the events of a stream on the wire: pace, faults, and the
-// form of the bytes.
+// A wire puts the events of a stream on the wire: pace, faults, and the form of
+// the bytes.
+type wire struct {
+	opt   *Options
+	stats *counters
+	st    *steering
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	ctx   context.Context
+	wait  *time.Timer // between tokens; nil before the first wait
+
+	buf    []byte // events to be written
+	quirky []byte // the same with another line end, and so on
+	events int    // built so far
+	queued int    // of them in buf
+	sent   int    // bytes
+	ended  bool   // by a fault
+}
+
+// open begins the stream that answers r. Its buffers are used again.
+func (s *wire) open(w http.ResponseWriter, r *http.Request, st *steering, opt *Options, stats *counters) {
+	*s = wire{opt: opt, stats: stats, st: st, w: w, rc: http.NewResponseController(w), ctx: r.Context(),
+		wait: s.wait, buf: s.buf[:0], quirky: s.quirky}
+}
 
 const garbage = `{"id":"chatcmpl-`
 
@@ -16,7 +39,7 @@ var generationError = &refusal{status: 500, typ: "InternalServerError", message:
 
 // event sends one event with the data that add appends. Like all that send,
 // it is false when the stream is over: the client left, or a fault ended it.
-func (s *stream) event(add func([]byte) []byte) bool {
+func (s *wire) event(add func([]byte) []byte) bool {
 	if !s.begin() {
 		return false
 	}
@@ -25,7 +48,7 @@ func (s *stream) event(add func([]byte) []byte) bool {
 }
 
 // begin opens an event, unless a fault is due.
-func (s *stream) begin() bool {
+func (s *wire) begin() bool {
 	if s.st == unsteered {
 		s.buf = append(s.buf, "data: "...)
 		return true
@@ -55,17 +78,17 @@ func (s *stream) begin() bool {
 }
 
 // close ends the event that begin opened and writes when enough are ready.
-func (s *stream) close() bool {
+func (s *wire) close() bool {
 	s.buf = append(s.buf, "\n\n"...)
 	s.events++
-	if s.queued++; s.queued >= max(s.m.opt.Burst, s.st.burst) {
+	if s.queued++; s.queued >= max(s.opt.Burst, s.st.burst) {
 		return s.flush()
 	}
 	return true
 }
 
 // flush writes the events that are ready.
-func (s *stream) flush() bool {
+func (s *wire) flush() bool {
 	out := s.buf
 	if s.st.eol != "lf" || s.st.noSpace {
 		out = s.reform(out)
@@ -84,7 +107,7 @@ func (s *stream) flush() bool {
 	return s.write(out)
 }
 
-func (s *stream) write(b []byte) bool {
+func (s *wire) write(b []byte) bool {
 	s.sent += len(b)
 	if _, err := s.w.Write(b); err != nil {
 		return false
@@ -94,7 +117,7 @@ func (s *stream) write(b []byte) bool {
 
 // reform gives the events another line end, and takes the space after "data:".
 // Data holds no line end, so every LF is one of the framing.
-func (s *stream) reform(b []byte) []byte {
+func (s *wire) reform(b []byte) []byte {
 	s.quirky = s.quirky[:0]
 	for line := range bytes.Lines(b) {
 		text := bytes.TrimSuffix(line, []byte("\n"))
@@ -118,12 +141,12 @@ func (s *stream) reform(b []byte) []byte {
 
 // breakConnection ends the handler so that net/http closes the connection
 // without the last chunk.
-func (s *stream) breakConnection() {
-	s.m.stats.faults.Add(1)
+func (s *wire) breakConnection() {
+	s.stats.faults.Add(1)
 	panic(http.ErrAbortHandler)
 }
 
-func (s *stream) pause(d time.Duration) bool {
+func (s *wire) pause(d time.Duration) bool {
 	if s.wait == nil {
 		s.wait = time.NewTimer(d)
 	} else {

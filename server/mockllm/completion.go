@@ -1,52 +1,11 @@
 package mockllm
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
 	"antwort/shared/jsontext"
 )
-
-// whole sends a chat.completion.
-func (m *Mock) whole(w http.ResponseWriter, r *http.Request, a *answer, st *steering) {
-	generation := st.firstDelay.or(m.opt.FirstDelay) + st.delay.or(m.opt.Delay)*time.Duration(max(0, len(a.deltas)-1))
-	if !wait(r.Context(), generation) {
-		m.aborted(r, 0)
-		return
-	}
-	buf := bodyBuffers.Get().(*[]byte)
-	defer bodyBuffers.Put(buf)
-	*buf = a.appendWhole((*buf)[:0])
-	body := *buf
-	cut := len(body)
-	switch {
-	case st.errorAfter >= 0:
-		m.stats.faults.Add(1)
-		generationError.write(w)
-		return
-	case st.garbageAfter >= 0:
-		m.stats.faults.Add(1)
-		writeBody(w, http.StatusOK, []byte(garbage))
-		return
-	case st.cutAfter >= 0 || st.endAfter >= 0:
-		cut = len(body) / 2
-	case st.cutBytes >= 0:
-		cut = min(cut, st.cutBytes)
-	}
-	if cut == len(body) {
-		m.stats.completed.Add(1)
-		writeBody(w, http.StatusOK, body)
-		return
-	}
-	m.stats.faults.Add(1)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(body[:cut])
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
-}
 
 func (a *answer) appendWhole(dst []byte) []byte {
 	dst = append(dst, `{"id":"chatcmpl-`...)
