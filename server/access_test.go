@@ -125,7 +125,7 @@ func TestAccessCorpus(t *testing.T) {
 func TestProbesNeedNoKey(t *testing.T) {
 	r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), withKeys(t, aliceKey("k")))
 	ready(t, r)
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+	for _, path := range []string{"/healthz", "/health", "/readyz", "/metrics"} {
 		require.Equal(t, 200, r.call("GET", path, "").status, path)
 	}
 	metrics := r.call("GET", "/metrics", "").body

@@ -40,7 +40,9 @@ func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
 
 func (s *Server) adminHandler(local bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	for _, path := range []string{"/healthz", "/health"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		status, text := s.inForce.Load().readiness()
 		plain(w, status, text)
@@ -49,9 +51,7 @@ func (s *Server) adminHandler(local bool) http.Handler {
 		w.Header()["Content-Type"] = jsonType
 		_, _ = w.Write(s.pools().StatusJSON())
 	})
-	if m := s.inForce.Load().cfg.Observability.Metrics; m.Enabled {
-		mux.Handle("GET "+m.Path, s.observer.Handler())
-	}
+	mux.HandleFunc("GET /", s.scrapeAsAdmin)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -69,6 +69,16 @@ func (s *Server) adminHandler(local bool) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// scrapeAsAdmin answers at the path that the metrics have in the configuration in
+// force, if they are on.
+func (s *Server) scrapeAsAdmin(w http.ResponseWriter, r *http.Request) {
+	if m := s.inForce.Load().cfg.Observability.Metrics; !m.Enabled || r.URL.Path != m.Path {
+		http.NotFound(w, r)
+		return
+	}
+	s.observer.Handler().ServeHTTP(w, r)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -36,7 +36,7 @@ func TestAdminPort(t *testing.T) {
 	ready(t, r)
 	a := admin(t, r)
 	for path, want := range map[string]string{
-		"/healthz": "ok\n", "/readyz": "ok\n", "/metrics": "antwort_requests_in_flight", "/backends": `"url": "` + up + `"`,
+		"/healthz": "ok\n", "/health": "ok\n", "/readyz": "ok\n", "/metrics": "antwort_requests_in_flight", "/backends": `"url": "` + up + `"`,
 		"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile", "/debug/pprof/cmdline": "server.test",
 	} {
 		got := a.call("GET", path, "")
@@ -52,7 +52,7 @@ func TestAdminPort(t *testing.T) {
 		require.Equal(t, 401, r.call("GET", path, "").status, path)
 		require.Equal(t, 404, r.call("GET", path, "", "Authorization", "Bearer k").status, path)
 	}
-	for _, path := range []string{"/healthz", "/readyz"} {
+	for _, path := range []string{"/healthz", "/health", "/readyz"} {
 		require.Equal(t, 200, r.call("GET", path, "").status, "the kubelet asks for %s on the main port", path)
 	}
 }
@@ -68,6 +68,25 @@ func TestWithoutAnAdminPort(t *testing.T) {
 func TestAdminPortWithoutMetrics(t *testing.T) {
 	a := admin(t, start(t, config.VLLM, upstreamOf(t, &arrivals{}), withAdmin, func(c *config.Config) { c.Observability.Metrics.Enabled = false }))
 	require.Equal(t, 404, a.call("GET", "/metrics", "").status)
+}
+
+// What the log says to be in force is.
+func TestAdminPortFollowsTheMetrics(t *testing.T) {
+	r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), withAdmin)
+	a := admin(t, r)
+	change := func(m config.Metrics) {
+		next := *r.inForce.Load().cfg
+		next.Observability.Metrics = m
+		require.NoError(t, r.change(t.Context(), &next))
+	}
+	change(config.Metrics{Enabled: true, Path: "/internal/{metrics}"})
+	require.Equal(t, 404, a.call("GET", "/metrics", "").status)
+	require.Contains(t, a.call("GET", "/internal/{metrics}", "").body, "antwort_requests_in_flight")
+	change(config.Metrics{Path: "/metrics"})
+	require.Equal(t, 404, a.call("GET", "/metrics", "").status)
+	change(config.Metrics{Enabled: true, Path: "/metrics"})
+	require.Contains(t, a.call("GET", "/metrics", "").body, "antwort_requests_in_flight")
+	require.Equal(t, 404, r.call("GET", "/metrics", "").status, "it is the admin port's")
 }
 
 // A page in a browser cannot reach a loopback port by a name of its own.

@@ -50,7 +50,7 @@ func probe(path string, answer func(*exchange) *failure.Failure) *endpoint {
 // find returns the endpoint of a path, which is still escaped.
 func (es *endpoints) find(path string) *endpoint {
 	switch {
-	case path == es.health.Name:
+	case path == es.health.Name, path == "/health": // as servers of models call it
 		return es.health
 	case path == es.ready.Name:
 		return es.ready

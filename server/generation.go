@@ -13,6 +13,7 @@ import (
 	"antwort/server/header"
 	"antwort/server/identity"
 	"antwort/server/ingress"
+	"antwort/server/modellist"
 	"antwort/server/observe"
 	"antwort/server/reqbody"
 	"antwort/server/self"
@@ -30,6 +31,7 @@ type generation struct {
 	decider    *policy.Decider
 	fields     map[string]string // that decisions depend on, as net/http writes their names
 	pools      *dispatch.Pools
+	lists      *modellist.Lists // of models, that backends have given
 	callers    *identity.Callers
 	trusted    header.Proxies
 	retired    context.Context // ends when another configuration is in force
@@ -83,6 +85,7 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 		}
 	}
 	g.translator = translate.New(translate.OptionsOf(cfg))
+	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
 	g.endpoints = g.newEndpoints()
 	g.retired, g.retire = context.WithCancel(c.ending)
 	return g, nil

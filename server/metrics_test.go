@@ -57,6 +57,13 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 2*8, metric(t, back, "antwort_tokens_total", `kind="output"`, `model="/mnt/models"`))
 }
 
+// What antwort envoy counts of itself, antwort serve counts too.
+func TestMetricsOfTheProgram(t *testing.T) {
+	r := startWith(t, Options{Version: "v1.2.3"}, config.VLLM, upstreamOf(t, &arrivals{}))
+	require.EqualValues(t, 1, metric(t, r, "antwort_build_info", `version="v1.2.3"`, `go="go`))
+	require.Contains(t, r.call("GET", "/metrics", "").body, `antwort_config_reloads_total{provider="vllm",result="refused"} 0`)
+}
+
 // Clients cannot make labels up.
 func TestMetricLabelsAreBounded(t *testing.T) {
 	llm := upstreamOf(t, chats(answering200))

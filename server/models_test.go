@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,4 +128,142 @@ func TestModelsOfNobody(t *testing.T) {
 	got := r.call("GET", "/v1/models/m", "")
 	_, _, code := got.errorCode(t)
 	require.Equal(t, "model_not_found", code)
+}
+
+// listings is a backend of the provider that counts who asks for its models, and
+// how many at once.
+type listings struct {
+	mu             sync.Mutex
+	running, most  int
+	asked          map[string]int // by the subject that it is told
+	authorizations map[string]int
+}
+
+func (l *listings) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Request-Id") == "" {
+		return // the greeting
+	}
+	l.mu.Lock()
+	l.running++
+	l.most = max(l.most, l.running)
+	l.asked[r.Header.Get("X-Antwort-Subject")]++
+	l.authorizations[r.Header.Get("Authorization")]++
+	l.mu.Unlock()
+	_, _ = io.WriteString(w, `{"object":"list","data":[{"id":"m-`+strings.TrimPrefix(r.Host, "127.0.0.1:")+`","object":"model"}]}`)
+	l.mu.Lock()
+	l.running--
+	l.mu.Unlock()
+}
+
+// total is how often it was asked.
+func (l *listings) total() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, times := range l.asked {
+		n += times
+	}
+	return n
+}
+
+// A request for the list of models is not one to each of 200 backends, whoever
+// sends how many.
+func TestModelsDoNotMultiply(t *testing.T) {
+	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
+		l := &listings{asked: map[string]int{}, authorizations: map[string]int{}}
+		up := upstreamOf(t, l)
+		var routes []string
+		for i := range 200 {
+			routes = append(routes, fmt.Sprintf(`{"name":"r%d","match":{"models":["m-*"],"headers":{"x-stage":"s%d"}},"backends":[{"url":%q}]}`, i, i, up))
+			if i > 0 {
+				routes[i] = fmt.Sprintf(`{"name":"r%d","match":{"models":["n%d-*"]},"backends":[{"url":%q}]}`, i, i, up)
+			}
+		}
+		r := start(t, provider, "", withRoutes(t, "["+strings.Join(routes, ",")+"]"), withKeys(t, `{"type":"api_key","api_keys":[`+keyEntry("alice", ``)+`,`+keyEntry("bob", ``)+`]}`))
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				got := r.call("GET", "/v1/models", "", "Authorization", "Bearer alice", "X-Stage", fmt.Sprint("none", i), "X-Other", fmt.Sprint(i))
+				if got.status != 200 {
+					t.Errorf("status %d: %s", got.status, got.body)
+				}
+			})
+		}
+		all.Wait()
+		require.Equal(t, 199, l.total(), "one for each route that alice can reach")
+		require.LessOrEqual(t, l.most, 16)
+		require.Equal(t, 200, r.call("GET", "/v1/models", "", "Authorization", "Bearer bob").status)
+		require.Equal(t, map[string]int{"alice": 199, "bob": 199}, l.asked, "what one is shown is not kept for another")
+		require.Equal(t, 200, r.call("GET", "/v1/models", "", "Authorization", "Bearer bob", "X-Stage", "s0").status)
+		more := 199 + 199 + 200 // a backend is told of a field that leads to a route
+		if provider == config.VLLM {
+			more = 199 + 199 + 1
+		}
+		require.Equal(t, more, l.total())
+	}
+}
+
+// The credential of a client that its backend checks is part of what it may see.
+func TestModelsOfBackendsThatCheckTheCaller(t *testing.T) {
+	l := &listings{asked: map[string]int{}, authorizations: map[string]int{}}
+	up := upstreamOf(t, l)
+	r := start(t, config.VLLMResponses, "", withRoutes(t, fmt.Sprintf(`[{"name":"a","match":{"models":["a*"]},"backends":[{"url":%q}]}]`, up)))
+	for _, key := range []string{"one", "two", "one", ""} {
+		require.Equal(t, 200, r.call("GET", "/v1/models", "", "Authorization", key).status)
+	}
+	require.Equal(t, map[string]int{"one": 1, "two": 1, "": 1}, l.authorizations)
+}
+
+// A list is no older than routing.models_time.
+func TestModelsThatAreNotKept(t *testing.T) {
+	l := &listings{asked: map[string]int{}, authorizations: map[string]int{}}
+	r := start(t, config.VLLM, upstreamOf(t, l), func(c *config.Config) { c.Routing.ModelsTime = 0 })
+	for range 3 {
+		require.Equal(t, 200, r.call("GET", "/v1/models", "").status)
+	}
+	require.Equal(t, 3, l.total())
+}
+
+// A client that leaves ends its own wait alone.
+func TestModelsOfAClientThatLeaves(t *testing.T) {
+	asked, goOn := make(chan struct{}, 10), make(chan struct{})
+	r := start(t, config.VLLM, upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Request-Id") == "" {
+			return
+		}
+		asked <- struct{}{}
+		<-goOn
+		_, _ = io.WriteString(w, `{"object":"list","data":[{"id":"m","object":"model"}]}`)
+	})))
+	ctx, leave := context.WithCancel(t.Context())
+	go r.do(ctx, "GET", "/v1/models", nil)
+	wait(t, asked, "the list's request")
+	leave()
+	r.log.waitFor(t, `"msg":"request"`, `"status":499`)
+	done := make(chan answer, 1)
+	go func() { done <- r.call("GET", "/v1/models", "") }()
+	close(goOn)
+	require.Equal(t, []string{"m"}, wait(t, done, "the answer").names(t))
+	require.Empty(t, asked, "it was asked once")
+}
+
+// What a key may see is what is shown, however its name is written.
+func TestModelOfAnotherName(t *testing.T) {
+	var mu sync.Mutex
+	var paths []string
+	r := start(t, config.VLLMResponses, upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		paths = append(paths, r.URL.EscapedPath())
+	})),
+		withKeys(t, `{"type":"api_key","api_keys":[`+keyEntry("some", `,"models":["a*"]`)+`]}`))
+	ready(t, r)
+	mu.Lock()
+	paths = nil
+	mu.Unlock()
+	for path, want := range map[string]int{"a": 200, "a/b": 200, "a%2Fb": 200, "a..b": 200, "b": 404, "a/../b": 404, "a%2F..%2Fb": 404, "a%2f%2e%2e%2fb": 404, "a/%2e%2e/b": 404, "a/./b": 404, "a/..": 404} {
+		require.Equal(t, want, r.raw([]byte("GET /v1/models/"+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer some\r\nConnection: close\r\n\r\n")).status, path)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	require.ElementsMatch(t, []string{"/v1/models/a", "/v1/models/a/b", "/v1/models/a%2Fb", "/v1/models/a..b"}, paths)
 }

@@ -71,20 +71,14 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	var sent atomic.Int32
 	var all sync.WaitGroup
 	all.Go(func() {
-		current := r.first
 		for turn := 0; sent.Load() < requests; turn++ {
 			next := *r.first.cfg
 			routes([]string{config.LeastRequest, config.Affinity}[turn%2], 1+turn%3)(&next)
-			s, err := current.with(ctx, &next)
-			if err != nil {
+			if err := r.change(ctx, &next); err != nil {
 				t.Error(err)
 				return
 			}
-			generations = append(generations, s.pools.All()...)
-			r.inForce.Store(s)
-			current.pools.CloseIdle(s.pools)
-			current.retire()
-			current = s
+			generations = append(generations, r.inForce.Load().pools.All()...)
 			time.Sleep(5 * time.Millisecond)
 		}
 	})

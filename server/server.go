@@ -28,6 +28,7 @@ import (
 	"antwort/server/identity"
 	"antwort/server/ingress"
 	"antwort/server/observe"
+	"antwort/server/process"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 
@@ -40,6 +41,10 @@ type Options struct {
 	Log   *slog.Logger     // nil: no logs
 	Now   func() time.Time // what answers call now; nil: time.Now
 	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: from crypto/rand
+
+	Version string          // of the program, for the metrics
+	Cut     context.Context // ends draining before drain_timeout does; nil: nothing does
+	Reload  <-chan struct{} // asks Follow to look at once; nil: nothing does
 }
 
 // Server answers requests by the configuration in force, from the start of the
@@ -48,13 +53,16 @@ type Options struct {
 type Server struct {
 	common
 	inForce     atomic.Pointer[generation]
-	certificate ingress.Certificate     // with server.tls
+	certificate ingress.Certificate // with server.tls
+	reloads     *process.Reloads
+	reload      <-chan struct{}         // asked for by a signal
+	cut         context.Context         // ends draining
 	end         context.CancelCauseFunc // of ending
 }
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
-	s := &Server{common: common{log: opt.Log, now: opt.Now, newID: opt.NewID, hasAdmin: cfg.Server.Admin.Port != 0}}
+	s := &Server{common: common{log: opt.Log, now: opt.Now, newID: opt.NewID, hasAdmin: cfg.Server.Admin.Port != 0}, cut: opt.Cut, reload: opt.Reload}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -64,10 +72,15 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.newID == nil {
 		s.newID = randomID
 	}
+	if s.cut == nil {
+		s.cut = context.Background()
+	}
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
 	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), newHeldGauge(&s.held))
+	process.RegisterBuildInfo(s.observer.Registerer(), opt.Version, nil)
+	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	door := ingress.Options{
 		Handler:           s,
@@ -94,8 +107,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 }
 
 // Serve answers the connections of ln until ctx ends, then drains: it stops
-// accepting, lets what runs finish for drain_timeout, and ends the rest with
-// proper errors and terminal events. It returns nil after an orderly end.
+// accepting, lets what runs finish for drain_timeout, or until it is cut, and
+// ends the rest with proper errors and terminal events. It returns nil after an
+// orderly end.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	first := s.inForce.Load()
 	if at, is := ln.Addr().(*net.TCPAddr); is {
@@ -111,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	first.callers.Start()
 	defer func() { s.inForce.Load().callers.Stop(nil) }()
 	if first.cfg.Server.TLS.On() {
-		go s.certificate.Follow(watch, followInterval, s.certificateFiles, s.log)
+		go s.certificate.Follow(watch, certificateInterval, s.certificateFiles, s.log)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.door.Serve(ln) }()
@@ -125,6 +139,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.drain()
 	return nil
 }
+
+// certificateInterval is how often the files of the certificate are read again.
+const certificateInterval = time.Second
 
 // certificateFiles are those of the configuration in force.
 func (s *Server) certificateFiles() (certFile, keyFile string) {
@@ -155,27 +172,6 @@ func (s *Server) pools() *dispatch.Pools {
 
 // ServeHTTP answers one request by the configuration in force.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
-
-// lastWords is how long ended exchanges may take to tell their clients.
-const lastWords = 2 * time.Second
-
-func (s *Server) drain() {
-	last := s.inForce.Load()
-	timeout := last.cfg.Server.DrainTimeout
-	s.draining.Store(true)
-	s.log.Info("draining", "timeout", timeout.String())
-	deadline := time.AfterFunc(timeout, func() { s.end(dispatch.ErrShutdown) })
-	defer deadline.Stop()
-	limit, cancel := context.WithTimeout(context.Background(), timeout+lastWords)
-	defer cancel()
-	if s.door.Drain(limit) != nil {
-		s.log.Warn("some clients did not read their answers' end in time")
-	}
-	s.end(dispatch.ErrShutdown)
-	s.door.Close()
-	last.pools.CloseIdle(nil)
-	s.log.Info("stopped")
-}
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 

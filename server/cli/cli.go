@@ -3,8 +3,10 @@
 //
 // A subcommand is a struct with its flags and a method Run, and a field in
 // [commands]. Run takes what it needs by type: context.Context (cancelled by
-// the first SIGINT or SIGTERM) and *streams. Its error decides the exit code:
-// nil 0, an error made by [usage] 2, any other error 1.
+// the first SIGINT or SIGTERM; what serves takes all signals, see package
+// process) and *streams. Its error decides the exit code: nil 0, an error made by
+// [usage] 2, any other error 1. What a command prints is made of the configuration
+// and of other packages: nothing enters here but the words of the command line.
 package cli
 
 import (
@@ -14,13 +16,6 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
-)
-
-// Exit codes of every subcommand.
-const (
-	exitOK    = 0 // done
-	exitRun   = 1 // failed while running
-	exitUsage = 2 // wrong command line or configuration: a retry cannot help
 )
 
 // commands are the subcommands in the order of the help text.
@@ -34,12 +29,6 @@ type commands struct {
 	CheckStream  checkStreamCmd  `cmd:"" name:"check-stream" help:"Validate a recorded stream of the Responses API."`
 	MockLLM      mockLLMCmd      `cmd:"" name:"mock-llm" help:"Run a small vLLM-like server that answers with what it received."`
 	Version      versionCmd      `cmd:"" help:"Print the version of this binary."`
-}
-
-// streams are the standard streams of the process, or a test's buffers.
-type streams struct {
-	In       io.Reader
-	Out, Err io.Writer
 }
 
 const description = `Serves the OpenAI Responses API in front of models that speak Chat Completions, or forwards it to another Responses API.
@@ -104,12 +93,3 @@ func parse(parser *kong.Kong, args []string) (command *kong.Context, err error) 
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
-
-// usageError marks a wrong command line or configuration.
-type usageError struct{ cause error }
-
-func (e *usageError) Error() string { return e.cause.Error() }
-func (e *usageError) Unwrap() error { return e.cause }
-
-// usage marks err as the user's to mend: the process ends with exit code 2.
-func usage(err error) error { return &usageError{err} }

@@ -7,10 +7,11 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 
-	"antwort/server/configfile"
-	"antwort/server/envoy"
+	"antwort/server/envoyrun"
 	"antwort/server/filterwasm"
+	"antwort/server/process"
 	"antwort/server/upstream"
 	"antwort/shared/config"
 )
@@ -22,7 +23,7 @@ type envoyCmd struct {
 }
 
 func (envoyCmd) Help() string {
-	return `Serves the same paths as "antwort serve", by Envoy with the filter inside. SIGTERM or SIGINT stops accepting and lets running answers finish for server.drain_timeout. A changed configuration file is checked and applied within a second or so, without touching what is running; a wrong one is logged and changes nothing. The log, Envoy's included, goes to standard error. Needs Envoy 1.33 or later, with filter.profile gated 1.35.
+	return `Serves the same paths as "antwort serve", by Envoy with the filter inside. SIGTERM, SIGINT or SIGQUIT stops accepting and lets running answers finish for server.drain_timeout, or until a second signal. A changed configuration file is checked and applied within a second or so (at once on SIGHUP), without touching what is running; a wrong one is logged and changes nothing. The log, Envoy's included, goes to standard error. Needs Envoy 1.33 or later, with filter.profile gated 1.35.
 
 Example:
 
@@ -30,6 +31,9 @@ Example:
 }
 
 func (cmd *envoyCmd) Run(ctx context.Context, std *streams) error {
+	// An abort would leave Envoy's folder behind, with the secrets in it.
+	signals, release := process.Catch(ctx, syscall.SIGABRT)
+	defer release()
 	cfg, err := cmd.load()
 	if err != nil {
 		return err
@@ -38,11 +42,14 @@ func (cmd *envoyCmd) Run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return usage(err)
 	}
-	binary, err := envoy.Find(cmd.Envoy)
+	binary, err := envoyrun.Find(cmd.Envoy)
 	if err != nil {
 		return usage(err)
 	}
-	envoyVersion, err := envoy.Check(ctx, binary, cfg)
+	envoyVersion, err := envoyrun.Check(signals.End, binary, cfg)
+	if signals.End.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return usage(err)
 	}
@@ -55,12 +62,12 @@ func (cmd *envoyCmd) Run(ctx context.Context, std *streams) error {
 	for _, text := range slices.Concat(warnings(cfg), notProxied(cfg, upstream.ProxyFor), config.UnknownVariables(variables())) {
 		log.Warn(text)
 	}
-	err = envoy.Run(ctx, cfg, envoy.Options{
+	err = envoyrun.Run(signals.End, cfg, envoyrun.Options{
 		Binary: binary, EnvoyVersion: envoyVersion, Version: version(), Module: module, Workers: workers,
 		Log: log, Output: out,
-		Load: configfile.Steady(func() (*config.Config, error) { return configfile.Load(cmd.Config) }),
+		Load: cmd.load, Cut: signals.Cut, Reload: signals.Reload,
 	})
-	if wrong := (*envoy.ConfigError)(nil); errors.As(err, &wrong) {
+	if wrong := (*envoyrun.ConfigError)(nil); errors.As(err, &wrong) {
 		return usage(err)
 	}
 	return err

@@ -125,13 +125,13 @@ func largeBodies(t *testing.T) map[string]largeBody {
 	}
 }
 
-// process is antwort serve in a process of its own.
-type process struct {
+// runningProcess is antwort serve in a process of its own.
+type served struct {
 	cmd *exec.Cmd
 	url string
 }
 
-func startProcess(t *testing.T, backend string) *process {
+func startProcess(t *testing.T, backend string) *served {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -139,7 +139,7 @@ func startProcess(t *testing.T, backend string) *process {
 	require.NoError(t, ln.Close())
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "server: {host: 127.0.0.1, port: %d, drain_timeout: 0s}\nengine: {provider: vllm, backend_url: %q}\n", addr.Port, backend), 0o600))
-	p := &process{cmd: exec.Command(os.Args[0], "serve", "--config", file), url: "http://" + addr.String()}
+	p := &served{cmd: exec.Command(os.Args[0], "serve", "--config", file), url: "http://" + addr.String()}
 	p.cmd.Env = append(os.Environ(), "ANTWORT_TEST_MAIN=1", "GOMEMLIMIT=900MiB")
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() {
@@ -156,7 +156,7 @@ func startProcess(t *testing.T, backend string) *process {
 	return p
 }
 
-func (p *process) post(t *testing.T, body []byte, coding string) *http.Response {
+func (p *served) post(t *testing.T, body []byte, coding string) *http.Response {
 	req, err := http.NewRequest(http.MethodPost, p.url+"/v1/responses", bytes.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
@@ -168,7 +168,7 @@ func (p *process) post(t *testing.T, body []byte, coding string) *http.Response 
 	return resp
 }
 
-func (p *process) metrics(t *testing.T) string {
+func (p *served) metrics(t *testing.T) string {
 	resp, err := http.Get(p.url + "/metrics")
 	require.NoError(t, err)
 	defer resp.Body.Close()
@@ -178,7 +178,7 @@ func (p *process) metrics(t *testing.T) string {
 }
 
 // peak is the most memory that the process has had, in bytes.
-func (p *process) peak(t *testing.T) int {
+func (p *served) peak(t *testing.T) int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	require.NoError(t, err)
 	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)

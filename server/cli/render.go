@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"antwort/server/configfile"
-	"antwort/server/envoy/render"
+	"antwort/server/render/envoy"
 	"antwort/shared/config"
 )
 
@@ -54,7 +54,7 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 	if err := filter.ValidateFilter(); err != nil {
 		return usage(err)
 	}
-	doc, err := render.Bootstrap(cfg, render.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile})
+	doc, err := envoy.Bootstrap(cfg, envoy.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile})
 	if err != nil {
 		return usage(err)
 	}

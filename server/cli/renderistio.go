@@ -2,7 +2,7 @@ package cli
 
 import (
 	"antwort/server/configfile"
-	"antwort/server/istio"
+	"antwort/server/render/istio"
 )
 
 type renderIstioCmd struct {

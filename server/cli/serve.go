@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"antwort/server"
-	"antwort/server/configfile"
+	"antwort/server/process"
 	"antwort/shared/config"
 )
 
@@ -18,7 +18,7 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics (with server.admin.port on a port of its own) until SIGTERM or SIGINT. Then it stops accepting, lets running answers finish for server.drain_timeout, and ends the rest properly. A changed configuration file is checked and applied within a second or so, without touching what is running; a wrong one is logged and changes nothing. The log goes to standard error.
+	return `Serves /v1/responses, /v1/models, /healthz, /readyz and /metrics (with server.admin.port on a port of its own) until SIGTERM, SIGINT or SIGQUIT. Then it stops accepting, lets running answers finish for server.drain_timeout or until a second signal, and ends the rest properly. A changed configuration file is checked and applied within a second or so (at once on SIGHUP), without touching what is running; a wrong one is logged and changes nothing. The log goes to standard error.
 
 Example:
 
@@ -26,6 +26,8 @@ Example:
 }
 
 func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
+	signals, release := process.Catch(ctx)
+	defer release()
 	cfg, err := cmd.load()
 	if err != nil {
 		return err
@@ -35,7 +37,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	for _, text := range append(warnings(cfg), config.UnknownVariables(variables())...) {
 		log.Warn(text)
 	}
-	s, err := server.New(cfg, server.Options{Log: log})
+	s, err := server.New(cfg, server.Options{Log: log, Version: version(), Cut: signals.Cut, Reload: signals.Reload})
 	if err != nil {
 		return usage(err)
 	}
@@ -63,8 +65,8 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 			}
 		}()
 	}
-	go s.Follow(ctx, configfile.Steady(cmd.load))
-	return s.Serve(ctx, ln)
+	go s.Follow(signals.End, cmd.load)
+	return s.Serve(signals.End, ln)
 }
 
 func listen(section, host string, port int) (net.Listener, error) {

@@ -22,26 +22,7 @@ func TestServeUntilTheSignal(t *testing.T) {
 	port := freePort(t)
 	t.Setenv("ANTWORT_ADMIN_PORT", port)
 	ctx, signal := context.WithCancel(t.Context())
-	log, stderr := io.Pipe()
-	exited := make(chan int, 1)
-	go func() {
-		exited <- Main(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, stderr)
-		stderr.Close()
-	}()
-	lines := bufio.NewScanner(log)
-	address := ""
-	for address == "" {
-		require.True(t, lines.Scan(), "no address in the log")
-		var line struct{ Msg, Address string }
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "not JSON: %s", lines.Text())
-		if line.Msg == "listening" {
-			address = line.Address
-		}
-	}
-	go func() {
-		for lines.Scan() {
-		}
-	}()
+	address, _, exited := serve(t, ctx)
 	status := func(url string) int {
 		resp, err := http.Get(url)
 		require.NoError(t, err)
@@ -57,6 +38,33 @@ func TestServeUntilTheSignal(t *testing.T) {
 		_, err := net.Dial("tcp", address)
 		require.Error(t, err, "somebody still listens at %s", address)
 	}
+}
+
+// serve runs antwort serve and returns its address, the lines of its log that
+// come after that, and its exit code once it has ended.
+func serve(t *testing.T, ctx context.Context, args ...string) (address string, log <-chan string, exited <-chan int) {
+	out, stderr := io.Pipe()
+	code, after := make(chan int, 1), make(chan string, 100)
+	go func() {
+		code <- Main(ctx, append([]string{"serve"}, args...), strings.NewReader(""), io.Discard, stderr)
+		stderr.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	for address == "" {
+		require.True(t, lines.Scan(), "no address in the log")
+		var line struct{ Msg, Address string }
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "not JSON: %s", lines.Text())
+		if line.Msg == "listening" {
+			address = line.Address
+		}
+	}
+	go func() {
+		defer close(after)
+		for lines.Scan() {
+			after <- lines.Text()
+		}
+	}()
+	return address, after, code
 }
 
 // freePort is a port that nobody listens on.

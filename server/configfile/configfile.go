@@ -1,5 +1,9 @@
 // Package configfile loads the configuration of the native commands: a YAML or
 // JSON file, the environment of the process, and the files that hold secrets.
+//
+//	YAML ─ JSON and places ─ config.Load ─ configuration, or an Error with the places
+//
+// It judges nothing itself: that is package config's.
 package configfile
 
 //go:generate go test -run TestDocumentation -update .

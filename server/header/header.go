@@ -59,6 +59,16 @@ func AppendRequest(dst []byte, h http.Header, decisive map[string]string) (lines
 	return append(dst, "Accept-Encoding: identity\r\n"...), credential
 }
 
+// AppendCredential appends the fields of a client's header that are its credential.
+func AppendCredential(dst []byte, h http.Header) []byte {
+	for _, name := range [...]string{"Authorization", "X-Api-Key"} {
+		for _, value := range h[name] {
+			dst = upstream.AppendField(dst, name, value)
+		}
+	}
+	return dst
+}
+
 // AppendIdentity tells the upstream who calls; nil is nobody.
 func AppendIdentity(dst []byte, caller *policy.Identity) []byte {
 	if caller == nil {

@@ -14,7 +14,7 @@ func Reference() []byte {
 			b.WriteString("\n### `" + section + "`\n\n| key | values | default | variable | meaning |\n|---|---|---|---|---|\n")
 		}
 		b.WriteString("| `" + k.path + "` | " + k.value.kind() + ": " + k.value.values())
-		b.WriteString(" | " + k.fallback(defaults) + " | `" + variableOf(k.path) + "` | " + k.doc + " |\n")
+		b.WriteString(" | " + k.fallback(defaults) + " | `" + variableOf(k.path) + "` | " + k.reference() + " |\n")
 	}
 	return []byte(strings.TrimPrefix(b.String(), "\n"))
 }
@@ -45,7 +45,7 @@ func Example() []byte {
 			section = parent
 		}
 		indent := strings.Repeat("  ", strings.Count(k.path, "."))
-		b.WriteString(indent + "# " + strings.ReplaceAll(k.doc, "`", "") + "\n" + indent)
+		b.WriteString(indent + "# " + strings.ReplaceAll(k.reference(), "`", "") + "\n" + indent)
 		text := k.value.text(defaults)
 		if text == "" {
 			text = k.example

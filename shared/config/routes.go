@@ -11,6 +11,7 @@ type Routing struct {
 	EjectAfter   int           // failures in a row
 	EjectTime    time.Duration // doubles with each further ejection in a row
 	MaxEjectTime time.Duration
+	ModelsTime   time.Duration // 0: lists of models are not kept
 }
 
 // Route is where some requests go. The first one that matches counts.

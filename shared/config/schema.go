@@ -40,7 +40,7 @@ func appendSection(dst []byte, section string, c *Config) []byte {
 
 // describe is the documentation with the environment variable.
 func (k *key) describe() string {
-	text := strings.ReplaceAll(k.doc, "`", "")
+	text := strings.ReplaceAll(k.reference(), "`", "")
 	if k.require {
 		text += " Required, here or in the environment."
 	}

@@ -26,25 +26,29 @@ var secrets = []credential{{
 }}
 
 var serverKeys = []key{{
-	path:  "server.host",
-	value: &text{at: func(c *Config) *string { return &c.Server.Host }, def: "0.0.0.0", accepts: isListenHost, allowed: "IP address or host name without port"},
-	doc:   "Address to listen on. `0.0.0.0` is every IPv4 address, `::` every address.",
+	path:    "server.host",
+	value:   &text{at: func(c *Config) *string { return &c.Server.Host }, def: "0.0.0.0", accepts: isListenHost, allowed: "IP address or host name without port"},
+	doc:     "Address to listen on. `0.0.0.0` is every IPv4 address, `::` every address.",
+	restart: Serve,
 }, {
-	path:  "server.port",
-	value: &integer{at: func(c *Config) *int { return &c.Server.Port }, def: 8080, min: 0, max: 65535},
-	doc:   "Port to listen on. 0 takes any free one and logs it.",
+	path:    "server.port",
+	value:   &integer{at: func(c *Config) *int { return &c.Server.Port }, def: 8080, min: 0, max: 65535},
+	doc:     "Port to listen on. 0 takes any free one and logs it.",
+	restart: Serve,
 }, {
-	path:  "server.read_header_timeout",
-	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.ReadHeaderTimeout }, def: 10 * time.Second, min: time.Millisecond, max: time.Hour},
-	doc:   "How long a client may take to send the header of a request.",
+	path:    "server.read_header_timeout",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Server.ReadHeaderTimeout }, def: 10 * time.Second, min: time.Millisecond, max: time.Hour},
+	doc:     "How long a client may take to send the header of a request.",
+	restart: Serve,
 }, {
 	path:  "server.read_timeout",
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, def: time.Minute, min: time.Millisecond, max: time.Hour},
 	doc:   "How long a client may take to send the body of a request. The answer, a stream above all, may take longer.",
 }, {
-	path:  "server.idle_timeout",
-	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
-	doc:   "How long a connection without a request is kept. Longer than that of the proxy in front, or requests get lost.",
+	path:    "server.idle_timeout",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, def: 5 * time.Minute, min: time.Millisecond, max: 24 * time.Hour},
+	doc:     "How long a connection without a request is kept. Longer than that of the proxy in front, or requests get lost.",
+	restart: Serve,
 }, {
 	path:  "server.drain_timeout",
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.DrainTimeout }, def: 30 * time.Second, min: time.Millisecond, max: 24 * time.Hour, zero: "at once"},
@@ -54,9 +58,10 @@ var serverKeys = []key{{
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Server.KeepAliveInterval }, def: 15 * time.Second, min: time.Millisecond, max: time.Hour, zero: "off"},
 	doc:   "After this much silence a stream gets a comment line, so that proxies keep it open while the model thinks.",
 }, {
-	path:  "server.max_header_bytes",
-	value: &size{atInt: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
-	doc:   "Size of a request's header.",
+	path:    "server.max_header_bytes",
+	value:   &size{atInt: func(c *Config) *int { return &c.Server.MaxHeaderBytes }, def: 64 * kib, min: 4 * kib, max: 16 * mib},
+	doc:     "Size of a request's header.",
+	restart: Serve,
 }, {
 	path:  "server.take_over",
 	value: &boolean{at: func(c *Config) *bool { return &c.Server.TakeOver }, def: true},
@@ -65,11 +70,15 @@ var serverKeys = []key{{
 	path:    "server.tls.cert_file",
 	value:   &text{at: func(c *Config) *string { return &c.Server.TLS.CertFile }, accepts: isLine, allowed: "path of a file"},
 	doc:     "File with the server's certificate and its chain, in PEM. With it and `key_file` the server speaks HTTPS only, HTTP/1.1 and HTTP/2. Both files are read again when they change. Not for the filter.",
+	restart: Serve,
+	ifUnset: true,
 	example: "/etc/antwort/tls/tls.crt",
 }, {
 	path:    "server.tls.key_file",
 	value:   &text{at: func(c *Config) *string { return &c.Server.TLS.KeyFile }, accepts: isLine, allowed: "path of a file"},
 	doc:     "File with the certificate's private key, in PEM.",
+	restart: Serve,
+	ifUnset: true,
 	example: "/etc/antwort/tls/tls.key",
 }, {
 	path:    "server.trusted_proxies",
@@ -82,13 +91,15 @@ var serverKeys = []key{{
 	doc:     "Pages in browsers that may use the server, by their origin; `*` is every page. Preflights are answered without a key, and every answer, errors too, says that the page may read it. Not for the filter alone: the Envoy in front answers preflights, as the rendered one does.",
 	example: `["https://chat.example"]`,
 }, {
-	path:  "server.admin.host",
-	value: &text{at: func(c *Config) *string { return &c.Server.Admin.Host }, def: "127.0.0.1", accepts: isListenHost, allowed: "IP address or host name without port"},
-	doc:   "Address of the admin port.",
+	path:    "server.admin.host",
+	value:   &text{at: func(c *Config) *string { return &c.Server.Admin.Host }, def: "127.0.0.1", accepts: isListenHost, allowed: "IP address or host name without port"},
+	doc:     "Address of the admin port.",
+	restart: Serve,
 }, {
 	path:    "server.admin.port",
 	value:   &integer{at: func(c *Config) *int { return &c.Server.Admin.Port }, min: 0, max: 65535},
-	doc:     "Port of its own for metrics, the state of the backends and profiles, which are then on no other; `/healthz` and `/readyz` are on both. 0 is no such port.",
+	doc:     "Port of its own for metrics, the state of the backends and profiles, which are then on no other; `/healthz` (also called `/health`) and `/readyz` are on both. 0 is no such port.",
+	restart: Serve,
 	example: "9090",
 }}
 
@@ -96,6 +107,7 @@ var engineKeys = []key{{
 	path:    "engine.provider",
 	value:   &enum{at: func(c *Config) *string { return (*string)(&c.Engine.Provider) }, words: []string{string(VLLM), string(VLLMResponses)}},
 	doc:     "The API of the backend: `vllm` is Chat Completions, requests are translated; `vllm-responses` is the Responses API, requests are forwarded as they came.",
+	restart: Serve,
 	example: "vllm",
 	require: true,
 }, {
@@ -320,6 +332,10 @@ var routingKeys = []key{{
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Routing.MaxEjectTime }, def: time.Minute, min: time.Millisecond, max: 24 * time.Hour},
 	doc:   "The longest while.",
 }, {
+	path:  "routing.models_time",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Routing.ModelsTime }, def: 5 * time.Second, min: time.Millisecond, max: time.Hour, zero: "not at all"},
+	doc:   "How long the server keeps what a backend has listed as its models, for callers of whom the backend is told the same. Many who ask at once are one request to it, whatever this says.",
+}, {
 	path:    "routes",
 	value:   routeList{},
 	doc:     "Where requests go by model, tenant or header, see routing.md: the first route that matches, and `engine.backend_url` when none does. At most 200.",
@@ -342,16 +358,18 @@ var observabilityKeys = []key{{
 	doc:   "Serve Prometheus metrics.",
 }, {
 	path:  "observability.metrics.path",
-	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /healthz, /readyz, /backends or /debug"},
+	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /health, /healthz, /readyz, /backends or /debug"},
 	doc:   "Where the metrics are.",
 }, {
-	path:  "observability.log.level",
-	value: &enum{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},
-	doc:   "Least severity that is logged.",
+	path:    "observability.log.level",
+	value:   &enum{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},
+	doc:     "Least severity that is logged.",
+	restart: Serve | Envoy,
 }, {
-	path:  "observability.log.format",
-	value: &enum{at: func(c *Config) *string { return &c.Observability.Log.Format }, def: "json", words: []string{"json", "text"}},
-	doc:   "Form of a log line.",
+	path:    "observability.log.format",
+	value:   &enum{at: func(c *Config) *string { return &c.Observability.Log.Format }, def: "json", words: []string{"json", "text"}},
+	doc:     "Form of a log line.",
+	restart: Serve | Envoy,
 }}
 
 // isLine reports whether s is a not too long line of text.
@@ -374,7 +392,7 @@ func isVariable(s string) bool {
 func isMetricsPath(s string) bool {
 	rest, rooted := strings.CutPrefix(s, "/")
 	first, _, _ := strings.Cut(rest, "/")
-	taken := oneOf("v1", "healthz", "readyz", "backends", "debug") // the latter on the admin port
+	taken := oneOf("v1", "health", "healthz", "readyz", "backends", "debug") // the latter on the admin port
 	return rooted && rest != "" && isPath(rest) && !strings.Contains(rest, "%") && !taken(first) && !strings.HasSuffix(s, "/")
 }
 

@@ -13,6 +13,9 @@ type key struct {
 	doc     string // one or two sentences, Markdown
 	example string // for keys whose default is nothing
 	require bool   // file or environment must set it
+
+	restart Command // takes a change at its next start only; the others take it while they run
+	ifUnset bool    // that is so for a change from no value or to none
 }
 
 // value is what a key holds: its kind, default and range, and its place in a

@@ -98,7 +98,7 @@ func TestAccess(t *testing.T) {
 					got.code(t)
 				})
 			}
-			for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			for _, path := range []string{"/healthz", "/health", "/readyz", "/metrics"} {
 				assert.Equal(t, 200, get(t, g.URL+path).status, path)
 				assert.Empty(t, up.take())
 			}

@@ -41,6 +41,7 @@ func Antwort(t testing.TB) string {
 type Gateway struct {
 	URL    string // of the API, once it is serving
 	Config string // path of the configuration file
+	Temp   string // where its temporary folder is
 
 	t       testing.TB
 	cmd     *exec.Cmd
@@ -78,6 +79,7 @@ func StartFile(t testing.TB, file string, env ...string) *Gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(temp) })
+	g.Temp = temp
 	g.cmd.Env = append(os.Environ(), "ENVOY="+envoy.Find(t), "TMPDIR="+temp)
 	g.cmd.Env = append(g.cmd.Env, env...)
 	stderr, err := g.cmd.StderrPipe()
@@ -90,8 +92,7 @@ func StartFile(t testing.TB, file string, env ...string) *Gateway {
 	go g.read(stderr)
 	t.Cleanup(func() {
 		if !g.hasEnded() {
-			g.Signal(syscall.SIGTERM)
-			g.Signal(syscall.SIGTERM) // the second one ends it at once
+			g.Signal(syscall.SIGABRT) // ends it at once
 			g.Wait()
 		}
 		if t.Failed() {

@@ -40,7 +40,7 @@ func emptyFilter() []byte {
 // Real Envoy takes every configuration that the golden files hold.
 func TestRenderedConfigurations(t *testing.T) {
 	binary := envoy.Find(t)
-	const golden = "../../../server/envoy/render/testdata"
+	const golden = "../../../server/render/envoy/testdata"
 	alone, err := filepath.Glob(golden + "/*/envoy.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, alone)

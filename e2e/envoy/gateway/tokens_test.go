@@ -122,7 +122,7 @@ func TestTokens(t *testing.T) {
 					require.True(t, strings.HasPrefix(got.header.Get("Www-Authenticate"), "Bearer"), got.header)
 				})
 			}
-			for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			for _, path := range []string{"/healthz", "/health", "/readyz", "/metrics"} {
 				assert.Equal(t, 200, get(t, g.URL+path).status, path)
 			}
 			line := g.Logged(1, `"subject":"alice"`, `"tenant":"team-a"`, `"status":200`)

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package process
+
+import "os"
+
+var ignoredSignals []os.Signal

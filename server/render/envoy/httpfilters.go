@@ -1,0 +1,66 @@
+package envoy
+
+import (
+	"antwort/shared/config"
+	"antwort/shared/policy"
+)
+
+// filters are those of the API in the order of a request's way.
+func (r *renderer) filters() list {
+	var all list
+	if r.forPages() {
+		all = append(all, extension(corsName, "envoy.extensions.filters.http.cors.v3.Cors", nil))
+	}
+	if r.byToken() {
+		all = append(all, r.tokensFilter())
+	}
+	if policy.NewPassed(r.c.Engine.Pass).Find(chatPath) == nil {
+		all = append(all, onlyFilterTranslates())
+	}
+	if r.c.Engine.Provider == config.VLLM {
+		all = append(all, decompressor("gzip"), decompressor("zstd"))
+	}
+	if r.o.Supervised != nil {
+		all = append(all, r.discovered(pluginName, PluginFile, "envoy.extensions.filters.http.wasm.v3.Wasm"))
+	} else {
+		all = append(all, r.plugin())
+	}
+	return append(all, router())
+}
+
+// onlyFilterTranslates keeps clients off the backend's Chat Completions: the
+// route exists for what the filter makes of /v1/responses. This filter sees the
+// path before it is changed. With each provider it is there: a connection keeps the
+// filters that it began with when the provider changes, and gets the new routes.
+func onlyFilterTranslates() object {
+	return extension("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", object{
+		{"rules", object{
+			{"action", "DENY"},
+			{"policies", object{{"chat", object{
+				{"permissions", list{object{{"url_path", object{{"path", object{{"exact", chatPath}}}}}}}},
+				{"principals", list{object{{"any", true}}}},
+			}}}},
+		}},
+	})
+}
+
+// decompressor unpacks requests, which the filter reads. Answers stay as they
+// are.
+func decompressor(name string) object {
+	library := extension(name, "envoy.extensions.compression."+name+".decompressor.v3."+map[string]string{"gzip": "Gzip", "zstd": "Zstd"}[name], nil)
+	off := object{{"default_value", false}, {"runtime_key", "antwort.decompress_answers"}}
+	return extension("envoy.filters.http.decompressor."+name, "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
+		{"decompressor_library", library},
+		{"response_direction_config", object{{"common_config", object{{"enabled", off}}}}},
+	})
+}
+
+func router() object {
+	return extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", object{{"suppress_envoy_headers", true}})
+}
+
+// connectionManager is the network filter that speaks HTTP with clients.
+func connectionManager(fields object) object {
+	return extension("envoy.filters.network.http_connection_manager",
+		"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", fields)
+}

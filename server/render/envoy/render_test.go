@@ -1,0 +1,240 @@
+package envoy
+
+//go:generate go test -update .
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"antwort/server/configfile"
+	"antwort/shared/config"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write what is rendered as what is expected")
+
+const rerun = "if it is right: go test ./server/render/envoy -update"
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, file string, text []byte) {
+	t.Helper()
+	file = filepath.Join("testdata", file)
+	if *update {
+		require.NoError(t, os.WriteFile(file, text, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, rerun)
+	assert.Equal(t, string(want), string(text), rerun)
+}
+
+var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc/ssl/certs/ca-certificates.crt"}
+
+// The rendered configurations are given to real Envoy in e2e/envoy.
+func TestBootstrap(t *testing.T) {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "backends"} {
+		t.Run(name, func(t *testing.T) {
+			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
+			require.NoError(t, err)
+			doc, err := Bootstrap(c, alone)
+			require.NoError(t, err)
+			text, err := doc.YAML()
+			require.NoError(t, err)
+			golden(t, name+"/envoy.yaml", text)
+
+			asJSON, err := doc.JSON()
+			require.NoError(t, err)
+			fromYAML, err := configfile.Parse("envoy.yaml", text)
+			require.NoError(t, err)
+			assert.JSONEq(t, string(asJSON), string(fromYAML.JSON), "YAML and JSON must say the same")
+		})
+	}
+}
+
+func supervised(folder string) Options {
+	o := alone
+	o.Module, o.Admin = folder+"/filter.wasm", folder+"/admin"
+	o.Supervised = &Supervised{Folder: folder, Control: folder + "/control", Upstream: folder + "/upstream", Generation: 3}
+	return o
+}
+
+func TestFiles(t *testing.T) {
+	c, err := configfile.Load(filepath.Join("testdata", "supervised", "config.yaml"))
+	require.NoError(t, err)
+	files, err := Files(c, supervised("/tmp/antwort"))
+	require.NoError(t, err)
+	require.Len(t, files, 5)
+	for name, f := range files {
+		golden(t, "supervised/"+name, f.JSON)
+	}
+}
+
+func TestVersionIsOfTheContent(t *testing.T) {
+	load := func(text string) map[string]File {
+		file, err := configfile.Parse("antwort.yaml", []byte(text))
+		require.NoError(t, err)
+		c, err := config.Load(config.Sources{JSON: file.JSON})
+		require.NoError(t, err)
+		files, err := Files(c, supervised("/tmp/antwort"))
+		require.NoError(t, err)
+		return files
+	}
+	const base = "engine: {provider: vllm, backend_url: \"http://llm:8000\"}\n"
+	before := load(base)
+	for name, c := range map[string]struct {
+		text    string
+		changed []string
+	}{
+		"nothing":        {base, nil},
+		"the filter":     {base + "translation: {unsupported_tools: drop}\n", []string{PluginFile}},
+		"retries":        {strings.Replace(base, "}", ", retry: {max_attempts: 2}}", 1), []string{PluginFile, RoutesFile}},
+		"the backend":    {strings.Replace(base, "llm:", "other:", 1), []string{ClustersFile, ListenersFile, PluginFile, RoutesFile}},
+		"idle time-out":  {base + "server: {idle_timeout: 1m}\n", []string{ListenersFile, PluginFile}},
+		"path of metric": {base + "observability: {metrics: {path: /m}}\n", []string{PluginFile, RoutesFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var changed []string
+			after := load(c.text)
+			for _, name := range []string{ClustersFile, ListenersFile, PluginFile, RoutesFile} {
+				require.NotEmpty(t, after[name].Version)
+				if before[name].Version != after[name].Version {
+					changed = append(changed, name)
+				}
+			}
+			assert.Equal(t, c.changed, changed)
+		})
+	}
+}
+
+func TestSecretsAreOnlyForTheChild(t *testing.T) {
+	c, err := config.Parse([]byte(`{"engine":{"provider":"vllm","backend_url":"http://llm:8000","api_key":"top-secret"}}`))
+	require.NoError(t, err)
+	doc, err := Bootstrap(c, alone)
+	require.NoError(t, err)
+	text, err := doc.JSON()
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "top-secret")
+	assert.Contains(t, string(text), `"host_env_keys": [`)
+
+	files, err := Files(c, supervised("/tmp/antwort"))
+	require.NoError(t, err)
+	for name, f := range files {
+		assert.Equal(t, name == PluginFile, strings.Contains(string(f.JSON), "top-secret"), name)
+	}
+}
+
+func TestNamesCannotBeListenedOn(t *testing.T) {
+	c, err := config.Parse([]byte(`{"server":{"host":"gateway.example"},"engine":{"provider":"vllm","backend_url":"http://llm:8000"}}`))
+	require.NoError(t, err)
+	_, err = Bootstrap(c, alone)
+	require.ErrorContains(t, err, `server.host: Envoy listens on IP addresses only, got the name "gateway.example"`)
+}
+
+func TestBackend(t *testing.T) {
+	for url, want := range map[string]backend{
+		"http://llm":              {address: address{"llm", 80, false}, tls: false, authority: "llm", base: ""},
+		"https://llm":             {address: address{"llm", 443, false}, tls: true, authority: "llm", base: ""},
+		"http://llm:8000/a/b":     {address: address{"llm", 8000, false}, tls: false, authority: "llm:8000", base: "/a/b"},
+		"http://10.0.0.1:1":       {address: address{"10.0.0.1", 1, true}, tls: false, authority: "10.0.0.1:1", base: ""},
+		"https://[2001:db8::1]:9": {address: address{"2001:db8::1", 9, true}, tls: true, authority: "[2001:db8::1]:9", base: ""},
+	} {
+		t.Run(url, func(t *testing.T) {
+			got, err := parseBackend(url)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", 10 * time.Minute: "600s", 1500 * time.Millisecond: "1.5s", time.Nanosecond: "0.000000001s", 100 * time.Second: "100s",
+	} {
+		assert.Equal(t, want, duration(d))
+	}
+}
+
+func TestLocalRepliesAreErrorsOfTheAPI(t *testing.T) {
+	for i, r := range replies {
+		if r.error == nil {
+			require.Zero(t, i, "only the first leaves a reply as it is")
+			continue
+		}
+		text := string(r.error.AppendBody(nil))
+		assert.NotContains(t, text, "%", "Envoy would take it for a command")
+		var body struct {
+			Error struct{ Message, Type, Code string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &body))
+		assert.NotEmpty(t, body.Error.Message)
+		assert.NotEmpty(t, body.Error.Type)
+		assert.NotEmpty(t, body.Error.Code)
+		assert.GreaterOrEqual(t, r.error.Status, http.StatusBadRequest)
+	}
+}
+
+// What one cluster of Envoy's cannot be, by the key that asks for it.
+func TestWhatEnvoyCannotDo(t *testing.T) {
+	for name, test := range map[string]struct{ config, problem string }{
+		"two base paths": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a/x"},{"url":"http://b/y"}]}]`,
+			`routes[0].backends[1].url: Envoy has one base path for all backends of a route, and the first one's is "/x": make a route of each`,
+		},
+		"two times to connect": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","connect_timeout":"1s"}]}]`,
+			`routes[0].backends[1].connect_timeout: Envoy has one for all backends of a route`,
+		},
+		"two times of silence": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","stream_idle_timeout":"1s"}]}]`,
+			`routes[0].backends[1].stream_idle_timeout: Envoy has one for all backends of a route`,
+		},
+		"two protocols": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b","protocol":"http2"}]}]`,
+			`routes[0].backends[1].protocol: Envoy has one for all backends of a route`,
+		},
+		"two ways of HTTP/2": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a","protocol":"http2"},{"url":"https://b","protocol":"http2"}]}]`,
+			`routes[0].backends[1].url: Envoy speaks HTTP/2 to all backends of a route in TLS, or to all in clear`,
+		},
+		"a name to listen on": {
+			`"server":{"admin":{"host":"metrics.example","port":9090}},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`server.admin.host: Envoy listens on IP addresses only, got the name "metrics.example"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"},` + test.config + `}`)})
+			require.NoError(t, err)
+			_, err = Bootstrap(c, alone)
+			require.ErrorContains(t, err, test.problem)
+		})
+	}
+}
+
+// What a supervised Envoy is given is in the files, so that another certificate is
+// another version of the clusters.
+func TestBackendsCertificates(t *testing.T) {
+	c, err := configfile.Load(filepath.Join("testdata", "backends", "config.yaml"))
+	require.NoError(t, err)
+	version := func(key string) string {
+		o := supervised("/tmp/antwort")
+		o.Supervised.Backends = map[string][]byte{
+			"/etc/antwort/backend/ca.crt": []byte("AUTHORITY"), "/etc/antwort/backend/tls.crt": []byte("CERTIFICATE"),
+			"/etc/antwort/backend/tls.key": []byte(key), "/etc/antwort/other/ca.crt": []byte("OTHER"),
+		}
+		files, err := Files(c, o)
+		require.NoError(t, err)
+		for name, f := range files {
+			assert.Equal(t, name == ClustersFile, strings.Contains(string(f.JSON), key), name)
+			assert.NotContains(t, string(f.JSON), "/etc/antwort/", name)
+		}
+		return files[ClustersFile].Version
+	}
+	assert.NotEqual(t, version("KEY-1"), version("KEY-2"))
+}
