@@ -1,8 +1,15 @@
 package ingress
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
+	"math/big"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -41,5 +48,39 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 	case <-c:
 	case <-time.After(guard):
 		require.Fail(t, "waited in vain: "+what)
+	}
+}
+
+// Who has not taken what was written before gets no goodbye of TLS, for which it
+// would be waited.
+func TestClosingToWhoReadsNothing(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	secure := tls.Server(server, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	shaken := make(chan error, 1)
+	go func() {
+		theirs := tls.Client(client, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // there is nobody else
+		shaken <- theirs.Handshake()
+	}()
+	require.NoError(t, secure.Handshake())
+	require.NoError(t, <-shaken)
+	c := &Conn{Conn: secure}
+	require.NoError(t, c.SetWriteDeadline(past))
+	_, err = c.Write([]byte("x"))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	closed := make(chan struct{})
+	go func() {
+		_ = c.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(4 * time.Second): // TLS waits for 5
+		require.Fail(t, "it waits for a client that reads nothing")
 	}
 }
