@@ -34,7 +34,7 @@ func (b *Body) Upload(buf *buffer.Buffer) (*Upload, *failure.Failure) {
 		}
 		n, err := up.Read(buf.B[len(buf.B):cap(buf.B)])
 		buf.B = buf.B[:len(buf.B)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, nil
 		}
 		if err != nil {
@@ -68,7 +68,7 @@ func (u *Upload) Read(p []byte) (int, error) {
 	if u.left -= int64(n); u.left < 0 {
 		return 0, buffer.ErrTooLarge
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		u.mu.Lock()
 		u.read = true
 		u.body.unlimitTime()
