@@ -9,23 +9,6 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// APIKey is one key that clients may use, and who they then are. The key itself
-// is not kept, only its digest.
-type APIKey struct {
-	// SHA256, KeyFile and KeyEnv are how the key was given; exactly one is set.
-	SHA256  string // 64 hexadecimal digits, lower case
-	KeyFile string // file with the key in clear
-	KeyEnv  string // environment variable with the key in clear
-
-	Subject string   // who the caller is
-	Tenant  string   // on whose behalf; may be empty
-	Models  []string // names or patterns with *; empty: all models
-
-	// Digest is the SHA-256 of the key, whichever way it was given, after
-	// ResolveSecrets.
-	Digest [sha256.Size]byte
-}
-
 // Bounds of the list: each key costs a comparison in each request.
 const (
 	maxAPIKeys = 1000
@@ -194,14 +177,3 @@ func (k *apiKeys) schema(dst []byte, _ *Config) []byte {
 	dst = strconv.AppendInt(dst, maxModels, 10)
 	return append(dst, `,"items":{"type":"string"},"description":"Models that the key may use, * stands for any text; none: all."}}}`...)
 }
-
-// isDigest accepts a SHA-256 as hexadecimal digits.
-func isDigest(s string) bool {
-	_, err := hex.DecodeString(s)
-	return err == nil && len(s) == 2*sha256.Size
-}
-
-const anIdentity = "1 to 128 printable ASCII characters without spaces"
-
-// isIdentity accepts what can go into a header and a log as it is.
-func isIdentity(s string) bool { return s != "" && len(s) <= 128 && isGraphic(s) }

@@ -7,13 +7,6 @@ import (
 	"strconv"
 )
 
-// Values of auth.type.
-const (
-	NoAuth     = "none"
-	APIKeyAuth = "api_key"
-	JWTAuth    = "jwt"
-)
-
 // validateAuth refuses what would be open where it seems closed, or closed to
 // everybody.
 func (c *Config) validateAuth(ps *Problems, filter bool) {

@@ -186,6 +186,13 @@ type Auth struct {
 	ForwardCredential bool // the client's credential is for the backend too
 }
 
+// Values of auth.type.
+const (
+	NoAuth     = "none"
+	APIKeyAuth = "api_key"
+	JWTAuth    = "jwt"
+)
+
 // JWT is which tokens are believed, and who their bearers are.
 type JWT struct {
 	Issuer       string
@@ -226,42 +233,4 @@ type Metrics struct {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // json or text
-}
-
-// Default is the configuration of an empty file. It is not complete: provider
-// and backend URL have no default.
-func Default() *Config {
-	c := new(Config)
-	for _, k := range table {
-		k.value.reset(c)
-	}
-	return c
-}
-
-// Equal reports whether both mean the same, resolved secrets included: a
-// changed file or secret that makes an equal configuration needs no reload.
-func (c *Config) Equal(other *Config) bool {
-	for _, k := range table {
-		if k.value.text(c) != k.value.text(other) {
-			return false
-		}
-	}
-	for _, s := range secrets {
-		if s.value(c).Reveal() != s.value(other).Reveal() {
-			return false
-		}
-	}
-	for i, k := range c.Auth.APIKeys { // there are as many, as the texts are equal
-		if k.Digest != other.Auth.APIKeys[i].Digest {
-			return false
-		}
-	}
-	for i, route := range c.Routes {
-		for j, b := range route.Backends {
-			if b.APIKey.Reveal() != other.Routes[i].Backends[j].APIKey.Reveal() {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -45,12 +45,6 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 	return jsontext.AppendString(dst, text)
 }
 
-// Variable is an environment variable of the filter's VM.
-type Variable struct {
-	Name  string
-	Value Secret // not set while the secret has not been resolved
-}
-
 // ForFilter is c as the filter can read it: it sees neither files nor the
 // process's environment, so each secret becomes a reference to a variable of
 // the VM. The variables are what the VM must be given.

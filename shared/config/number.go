@@ -45,12 +45,6 @@ func (k *integer) schema(dst []byte, c *Config) []byte {
 	return append(dst, k.text(c)...)
 }
 
-const (
-	kib = 1 << 10
-	mib = 1 << 20
-	gib = 1 << 30
-)
-
 // sizeUnits from the greatest to the least.
 var sizeUnits = []struct {
 	name  string

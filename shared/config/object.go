@@ -181,3 +181,15 @@ func (w *objectWriter) end() []byte {
 	}
 	return append(w.dst, '}')
 }
+
+// appendTexts appends a JSON array of strings.
+func appendTexts(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, text := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendString(dst, text)
+	}
+	return append(dst, ']')
+}

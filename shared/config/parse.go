@@ -8,9 +8,6 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// bounds of a configuration as JSON.
-var bounds = jsontext.Limits{Depth: 32, Values: 100_000}
-
 // Parse is the defaults with the keys of a JSON file over them. An empty text
 // is an empty file. The error is Problems: unknown and repeated keys and wrong
 // values, all of them.
@@ -49,12 +46,6 @@ func parse(json []byte) (*Config, Problems) {
 		r.problems.add("", "", "got "+fromJSON(v).got()+", want an object with the sections of the configuration")
 	}
 	return c, r.problems
-}
-
-// reader walks a document and sets what it finds.
-type reader struct {
-	config   *Config
-	problems Problems
 }
 
 func (r *reader) section(section string, v *fastjson.Value) {

@@ -72,12 +72,3 @@ func openSections(b *strings.Builder, from, to string) {
 		depth++
 	}
 }
-
-// Text is the value of the key at this path as it is written in YAML: "32MiB",
-// "15s"; secrets are redacted. It is "" for unknown keys and for no value.
-func (c *Config) Text(path string) string {
-	if k := find(path); k != nil {
-		return k.value.text(c)
-	}
-	return ""
-}

@@ -1,15 +1,5 @@
 package config
 
-// Command is one of the commands that run by a configuration and follow its
-// changes, or several of them.
-type Command uint8
-
-// The commands.
-const (
-	Serve Command = 1 << iota // antwort serve
-	Envoy                     // antwort envoy
-)
-
 // RestartKeys are the keys whose change from c to next the command takes at its
 // next start only, in the order of the reference.
 func (c *Config) RestartKeys(next *Config, command Command) []string {

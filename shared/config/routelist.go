@@ -4,18 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"antwort/shared/jsontext"
-
 	"github.com/valyala/fastjson"
-)
-
-// Bounds of the list.
-const (
-	maxRoutes   = 200
-	maxBackends = 64
-	maxMatches  = 100
-
-	defaultMaxLoad = 200
 )
 
 // routeList is the list routes. In the environment it is its JSON.
@@ -60,32 +49,6 @@ func (routeList) parse(text string) ([]Route, Problems) {
 	}
 	var r reader
 	return r.routes("routes", v), r.problems
-}
-
-// hiddenList is a list that is not shown when it is wrong: it may hold keys where
-// digests or references should be.
-type hiddenList struct{}
-
-func (hiddenList) redact(in input) string {
-	switch in.form {
-	case quoted:
-		return "a text"
-	case variable:
-		return Redacted
-	}
-	return in.got()
-}
-
-// parseList reads the JSON list of an environment variable.
-func parseList(text string) (v *fastjson.Value, problem string) {
-	if jsontext.Check([]byte(text), bounds) != nil {
-		return nil, "it is not a JSON text"
-	}
-	v, err := fastjson.Parse(text)
-	if err != nil || v.Type() != fastjson.TypeArray {
-		return nil, "it is no JSON list"
-	}
-	return v, ""
 }
 
 func (routeList) read(r *reader, path string, v *fastjson.Value) {
@@ -279,58 +242,4 @@ func (b *Backend) appendJSON(dst []byte) []byte {
 	w.text("transport", b.Transport)
 	b.TLS.appendJSON(&w)
 	return w.end()
-}
-
-func routeAt(i int) string                 { return "routes[" + strconv.Itoa(i) + "]" }
-func backendAt(route string, i int) string { return route + ".backends[" + strconv.Itoa(i) + "]" }
-
-// oneOf accepts these words.
-//
-//go:noinline
-func oneOf(words ...string) func(string) bool {
-	return func(s string) bool {
-		for _, w := range words {
-			if s == w {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-// isRouteName accepts what can be part of a cluster's, a metric's and a host's
-// name.
-func isRouteName(s string) bool {
-	for i := range len(s) {
-		if b := s[i]; (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '-' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64 && s[0] != '-' && s[len(s)-1] != '-'
-}
-
-// reservedFields cannot be matched: credentials must not choose a route, fields
-// of the connection do not reach it, and x-antwort-… are our own.
-var reservedFields = []string{
-	"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key",
-	"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host",
-}
-
-func isFieldName(name []byte) bool {
-	for _, b := range name {
-		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '-' && b != '_' {
-			return false
-		}
-	}
-	return len(name) > 0 && len(name) <= 128 && !oneOf(reservedFields...)(string(name)) &&
-		!(len(name) > len("x-antwort") && string(name[:len("x-antwort")]) == "x-antwort")
-}
-
-func isFieldValue(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 256 && s[0] != ' ' && s[len(s)-1] != ' '
 }

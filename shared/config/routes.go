@@ -3,67 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
-	"time"
 )
-
-// Routing is when a backend is left out for a while.
-type Routing struct {
-	EjectAfter   int           // failures in a row
-	EjectTime    time.Duration // doubles with each further ejection in a row
-	MaxEjectTime time.Duration
-	ModelsTime   time.Duration // 0: lists of models are not kept
-}
-
-// Route is where some requests go. The first one that matches counts.
-type Route struct {
-	Name     string // what logs, metrics and Envoy's clusters call it
-	Match    Match
-	Balance  string // LeastRequest or Affinity
-	MaxLoad  int    // with Affinity: load of one backend, in per cent of its share
-	Backends []Backend
-}
-
-// Match says which requests a route is for: those that fit all that is set.
-type Match struct {
-	Models  []string // names or patterns with *
-	Tenants []string
-	Headers []HeaderMatch
-}
-
-// HeaderMatch is a field that a request must have once, with this value.
-type HeaderMatch struct {
-	Name  string // lower case
-	Value string
-}
-
-// Values of routes[].balance.
-const (
-	LeastRequest = "least_request"
-	Affinity     = "affinity"
-)
-
-// Backend is one of those that a route's requests go to.
-type Backend struct {
-	URL        string // like Engine.BackendURL
-	Provider   Provider
-	Weight     int
-	Priority   int    // lower ones first
-	Model      string // the name that is sent upstream; "": as the client said
-	APIKey     Secret // after ResolveSecrets
-	APIKeyFile string
-	APIKeyEnv  string
-
-	ConnectTimeout    time.Duration
-	ResponseTimeout   time.Duration
-	StreamIdleTimeout time.Duration
-
-	Protocol  string // like Engine.Protocol
-	Transport string // like Engine.Transport
-	TLS       BackendTLS
-}
-
-// DefaultRoute is the name of the route that engine.backend_url is.
-const DefaultRoute = "default"
 
 // AllRoutes are the routes with what they take from engine filled in, and last
 // the one of engine.backend_url, when that is set. A configuration without
@@ -104,9 +44,6 @@ func inherit[T comparable](to *T, from T) {
 		*to = from
 	}
 }
-
-// all reports whether every request matches.
-func (m *Match) all() bool { return len(m.Models)+len(m.Tenants)+len(m.Headers) == 0 }
 
 // validateRoutes checks the routes among each other and, for the filter, what
 // it and the Envoy around it can do.

@@ -43,3 +43,9 @@ func (s Secret) GoString() string { return `config.Secret("` + s.String() + `")`
 
 // MarshalText is String, for encoders of any kind.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Variable is an environment variable of the filter's VM.
+type Variable struct {
+	Name  string
+	Value Secret // not set while the secret has not been resolved
+}

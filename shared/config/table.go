@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -371,47 +370,3 @@ var observabilityKeys = []key{{
 	doc:     "Form of a log line.",
 	restart: Serve | Envoy,
 }}
-
-// isLine reports whether s is a not too long line of text.
-func isLine(s string) bool {
-	return s != "" && len(s) <= 512 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
-
-// isClaimText accepts what a token may be compared with to the letter.
-func isClaimText(s string) bool { return s != "" && len(s) <= 512 && isGraphic(s) }
-
-func isVariable(s string) bool {
-	for i := range len(s) {
-		if !isAlphanumeric(s[i]) && s[i] != '_' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 256 && (s[0] < '0' || s[0] > '9')
-}
-
-func isMetricsPath(s string) bool {
-	rest, rooted := strings.CutPrefix(s, "/")
-	first, _, _ := strings.Cut(rest, "/")
-	taken := oneOf("v1", "health", "healthz", "readyz", "backends", "debug") // the latter on the admin port
-	return rooted && rest != "" && isPath(rest) && !strings.Contains(rest, "%") && !taken(first) && !strings.HasSuffix(s, "/")
-}
-
-// find is the row of a path.
-func find(path string) *key {
-	for i := range table {
-		if table[i].path == path {
-			return &table[i]
-		}
-	}
-	return nil
-}
-
-// isSection reports whether keys lie under the path.
-func isSection(path string) bool {
-	for _, k := range table {
-		if len(k.path) > len(path) && k.path[len(path)] == '.' && k.path[:len(path)] == path {
-			return true
-		}
-	}
-	return false
-}

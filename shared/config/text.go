@@ -179,21 +179,6 @@ func (k *secret) schema(dst []byte, _ *Config) []byte {
 	return append(dst, `"type":"string","minLength":1,"maxLength":8192,"writeOnly":true`...)
 }
 
-// isCredential reports whether a text can stand in a header as a token.
-func isCredential(s string) bool {
-	return len(s) >= 1 && len(s) <= 8192 && isGraphic(s)
-}
-
-// isGraphic reports whether a text is printable ASCII without spaces.
-func isGraphic(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
 func appendDefault(dst []byte, text string) []byte {
 	if text == "" {
 		return dst

@@ -3,8 +3,6 @@ package config
 import (
 	"strconv"
 
-	"antwort/shared/jsontext"
-
 	"github.com/valyala/fastjson"
 )
 
@@ -67,18 +65,6 @@ func (k *texts) text(c *Config) string {
 		return ""
 	}
 	return string(appendTexts(nil, list))
-}
-
-// appendTexts appends a JSON array of strings.
-func appendTexts(dst []byte, list []string) []byte {
-	dst = append(dst, '[')
-	for i, text := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = jsontext.AppendString(dst, text)
-	}
-	return append(dst, ']')
 }
 
 func (k *texts) schema(dst []byte, _ *Config) []byte {

@@ -6,18 +6,6 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// key is one row of the table.
-type key struct {
-	path    string // from the top, "section.name"
-	value   value
-	doc     string // one or two sentences, Markdown
-	example string // for keys whose default is nothing
-	require bool   // file or environment must set it
-
-	restart Command // takes a change at its next start only; the others take it while they run
-	ifUnset bool    // that is so for a change from no value or to none
-}
-
 // value is what a key holds: its kind, default and range, and its place in a
 // Config.
 type value interface {
@@ -119,4 +107,16 @@ func (k *key) wrong(in input) string {
 		}
 	}
 	return text
+}
+
+// key is one row of the table.
+type key struct {
+	path    string // from the top, "section.name"
+	value   value
+	doc     string // one or two sentences, Markdown
+	example string // for keys whose default is nothing
+	require bool   // file or environment must set it
+
+	restart Command // takes a change at its next start only; the others take it while they run
+	ifUnset bool    // that is so for a change from no value or to none
 }
