@@ -61,6 +61,7 @@ func (c *checked) decide(all []byte) types.Action {
 	c.sent, c.decision.Reading = true, nil
 	c.free()
 	c.holdRequest(0)
+	c.departs(len(all))
 	return types.ActionContinue
 }
 

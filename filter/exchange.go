@@ -23,6 +23,7 @@ type exchange struct {
 	begun     instant // when the request's headers came
 	holding   holding
 	aside     int    // bytes that are charged since the request has gone on
+	leaving   int    // bytes of the request that Envoy holds
 	failed    bool   // a failure was counted
 	first     bool   // the first token was counted
 	complete  bool   // the answer came to its end

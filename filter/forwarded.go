@@ -66,6 +66,7 @@ func (x *forwarded) requestTrailers() types.Action {
 }
 
 func (x *forwarded) answerHeaders(h header, end bool) types.Action {
+	x.departed()
 	status, kind := h.status(), policy.MediaType(h.get("content-type"))
 	if x.requestID != "" && !h.has("x-request-id") {
 		must(proxywasm.AddHttpResponseHeader("x-request-id", x.requestID))

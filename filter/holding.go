@@ -69,7 +69,7 @@ func (x *exchange) accept(kept int) bool {
 // accepted. It is false when all of the bound is taken and the exchange holds
 // more than was set aside for it.
 func (x *exchange) holdAnswer(bytes int) bool {
-	bytes = max(bytes, x.aside)
+	bytes = max(bytes, x.aside) + x.leaving
 	grows := bytes > x.holding.bytes
 	x.setHeld(bytes)
 	return !grows || x.memory.held <= x.cfg.Limits.InFlight(true)
@@ -77,6 +77,7 @@ func (x *exchange) holdAnswer(bytes int) bool {
 
 // letGo ends all holding.
 func (x *exchange) letGo() {
+	x.departed()
 	x.share(0, 0)
 	x.aside = 0
 	x.setHeld(0)

@@ -24,6 +24,7 @@ type plugin struct {
 	metrics    metrics
 	gate       gate
 	uploads    uploads
+	departures departures
 	ticker     ticker
 }
 
@@ -75,7 +76,8 @@ func (p *plugin) tick() {
 	now := p.clock.now()
 	p.gate.check()
 	p.uploads.check(now, p.cfg.Server.ReadTimeout)
-	if p.ledger.settle(p.metrics.inFlight, p.memory.held, now) && len(p.gate.waiting)+len(p.uploads) == 0 {
+	p.departures.check(now)
+	if p.ledger.settle(p.metrics.inFlight, p.memory.held, now) && len(p.gate.waiting)+len(p.uploads)+len(p.departures) == 0 {
 		p.ticker.stop()
 	}
 }

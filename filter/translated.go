@@ -120,6 +120,7 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(out))))
 	}
 	must(proxywasm.ReplaceHttpRequestBody(out))
+	x.departs(len(out))
 	return types.ActionContinue
 }
 
@@ -138,6 +139,7 @@ func (x *translated) kept() int { return x.turn.Held() }
 func (x *translated) requestTrailers() types.Action { return x.trailers() }
 
 func (x *translated) answerHeaders(h header, end bool) types.Action {
+	x.departed()
 	status, coding := h.status(), policy.Coding(h.all("content-encoding"))
 	h.removeAnswer("content-length", "content-encoding")
 	if x.requestID != "" {

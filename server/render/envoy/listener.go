@@ -24,10 +24,10 @@ func (r *renderer) listeners() list {
 
 // apiListener is where clients connect.
 func (r *renderer) apiListener() object {
-	// The gated profile holds whole bodies, and so does who may have to send
-	// them to another backend; Envoy's own limit is 1 MiB.
+	// Who may have to send a body to another backend holds it until the answer
+	// begins; Envoy's own limit is 1 MiB, and a longer body is not sent again.
 	var buffer any
-	if r.gated() || slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
+	if slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
 		buffer = r.c.Limits.RequestBodyBytes + spare
 	}
 	var chains list
