@@ -12,6 +12,7 @@ import (
 type wholeAnswer struct {
 	form  answerForm
 	whole *Whole
+	end   jsonEnd // what follows the document says nothing
 	bytes int
 }
 
@@ -56,7 +57,8 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 	if most := s.turn.from.opt.AnswerBytes; most > 0 && a.bytes > most {
 		return s.fail(dst, responses.AnswerTooLarge())
 	}
-	if a.whole.Write(p); !a.whole.Complete() {
+	a.whole.Write(p[:a.end.write(p)])
+	if !a.end.complete && a.whole.failed == nil {
 		return dst, nil
 	}
 	if s.Clock != nil {
