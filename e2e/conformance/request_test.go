@@ -17,6 +17,7 @@ var acceptedBeyond = []struct {
 		"made_custom_tool*", "made_namespace_tools*", "made_codex_turn", "made_allowed_tools_auto", "made_null_tool_members",
 		"made_dropped_namespace_tools", "made_tool_choice_custom", "made_tool_choice_namespace", "made_namespace_written_*", "made_long_name*",
 		"made_harmony_*", "made_tool_names_that_collide"}},
+	{"messages between agents, as Codex sends them", []string{"made_agent_message*"}},
 	{"tools that the client runs, their items and their choice, and tools that items bring", []string{
 		"made_client_call*", "made_client_tool*", "made_tool_shell", "made_tool_local_shell", "made_tool_apply_patch", "made_tool_search_*",
 		"made_additional_tools*", "made_names_that_collide", "made_results_of_several_kinds"}},
