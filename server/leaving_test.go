@@ -17,6 +17,9 @@ import (
 func ways(t *testing.T, backend string, visit func(t *testing.T, dial func(*testing.T) *rawClient)) {
 	cert := newCertified(t, "antwort")
 	for _, takes := range []bool{true, false} {
+		if testing.Short() && !takes {
+			continue
+		}
 		edit := func(c *config.Config) {
 			c.Server.TakeOver, c.Server.KeepAliveInterval = takes, time.Minute
 		}
@@ -55,6 +58,9 @@ func TestLeavingIsNoticedWhateverWasSent(t *testing.T) {
 				"stream":                  strings.Replace(askStream, "hi", "events", 1),
 			} {
 				for _, when := range []string{"at once", "later"} {
+					if testing.Short() && when == "later" {
+						continue
+					}
 					t.Run(kind+"/"+what+"/"+when, func(t *testing.T) {
 						c := dial(t)
 						if when == "at once" {
