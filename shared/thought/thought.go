@@ -21,7 +21,7 @@ const (
 func AppendCopy(dst, thought []byte) []byte {
 	b := make([]byte, 0, head+len(thought))
 	sum := checksum(thought)
-	b = append(b, version, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum))
+	b = append(b, version, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)) //nolint:gosec // byte by byte
 	return base64.RawURLEncoding.AppendEncode(dst, append(b, thought...))
 }
 
