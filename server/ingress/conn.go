@@ -97,28 +97,21 @@ func (c *Conn) loneCR() bool { return c.phase == inHeader && len(c.held) == 1 &&
 // frame finds what of p[:n], which has come, is the present request's, and holds
 // the rest back. It returns how much that is.
 func (c *Conn) frame(p []byte, n int) int {
-	mine, whole := n, false
-	switch c.phase {
-	case inHeader:
+	mine := n
+	if c.phase == inHeader {
 		if c.head.lines == 0 && c.head.kept == nil {
 			n = c.skipLines(p, n)
 		}
+		var whole bool
 		mine, whole = c.head.read(p[:n])
 		if c.head.http2 {
 			c.phase, c.head, mine = inHTTP2, header{}, n
 		} else if whole {
-			mine = c.headEnds(mine, n)
+			c.headEnds()
+			mine += c.frameBody(p[mine:n])
 		}
-	case inBody:
-		if c.left -= int64(n); c.left == 0 {
-			c.phase = answering
-		}
-	case inChunks:
-		if mine, whole = c.body.read(p[:n]); whole {
-			c.phase = answering
-		} else if c.body.state == chunksBroken {
-			c.phase, c.head.problem = unframed, "its chunks are broken"
-		}
+	} else {
+		mine = c.frameBody(p[:n])
 	}
 	if mine < n {
 		c.held = append(append(make([]byte, 0, n-mine+len(c.held)), p[mine:n]...), c.held...)
@@ -142,13 +135,12 @@ func (c *Conn) skipLines(p []byte, n int) int {
 	return copy(p, p[start:n])
 }
 
-// headEnds begins what follows a header that has ended at p[end], of n bytes.
-func (c *Conn) headEnds(end, n int) int {
+// headEnds begins what follows a header that has ended.
+func (c *Conn) headEnds() {
 	h := &c.head
 	switch {
 	case h.problem != "":
 		c.phase = unframed
-		return n
 	case h.coded:
 		c.phase, c.body = inChunks, chunks{}
 	case h.length > 0:
@@ -156,7 +148,31 @@ func (c *Conn) headEnds(end, n int) int {
 	default:
 		c.phase = answering
 	}
-	return end
+}
+
+// frameBody takes what has come after a header. It returns how much of it is the
+// present request's.
+func (c *Conn) frameBody(p []byte) int {
+	switch c.phase {
+	case answering:
+		return 0
+	case inBody:
+		n := int(min(int64(len(p)), c.left))
+		if c.left -= int64(n); c.left == 0 {
+			c.phase = answering
+		}
+		return n
+	case inChunks:
+		n, whole := c.body.read(p)
+		if whole {
+			c.phase = answering
+		} else if c.body.state == chunksBroken {
+			c.phase, c.head.problem = unframed, "its chunks are broken"
+		}
+		return n
+	default:
+		return len(p)
+	}
 }
 
 // next begins when an answer has ended.
