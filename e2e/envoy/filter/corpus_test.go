@@ -111,7 +111,7 @@ func runCase(t *testing.T, g *gateway, url string, c *corpus.Case, profile strin
 }
 
 var (
-	ids   = regexp.MustCompile(`\b((?:resp|msg|rs|fc|ctc|call)_)([0-9a-z]{32})`)
+	ids   = regexp.MustCompile(`\b((?:resp|msg|rs|fc|ctc|lsh|sh|apc|tsc|call)_)([0-9a-z]{32})`)
 	times = regexp.MustCompile(`("(?:created|completed)_at":)\d+`)
 )
 
