@@ -66,22 +66,18 @@ func TestDrainWaitsForAnswers(t *testing.T) {
 
 // A second signal does not wait for drain_timeout, and what is cut is told so.
 func TestCutEndsDraining(t *testing.T) {
-	begun := make(chan struct{}, 1)
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		sending(w)(chatRole)
-		begun <- struct{}{}
 		<-r.Context().Done()
 	}))
 	cut, end := context.WithCancel(t.Context())
 	r := startWith(t, Options{Cut: cut}, config.VLLM, llm, func(c *config.Config) { c.Server.DrainTimeout = time.Hour })
-	got := make(chan answer, 1)
-	go func() { got <- r.post(askStream) }()
-	wait(t, begun, "the upstream's request")
+	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream)) // it has begun
 	r.stop()
 	require.Eventually(t, r.draining.Load, guard, time.Millisecond)
 	end()
-	require.Equal(t, "response.failed", lastEvent(t, wait(t, got, "the answer").body))
+	require.Equal(t, "response.failed", lastEvent(t, finish(t, resp).body))
 	r.drained()
 }
 

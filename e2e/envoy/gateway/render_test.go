@@ -59,7 +59,8 @@ func validate(t *testing.T, binary, file string) {
 	cert := certificate(t, "localhost")
 	require.NoError(t, os.WriteFile(roots, cert.pem, 0o600))
 	require.NoError(t, os.WriteFile(key, cert.key(t), 0o600))
-	config := strings.NewReplacer("/etc/ssl/certs/ca-certificates.crt", roots, "/etc/antwort/tls.crt", roots, "/etc/antwort/tls.key", key).
+	config := strings.NewReplacer("/etc/ssl/certs/ca-certificates.crt", roots, "/etc/antwort/tls.crt", roots, "/etc/antwort/tls.key", key,
+		"/etc/antwort/backend/ca.crt", roots, "/etc/antwort/other/ca.crt", roots, "/etc/antwort/backend/tls.crt", roots, "/etc/antwort/backend/tls.key", key).
 		Replace(string(text))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "envoy.yaml"), []byte(config), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "filter.wasm"), emptyFilter(), 0o600))
