@@ -36,12 +36,15 @@ func (b *body) add(chunk []byte, end bool) (all []byte, whole bool) {
 func (b *body) atOnce(n int, end bool) bool { return len(b.buf) == 0 && (end || int64(n) == b.length) }
 
 // room is how much memory the body will take with a chunk of n bytes more: twice
-// as much whenever there is not enough, but not more than has been announced. What
-// is announced is believed as it comes.
+// as much whenever there is not enough, but not more than has been announced. Only a
+// short body that is announced is believed before it has come.
 func (b *body) room(n int) int {
 	need := len(b.buf) + n
 	if need <= cap(b.buf) {
 		return cap(b.buf)
+	}
+	if b.length >= int64(need) && b.length <= believedBytes {
+		return int(b.length)
 	}
 	room := max(need, 2*cap(b.buf))
 	if b.length >= int64(need) {
@@ -52,6 +55,9 @@ func (b *body) room(n int) int {
 	}
 	return room
 }
+
+// believedBytes is the longest body that gets all of its room with its first bytes.
+const believedBytes = 128 << 10
 
 func (b *body) grow(n int) {
 	room := b.room(n)

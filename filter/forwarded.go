@@ -87,7 +87,7 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	case kind == "text/event-stream":
 		x.answer = newWatchedStream(x.exchange)
 	case kind == "application/json":
-		x.whole = watchedAnswer{exchange: x.exchange}
+		x.whole = watchedAnswer{exchange: x.exchange, length: h.length()}
 		x.answer = &x.whole
 	}
 	return types.ActionContinue

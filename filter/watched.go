@@ -111,16 +111,27 @@ func (w *watchedStream) free() {}
 // for it from the end, and keeps no more of a long answer than that.
 type watchedAnswer struct {
 	*exchange
-	tail []byte
+	length int64 // by content-length, -1 when not known
+	tail   []byte
+	seen   bool
 }
 
 // tailBytes is how much of an answer's end is read.
 const tailBytes = 64 << 10
 
 func (w *watchedAnswer) body(size int, end bool) types.Action {
-	if size > 0 {
-		w.keep(answerChunk(size), end)
+	if w.seen {
+		return types.ActionContinue
 	}
+	var chunk []byte
+	if size > 0 {
+		chunk = answerChunk(size)
+	}
+	if len(w.tail) == 0 && (end || int64(size) == w.length) { // the usual small one: not copied
+		w.see(chunk)
+		return types.ActionContinue
+	}
+	w.keep(chunk)
 	if end {
 		w.see(w.tail)
 	}
@@ -128,13 +139,9 @@ func (w *watchedAnswer) body(size int, end bool) types.Action {
 }
 
 // keep adds a chunk, and forgets what is too far from the end.
-func (w *watchedAnswer) keep(chunk []byte, end bool) {
-	if len(w.tail) == 0 && end {
-		w.tail = chunk // the usual small one: not copied
-		return
-	}
+func (w *watchedAnswer) keep(chunk []byte) {
 	if w.tail == nil {
-		w.tail = w.take(min(2*len(chunk), 2*tailBytes))
+		w.tail = w.take(2 * min(len(chunk), tailBytes))
 	}
 	if len(w.tail)+len(chunk) > 2*tailBytes {
 		w.tail = append(w.tail[:0], w.tail[max(0, len(w.tail)-tailBytes):]...)
@@ -145,17 +152,23 @@ func (w *watchedAnswer) keep(chunk []byte, end bool) {
 }
 
 func (w *watchedAnswer) see(tail []byte) {
+	w.seen = true
 	w.sawToken()
 	w.countUsage(tail, "usage")
 	w.free()
 }
 
 func (w *watchedAnswer) trailers() types.Action {
-	w.see(w.tail)
+	if !w.seen {
+		w.see(w.tail)
+	}
 	return types.ActionContinue
 }
 
-func (w *watchedAnswer) free() { w.tail = nil }
+func (w *watchedAnswer) free() {
+	w.give(w.tail)
+	w.tail = nil
+}
 
 // countUsage counts the tokens of a document's usage object, if it has one.
 func (x *exchange) countUsage(document []byte, path ...string) {
