@@ -139,7 +139,7 @@ func read(r io.Reader) (*turn, error) {
 		var e struct {
 			Type         string
 			Delta        string
-			ContentIndex *int `json:"content_index"`
+			SummaryIndex *int `json:"summary_index"`
 			Item         item
 			Response     json.RawMessage
 		}
@@ -154,9 +154,9 @@ func read(r io.Reader) (*turn, error) {
 			t.items = append(t.items, e.Item)
 		case "response.output_text.delta":
 			t.text += e.Delta
-		case "response.reasoning_text.delta":
-			if e.ContentIndex == nil {
-				return t, fmt.Errorf("no content_index: %s", data)
+		case "response.reasoning_summary_text.delta":
+			if e.SummaryIndex == nil {
+				return t, fmt.Errorf("no summary_index: %s", data)
 			}
 			t.think += e.Delta
 		case "response.failed":

@@ -99,7 +99,7 @@ func run(ctx context.Context, antwort string, chains []string, document string, 
 		rows = append(rows, more...)
 	}
 	failed = printTable(os.Stdout, rows)
-	if document != "" && only == nil {
+	if document != "" && len(only) == 0 {
 		return failed, writeDocument(e2e, document, chains, rows)
 	}
 	return failed, nil
