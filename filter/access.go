@@ -47,13 +47,19 @@ func (x *exchange) identify(h header) (left header, known bool) {
 // stays.
 func (h header) withoutReserved() header {
 	for i := 0; i < len(h); {
-		if name := h[i][0]; policy.IsReserved(name) || strings.HasPrefix(name, "x-envoy-") && name != "x-envoy-external-address" {
+		if name := h[i][0]; policy.IsReserved(name) || isEnvoys(name) {
 			h = h.drop(name) // all fields of this name, h[i] among them
 		} else {
 			i++
 		}
 	}
 	return h
+}
+
+// isEnvoys reports whether a field speaks to Envoy, or in its name. The two that it
+// writes itself for every request say nothing of a client's.
+func isEnvoys(name string) bool {
+	return strings.HasPrefix(name, "x-envoy-") && name != "x-envoy-external-address" && name != "x-envoy-internal"
 }
 
 // confined refuses what a caller with certain models might reach others by:
