@@ -38,7 +38,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	}
 	body.Put()
 	if f == nil {
-		f = x.holdRequest(chat, turn.Held(), d.Renames())
+		f = x.held.Request(chat, turn.Held(), d.Renames())
 	}
 	if f != nil {
 		chat.Put()
@@ -75,10 +75,10 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 
 // translateRequest appends the upstream's request to chat.
 func (x *exchange) translateRequest(chat *buffer.Buffer, body []byte) (turn *translate.Turn, f *failure.Failure) {
-	if f = x.roomFor(body, chat); f != nil {
+	if f = x.held.RoomFor(body, chat); f != nil {
 		return nil, f
 	}
-	f = x.parsing(body, func() *failure.Failure {
+	f = x.held.Parsing(body, x.gen.cfg.Limits.JSONValues, func() *failure.Failure {
 		var err *responses.Error
 		if chat.B, turn, err = x.gen.translator.Request(chat.B, body, x.gen.newID(), x.Unix()); err != nil {
 			return failure.Of(failure.InvalidRequest, err)
@@ -102,9 +102,9 @@ func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, tur
 	}
 	out := buffer.Metered(&x.held)
 	defer out.Put()
-	f := x.roomFor(chat.B, out)
+	f := x.held.RoomFor(chat.B, out)
 	if f == nil {
-		f = x.parsing(chat.B, func() *failure.Failure {
+		f = x.held.Parsing(chat.B, x.gen.cfg.Limits.JSONValues, func() *failure.Failure {
 			var err *responses.Error
 			if out.B, err = turn.Response(out.B, chat.B, x.Unix()); err != nil {
 				return failure.Of(failure.UpstreamAnswer, err)

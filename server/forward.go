@@ -41,7 +41,7 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 			return f
 		}
 	}
-	if f := x.holdRequest(req.Held, 0, req.Rename != nil); f != nil {
+	if f := x.held.Request(req.Held, 0, req.Rename != nil); f != nil {
 		req.Held.Put()
 		return f
 	}

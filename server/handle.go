@@ -129,7 +129,7 @@ func (x *exchange) decide() *failure.Failure {
 		x.body, f = x.reqBody().Read()
 	}
 	if f == nil && d.Need == policy.Body {
-		f = x.parsing(x.body.B, func() *failure.Failure { return d.Body(x.body.B) })
+		f = x.held.Parsing(x.body.B, x.gen.cfg.Limits.JSONValues, func() *failure.Failure { return d.Body(x.body.B) })
 	}
 	x.rec.Model, x.decision = d.Model, &d
 	return f

@@ -29,6 +29,7 @@ import (
 	"antwort/server/ingress"
 	"antwort/server/observe"
 	"antwort/server/process"
+	"antwort/server/reqbody"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 
@@ -78,7 +79,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
-	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), newHeldGauge(&s.held))
+	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), reqbody.NewGauge(&s.held))
 	process.RegisterBuildInfo(s.observer.Registerer(), opt.Version, nil)
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())

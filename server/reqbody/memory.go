@@ -1,10 +1,9 @@
-package server
+package reqbody
 
 import (
 	"bytes"
 
 	"antwort/server/buffer"
-	"antwort/server/reqbody"
 	"antwort/shared/failure"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +11,8 @@ import (
 
 // What an exchange holds beside the buffers, which are charged as they grow.
 
-func newHeldGauge(b *reqbody.Bound) prometheus.Collector {
+// NewGauge returns the metric about what is held.
+func NewGauge(b *Bound) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "in_flight_bytes",
 		Help: "What is held of requests and answers, and what is set aside for them.",
@@ -25,35 +25,36 @@ const (
 	smallText  = 16 << 10 // a smaller text is parsed at once, and gone before the next
 )
 
-// parsing calls parse, which parses text, when there is memory for that.
-func (x *exchange) parsing(text []byte, parse func() *failure.Failure) *failure.Failure {
-	n := treeBytes(text, x.gen.cfg.Limits.JSONValues)
-	if n > 0 && !x.held.Hold(n) {
-		return x.held.Refusal()
+// Parsing calls parse, which parses text of at most so many values, when there is
+// memory for that.
+func (c *Charge) Parsing(text []byte, values int, parse func() *failure.Failure) *failure.Failure {
+	n := treeBytes(text, values)
+	if n > 0 && !c.Hold(n) {
+		return c.Refusal()
 	}
-	defer x.held.LetGo(n)
+	defer c.LetGo(n)
 	return parse()
 }
 
-// roomFor makes room in out for the translation of text. Small ones need not ask.
-func (x *exchange) roomFor(text []byte, out *buffer.Buffer) *failure.Failure {
+// RoomFor makes room in out for the translation of text. Small ones need not ask.
+func (c *Charge) RoomFor(text []byte, out *buffer.Buffer) *failure.Failure {
 	if len(text) > smallText && !out.Grow(len(text)+len(text)/8) {
-		return x.held.Refusal()
+		return c.Refusal()
 	}
 	return nil
 }
 
-// holdRequest charges for a request that is ready to be sent: what its buffer has
+// Request charges for a request that is ready to be sent: what its buffer has
 // become, what its turn keeps, and a copy with another model. From now on the
 // exchange holds memory for its answer.
-func (x *exchange) holdRequest(body *buffer.Buffer, kept int, copied bool) *failure.Failure {
+func (c *Charge) Request(body *buffer.Buffer, kept int, copied bool) *failure.Failure {
 	if copied {
 		kept += len(body.B)
 	}
-	if !body.Measure() || kept > 0 && !x.held.Hold(kept) {
-		return x.held.Refusal()
+	if !body.Measure() || kept > 0 && !c.Hold(kept) {
+		return c.Refusal()
 	}
-	x.held.Accept()
+	c.Accept()
 	return nil
 }
 
