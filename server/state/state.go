@@ -1,0 +1,82 @@
+// Package state says what a store of responses is: answers that can be read again
+// and continued.
+//
+//	the terminal resource, cut in pieces ─► Record ─► Store.Commit
+//	Store.Chain ─► Turns, oldest first ─► what stands before the next input
+//	Store.Get   ─► Record ─► the same resource
+//
+// Only what is final enters. A store keeps bytes and reads none of them: it knows
+// owners, ids and times, and no JSON. The rooms below this one keep them in the
+// process (memory), in a file (sqlite) and in a database for several processes
+// (postgres); statetest says what all of them do.
+package state
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps responses. It is safe for concurrent use. Every method but Sweep,
+// Usage and Close sees what belongs to the given owner and nothing else: what is
+// somebody else's is as what never was. An id that is none is ErrNotFound without
+// a look. What a method returns is the caller's own, to be changed at will.
+type Store interface {
+	// Ready says whether the store can be reached: nil, or ErrUnavailable.
+	Ready(ctx context.Context) error
+
+	// Chain returns the response and all before it, the oldest first. It is whole,
+	// or an error: ErrNotFound, a *MissingError when one of those before is gone,
+	// a *TooLongError, or a *UnusableError when the response cannot be continued.
+	Chain(ctx context.Context, owner Owner, id string, bounds Bounds) ([]Turn, error)
+
+	// Get returns one response.
+	Get(ctx context.Context, owner Owner, id string) (*Record, error)
+
+	// Delete removes one response for good. Those after it can still be read, and
+	// no longer continued.
+	Delete(ctx context.Context, owner Owner, id string) error
+
+	// Commit keeps a response and returns when it is safe. It finds the thread and
+	// the depth by the parent, whose absence is a *MissingError. Committing the same
+	// record again is a success: who does not know whether it was kept may try.
+	Commit(ctx context.Context, r *Record) error
+
+	// Sweep removes up to limit threads that have expired by now, each with all its
+	// responses.
+	Sweep(ctx context.Context, now time.Time, limit int) (Swept, error)
+
+	// Purge removes all that an owner has and returns how many responses it was.
+	Purge(ctx context.Context, owner Owner) (int, error)
+
+	// Export calls each with all that an owner has, the oldest first, until it
+	// returns an error.
+	Export(ctx context.Context, owner Owner, each func(*Record) error) error
+
+	// Usage returns what every owner has.
+	Usage(ctx context.Context) (map[Owner]Used, error)
+
+	// Close ends the store; then everything is ErrUnavailable.
+	Close() error
+}
+
+// Owner is to whom a response belongs. It is a digest: it tells owners apart, and
+// nothing about them.
+type Owner [16]byte
+
+// Bounds are what a chain may be at most. 0 is no bound.
+type Bounds struct {
+	Depth int   // responses
+	Bytes int64 // of their input and output
+}
+
+// Used is what an owner has.
+type Used struct {
+	Responses int
+	Bytes     int64 // as the store counts: what is compressed counts so
+}
+
+// Swept is what a Sweep did.
+type Swept struct {
+	Responses int
+	More      bool // threads have expired that are there still
+}
