@@ -101,7 +101,7 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		return x.reply(failure.InvalidRequest, err)
 	}
 	x.sent, x.turn = true, turn
-	if f := x.decision.Translated(turn.Model(), body); f != nil {
+	if f := x.decision.Translated(turn.Model(), body, nil); f != nil {
 		return x.answerFailure(f)
 	}
 	if !x.accept(x.kept()) {

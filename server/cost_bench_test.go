@@ -43,7 +43,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 					d, f := x.gen.decider.Begin(policy.Request{Endpoint: policy.Create, Method: r.Method, Caller: x.rec.Caller, Field: x.field})
 					var read *buffer.Buffer
 					if d.Need == policy.Translation { // it tells the model
-						f = d.Translated("model-19", body)
+						f = d.Translated("model-19", body, nil)
 					} else if f == nil {
 						reader.Reset(body)
 						if read, f = x.reqBody().Read(); f == nil {

@@ -33,7 +33,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	chat := buffer.Metered(&x.held)
 	turn, f := x.translateRequest(chat, body.B)
 	if f == nil {
-		f = d.Translated(turn.Model(), body.B)
+		f = d.Translated(turn.Model(), body.B, nil)
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
 	}
 	body.Put()

@@ -14,16 +14,26 @@ func (r *Reading) Conversation() uint64 {
 		return h.add(key).mixed()
 	}
 	h = h.add(r.instructions)
-	first := r.input
-	jsontext.Elements(r.input, func(item []byte) bool {
+	first, found := firstOfUser(r.past)
+	if !found {
+		first, _ = firstOfUser(r.input)
+	}
+	return h.add(firstText(first)).mixed()
+}
+
+// firstOfUser is the content of the first message of the user among the items. Where
+// there is none it is what the items end with, and false.
+func firstOfUser(items []byte) (first []byte, found bool) {
+	first = items
+	jsontext.Elements(items, func(item []byte) bool {
 		first = item
-		content, isUsers := userContent(item)
-		if isUsers {
+		var content []byte
+		if content, found = userContent(item); found {
 			first = content
 		}
-		return !isUsers
+		return !found
 	})
-	return h.add(firstText(first)).mixed()
+	return first, found
 }
 
 // userContent is the content of an item that is a message of the user.

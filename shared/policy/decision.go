@@ -260,8 +260,9 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 }
 
 // Translated goes on with the model of a body that was translated, its default
-// filled in.
-func (x *Decision) Translated(model string, body []byte) *failure.Failure {
+// filled in. past are the items that a store has put before those of its input, a
+// JSON array; nil without any.
+func (x *Decision) Translated(model string, body, past []byte) *failure.Failure {
 	x.Need, x.Model = Nothing, model
 	if err := x.request.Caller.Allows(model); err != nil {
 		return failure.Of(failure.ForbiddenModel, err)
@@ -274,6 +275,7 @@ func (x *Decision) Translated(model string, body []byte) *failure.Failure {
 	x.Repeatable = true // a completion changes nothing at its backend
 	if x.from.routes[x.Route].affinity {
 		if reading, err := ReadChecked(body); err == nil { // translation has checked it
+			reading.past = past
 			x.Conversation = reading.Conversation()
 		}
 	}

@@ -165,7 +165,7 @@ func TestDecisions(t *testing.T) {
 				f = d.Body([]byte(c.body))
 			}
 			if f == nil && d.Need == policy.Translation {
-				f = d.Translated(c.model, []byte(c.body))
+				f = d.Translated(c.model, []byte(c.body), nil)
 			}
 			require.Equal(t, c.late, kindOf(f))
 			if f != nil {
@@ -214,4 +214,25 @@ func TestBodiesThatNobodyReadsAreRefusedOfCallersWithCertainModels(t *testing.T)
 			}
 		}
 	}
+}
+
+// A later turn that sends its own message only belongs to the conversation that began
+// with what was stored.
+func TestConversationBeginsInWhatIsStored(t *testing.T) {
+	d := decider(t, togetherChat, policy.Tier{Decodes: true})
+	named := func(body, past string) uint64 {
+		x, f := d.Begin(policy.Request{Endpoint: policy.Create, Method: "POST", Field: func(name string) []string {
+			return map[string][]string{"content-type": {"application/json"}}[name]
+		}})
+		require.Nil(t, f)
+		require.Nil(t, x.Translated("m", []byte(body), []byte(past)))
+		require.NotZero(t, x.Conversation)
+		return x.Conversation
+	}
+	first := named(`{"input":"hello"}`, "")
+	const past = `[{"id":"msg_1","type":"message","role":"user","content":"hello"},{"role":"assistant","content":"hi"}]`
+	require.Equal(t, first, named(`{"input":"and now?"}`, past))
+	require.Equal(t, first, named(`{"input":[{"type":"function_call_output","call_id":"c","output":"x"}]}`, past))
+	require.NotEqual(t, first, named(`{"input":"and now?"}`, ""))
+	require.Equal(t, first, named(`{"input":"hello"}`, `[{"role":"assistant","content":"hi"}]`), "nobody has said anything yet")
 }

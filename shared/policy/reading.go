@@ -17,6 +17,7 @@ type Reading struct {
 	modelAt        int
 	cacheKey       []byte
 	instructions   []byte
+	past           []byte // items before those of the input; nil without any
 	input          []byte
 	changesBackend bool
 }

@@ -16,6 +16,12 @@ func (o *Output) event(dst []byte, name string) []byte {
 	return dst
 }
 
+// Seq is the sequence number of the next event.
+func (o *Output) Seq() int { return o.seq }
+
+// Rewind forgets the events from a sequence number on, which nobody has seen.
+func (o *Output) Rewind(seq int) { o.seq = seq }
+
 // AppendEventHead appends the head of an event up to its sequence number; its
 // other members and "}\n\n" are to follow.
 func AppendEventHead(dst []byte, name string, seq int) []byte {

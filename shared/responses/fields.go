@@ -87,17 +87,20 @@ var fields = []struct {
 	{"background", func(r *Request, v *fastjson.Value, name string) *Error {
 		background, err := boolean(v, name)
 		if background {
-			return invalidCode(name, "unsupported_parameter", "background responses need a store, which this server does not have: send background false and read the answer, or stream it")
+			return invalidCode(name, "unsupported_parameter", "no response is worked on here while nobody waits for it: send background false and read the answer, or stream it")
 		}
 		return err
 	}},
 	{"stream_options", readStreamOptions},
 	{"client_metadata", func(*Request, *fastjson.Value, string) *Error { return nil }}, // what Codex tells its provider of itself
-	{"previous_response_id", func(r *Request, v *fastjson.Value, name string) *Error {
-		return notStored(name)
+	{"previous_response_id", func(r *Request, v *fastjson.Value, name string) (err *Error) {
+		if r.Previous, err = text(v, name, 256); err == nil && r.Previous == "" {
+			err = NoPrevious("")
+		}
+		return err
 	}},
 	{"conversation", func(r *Request, v *fastjson.Value, name string) *Error {
-		return notStored(name)
+		return invalidCode(name, "previous_response_not_found", "no conversation is kept here: send the whole conversation as input items, or previous_response_id where responses are stored")
 	}},
 	{"prompt", func(r *Request, v *fastjson.Value, name string) *Error {
 		return invalidCode(name, "unsupported_parameter", "prompt templates are stored on the server, and this one has none: send instructions and input")
@@ -171,8 +174,17 @@ func Fields() iter.Seq2[string, string] {
 	}
 }
 
-func notStored(param string) *Error {
-	return invalidCode(param, "previous_response_not_found", "no response or conversation is stored here: send the whole conversation as input items")
+// NotStored refuses a request that continues a response where none is stored.
+func NotStored() *Error {
+	return invalidCode("previous_response_id", "previous_response_not_found", "no response is stored here: send the whole conversation as input items")
+}
+
+// NoPrevious refuses a request that continues a response that there is not, or that
+// is somebody else's: nobody learns which.
+func NoPrevious(id string) *Error {
+	e := NewError(400, "previous_response_not_found", "Previous response with id '"+id+"' not found.")
+	e.Param = "previous_response_id"
+	return e
 }
 
 // The longest names. Of functions OpenAI takes more than Chat Completions does.

@@ -1,5 +1,7 @@
 package responses
 
+import "bytes"
+
 // An Outcome is how an answer ended, whole or streamed: what a log, a metric or a
 // store wants to know of it without reading it again.
 type Outcome struct {
@@ -10,6 +12,15 @@ type Outcome struct {
 	// Resource is the response as it ended, as JSON. It is a part of the bytes that
 	// ended the answer, and valid as long as they are.
 	Resource []byte
+	// OutputBytes is how long the items in Resource are, without the brackets around
+	// them.
+	OutputBytes int
+}
+
+// Output is where the list of items, its brackets included, stands in Resource.
+func (o Outcome) Output() (start, end int) {
+	start = bytes.Index(o.Resource, []byte(outputMember)) + len(outputMember) - 1 // within a text its quotes would be escaped
+	return start, start + o.OutputBytes + len("[]")
 }
 
 // Failed reports whether the answer ended as failed.

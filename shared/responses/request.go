@@ -51,6 +51,9 @@ type Request struct {
 	User             *fastjson.Value
 	Metadata         *fastjson.Object
 
+	Previous string // the response that the request continues; empty for none
+	Stored   bool   // the answer will be stored, says whoever does it: no field says so by itself
+
 	Extra []Member // fields to be passed on as they are, in the request's order
 
 	seen          map[string]struct{} // names of Extra, to find duplicates

@@ -1,6 +1,8 @@
 package responses
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 
 	"antwort/shared/jsontext"
@@ -27,8 +29,23 @@ func (r *Resource) Answer(q *Request, tools []Tool, choice ToolChoice, model, id
 	r.echo = q.appendEcho(r.echo[:0], tools, choice, model)
 }
 
+// stored are the members of a response that is stored. Within a text its quotes
+// would be escaped.
+const stored = `,"background":false,"store":true`
+
+// NotStored says that the response could not be stored, although it was to be.
+func (r *Resource) NotStored() {
+	if i := bytes.Index(r.echo, []byte(stored)); i >= 0 {
+		end := i + len(stored)
+		r.echo = slices.Replace(r.echo, end-len("true"), end, []byte("false")...)
+	}
+}
+
 // Held returns how many bytes of memory the resource takes.
 func (r *Resource) Held() int { return cap(r.echo) }
+
+// outputMember begins the list of items in a resource.
+const outputMember = `,"output":[`
 
 // A State is what changes of a response resource.
 type State struct {
@@ -69,7 +86,7 @@ func (r *Resource) Append(dst []byte, s State) []byte {
 		dst = jsontext.AppendString(dst, s.Reason)
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `,"output":[`...)
+	dst = append(dst, outputMember...)
 	dst = append(dst, s.Output...)
 	dst = append(dst, ']')
 	dst = append(dst, r.echo...)
@@ -114,7 +131,14 @@ func (u *Usage) append(dst []byte) []byte {
 func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model string) []byte {
 	dst = append(dst, `,"model":`...)
 	dst = jsontext.AppendString(dst, model)
-	dst = append(dst, `,"background":false,"store":false,"previous_response_id":null,"instructions":`...)
+	if r.Stored {
+		dst = append(dst, stored...)
+	} else {
+		dst = append(dst, `,"background":false,"store":false`...)
+	}
+	dst = append(dst, `,"previous_response_id":`...)
+	dst = appendStringOrNull(dst, r.Previous)
+	dst = append(dst, `,"instructions":`...)
 	dst = appendRawOrNull(dst, r.Instructions)
 	if r.set&^notOptions == 0 {
 		return append(dst, defaultOptions...)
@@ -123,7 +147,8 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 }
 
 // notOptions are the fields that appendOptions does not show.
-var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"] | 1<<fieldIndex["client_metadata"]
+var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"] |
+	1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"]
 
 // defaultOptions are the options of a request that sets none, as most do.
 var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})

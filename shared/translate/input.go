@@ -20,12 +20,24 @@ func (w *requestWork) input() *responses.Error {
 		w.scratch = text
 		w.systemText(text)
 	}
-	if w.r.Input.GetArray() == nil {
+	items := w.r.Input.GetArray()
+	w.items = items
+	if w.past > 0 {
+		w.items = append(w.history.GetArray(), items...)
+	} else if items == nil {
 		return w.inputString()
 	}
 	start := len(w.dst)
-	for i, item := range w.r.Input.GetArray() {
-		if err := w.item(item, i); err != nil {
+	for i, item := range w.items {
+		if err := w.item(item, i-w.past); err != nil {
+			return err
+		}
+	}
+	if items == nil { // a text, or nothing
+		if err := w.beginTurn(); err != nil {
+			return err
+		}
+		if err := w.inputString(); err != nil {
 			return err
 		}
 	}

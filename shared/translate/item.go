@@ -11,7 +11,8 @@ import (
 )
 
 // A place is where something stands in input: an item, or a part of one of its
-// lists. Its path is made only for errors.
+// lists. Items of the history, which the client has not sent, have indexes below 0.
+// Its path is made only for errors.
 type place struct {
 	item int
 	list string // empty for the item itself
@@ -21,13 +22,21 @@ type place struct {
 func item(i int) place { return place{item: i} }
 
 func (p place) path() string {
+	if p.item < 0 {
+		return "previous_response_id"
+	}
 	if p.list == "" {
 		return responses.At("input", p.item)
 	}
 	return responses.At("input", p.item, p.list, p.part)
 }
 
-func (p place) of(member string) string { return p.path() + "." + member }
+func (p place) of(member string) string {
+	if p.item < 0 {
+		return p.path()
+	}
+	return p.path() + "." + member
+}
 
 // item translates input[i].
 func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {

@@ -11,9 +11,13 @@ import (
 type requestWork struct {
 	opt     *Options
 	parser  fastjson.Parser
+	earlier fastjson.Parser
 	outline []byte // what is parsed of a long request
 	r       responses.Request
-	dst     []byte // the chat request, written so far
+	history *fastjson.Value   // the items of the turns before
+	past    int               // how many they are
+	items   []*fastjson.Value // they, and those of the input
+	dst     []byte            // the chat request, written so far
 
 	messages  int    // messages written
 	system    []byte // leading system text, escaped, not yet written
@@ -32,7 +36,7 @@ type requestWork struct {
 
 // begin makes w ready for another request.
 func (w *requestWork) begin(opt *Options, dst []byte) {
-	w.opt, w.dst = opt, dst
+	w.opt, w.dst, w.items = opt, dst, nil
 	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate = 0, false, false, 0, false
 	w.system, w.late, w.media = w.system[:0], w.late[:0], w.media[:0]
 	w.assistant.reset()

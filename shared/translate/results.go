@@ -45,6 +45,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, typ []byte, i int) *respons
 		return w.toolMessage(o, typ, id, i)
 	}
 	w.pairUp()
+	i += w.past
 	call := w.results.pairs[i]
 	switch {
 	case w.results.written[i], call > i: // it goes behind its call
@@ -53,7 +54,7 @@ func (w *requestWork) callOutput(o *fastjson.Object, typ []byte, i int) *respons
 		if err := w.settle(); err != nil {
 			return err
 		}
-		return w.toolMessage(o, typ, id, i)
+		return w.toolMessage(o, typ, id, i-w.past)
 	}
 	return w.settle()
 }
@@ -66,14 +67,14 @@ func (w *requestWork) settle() *responses.Error {
 	}
 	w.pairUp()
 	for _, call := range r.pending {
-		i := r.pairs[call.item]
+		i := r.pairs[call.item+w.past]
 		if i < 0 || r.written[i] {
 			continue
 		}
-		o := w.r.Input.GetArray()[i].GetObject()
-		id, err := outputID(o, i)
+		o, at := w.items[i].GetObject(), i-w.past
+		id, err := outputID(o, at)
 		if err == nil {
-			err = w.toolMessage(o, o.Get("type").GetStringBytes(), id, i)
+			err = w.toolMessage(o, o.Get("type").GetStringBytes(), id, at)
 		}
 		if err != nil {
 			return err
@@ -99,7 +100,7 @@ func (w *requestWork) pairUp() {
 	if r.pairs != nil {
 		return
 	}
-	items := w.r.Input.GetArray()
+	items := w.items
 	r.pairs, r.written = make([]int, len(items)), make([]bool, len(items))
 	calls, early := map[string][]int{}, map[string][]int{}
 	for i, v := range items {

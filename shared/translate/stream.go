@@ -38,6 +38,8 @@ type Stream struct {
 	unread      string     // what the answer says in a form that is not read
 	hasText     bool       // there was a message to read
 	begun, done bool
+	ending      int    // where the terminal events begin in what Write or End appended to
+	seq         int    // the sequence number of the first of them
 	finish      string // the finish_reason, once it came
 }
 
@@ -248,6 +250,7 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 
 func (s *Stream) end(dst []byte, state responses.State) []byte {
 	s.done = true
+	s.ending, s.seq = len(dst), s.out.Seq()
 	dst, resource := s.out.End(dst, state)
 	s.turn.ended(state, resource)
 	return dst

@@ -62,6 +62,7 @@ type Turn struct {
 	sent      int // bytes of the chat request up to its model's end
 	raised    []raisedTool
 	dropped   string
+	state     responses.State // how the answer ended
 	outcome   responses.Outcome
 }
 
@@ -96,7 +97,8 @@ const modelMember = `{"model":`
 func (u *Turn) Outcome() responses.Outcome { return u.outcome }
 
 func (u *Turn) ended(s responses.State, resource []byte) {
-	u.outcome.Status, u.outcome.Err, u.outcome.Resource = s.Status, s.Err, resource
+	u.state = s
+	u.outcome.Status, u.outcome.Err, u.outcome.Resource, u.outcome.OutputBytes = s.Status, s.Err, resource, len(s.Output)
 }
 
 func (u *Turn) readUsage(said *chat.Usage) {
@@ -119,7 +121,7 @@ func (u *Turn) usageOrNil() *responses.Usage {
 // or whose stream broke off is left to the garbage collector.
 func (u *Turn) Free() {
 	t, s := u.from, &u.stream
-	u.from, u.outcome.Resource = nil, nil
+	u.from, u.outcome.Resource, u.state = nil, nil, responses.State{}
 	if t != nil && u.resource.Held()+u.out.Held() <= keptBytes && s.framer.Between() && len(s.queue) == 0 {
 		t.turns.Put(u)
 	}
@@ -131,7 +133,7 @@ const keptBytes = 16 << 10
 // newTurn returns a turn of t without a request.
 func (t *Translator) newTurn() *Turn {
 	u := t.turns.Get().(*Turn)
-	u.from, u.outcome = t, responses.Outcome{}
+	u.from, u.outcome, u.state = t, responses.Outcome{}, responses.State{}
 	return u
 }
 
@@ -150,6 +152,14 @@ const keptBody = 1 << 20
 // treeValues is how many values of a request may be parsed that nobody looks at.
 const treeValues = 4 << 10
 
+// A Past is what a store adds to a request.
+type Past struct {
+	Stored bool // the answer will be
+	// Items are those of the turns before, a JSON array that was checked when it was
+	// stored; nil when the request continues none.
+	Items []byte
+}
+
 // Request translates the body of POST /v1/responses into the body of POST
 // /v1/chat/completions, appended to dst. id is the random part of all ids of
 // the response (letters and digits), now its creation in Unix seconds. Neither
@@ -164,8 +174,18 @@ func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *T
 // Checked is Request for a body that responses.Check has passed and that has
 // about so many values.
 func (t *Translator) Checked(dst, body []byte, values int, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.Continued(dst, body, values, nil, id, now)
+}
+
+// Continued is Checked where responses are stored; past is nil where none are. What
+// is wrong with an item of the past is told of previous_response_id.
+func (t *Translator) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
-	defer t.done(w, len(body))
+	size := len(body)
+	if past != nil {
+		size += len(past.Items)
+	}
+	defer t.done(w, size)
 	if values > treeValues {
 		w.outline = responses.AppendOutline(w.outline[:0], body)
 		body = w.outline
@@ -177,6 +197,15 @@ func (t *Translator) Checked(dst, body []byte, values int, id string, now int64)
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
 	}
+	if past == nil && w.r.Previous != "" {
+		return dst, nil, responses.NotStored()
+	}
+	if w.history, w.past = nil, 0; past != nil {
+		w.r.Stored = past.Stored
+		if err := w.remember(past.Items); err != nil {
+			return dst, nil, err
+		}
+	}
 	w.begin(&t.opt, dst)
 	u := t.newTurn()
 	err := w.translate(u, id, now)
@@ -187,4 +216,17 @@ func (t *Translator) Checked(dst, body []byte, values int, id string, now int64)
 		return dst, nil, err
 	}
 	return out, u, nil
+}
+
+// remember reads the items of the turns before.
+func (w *requestWork) remember(items []byte) *responses.Error {
+	if items == nil {
+		return nil
+	}
+	v, err := w.earlier.ParseBytes(items)
+	if err != nil { // cannot be: they were checked
+		return responses.NewError(500, "internal_error", "the stored conversation cannot be read")
+	}
+	w.history, w.past = v, len(v.GetArray())
+	return nil
 }

@@ -1,0 +1,84 @@
+// Package history is what a stored conversation is made of, and what becomes of it
+// when it goes on. It is pure: items come in as they were sent and answered, as
+// bytes that are cut and joined and never built anew.
+//
+//	request bytes ─ Read ─► Ask ─ Keep ─► the items to be stored, each with an id
+//	turns, input ─ Join ─► the items that translation reads before those of the input
+//	stored items ─ Page ─► GET /v1/responses/{id}/input_items
+//
+// Only JSON that jsontext.Check has passed enters. Who may see what, and where it is
+// kept, is not decided here.
+package history
+
+import (
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+)
+
+// An Ask is what a request asks of a store. What is wrong with a field, translation
+// says. It refers to the body.
+type Ask struct {
+	Previous string // the response to be continued; "" for none
+	Store    Wish
+	Input    []byte // as it stands in the body; nil without one
+
+	body    []byte
+	inputAt int
+}
+
+// A Wish is what field store says.
+type Wish uint8
+
+// What a request can wish for.
+const (
+	Unsaid Wish = iota
+	Yes
+	No
+)
+
+// Read reads what the body of a request asks of a store.
+func Read(body []byte) (a Ask) {
+	a.body = body
+	jsontext.Members(body, func(name, value []byte, at int) bool {
+		switch string(decoded(name)) {
+		case "previous_response_id":
+			if text, ok := jsontext.Text(value); ok {
+				a.Previous = string(decoded(text))
+			}
+		case "store":
+			switch string(value) {
+			case "true":
+				a.Store = Yes
+			case "false":
+				a.Store = No
+			}
+		case "input":
+			a.Input, a.inputAt = value, at
+		}
+		return true
+	})
+	return a
+}
+
+// AppendBody appends the body with other items in the place of its input.
+func (a *Ask) AppendBody(dst, input []byte) []byte {
+	dst = append(dst, a.body[:a.inputAt]...)
+	dst = append(dst, input...)
+	return append(dst, a.body[a.inputAt+len(a.Input):]...)
+}
+
+// decoded is what the inside of a string means; most mean what they are.
+func decoded(escaped []byte) []byte {
+	for _, c := range escaped {
+		if c == '\\' {
+			return jsontext.Decode(nil, escaped)
+		}
+	}
+	return escaped
+}
+
+func invalid(param, code, message string) *responses.Error {
+	e := responses.NewError(400, code, message)
+	e.Param = param
+	return e
+}

@@ -1,0 +1,174 @@
+package history
+
+import (
+	"bytes"
+	"strconv"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+)
+
+// A Turn is a response that is continued: what was kept of its input, and the items
+// of its answer, both as JSON arrays.
+type Turn struct{ Input, Output []byte }
+
+// Rules are what else a conversation must keep to.
+type Rules struct {
+	Items int  // it has at most so many; 0: any number
+	Fill  bool // calls without an output get an empty one, instead of being refused
+}
+
+// Join appends the items of the turns, the oldest first, as one JSON array: what
+// stands before the items of the input, which are as Keep made them. Calls and
+// thoughts that broke off are left out, and all that stands before a compaction.
+// Refused is what the model could not read: outputs without their call, calls without
+// their output, and an item that comes twice.
+func (r Rules) Join(dst []byte, turns []Turn, input []byte) ([]byte, *responses.Error) {
+	j := join{rules: r, dst: append(dst, '['), start: len(dst) + 1, seen: ids{}, calls: map[string]*call{}}
+	for i := range turns {
+		jsontext.Elements(turns[i].Input, func(raw []byte) bool {
+			return j.past(look(raw))
+		})
+		jsontext.Elements(turns[i].Output, func(raw []byte) bool {
+			it := look(raw)
+			return it.brokeOff() || j.past(it)
+		})
+	}
+	i := 0
+	jsontext.Elements(input, func(raw []byte) bool {
+		j.next(look(raw), i)
+		i++
+		return j.err == nil
+	})
+	if j.err == nil {
+		j.pair()
+	}
+	if j.err == nil && r.Items > 0 && j.items > r.Items {
+		j.err = TooLong("has " + strconv.Itoa(j.items) + " items, the limit is " + strconv.Itoa(r.Items))
+	}
+	if j.err != nil {
+		return dst, j.err
+	}
+	return append(j.dst, ']'), nil
+}
+
+// TooLong refuses a conversation that is over a limit; which says over which.
+func TooLong(which string) *responses.Error {
+	return invalid("previous_response_id", "context_too_long", "the conversation "+which+": compact it, or start anew")
+}
+
+type join struct {
+	rules Rules
+	dst   []byte
+	start int // where the first item begins in dst
+	items int
+	seen  ids
+	calls map[string]*call
+	order []*call // those of calls, as they came
+	err   *responses.Error
+}
+
+// call is a call, and all of the same call_id.
+type call struct {
+	item    // the last
+	waiting int
+}
+
+// brokeOff reports whether an item of an answer must not be acted on.
+func (it *item) brokeOff() bool {
+	return it.status != "" && it.status != "completed" && (it.isCall() || it.typ == "reasoning")
+}
+
+// past takes an item of the turns before.
+func (j *join) past(it item) bool {
+	if it.typ == "compaction" { // stands for all before
+		j.dst, j.items, j.order = j.dst[:j.start], 0, j.order[:0]
+		clear(j.seen)
+		clear(j.calls)
+	}
+	j.add(it.raw)
+	j.note(&it)
+	return true
+}
+
+func (j *join) add(raw []byte) {
+	if len(j.dst) > j.start {
+		j.dst = append(j.dst, ',')
+	}
+	j.dst = append(j.dst, raw...)
+	j.items++
+}
+
+// next takes an item of the input.
+func (j *join) next(it item, index int) {
+	j.items++
+	if !j.note(&it) {
+		j.err = invalid(responses.At("input", index), "duplicate_item",
+			"Duplicate item found with id "+string(it.id)+". Remove duplicate items from your input and try again: the conversation of previous_response_id has it already.")
+	}
+}
+
+// note keeps in mind what must come once, or in pairs. It is false for an item that
+// has come before.
+func (j *join) note(it *item) bool {
+	if key := it.key(); key != nil && (it.isCall() || it.isOutput()) { // without one, translation refuses it
+		c := j.calls[string(key)]
+		if c == nil {
+			c = &call{item: *it}
+			j.calls[string(key)] = c
+			j.order = append(j.order, c)
+		}
+		if it.isCall() {
+			c.waiting++
+		} else {
+			c.waiting--
+		}
+		if c.waiting > 0 == it.isCall() {
+			c.item = *it
+		}
+	}
+	return it.id == nil || it.isKeyed() || j.seen.add(it.id)
+}
+
+// pair looks for calls and outputs that are alone.
+func (j *join) pair() {
+	for _, c := range j.order {
+		switch {
+		case c.waiting < 0:
+			j.err = invalid("input", "", "No tool call found for "+c.words()+" with call_id "+clip(c.key())+".")
+			return
+		case c.waiting > 0 && !j.rules.Fill:
+			j.err = invalid("input", "", "No tool output found for "+c.words()+" "+clip(c.key())+".")
+			return
+		}
+		for range c.waiting {
+			j.add(c.noOutput())
+		}
+	}
+}
+
+// noOutput is the output of a call that nobody has carried out.
+func (c *call) noOutput() []byte {
+	b := append([]byte(`{"type":"`), c.outputType()...)
+	b = append(b, `","call_id":`...)
+	b = jsontext.AppendString(b, c.key())
+	switch c.typ {
+	case "tool_search_call":
+		return append(b, `,"execution":"client","tools":[]}`...)
+	case "apply_patch_call":
+		b = append(b, `,"status":"failed"`...)
+	}
+	return append(b, `,"output":"(no output)"}`...)
+}
+
+func (c *call) outputType() string {
+	if c.typ == "tool_search_call" {
+		return "tool_search_output"
+	}
+	return c.typ + "_output"
+}
+
+// clip shortens what a client called something, for messages.
+func clip(id []byte) string {
+	return string(bytes.ToValidUTF8(id[:min(len(id), 64)], nil))
+}

@@ -1,0 +1,125 @@
+package history
+
+import (
+	"bytes"
+
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+)
+
+// A Page says which of the items of a response are to be listed.
+type Page struct {
+	After     string // the id of the item before the first one; "": from the beginning
+	Limit     int    // at most so many
+	Ascending bool   // the oldest first
+	Images    bool   // with the data of images
+}
+
+// Append appends the list: what GET /v1/responses/{id}/input_items answers. items are
+// as Keep made them.
+func (p Page) Append(dst, items []byte) ([]byte, *responses.Error) {
+	var all []item
+	jsontext.Elements(items, func(raw []byte) bool {
+		all = append(all, look(raw))
+		return true
+	})
+	at := func(i int) *item {
+		if p.Ascending {
+			return &all[i]
+		}
+		return &all[len(all)-1-i]
+	}
+	first := 0
+	if p.After != "" {
+		for first < len(all) && string(at(first).id) != p.After {
+			first++
+		}
+		if first == len(all) {
+			return dst, responses.Invalid("after", "is the id of no item of this response")
+		}
+		first++
+	}
+	end := min(len(all), first+p.Limit)
+	dst = append(dst, `{"object":"list","data":[`...)
+	for i := first; i < end; i++ {
+		if i > first {
+			dst = append(dst, ',')
+		}
+		dst = at(i).appendShown(dst, p.Images)
+	}
+	dst = append(dst, `],"first_id":`...)
+	if first < end {
+		dst = jsontext.AppendString(dst, at(first).id)
+		dst = append(dst, `,"last_id":`...)
+		dst = jsontext.AppendString(dst, at(end-1).id)
+	} else {
+		dst = append(dst, `null,"last_id":null`...)
+	}
+	if end < len(all) {
+		return append(dst, `,"has_more":true}`...), nil
+	}
+	return append(dst, `,"has_more":false}`...), nil
+}
+
+// appendShown appends an item as it is listed: a message says that it is one, has a
+// status and its text in a part.
+func (it *item) appendShown(dst []byte, images bool) []byte {
+	if it.typ != "message" {
+		return append(dst, it.raw...)
+	}
+	typed, from := false, 0
+	jsontext.Members(it.raw, func(name, value []byte, at int) bool {
+		switch string(decoded(name)) {
+		case "type":
+			typed = typed || string(value) != "null"
+		case "content":
+			dst = append(dst, it.raw[from:at]...)
+			dst = it.appendContent(dst, value, images)
+			from = at + len(value)
+		}
+		return true
+	})
+	end := bytes.LastIndexByte(it.raw, '}')
+	dst = append(dst, bytes.TrimRight(it.raw[from:end], " \t\r\n")...)
+	if !typed {
+		dst = append(dst, `,"type":"message"`...)
+	}
+	if it.status == "" {
+		dst = append(dst, `,"status":"completed"`...)
+	}
+	return append(dst, '}')
+}
+
+func (it *item) appendContent(dst, content []byte, images bool) []byte {
+	if text, ok := jsontext.Text(content); ok {
+		if it.role == "assistant" {
+			dst = append(dst, `[{"type":"output_text","annotations":[],"text":"`...)
+		} else {
+			dst = append(dst, `[{"type":"input_text","text":"`...)
+		}
+		dst = append(dst, text...)
+		return append(dst, `"}]`...)
+	}
+	if images || !bytes.Contains(content, []byte(`"data:`)) {
+		return append(dst, content...)
+	}
+	dst = append(dst, '[')
+	first := true
+	jsontext.Elements(content, func(part []byte) bool {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		from := 0
+		jsontext.Members(part, func(name, value []byte, at int) bool {
+			if string(name) == "image_url" && bytes.HasPrefix(value, []byte(`"data:`)) {
+				dst = append(append(dst, part[from:at]...), "null"...)
+				from = at + len(value)
+			}
+			return true
+		})
+		dst = append(dst, part[from:]...)
+		return true
+	})
+	return append(dst, ']')
+}

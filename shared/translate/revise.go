@@ -1,0 +1,39 @@
+package translate
+
+import "antwort/shared/responses"
+
+// What an answer says of its being stored is known last, when it has ended and
+// nobody has seen its end.
+
+// Instead replaces the terminal events that Write or End has just appended to dst:
+// by those of a failure, or, without one, by themselves of an answer that is not
+// stored.
+func (s *Stream) Instead(dst []byte, failed *responses.Error) []byte {
+	state := s.turn.state
+	if failed != nil {
+		state = responses.State{Status: "failed", Err: failed, Output: state.Output, Usage: state.Usage}
+	}
+	s.turn.resource.NotStored()
+	s.out.Rewind(s.seq)
+	return s.end(dst[:s.ending], state)
+}
+
+// Left appends the resource of an answer whose client has left, with what there is
+// of it. The stream is done then.
+func (s *Stream) Left(dst []byte) []byte {
+	s.done, s.out.Quiet = true, true
+	s.out.Abandon(nil)
+	state, start := responses.State{Status: "cancelled", Output: s.out.Items(), Usage: s.turn.usageOrNil()}, len(dst)
+	dst = s.turn.resource.Append(dst, state)
+	s.turn.ended(state, dst[start:])
+	return dst
+}
+
+// Unstored appends the resource of a whole answer again, of one that is not stored.
+func (u *Turn) Unstored(dst []byte) []byte {
+	start := len(dst)
+	u.resource.NotStored()
+	dst = u.resource.Append(dst, u.state)
+	u.ended(u.state, dst[start:])
+	return dst
+}
