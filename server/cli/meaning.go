@@ -32,6 +32,7 @@ func meaning(c *config.Config) []statement {
 		say("retries", retries(c)),
 		say("shutdown", "running requests have ", text("server.drain_timeout"), " to finish"),
 		say("callers", callers(c)),
+		say("state", kept(c)),
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
 	)
@@ -91,7 +92,7 @@ func provider(c *config.Config, p config.Provider, url string) string {
 
 func model(c *config.Config) string {
 	switch {
-	case !translates(c):
+	case !c.Translates():
 		return "as the request says"
 	case c.Engine.DefaultModel != "":
 		return c.Engine.DefaultModel + ", when a request names none"
@@ -156,7 +157,7 @@ func retries(c *config.Config) string {
 		return "none"
 	}
 	when := "connect failures, 429 and 503"
-	if !translates(c) {
+	if !c.Translates() {
 		when = "connect failures"
 	}
 	return c.Text("engine.retry.max_attempts") + " attempts in all after " + when + ", " +
@@ -176,7 +177,7 @@ func metrics(c *config.Config) string {
 // warnings are what is allowed but probably not meant.
 func warnings(c *config.Config) []string {
 	var w []string
-	if !translates(c) {
+	if !c.Translates() {
 		if c.Engine.DefaultModel != "" {
 			w = append(w, "engine.default_model: no effect, vllm-responses changes no request")
 		}
@@ -195,6 +196,7 @@ func warnings(c *config.Config) []string {
 			w = append(w, "server.trusted_proxies: with "+network+" every client is believed, and can call itself by any address")
 		}
 	}
+	w = append(w, stateWarnings(c)...)
 	w = append(w, inlineLacks(c)...)
 	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
 		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")

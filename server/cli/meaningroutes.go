@@ -121,16 +121,6 @@ func credential(file, variable string, set bool) string {
 	}
 }
 
-// translates reports whether some route has the provider vllm.
-func translates(c *config.Config) bool {
-	for _, r := range c.AllRoutes() {
-		if r.Backends[0].Provider == config.VLLM {
-			return true
-		}
-	}
-	return false
-}
-
 // inlineLacks is one line about what routes ask for that only the filter in its
 // profile inline cannot do.
 func inlineLacks(c *config.Config) []string {

@@ -28,6 +28,7 @@ type Config struct {
 	Auth          Auth
 	Routing       Routing
 	Routes        []Route // see AllRoutes
+	State         State
 	Filter        Filter
 	Observability Observability
 }
@@ -204,6 +205,77 @@ type JWT struct {
 	ClockSkew    time.Duration
 	JWKSRefresh  time.Duration
 }
+
+// State is what is kept of responses, so that they can be read again and continued.
+type State struct {
+	Type            string        // AutoState, NoState, MemoryState, SQLiteState or PostgresState: see StateType
+	DefaultStore    bool          // requests that do not say store are stored
+	Scope           string        // TenantScope or SubjectScope
+	TTL             time.Duration // 0: see StateTTL
+	OnFailure       string        // FailOnFailure or AnswerOnFailure
+	CommitTimeout   time.Duration
+	OpenCalls       string // Refuse or Fill
+	MaxDepth        int
+	MaxContextBytes int64
+	MaxInputBytes   int64
+	MaxOwnerBytes   int64 // 0: no bound
+	Memory          StateMemory
+	SQLite          StateSQLite
+	Postgres        StatePostgres
+}
+
+// StateMemory is the store in the process.
+type StateMemory struct {
+	MaxBytes int64
+}
+
+// StateSQLite is the store in a file.
+type StateSQLite struct {
+	Path string
+	Sync string // FullSync or NormalSync
+}
+
+// StatePostgres is the store in a database.
+type StatePostgres struct {
+	DSN            Secret // whichever way it was given, after ResolveSecrets
+	DSNFile        string
+	DSNEnv         string
+	MaxConnections int
+	Migrate        string // Auto or CheckOnly
+}
+
+// Values of state.type.
+const (
+	AutoState     = "auto"
+	NoState       = "none"
+	MemoryState   = "memory"
+	SQLiteState   = "sqlite"
+	PostgresState = "postgres"
+)
+
+// Values of state.scope.
+const (
+	TenantScope  = "tenant"
+	SubjectScope = "subject"
+)
+
+// Values of state.on_failure.
+const (
+	FailOnFailure   = "fail"
+	AnswerOnFailure = "answer"
+)
+
+// Fill is a value of state.open_calls, beside Refuse.
+const Fill = "fill"
+
+// Values of state.sqlite.sync.
+const (
+	FullSync   = "full"
+	NormalSync = "normal"
+)
+
+// CheckOnly is a value of state.postgres.migrate, beside Auto.
+const CheckOnly = "check"
 
 // Values of filter.profile.
 const (

@@ -16,7 +16,7 @@ type duration struct {
 func (*duration) kind() string { return "duration" }
 
 func (k *duration) values() string {
-	text := formatDuration(k.min) + " to " + formatDuration(k.max)
+	text := FormatDuration(k.min) + " to " + FormatDuration(k.max)
 	if k.zero != "" {
 		text += " or 0s (" + k.zero + ")"
 	}
@@ -80,7 +80,7 @@ func unitOf(name string) time.Duration {
 	return 0
 }
 
-func (k *duration) text(c *Config) string { return formatDuration(*k.at(c)) }
+func (k *duration) text(c *Config) string { return FormatDuration(*k.at(c)) }
 
 func (k *duration) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"string","pattern":"^([0-9]+(ms|s|m|h))+$","default":"`...)
@@ -88,8 +88,8 @@ func (k *duration) schema(dst []byte, c *Config) []byte {
 	return append(dst, '"')
 }
 
-// formatDuration writes d as parseDuration reads it: 10m, 1m30s.
-func formatDuration(d time.Duration) string {
+// FormatDuration writes d as parseDuration reads it: 10m, 1m30s.
+func FormatDuration(d time.Duration) string {
 	var text []byte
 	for _, u := range durationUnits {
 		if n := d / u.unit; n > 0 {

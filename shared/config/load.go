@@ -94,6 +94,7 @@ func (c *Config) validate(filter bool) Problems {
 	c.validateAuth(&ps, filter)
 	c.validateRoutes(&ps, filter)
 	c.validateTransport(&ps, filter)
+	c.validateState(&ps, filter)
 	return ps
 }
 
@@ -113,6 +114,7 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 		}
 		*s.value(c) = NewSecret(found)
 	}
+	c.resolvedState(&ps)
 	c.resolveRoutes(&ps, lookup, readFile)
 	c.resolveAPIKeys(&ps, lookup, readFile)
 	return ps.err()

@@ -50,6 +50,7 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 // the VM. The variables are what the VM must be given.
 func (c *Config) ForFilter() (*Config, []Variable) {
 	f := *c
+	f.withoutState()
 	var vars []Variable
 	for _, s := range secrets {
 		value, file, env := s.value(&f), s.file(&f), s.env(&f)

@@ -100,7 +100,7 @@ func durationAt(at *time.Duration, most time.Duration) func(*reader, string, *fa
 		in := fromJSON(v)
 		d, ok := parseDuration(in.text)
 		if in.form != quoted || !ok || d < time.Millisecond || d > most {
-			r.problems.add(path, "", "got "+in.got()+", want a duration from 1ms to "+formatDuration(most)+", with a unit ms, s, m or h, such as 15s")
+			r.problems.add(path, "", "got "+in.got()+", want a duration from 1ms to "+FormatDuration(most)+", with a unit ms, s, m or h, such as 15s")
 			return
 		}
 		*at = d
@@ -164,7 +164,7 @@ func (w *objectWriter) integer(name string, n, unset int) {
 
 func (w *objectWriter) duration(name string, d time.Duration) {
 	if d != 0 {
-		w.text(name, formatDuration(d))
+		w.text(name, FormatDuration(d))
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // table is the schema: one row per key, sections together, in the order of the
 // reference.
-var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, filterKeys, observabilityKeys)
+var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, stateKeys, filterKeys, observabilityKeys)
 
 // credential ties the three ways to give one secret together.
 type credential struct {
@@ -22,6 +22,11 @@ var secrets = []credential{{
 	value: func(c *Config) *Secret { return &c.Engine.APIKey },
 	file:  func(c *Config) *string { return &c.Engine.APIKeyFile },
 	env:   func(c *Config) *string { return &c.Engine.APIKeyEnv },
+}, {
+	path:  "state.postgres.dsn",
+	value: func(c *Config) *Secret { return &c.State.Postgres.DSN },
+	file:  func(c *Config) *string { return &c.State.Postgres.DSNFile },
+	env:   func(c *Config) *string { return &c.State.Postgres.DSNEnv },
 }}
 
 var serverKeys = []key{{
@@ -339,6 +344,99 @@ var routingKeys = []key{{
 	value:   routeList{},
 	doc:     "Where requests go by model, tenant or header, see routing.md: the first route that matches, and `engine.backend_url` when none does. At most 200.",
 	example: `[{"name": "llama", "match": {"models": ["llama-*"]}, "backends": [{"url": "http://llama.example:8000"}]}]`,
+}}
+
+var stateKeys = []key{{
+	path:    "state.type",
+	value:   &enum{at: func(c *Config) *string { return &c.State.Type }, def: AutoState, words: []string{AutoState, NoState, MemoryState, SQLiteState, PostgresState}},
+	doc:     "Where responses are kept, so that they can be read again and continued, see state.md: `memory` is the process, which forgets them when it ends; `sqlite` one file, for one process; `postgres` a database that several processes share; `none` is nowhere. `auto` is `memory` where requests are translated (`vllm`), else `none`. Only `antwort serve` with `vllm` keeps anything: the filter, and `vllm-responses`, leave it to the backend.",
+	restart: Serve,
+}, {
+	path:  "state.default_store",
+	value: &boolean{at: func(c *Config) *bool { return &c.State.DefaultStore }, def: true},
+	doc:   "What a request means that does not say `store`. OpenAI stores.",
+}, {
+	path:  "state.scope",
+	value: &enum{at: func(c *Config) *string { return &c.State.Scope }, def: TenantScope, words: []string{TenantScope, SubjectScope}},
+	doc:   "Who sees a response: all callers of its `tenant` (the subject, where a caller has no tenant), or its `subject` alone. After a change nobody sees what was kept before.",
+}, {
+	path:    "state.ttl",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.State.TTL }, min: time.Second, max: 876_000 * time.Hour, zero: "24h in memory, else 720h"},
+	doc:     "How long a conversation is kept after its last turn. It goes as a whole: none loses its beginning.",
+	example: "720h",
+}, {
+	path:  "state.on_failure",
+	value: &enum{at: func(c *Config) *string { return &c.State.OnFailure }, def: FailOnFailure, words: []string{FailOnFailure, AnswerOnFailure}},
+	doc:   "When the store fails while the model answers: `fail` the request, or give the `answer` and say `store: false` in it.",
+}, {
+	path:  "state.commit_timeout",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.State.CommitTimeout }, def: 10 * time.Second, min: 10 * time.Millisecond, max: 5 * time.Minute},
+	doc:   "How long keeping a response is tried. It comes before the end of the answer is told.",
+}, {
+	path:  "state.open_calls",
+	value: &enum{at: func(c *Config) *string { return &c.State.OpenCalls }, def: Refuse, words: []string{Refuse, Fill}},
+	doc:   "When a continued conversation has a call of a tool without an output: `refuse` the request with 400, as OpenAI does, or `fill` in the output `(no output)`.",
+}, {
+	path:  "state.max_depth",
+	value: &integer{at: func(c *Config) *int { return &c.State.MaxDepth }, def: 1000, min: 1, max: 100_000},
+	doc:   "Turns of a conversation that can be continued; more is 400 `context_too_long`.",
+}, {
+	path:  "state.max_context_bytes",
+	value: &size{at: func(c *Config) *int64 { return &c.State.MaxContextBytes }, def: 32 * mib, min: kib, max: gib},
+	doc:   "Input and output of all turns before a request, as text; more is 400 `context_too_long`.",
+}, {
+	path:  "state.max_input_bytes",
+	value: &size{at: func(c *Config) *int64 { return &c.State.MaxInputBytes }, def: 16 * mib, min: kib, max: gib},
+	doc:   "Input of one turn that is kept. A larger one is 413 when the request says `store: true`, else the response is not kept.",
+}, {
+	path:    "state.max_owner_bytes",
+	value:   &size{at: func(c *Config) *int64 { return &c.State.MaxOwnerBytes }, min: kib, max: 1 << 50, zero: "no bound"},
+	doc:     "What one owner (`state.scope`) may have, looked at once a minute. Beyond it a request that says `store: true` is 429 `state_quota_exceeded`, and others are not kept.",
+	example: "10GiB",
+}, {
+	path:    "state.memory.max_bytes",
+	value:   &size{at: func(c *Config) *int64 { return &c.State.Memory.MaxBytes }, def: 64 * mib, min: mib, max: 1 << 40},
+	doc:     "What `memory` may hold. When it is full, the conversations used longest ago go, each as a whole.",
+	restart: Serve,
+}, {
+	path:    "state.sqlite.path",
+	value:   &text{at: func(c *Config) *string { return &c.State.SQLite.Path }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File of `sqlite`, made when it is not there, on a disk of this machine: with `-wal`, `-shm` and `.lock` beside it. Not on NFS and the like.",
+	restart: Serve,
+	example: "/var/lib/antwort/state.db",
+}, {
+	path:    "state.sqlite.sync",
+	value:   &enum{at: func(c *Config) *string { return &c.State.SQLite.Sync }, def: FullSync, words: []string{FullSync, NormalSync}},
+	doc:     "Whether a response is on the disk before it is told (`full`), or only safe from the end of the process, not of the machine (`normal`).",
+	restart: Serve,
+}, {
+	path:    "state.postgres.dsn",
+	value:   &secret{at: func(c *Config) *Secret { return &c.State.Postgres.DSN }},
+	doc:     "The database as a URL, `postgres://user:password@host/database?sslmode=verify-full`. Of the three `dsn` keys exactly one is set with `postgres`.",
+	restart: Serve,
+	example: "…",
+}, {
+	path:    "state.postgres.dsn_file",
+	value:   &text{at: func(c *Config) *string { return &c.State.Postgres.DSNFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File that holds the URL; line ends after it are ignored.",
+	restart: Serve,
+	example: "/etc/antwort/dsn",
+}, {
+	path:    "state.postgres.dsn_env",
+	value:   &text{at: func(c *Config) *string { return &c.State.Postgres.DSNEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
+	doc:     "Environment variable that holds the URL.",
+	restart: Serve,
+	example: "DATABASE_URL",
+}, {
+	path:    "state.postgres.max_connections",
+	value:   &integer{at: func(c *Config) *int { return &c.State.Postgres.MaxConnections }, def: 10, min: 1, max: 1000},
+	doc:     "Connections of this process to the database.",
+	restart: Serve,
+}, {
+	path:    "state.postgres.migrate",
+	value:   &enum{at: func(c *Config) *string { return &c.State.Postgres.Migrate }, def: Auto, words: []string{Auto, CheckOnly}},
+	doc:     "Whether the start makes the tables and brings them up to date (`auto`), or only refuses those of another version (`check`), for a user that may not make tables: then `antwort state migrate` makes them.",
+	restart: Serve,
 }}
 
 var filterKeys = []key{{

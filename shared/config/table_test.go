@@ -35,7 +35,7 @@ func collectFields(of reflect.Type, section string, paths *[]string) {
 }
 
 func snake(name string) string {
-	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca", "CORS", "Cors").Replace(name)
+	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca", "CORS", "Cors", "TTL", "Ttl", "SQLite", "Sqlite", "DSN", "Dsn").Replace(name)
 	words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(name, -1)
 	return strings.ToLower(strings.Join(words, "_"))
 }
@@ -57,6 +57,8 @@ func sample(k key) string {
 	switch {
 	case k.path == "engine.api_key":
 		return "sk-1"
+	case k.path == "state.postgres.dsn":
+		return "postgres://db/antwort"
 	case k.path == "auth.forward_credential":
 		return "true"
 	case k.example != "":

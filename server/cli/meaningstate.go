@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"strings"
+
+	"antwort/shared/config"
+)
+
+// kept says what is kept of responses, where and how long.
+func kept(c *config.Config) string {
+	text := c.Text
+	var where string
+	switch c.StateType() {
+	case config.NoState:
+		if !c.Translates() {
+			return "nothing here; the backend may keep responses, and continues them"
+		}
+		return "nothing: store is answered false, and no response can be continued"
+	case config.MemoryState:
+		where = "in memory, " + text("state.memory.max_bytes") + " at most, then the conversations used longest ago go; all are forgotten when the process ends, and other replicas do not know them"
+	case config.SQLiteState:
+		where = "in the file " + c.State.SQLite.Path + ", for this process alone"
+		if c.State.SQLite.Sync == config.NormalSync {
+			where += "; the last ones may be lost when the machine fails"
+		}
+	case config.PostgresState:
+		where = "in Postgres, for all replicas with the same state.postgres.dsn, " + text("state.postgres.max_connections") + " connections each"
+	}
+	which := "input and answer of responses, but of those with store: false, "
+	if !c.State.DefaultStore {
+		which = "input and answer of responses with store: true, "
+	}
+	whose := "; seen by the tenant"
+	if c.State.Scope == config.SubjectScope {
+		whose = "; seen by the subject"
+	}
+	if c.Auth.Type == config.NoAuth {
+		whose = "; seen by everybody who has the id"
+	}
+	quota := ""
+	if c.State.MaxOwnerBytes > 0 {
+		quota = ", " + text("state.max_owner_bytes") + " each"
+	}
+	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + whose + quota
+}
+
+// stateWarnings are what of state is allowed but probably not meant.
+func stateWarnings(c *config.Config) (w []string) {
+	kind := c.StateType()
+	if c.State.Type != config.AutoState && kind != config.NoState && c.Auth.Type == config.NoAuth {
+		w = append(w, "state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner")
+	}
+	for _, path := range c.StateKeys() {
+		_, name, _ := strings.Cut(path, ".")
+		store, _, ofOne := strings.Cut(name, ".")
+		if path != "state.type" && (kind == config.NoState || ofOne && store != kind) {
+			w = append(w, path+": no effect, state.type is "+kind)
+		}
+	}
+	return w
+}

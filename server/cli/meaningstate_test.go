@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"antwort/shared/config"
+)
+
+func TestWhatIsKept(t *testing.T) {
+	const key = `"auth":{"type":"api_key","api_keys":[{"key_env":"K","subject":"a"}]},`
+	for name, c := range map[string]struct {
+		json string
+		says string
+		warn []string
+	}{
+		"the default": {`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`,
+			"input and answer of responses, but of those with store: false, in memory, 64MiB at most, then the conversations used longest ago go; all are forgotten when the process ends, and other replicas do not know them; until 24h after the conversation's last turn; seen by everybody who has the id", nil},
+		"a file of nobody": {`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`,
+			"input and answer of responses, but of those with store: false, in the file /s.db, for this process alone; until 720h after the conversation's last turn; seen by everybody who has the id",
+			[]string{"state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner"}},
+		"a file of tenants": {`{` + key + `"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db","sync":"normal"},"max_owner_bytes":"1GiB","memory":{"max_bytes":"1MiB"}}}`,
+			"input and answer of responses, but of those with store: false, in the file /s.db, for this process alone; the last ones may be lost when the machine fails; until 720h after the conversation's last turn; seen by the tenant, 1GiB each",
+			[]string{"state.memory.max_bytes: no effect, state.type is sqlite"}},
+		"a database of subjects": {`{` + key + `"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"postgres","scope":"subject","default_store":false,"ttl":"1h","postgres":{"dsn":"postgres://HUSH@db/x"}}}`,
+			"input and answer of responses with store: true, in Postgres, for all replicas with the same state.postgres.dsn, 10 connections each; until 1h after the conversation's last turn; seen by the subject", nil},
+		"nothing": {`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"none","max_depth":3}}`,
+			"nothing: store is answered false, and no response can be continued", []string{"state.max_depth: no effect, state.type is none"}},
+		"nothing here": {`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`,
+			"nothing here; the backend may keep responses, and continues them", nil},
+	} {
+		cfg, err := config.Load(config.Sources{JSON: []byte(c.json), LookupEnv: func(string) (string, bool) { return "", false }, Unresolved: true})
+		require.NoError(t, err, name)
+		assert.Equal(t, c.says, kept(cfg), name)
+		assert.Equal(t, c.warn, stateWarnings(cfg), name)
+	}
+}

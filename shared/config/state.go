@@ -1,0 +1,99 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// StateType is where the server keeps responses: state.type, with what auto means.
+func (c *Config) StateType() string {
+	switch {
+	case c.State.Type != AutoState:
+		return c.State.Type
+	case c.Translates():
+		return MemoryState
+	default:
+		return NoState
+	}
+}
+
+// StateTTL is how long a conversation is kept after its last turn.
+func (c *Config) StateTTL() time.Duration {
+	switch {
+	case c.State.TTL > 0:
+		return c.State.TTL
+	case c.StateType() == MemoryState:
+		return 24 * time.Hour
+	default:
+		return 720 * time.Hour
+	}
+}
+
+// Translates reports whether the requests of any route are translated.
+func (c *Config) Translates() bool {
+	for _, r := range c.AllRoutes() {
+		if r.Backends[0].Provider == VLLM {
+			return true
+		}
+	}
+	return false
+}
+
+// StateKeys are the keys of state that differ from their default.
+func (c *Config) StateKeys() (paths []string) {
+	for _, k := range c.stateSet(Default()) {
+		paths = append(paths, k.path)
+	}
+	return paths
+}
+
+// stateSet are the keys of state that say something, in the order of the reference.
+func (c *Config) stateSet(defaults *Config) (set []*key) {
+	for i := range table {
+		if k := &table[i]; strings.HasPrefix(k.path, "state.") && k.value.text(c) != k.value.text(defaults) {
+			set = append(set, k)
+		}
+	}
+	return set
+}
+
+// validateState refuses state where nothing is kept, and a store that lacks its
+// place.
+func (c *Config) validateState(ps *Problems, filter bool) {
+	elsewhere := ""
+	switch {
+	case filter:
+		elsewhere = "the filter keeps nothing: state belongs to an antwort serve with engine.provider vllm, to which engine.provider vllm-responses forwards"
+	case c.Engine.Provider == VLLMResponses && !c.Translates():
+		elsewhere = "vllm-responses keeps nothing, the backend does: state belongs to the antwort serve behind this one, which has engine.provider vllm"
+	}
+	if elsewhere != "" {
+		for _, k := range c.stateSet(Default()) {
+			if k.path != "state.type" || c.State.Type != NoState {
+				ps.add(k.path, "", elsewhere)
+			}
+		}
+		return
+	}
+	switch pg := &c.State.Postgres; {
+	case c.State.Type == SQLiteState && c.State.SQLite.Path == "":
+		ps.add("state.sqlite.path", "", "must be set with state.type sqlite: the file that responses are kept in")
+	case c.State.Type == PostgresState && !pg.DSN.IsSet() && pg.DSNFile == "" && pg.DSNEnv == "":
+		ps.add("state.postgres.dsn", "", "must be set with state.type postgres, or dsn_file or dsn_env: the URL of the database")
+	}
+}
+
+// resolvedState refuses a database that is no URL.
+func (c *Config) resolvedState(ps *Problems) {
+	dsn := c.State.Postgres.DSN.Reveal()
+	if dsn != "" && !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
+		ps.add("state.postgres.dsn", "", "want a URL that begins with postgres://")
+	}
+}
+
+// withoutState is c without what only a server can have, for the filter: what it
+// says of state stays, to be refused.
+func (c *Config) withoutState() {
+	pg := &c.State.Postgres
+	pg.DSN, pg.DSNFile, pg.DSNEnv = Secret{}, "", ""
+}
