@@ -1,0 +1,159 @@
+// Package keeper keeps the store that the configuration names: it opens it, knows
+// whether it can be reached, measures it, and removes what has expired.
+//
+//	config ─► Open ─► memory, sqlite or postgres
+//	requests ─► Keeper, which is a state.Store ─► that store
+//	Run ─► every minute: sweep, and who has how much ─► Over, metrics
+//
+// Nothing but a configuration and what a store takes enters.
+package keeper
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"antwort/server/state"
+	"antwort/server/state/memory"
+	"antwort/shared/config"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options are what a keeper takes from its surroundings. The zero value is ready
+// to use.
+type Options struct {
+	Log        *slog.Logger          // nil: no logs
+	Now        func() time.Time      // nil: time.Now
+	Registerer prometheus.Registerer // of the metrics, with their prefix; nil: there are none
+}
+
+// Keeper is a store, and what is known of it.
+type Keeper struct {
+	store   state.Store
+	log     *slog.Logger
+	now     func() time.Time
+	metrics *metrics
+
+	asking  sync.Mutex // held while the store is asked whether it is there
+	outcome atomic.Pointer[outcome]
+	reached atomic.Bool
+	usage   atomic.Pointer[map[state.Owner]state.Used]
+}
+
+// outcome is what the last operation showed.
+type outcome struct {
+	at  time.Time
+	err error // ErrUnavailable
+}
+
+// Open opens the store of a configuration; nil when it has none. A store that
+// cannot be reached yet is none the less opened where that may change, and is
+// unavailable until then.
+func Open(ctx context.Context, cfg *config.Config, opt Options) (*Keeper, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	store, err := OpenStore(ctx, cfg, opt.Now)
+	if err != nil || store == nil {
+		return nil, err
+	}
+	return New(store, opt), nil
+}
+
+// OpenStore opens the store of a configuration without a keeper; nil when it has
+// none.
+func OpenStore(_ context.Context, cfg *config.Config, now func() time.Time) (state.Store, error) {
+	switch cfg.StateType() {
+	case config.MemoryState:
+		return memory.New(memory.Options{MaxBytes: cfg.State.Memory.MaxBytes, Now: now}), nil
+	default:
+		return nil, nil
+	}
+}
+
+// New keeps a store that is open. The options have no empty fields but the
+// registerer.
+func New(store state.Store, opt Options) *Keeper {
+	k := &Keeper{store: store, log: opt.Log, now: opt.Now}
+	k.metrics = newMetrics(k, opt.Registerer)
+	return k
+}
+
+// fresh is how long an outcome says something of the store, in good and in bad.
+const fresh = time.Second
+
+// askTime bounds asking whether the store is there.
+const askTime = 2 * time.Second
+
+// Ready says whether the store can be reached: by the last operation, or by asking
+// it when that was a while ago. Who comes while it is asked waits for the answer.
+func (k *Keeper) Ready(ctx context.Context) error {
+	if err, known := k.known(); known {
+		return err
+	}
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	if err, known := k.known(); known {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	err := k.store.Ready(ctx)
+	k.note(err)
+	return err
+}
+
+// known is the last outcome, when it is fresh.
+func (k *Keeper) known() (err error, known bool) {
+	o := k.outcome.Load()
+	if o == nil || k.now().Sub(o.at) > fresh {
+		return nil, false
+	}
+	return o.err, true
+}
+
+// note remembers what an operation shows of the store. That a caller has left
+// shows nothing.
+func (k *Keeper) note(err error) {
+	down := errors.Is(err, state.ErrUnavailable)
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	o := &outcome{at: k.now()}
+	if down {
+		o.err = err
+	}
+	before := k.outcome.Swap(o)
+	k.reached.Store(k.reached.Load() || !down)
+	switch wasDown := before != nil && before.err != nil; {
+	case down && !wasDown:
+		k.log.Error("the store of responses cannot be reached", "problem", err.Error())
+	case !down && wasDown:
+		k.log.Info("the store of responses can be reached")
+	}
+}
+
+// Reached reports whether the store was ever reached.
+func (k *Keeper) Reached() bool { return k.reached.Load() }
+
+// Over reports whether an owner had more than limit bytes when it was last looked;
+// 0 is no limit.
+func (k *Keeper) Over(owner state.Owner, limit int64) bool {
+	usage := k.usage.Load()
+	return limit > 0 && usage != nil && (*usage)[owner].Bytes > limit
+}
+
+// inUse is how many connections the store uses, where it has such.
+func (k *Keeper) inUse() int {
+	if s, has := k.store.(interface{ InUse() int }); has {
+		return s.InUse()
+	}
+	return 0
+}

@@ -1,0 +1,61 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"antwort/server/state"
+)
+
+// Every minute what has expired is removed, in steps of so many threads, and
+// counted who has how much.
+const (
+	interval  = time.Minute
+	sweepStep = 500
+	stepPause = 10 * time.Millisecond // between two steps: others get their turn
+)
+
+// Run removes what has expired until ctx ends, first at once.
+func (k *Keeper) Run(ctx context.Context) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		k.Tidy(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Tidy removes what has expired by now, and counts what is there.
+func (k *Keeper) Tidy(ctx context.Context) {
+	for more := true; more; {
+		swept, err := k.Sweep(ctx, k.now(), sweepStep)
+		if err != nil {
+			k.complain("removing what has expired", err)
+			return
+		}
+		k.metrics.swept.Add(float64(swept.Responses))
+		if more = swept.More; more {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(stepPause):
+			}
+		}
+	}
+	if _, err := k.Usage(ctx); err != nil {
+		k.complain("counting what is kept", err)
+	}
+}
+
+// complain logs a failure that no request has; that the store cannot be reached is
+// said elsewhere.
+func (k *Keeper) complain(what string, err error) {
+	if !errors.Is(err, state.ErrUnavailable) {
+		k.log.Error(what+" failed", "problem", err.Error())
+	}
+}
