@@ -50,8 +50,8 @@ func picture(t *testing.T, text string) map[string]place {
 func packages(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, env := range [][]string{nil, {"GOOS=wasip1", "GOARCH=wasm"}} {
-		cmd := exec.Command("go", "list", "-tags=tinygo", "-f", "{{if .GoFiles}}{{.ImportPath}} {{join .Imports \" \"}}{{end}}", "antwort/...")
+	for patterns, env := range map[string][]string{"antwort/...": nil, "antwort/wasm/...": {"GOOS=wasip1", "GOARCH=wasm"}} {
+		cmd := exec.Command("go", "list", "-tags=tinygo", "-f", "{{if .GoFiles}}{{.ImportPath}} {{join .Imports \" \"}}{{end}}", patterns)
 		cmd.Env, cmd.Stderr = append(os.Environ(), append(env, "GOWORK=off")...), os.Stderr
 		out, err := cmd.Output()
 		require.NoError(t, err)

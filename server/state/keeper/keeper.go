@@ -11,6 +11,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"antwort/server/state"
 	"antwort/server/state/memory"
+	"antwort/server/state/sqlite"
 	"antwort/shared/config"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,10 +71,16 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Keeper, error)
 
 // OpenStore opens the store of a configuration without a keeper; nil when it has
 // none.
-func OpenStore(_ context.Context, cfg *config.Config, now func() time.Time) (state.Store, error) {
+func OpenStore(ctx context.Context, cfg *config.Config, now func() time.Time) (state.Store, error) {
 	switch cfg.StateType() {
 	case config.MemoryState:
 		return memory.New(memory.Options{MaxBytes: cfg.State.Memory.MaxBytes, Now: now}), nil
+	case config.SQLiteState:
+		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Now: now})
+		if err != nil {
+			return nil, fmt.Errorf("state.sqlite.path: %w", err)
+		}
+		return s, nil
 	default:
 		return nil, nil
 	}

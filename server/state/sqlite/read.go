@@ -1,0 +1,177 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"antwort/server/state"
+	"antwort/server/state/packed"
+)
+
+// reads are the statements of the readers.
+type reads struct{ chain, get, ids, usage *sql.Stmt }
+
+// columns are those of a record, in the order of scan.
+const columns = "id, thread, coalesce(parent, ''), depth, status, flags, created, cut, input, output, shell"
+
+func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
+	for stmt, text := range map[**sql.Stmt]string{
+		// The walk comes first, and the newest response of it: it is the order in
+		// which a recursive query gives its rows.
+		&r.chain: `WITH RECURSIVE chain (id, parent) AS (
+				SELECT id, parent FROM responses WHERE id = ?1 AND owner = ?2
+				UNION ALL SELECT r.id, r.parent FROM chain JOIN responses r ON r.id = chain.parent AND r.owner = ?2
+			) SELECT r.id, coalesce(r.parent, ''), r.depth, r.status, r.flags, r.input, r.output
+			FROM chain CROSS JOIN responses r ON r.id = chain.id`,
+		&r.get:   "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
+		&r.ids:   "SELECT id FROM responses WHERE owner = ? ORDER BY created, id",
+		&r.usage: "SELECT owner, sum(turns), sum(bytes) FROM threads GROUP BY owner",
+	} {
+		var err error
+		if *stmt, err = db.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Chain returns the response and all before it.
+func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds state.Bounds) ([]state.Turn, error) {
+	if !state.IsID(id) {
+		return nil, state.ErrNotFound
+	}
+	rows, err := s.read.chain.QueryContext(ctx, id, owner[:])
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	defer func() { _ = rows.Close() }()
+	walk := state.Walk{Bounds: bounds}
+	for first := true; rows.Next(); first = false {
+		var t state.Turn
+		var parent string
+		var depth int
+		var input, output []byte
+		if err := rows.Scan(&t.ID, &parent, &depth, &t.Status, &t.Flags, &input, &output); err != nil {
+			return nil, unavailable(ctx, err)
+		}
+		if first {
+			if err := walk.Begin(t.Status, depth); err != nil {
+				return nil, err
+			}
+		}
+		if t.Input, t.Output, err = unpackTurn(&walk, input, output); err != nil {
+			return nil, err
+		}
+		walk.Add(t, parent)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return walk.End()
+}
+
+// unpackTurn unpacks what there is room for.
+func unpackTurn(walk *state.Walk, input, output []byte) (in, out []byte, err error) {
+	for _, text := range [2][]byte{input, output} {
+		size, err := packed.Size(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := walk.Room(size); err != nil {
+			return nil, nil, err
+		}
+	}
+	if in, err = packed.Unpack(input); err == nil {
+		out, err = packed.Unpack(output)
+	}
+	return in, out, err
+}
+
+// Get returns one response.
+func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.Record, error) {
+	if !state.IsID(id) {
+		return nil, state.ErrNotFound
+	}
+	r := new(state.Record)
+	var input, output, shell []byte
+	var created int64
+	err := s.read.get.QueryRowContext(ctx, id, owner[:]).Scan(&r.ID, &r.Thread, &r.Parent, &r.Depth, &r.Status, &r.Flags, &created, &r.Cut, &input, &output, &shell)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, state.ErrNotFound
+	case err != nil:
+		return nil, unavailable(ctx, err)
+	}
+	r.Owner, r.Created = owner, time.UnixMilli(created)
+	for to, text := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {
+		if *to, err = packed.Unpack(text); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Export calls each with all that an owner has.
+func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.Record) error) error {
+	ids, err := s.ids(ctx, owner)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		r, err := s.Get(ctx, owner, id)
+		if errors.Is(err, state.ErrNotFound) {
+			continue // it has gone meanwhile
+		}
+		if err == nil {
+			err = each(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ids are those of an owner's responses, the oldest first.
+func (s *Store) ids(ctx context.Context, owner state.Owner) (ids []string, err error) {
+	rows, err := s.read.ids.QueryContext(ctx, owner[:])
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, unavailable(ctx, err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return ids, nil
+}
+
+// Usage returns what every owner has.
+func (s *Store) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
+	rows, err := s.read.usage.QueryContext(ctx)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[state.Owner]state.Used{}
+	for rows.Next() {
+		var owner []byte
+		var used state.Used
+		if err := rows.Scan(&owner, &used.Responses, &used.Bytes); err != nil {
+			return nil, unavailable(ctx, err)
+		}
+		all[state.Owner(owner)] = used
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return all, nil
+}

@@ -1,0 +1,155 @@
+// Package sqlite keeps responses in one file, for one process.
+//
+//	Commit, Delete, Sweep, Purge ─► one writer, up to 64 at a time ─► one transaction ─► the disk
+//	Chain, Get, Export, Usage    ─► readers ─► the last state that is on the disk
+//
+// What was committed is on the disk before Commit returns. A lock beside the file
+// keeps a second process out, and a file that a newer antwort has written is left
+// alone.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"antwort/server/state"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// Options are what a store in a file is opened with.
+type Options struct {
+	Path   string
+	Normal bool             // what was committed survives the process only, not the machine
+	Now    func() time.Time // nil: time.Now
+}
+
+// Store keeps responses in a file.
+type Store struct {
+	lock    *os.File
+	readers *sql.DB
+	read    reads
+	writer  *writer
+
+	closing sync.Once
+	closed  error
+}
+
+// The connections that read, and how long one waits for another program that has
+// the file.
+const (
+	readers     = 4
+	busyTimeout = 2 * time.Second
+)
+
+// Open opens the file, and makes it where it is not there. The error says what to
+// do about it.
+func Open(ctx context.Context, opt Options) (_ *Store, err error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	path, err := filepath.Abs(opt.Path)
+	if err != nil {
+		return nil, err
+	}
+	if kind := networkFileSystem(filepath.Dir(path)); kind != "" {
+		return nil, fmt.Errorf("%s is on %s, where SQLite files break: put it on a disk of this machine, or use state.type postgres", path, kind)
+	}
+	lock, err := takeLock(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{lock: lock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.release())
+		}
+	}()
+	// SQLite makes the files beside it with the same permissions.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	if s.writer, err = newWriter(ctx, open(path, opt.Normal, false), opt.Now); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s.readers = open(path, opt.Normal, true)
+	s.readers.SetMaxOpenConns(readers)
+	s.readers.SetMaxIdleConns(readers)
+	if err := s.read.prepare(ctx, s.readers); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// open makes connections to the file possible.
+func open(path string, normal, readOnly bool) *sql.DB {
+	pragmas := []string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "trusted_schema(0)"}
+	switch {
+	case readOnly:
+		pragmas = append(pragmas, "query_only(1)")
+	case normal:
+		pragmas = append(pragmas, "synchronous(NORMAL)")
+	default:
+		pragmas = append(pragmas, "synchronous(FULL)")
+	}
+	if !readOnly { // each of these may write
+		pragmas = append(pragmas, "auto_vacuum(INCREMENTAL)", // before the first table
+			"journal_mode(WAL)", "foreign_keys(1)", "secure_delete(1)", "journal_size_limit(67108864)")
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		panic(err) // the driver is there
+	}
+	return db
+}
+
+// Ready asks a reader.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.writer.closed() {
+		return state.Unavailable(errClosed)
+	}
+	var one int
+	if err := s.readers.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+		return unavailable(ctx, err)
+	}
+	return nil
+}
+
+var errClosed = errors.New("it is closed")
+
+// unavailable is ErrUnavailable with what the context says, where it has ended.
+func unavailable(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return state.Unavailable(cause)
+	}
+	return state.Unavailable(err)
+}
+
+// Close ends the store; what waits to be written is written first.
+func (s *Store) Close() error {
+	s.closing.Do(func() { s.closed = s.release() })
+	return s.closed
+}
+
+func (s *Store) release() error {
+	var errs []error
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}

@@ -1,0 +1,209 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"antwort/server/state"
+	"antwort/server/state/packed"
+)
+
+// statements are those of the writer.
+type statements struct {
+	begin, first, next, grow, known, remove, shrink, empty, expired, drop, owned, more *sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	for stmt, text := range map[**sql.Stmt]string{
+		&s.begin: "INSERT INTO threads (id, owner, created, bytes, turns) VALUES (?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
+		&s.first: `INSERT INTO responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
+			VALUES (?1, ?2, ?1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING RETURNING thread`,
+		&s.next: `INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)
+			SELECT ?1, ?2, p.thread, p.id, p.depth + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM responses p WHERE p.id = ?10 AND p.owner = ?2
+			ON CONFLICT DO NOTHING RETURNING thread`,
+		// The index of expires is left alone as long as it is right enough.
+		&s.grow: `UPDATE threads SET bytes = bytes + ?2, turns = turns + 1,
+			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires > ?3 - ?4 AND expires <= ?3 THEN expires ELSE ?3 END WHERE id = ?1`,
+		&s.known:   "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
+		&s.remove:  "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell)",
+		&s.shrink:  "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
+		&s.empty:   "DELETE FROM threads WHERE id = ? AND turns <= 0",
+		&s.expired: "SELECT id, turns FROM threads WHERE expires <= ? ORDER BY expires LIMIT ?",
+		&s.owned:   "SELECT id, turns FROM threads WHERE owner = ? LIMIT ?",
+		&s.drop:    "DELETE FROM threads WHERE id = ?",
+		&s.more:    "SELECT EXISTS (SELECT 1 FROM threads WHERE expires <= ?)",
+	} {
+		var err error
+		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commit keeps a response.
+func (s *Store) Commit(ctx context.Context, r *state.Record) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	head := *r // it may be written after the caller has left
+	return s.writer.write(ctx, func(ctx context.Context, w *writer) error { return w.commit(ctx, &head, input, output, shell) })
+}
+
+func (w *writer) commit(ctx context.Context, r *state.Record, input, output, shell []byte) error {
+	created := r.Created.UnixMilli()
+	row := []any{r.ID, r.Owner[:], r.Status, r.Flags, created, r.Cut, input, output, shell}
+	insert := w.stmts.next
+	if r.Parent == "" {
+		insert = w.stmts.first
+		if _, err := w.stmts.begin.ExecContext(ctx, r.ID, r.Owner[:], created); err != nil {
+			return broken(err)
+		}
+	} else {
+		row = append(row, r.Parent)
+	}
+	var thread string
+	err := insert.QueryRowContext(ctx, row...).Scan(&thread)
+	if errors.Is(err, sql.ErrNoRows) {
+		return w.notInserted(ctx, r)
+	}
+	if err != nil {
+		return broken(err)
+	}
+	var expires any
+	slack := min(r.TTL/24, time.Hour)
+	if r.TTL > 0 {
+		expires = w.now().Add(r.TTL).UnixMilli()
+	}
+	_, err = w.stmts.grow.ExecContext(ctx, thread, len(input)+len(output)+len(shell), expires, slack.Milliseconds())
+	return broken(err)
+}
+
+// notInserted says why a response was not: it is there, or its parent is not.
+func (w *writer) notInserted(ctx context.Context, r *state.Record) error {
+	var owner []byte
+	var parent string
+	var status state.Status
+	var created int64
+	err := w.stmts.known.QueryRowContext(ctx, r.ID).Scan(&owner, &parent, &status, &created)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) && r.Parent != "":
+		return &state.MissingError{ID: r.Parent}
+	case errors.Is(err, sql.ErrNoRows):
+		return state.ErrConflict
+	case err != nil:
+		return broken(err)
+	case state.Owner(owner) == r.Owner && parent == r.Parent && status == r.Status && created == r.Created.UnixMilli():
+		return nil
+	}
+	return state.ErrConflict
+}
+
+// Delete removes one response.
+func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error {
+	if !state.IsID(id) {
+		return state.ErrNotFound
+	}
+	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
+		var thread string
+		var bytes int64
+		err := w.stmts.remove.QueryRowContext(ctx, id, owner[:]).Scan(&thread, &bytes)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return state.ErrNotFound
+		case err != nil:
+			return broken(err)
+		}
+		if _, err := w.stmts.shrink.ExecContext(ctx, thread, bytes); err != nil {
+			return broken(err)
+		}
+		_, err = w.stmts.empty.ExecContext(ctx, thread)
+		return broken(err)
+	})
+}
+
+// Sweep removes threads that have expired.
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swept, error) {
+	var swept state.Swept
+	err := s.writer.write(ctx, func(ctx context.Context, w *writer) (err error) {
+		at := now.UnixMilli()
+		if swept.Responses, _, err = w.dropAll(ctx, w.stmts.expired, at, limit); err != nil || swept.Responses == 0 {
+			return err
+		}
+		if err := w.stmts.more.QueryRowContext(ctx, at).Scan(&swept.More); err != nil {
+			return broken(err)
+		}
+		return w.vacuum(ctx)
+	})
+	if err != nil {
+		return state.Swept{}, err
+	}
+	return swept, nil
+}
+
+// vacuum gives pages back that are no longer used.
+func (w *writer) vacuum(ctx context.Context) error {
+	rows, err := w.conn.QueryContext(ctx, "PRAGMA incremental_vacuum(2000)")
+	if err != nil {
+		return broken(err)
+	}
+	for rows.Next() { // each row is a page
+	}
+	return broken(errors.Join(rows.Err(), rows.Close()))
+}
+
+// dropAll removes the threads that a query names, up to limit.
+func (w *writer) dropAll(ctx context.Context, which *sql.Stmt, argument any, limit int) (responses, threads int, err error) {
+	rows, err := which.QueryContext(ctx, argument, limit)
+	if err != nil {
+		return 0, 0, broken(err)
+	}
+	var ids []string
+	for rows.Next() {
+		var id string
+		var turns int
+		if err := rows.Scan(&id, &turns); err != nil {
+			return 0, 0, broken(errors.Join(err, rows.Close()))
+		}
+		ids = append(ids, id)
+		responses += turns
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, 0, broken(err)
+	}
+	for _, id := range ids {
+		if _, err := w.stmts.drop.ExecContext(ctx, id); err != nil {
+			return 0, 0, broken(err)
+		}
+	}
+	return responses, len(ids), nil
+}
+
+// purgeStep is how many threads of an owner one transaction removes.
+const purgeStep = 200
+
+// Purge removes all that an owner has, from the log of changes too.
+func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+	for more := true; more; {
+		var responses, threads int
+		err := s.writer.write(ctx, func(ctx context.Context, w *writer) (err error) {
+			responses, threads, err = w.dropAll(ctx, w.stmts.owned, owner[:], purgeStep)
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed += responses
+		more = threads == purgeStep
+	}
+	if removed > 0 {
+		_, err = s.readers.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+		if err != nil {
+			return removed, unavailable(ctx, err)
+		}
+	}
+	return removed, nil
+}

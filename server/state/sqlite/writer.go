@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"antwort/server/state"
+)
+
+// together is how many writes one transaction takes at most: those that came while
+// the one before went to the disk.
+const together = 64
+
+// write is one that waits.
+type write struct {
+	ctx  context.Context
+	do   func(context.Context, *writer) error
+	done chan error
+}
+
+// writer is the one connection that writes, in a goroutine of its own.
+type writer struct {
+	db    *sql.DB
+	conn  *sql.Conn
+	stmts statements
+	now   func() time.Time
+
+	queue chan *write
+	over  chan struct{} // closed when nobody writes any more
+
+	mu   sync.RWMutex // held while a write is put into the queue
+	shut bool
+}
+
+// newWriter makes the tables and starts the writer.
+func newWriter(ctx context.Context, db *sql.DB, now func() time.Time) (_ *writer, err error) {
+	w := &writer{db: db, now: now, queue: make(chan *write, together), over: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.db.Close())
+		}
+	}()
+	if w.conn, err = db.Conn(ctx); err != nil {
+		return nil, fmt.Errorf("cannot be opened as an SQLite database: %w", err)
+	}
+	all, err := steps()
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, w.conn, all); err != nil {
+		return nil, err
+	}
+	if err := w.stmts.prepare(ctx, w.conn); err != nil {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+func (w *writer) closed() bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.shut
+}
+
+// write has something written, and returns when it is on the disk. When ctx ends
+// before, it may be written or not.
+func (w *writer) write(ctx context.Context, do func(context.Context, *writer) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return state.Unavailable(err)
+	}
+	one := &write{ctx: ctx, do: do, done: make(chan error, 1)}
+	if err := w.put(one); err != nil {
+		return err
+	}
+	select {
+	case err := <-one.done:
+		return err
+	case <-ctx.Done():
+		return state.Unavailable(context.Cause(ctx))
+	}
+}
+
+func (w *writer) put(one *write) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.shut {
+		return state.Unavailable(errClosed)
+	}
+	select {
+	case w.queue <- one:
+		return nil
+	case <-one.ctx.Done():
+		return state.Unavailable(context.Cause(one.ctx))
+	}
+}
+
+// run writes what comes until the queue is closed.
+func (w *writer) run() {
+	defer close(w.over)
+	batch := make([]*write, 0, together)
+	for one := range w.queue {
+		batch = append(batch[:0], one)
+	more:
+		for len(batch) < together {
+			select {
+			case another, open := <-w.queue:
+				if !open {
+					break more
+				}
+				batch = append(batch, another)
+			default:
+				break more
+			}
+		}
+		w.transaction(batch)
+	}
+}
+
+// transactionTime bounds a transaction: a disk that does not answer makes the store
+// unavailable, and not the server wait.
+const transactionTime = 30 * time.Second
+
+// transaction writes a batch. One of it that fails by itself has written nothing;
+// when the transaction fails, none has.
+func (w *writer) transaction(batch []*write) {
+	ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
+	defer cancel()
+	results := make([]error, len(batch))
+	err := w.exec(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		for i, one := range batch {
+			if cause := context.Cause(one.ctx); cause != nil {
+				results[i] = state.Unavailable(cause)
+				continue
+			}
+			if results[i] = one.do(ctx, w); errors.Is(results[i], errBroken) {
+				err = results[i]
+				break
+			}
+		}
+		if err == nil {
+			err = w.exec(ctx, "COMMIT")
+		}
+		if err != nil {
+			_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // which a full disk has done already
+		}
+	}
+	for i, one := range batch {
+		if err != nil {
+			results[i] = state.Unavailable(err)
+		}
+		one.done <- results[i]
+	}
+}
+
+// errBroken is that the transaction cannot go on.
+var errBroken = errors.New("SQLite says")
+
+func broken(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+func (w *writer) exec(ctx context.Context, text string) error {
+	_, err := w.conn.ExecContext(ctx, text)
+	return broken(err)
+}
+
+// close writes what waits, and empties the log of changes into the file.
+func (w *writer) close() error {
+	w.mu.Lock()
+	w.shut = true
+	w.mu.Unlock()
+	close(w.queue)
+	<-w.over
+	_, err := w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	return errors.Join(err, w.conn.Close(), w.db.Close())
+}
