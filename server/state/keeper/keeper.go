@@ -19,6 +19,7 @@ import (
 
 	"antwort/server/state"
 	"antwort/server/state/memory"
+	"antwort/server/state/postgres"
 	"antwort/server/state/sqlite"
 	"antwort/shared/config"
 
@@ -43,6 +44,7 @@ type Keeper struct {
 	asking  sync.Mutex // held while the store is asked whether it is there
 	outcome atomic.Pointer[outcome]
 	reached atomic.Bool
+	closed  atomic.Bool
 	usage   atomic.Pointer[map[state.Owner]state.Used]
 }
 
@@ -79,6 +81,13 @@ func OpenStore(ctx context.Context, cfg *config.Config, now func() time.Time) (s
 		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("state.sqlite.path: %w", err)
+		}
+		return s, nil
+	case config.PostgresState:
+		pg := &cfg.State.Postgres
+		s, err := postgres.Open(ctx, postgres.Options{DSN: pg.DSN.Reveal(), MaxConnections: pg.MaxConnections, CheckOnly: pg.Migrate == config.CheckOnly, Now: now})
+		if err != nil {
+			return nil, fmt.Errorf("state.postgres.dsn: %w", err)
 		}
 		return s, nil
 	default:

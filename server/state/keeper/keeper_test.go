@@ -130,6 +130,57 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// A commit is tried again until the store is there, or time is up.
+func TestCommitIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &recovering{at: time.Now().Add(5 * time.Second)}
+		k := keeper.New(b, keeper.Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		enough, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		require.NoError(t, k.Commit(enough, nil))
+		assert.Less(t, time.Since(b.at), time.Second)
+		assert.Less(t, b.tries.Load(), int32(12))
+
+		b.at = time.Now().Add(time.Minute)
+		short, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, k.Commit(short, nil), state.ErrUnavailable)
+		assert.LessOrEqual(t, time.Since(start), 3*time.Second)
+		b.tries.Store(0)
+		require.ErrorIs(t, k.Commit(ctx, nil), state.ErrUnavailable, "without a deadline nobody waits")
+		assert.EqualValues(t, 1, b.tries.Load())
+	})
+}
+
+// recovering is a store that is there from a time on.
+type recovering struct {
+	state.Store
+	at    time.Time
+	tries atomic.Int32
+}
+
+func (r *recovering) Commit(context.Context, *state.Record) error {
+	r.tries.Add(1)
+	if time.Now().Before(r.at) {
+		return state.Unavailable(errors.New("it is not there yet"))
+	}
+	return nil
+}
+
+func TestStoresThatCannotBeOpened(t *testing.T) {
+	for name, c := range map[string]struct{ state, problem string }{
+		"no folder":   {`{"type":"sqlite","sqlite":{"path":"/nowhere/at/all.db"}}`, "state.sqlite.path: "},
+		"no database": {`{"type":"postgres","postgres":{"dsn":"postgres://user:HUSH@host:port/x"}}`, "state.postgres.dsn: cannot be read"},
+	} {
+		cfg, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":` + c.state + `}`)})
+		require.NoError(t, err)
+		_, err = keeper.Open(ctx, cfg, keeper.Options{})
+		require.ErrorContains(t, err, c.problem, name)
+		assert.NotContains(t, err.Error(), "HUSH")
+	}
+}
+
 // metric is a metric's value, of the one with these labels.
 func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()

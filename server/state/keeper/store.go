@@ -55,10 +55,29 @@ func (k *Keeper) Delete(ctx context.Context, owner state.Owner, id string) (err 
 	return k.store.Delete(ctx, owner, id)
 }
 
-// Commit is the store's.
+// Waits before a commit is tried again: each twice the one before.
+const (
+	firstWait = 50 * time.Millisecond
+	lastWait  = time.Second
+)
+
+// Commit is the store's, tried again while the store cannot be reached and ctx,
+// where it has a deadline, has time for it.
 func (k *Keeper) Commit(ctx context.Context, r *state.Record) (err error) {
 	defer func(start time.Time) { k.done("commit", start, err) }(time.Now())
-	return k.store.Commit(ctx, r)
+	deadline, has := ctx.Deadline()
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		err = k.store.Commit(ctx, r)
+		if !errors.Is(err, state.ErrUnavailable) || !has || time.Until(deadline) < wait || k.closed.Load() {
+			return err
+		}
+		k.note(err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
 }
 
 // Sweep is the store's.
@@ -90,6 +109,7 @@ func (k *Keeper) Usage(ctx context.Context) (used map[state.Owner]state.Used, er
 
 // Close is the store's.
 func (k *Keeper) Close() error {
+	k.closed.Store(true)
 	k.outcome.Store(&outcome{at: k.now(), err: state.ErrUnavailable})
 	return k.store.Close()
 }

@@ -1,0 +1,168 @@
+// Package pgtest starts a Postgres for tests: a real one, of its own, on a Unix
+// socket. Tests enter by [Start]; where no initdb is found they are skipped, but
+// fail where ANTWORT_TEST_POSTGRES=required says that there must be one.
+package pgtest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// Server is a Postgres and its folder.
+type Server struct {
+	folder string
+	bin    string
+	cmd    *exec.Cmd
+}
+
+// Start starts a Postgres that ends with the test.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	bin := find()
+	if bin == "" {
+		if os.Getenv("ANTWORT_TEST_POSTGRES") == "required" {
+			t.Fatal("there is no initdb, on PATH or below /usr/lib/postgresql, and ANTWORT_TEST_POSTGRES=required wants one")
+		}
+		t.Skip("there is no initdb, on PATH or below /usr/lib/postgresql: nothing is tested with Postgres (Debian has it in the package postgresql)")
+	}
+	folder, err := os.MkdirTemp("", "antwort-pg") // short: the socket's path must be
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
+	s := &Server{folder: folder, bin: bin}
+	if uid, gid, is := servant(t); is {
+		require.NoError(t, os.Chown(folder, uid, gid))
+	}
+	initdb := s.command(t, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	out, err := initdb.CombinedOutput()
+	require.NoError(t, err, string(out))
+	t.Cleanup(func() { s.Kill(t) })
+	s.Run(t)
+	return s
+}
+
+func (s *Server) data() string { return filepath.Join(s.folder, "data") }
+
+// find is the folder of the programs.
+func find() string {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(real), "postgres")); err == nil {
+				return filepath.Dir(real)
+			}
+		}
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return ""
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+// servant is the user that Postgres runs as when the tests are root's, who it does
+// not run as.
+func servant(t testing.TB) (uid, gid int, is bool) {
+	if os.Geteuid() != 0 {
+		return 0, 0, false
+	}
+	u, err := user.Lookup("postgres")
+	require.NoError(t, err, "Postgres does not run as root, and there is no user postgres")
+	uid, err = strconv.Atoi(u.Uid)
+	require.NoError(t, err)
+	gid, err = strconv.Atoi(u.Gid)
+	require.NoError(t, err)
+	return uid, gid, true
+}
+
+// command is one of Postgres' programs, which dies with the test.
+func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.folder
+	cmd.SysProcAttr = dying()
+	if uid, gid, is := servant(t); is {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids have 32 bits
+	}
+	return cmd
+}
+
+// Run starts a Postgres that is down, and returns when it takes connections.
+func (s *Server) Run(t testing.TB) {
+	t.Helper()
+	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=60")
+	log, err := s.cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.Start())
+	ready := make(chan bool, 1)
+	var said strings.Builder
+	go func() {
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			if strings.Contains(lines.Text(), "ready to accept connections") {
+				ready <- true
+			} else if len(ready) == 0 {
+				said.WriteString(lines.Text() + "\n")
+			}
+		}
+		close(ready)
+	}()
+	select {
+	case up := <-ready:
+		require.True(t, up, "Postgres has ended: see its log:\n%s", &said)
+	case <-time.After(time.Minute):
+		t.Fatal("Postgres does not come up")
+	}
+}
+
+// Stop ends Postgres as an operator does, without waiting for its clients.
+func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGINT) }
+
+// Kill ends Postgres as a crash does.
+func (s *Server) Kill(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+
+func (s *Server) end(t testing.TB, sig syscall.Signal) {
+	if s.cmd != nil {
+		require.NoError(t, s.cmd.Process.Signal(sig))
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+var last atomic.Int64
+
+// Schema makes a place for tables, and returns the URL by which nothing else is
+// seen.
+func (s *Server) Schema(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("s%d", last.Add(1))
+	s.Exec(t, "CREATE SCHEMA "+name)
+	return s.URL() + "&search_path=" + name
+}
+
+// Folder is where the socket is.
+func (s *Server) Folder() string { return s.folder }
+
+// URL is the URL of the database.
+func (s *Server) URL() string { return "postgres:///postgres?user=postgres&host=" + s.folder }
+
+// Exec carries out a statement.
+func (s *Server) Exec(t testing.TB, statement string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.URL())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(ctx)) }()
+	_, err = conn.PgConn().Exec(ctx, statement).ReadAll()
+	require.NoError(t, err)
+}

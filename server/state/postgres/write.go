@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"antwort/server/state"
+	"antwort/server/state/packed"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The statements of a commit: each is one transaction, and one way there and back.
+// They return nothing where nothing was kept.
+const (
+	firstStatement = `
+		WITH thread AS (
+			INSERT INTO antwort_threads (id, owner, created, expires, bytes, turns) VALUES ($1, $2, $5, $10, $11, 1)
+			ON CONFLICT DO NOTHING RETURNING id
+		)
+		INSERT INTO antwort_responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
+		SELECT $1, $2, id, 1, $3, $4, $5, $6, $7, $8, $9 FROM thread RETURNING thread`
+
+	// The index of expires is left alone as long as it is right enough.
+	nextStatement = `
+		WITH new AS (
+			INSERT INTO antwort_responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)
+			SELECT $1, $2, p.thread, p.id, p.depth + 1, $3, $4, $5, $6, $7, $8, $9 FROM antwort_responses p WHERE p.id = $12 AND p.owner = $2
+			ON CONFLICT DO NOTHING RETURNING thread
+		)
+		UPDATE antwort_threads SET bytes = bytes + $11, turns = turns + 1, expires = CASE
+			WHEN $10::bigint IS NULL THEN NULL
+			WHEN expires > $10::bigint - $13::bigint AND expires <= $10::bigint THEN expires
+			ELSE $10::bigint END
+		WHERE id = (SELECT thread FROM new) RETURNING id`
+
+	knownQuery = "SELECT owner, coalesce(parent, ''), status, created FROM antwort_responses WHERE id = $1"
+)
+
+// Commit keeps a response.
+func (s *Store) Commit(ctx context.Context, r *state.Record) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return state.Unavailable(err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return state.Unavailable(err)
+	}
+	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	var expires *int64
+	if r.TTL > 0 {
+		at := s.now().Add(r.TTL).UnixMilli()
+		expires = &at
+	}
+	args := []any{r.ID, r.Owner[:], int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell,
+		expires, int64(len(input) + len(output) + len(shell))}
+	statement := firstStatement
+	if r.Parent != "" {
+		statement, args = nextStatement, append(args, r.Parent, min(r.TTL/24, time.Hour).Milliseconds())
+	}
+	var thread string
+	err := s.pool.QueryRow(ctx, statement, args...).Scan(&thread)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return s.notInserted(ctx, r)
+	case isForeignKey(err): // the thread has gone meanwhile
+		return &state.MissingError{ID: r.Parent}
+	}
+	return unavailable(ctx, err)
+}
+
+func isForeignKey(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23503"
+}
+
+// notInserted says why a response was not: it is there, or its parent is not.
+func (s *Store) notInserted(ctx context.Context, r *state.Record) error {
+	var owner []byte
+	var parent string
+	var status int16
+	var created int64
+	err := s.pool.QueryRow(ctx, knownQuery, r.ID).Scan(&owner, &parent, &status, &created)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) && r.Parent != "":
+		return &state.MissingError{ID: r.Parent}
+	case errors.Is(err, pgx.ErrNoRows):
+		return state.ErrConflict
+	case err != nil:
+		return unavailable(ctx, err)
+	case state.Owner(owner) == r.Owner && parent == r.Parent && status == int16(r.Status) && created == r.Created.UnixMilli():
+		return nil
+	}
+	return state.ErrConflict
+}
+
+const (
+	deleteStatement = `
+		WITH gone AS (
+			DELETE FROM antwort_responses WHERE id = $1 AND owner = $2
+			RETURNING thread, octet_length(input) + octet_length(output) + octet_length(shell) AS bytes
+		)
+		UPDATE antwort_threads t SET bytes = t.bytes - gone.bytes, turns = turns - 1 FROM gone WHERE t.id = gone.thread RETURNING t.id`
+	emptyStatement = "DELETE FROM antwort_threads WHERE id = $1 AND turns <= 0"
+)
+
+// Delete removes one response.
+func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error {
+	if !state.IsID(id) {
+		return state.ErrNotFound
+	}
+	if err := s.prepare(ctx); err != nil {
+		return state.Unavailable(err)
+	}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var thread string
+		if err := tx.QueryRow(ctx, deleteStatement, id, owner[:]).Scan(&thread); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, emptyStatement, thread)
+		return err
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return state.ErrNotFound
+	case err != nil:
+		return unavailable(ctx, err)
+	}
+	return nil
+}
+
+// Several processes sweep at once: what one has locked the others leave to it.
+const (
+	sweepStatement = `
+		WITH old AS (SELECT id FROM antwort_threads WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM antwort_threads t USING old WHERE t.id = old.id RETURNING t.turns`
+	moreQuery = "SELECT EXISTS (SELECT 1 FROM antwort_threads WHERE expires <= $1)"
+
+	purgeStatement = `
+		WITH all_of AS (SELECT id FROM antwort_threads WHERE owner = $1 LIMIT $2 FOR UPDATE)
+		DELETE FROM antwort_threads t USING all_of WHERE t.id = all_of.id RETURNING t.turns`
+)
+
+// drop removes threads, and says how many, and how many responses they had.
+func (s *Store) drop(ctx context.Context, statement string, args ...any) (threads, responses int, err error) {
+	if err := s.prepare(ctx); err != nil {
+		return 0, 0, state.Unavailable(err)
+	}
+	rows, err := s.pool.Query(ctx, statement, args...)
+	if err != nil {
+		return 0, 0, unavailable(ctx, err)
+	}
+	turns, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return 0, 0, unavailable(ctx, err)
+	}
+	for _, n := range turns {
+		responses += n
+	}
+	return len(turns), responses, nil
+}
+
+// Sweep removes threads that have expired.
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swept, error) {
+	threads, responses, err := s.drop(ctx, sweepStatement, now.UnixMilli(), limit)
+	swept := state.Swept{Responses: responses}
+	if err != nil || threads == 0 {
+		return swept, err
+	}
+	err = s.read(ctx, moreQuery, func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := rows.Scan(&swept.More); err != nil {
+				return unavailable(ctx, err)
+			}
+		}
+		return nil
+	}, now.UnixMilli())
+	return swept, err
+}
+
+// purgeStep is how many threads of an owner one transaction removes.
+const purgeStep = 200
+
+// Purge removes all that an owner has.
+func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+	for threads := purgeStep; threads == purgeStep; {
+		var responses int
+		if threads, responses, err = s.drop(ctx, purgeStatement, owner[:], purgeStep); err != nil {
+			return removed, err
+		}
+		removed += responses
+	}
+	return removed, nil
+}
