@@ -64,34 +64,46 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Keeper, error)
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	store, err := OpenStore(ctx, cfg, opt.Now)
+	store, err := openStore(ctx, cfg, opt.Now, false)
 	if err != nil || store == nil {
 		return nil, err
 	}
 	return New(store, opt), nil
 }
 
-// OpenStore opens the store of a configuration without a keeper; nil when it has
-// none.
-func OpenStore(ctx context.Context, cfg *config.Config, now func() time.Time) (state.Store, error) {
+// openStore opens the store of a configuration; nil when it has none.
+func openStore(ctx context.Context, cfg *config.Config, now func() time.Time, beside bool) (state.Store, error) {
 	switch cfg.StateType() {
 	case config.MemoryState:
 		return memory.New(memory.Options{MaxBytes: cfg.State.Memory.MaxBytes, Now: now}), nil
 	case config.SQLiteState:
-		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Now: now})
+		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Beside: beside, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("state.sqlite.path: %w", err)
 		}
 		return s, nil
 	case config.PostgresState:
 		pg := &cfg.State.Postgres
-		s, err := postgres.Open(ctx, postgres.Options{DSN: pg.DSN.Reveal(), MaxConnections: pg.MaxConnections, CheckOnly: pg.Migrate == config.CheckOnly, Now: now})
+		s, err := postgres.Open(ctx, postgres.Options{DSN: pg.DSN.Reveal(), MaxConnections: pg.MaxConnections, CheckOnly: beside || pg.Migrate == config.CheckOnly, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("state.postgres.dsn: %w", err)
 		}
 		return s, nil
 	default:
 		return nil, nil
+	}
+}
+
+// OpenBeside opens the store that servers with this configuration have, perhaps
+// while they serve. It makes no tables, and changes none.
+func OpenBeside(ctx context.Context, cfg *config.Config) (state.Store, error) {
+	switch kind := cfg.StateType(); kind {
+	case config.NoState:
+		return nil, errors.New("state.type is none: nothing is kept")
+	case config.MemoryState:
+		return nil, errors.New("state.type is memory: only the process that serves can see what it keeps; its metrics antwort_state_responses and antwort_state_bytes say how much")
+	default:
+		return openStore(ctx, cfg, time.Now, true)
 	}
 }
 

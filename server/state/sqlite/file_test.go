@@ -147,18 +147,18 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		db := open(path, false, false)
 		conn, err := db.Conn(ctx)
 		require.NoError(t, err)
-		require.NoError(t, migrate(ctx, conn, all[:version]))
+		require.NoError(t, migrate(ctx, conn, all[:version], false))
 		_, err = conn.ExecContext(ctx, `INSERT INTO threads VALUES ('a', x'01000000000000000000000000000000', 1, NULL, 3, 1);
 			INSERT INTO responses VALUES ('a', x'01000000000000000000000000000000', 'a', NULL, 1, 2, 0, 1, 0, x'0041', x'0042', x'0043')`)
 		require.NoError(t, err)
 		next := append(all[:version:version], all[version:]...)
 		next = append(next, "ALTER TABLE threads ADD COLUMN more TEXT")
-		require.NoError(t, migrate(ctx, conn, next))
-		require.NoError(t, migrate(ctx, conn, next), "once")
-		assert.ErrorContains(t, migrate(ctx, conn, all), "newer antwort")
+		require.NoError(t, migrate(ctx, conn, next, false))
+		require.NoError(t, migrate(ctx, conn, next, false), "once")
+		assert.ErrorContains(t, migrate(ctx, conn, all, false), "newer antwort")
 		broken := append(next[:len(next):len(next)], "CREATE TABLE half (a); nonsense")
-		assert.ErrorContains(t, migrate(ctx, conn, broken), fmt.Sprintf("to version %d", len(broken)))
-		require.NoError(t, migrate(ctx, conn, next), "what broke has changed nothing")
+		assert.ErrorContains(t, migrate(ctx, conn, broken, false), fmt.Sprintf("to version %d", len(broken)))
+		require.NoError(t, migrate(ctx, conn, next, false), "what broke has changed nothing")
 		_, err = conn.ExecContext(ctx, fmt.Sprintf("ALTER TABLE threads DROP COLUMN more; PRAGMA user_version = %d", len(all)))
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
@@ -167,6 +167,32 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "BC", string(got.AppendResource(nil)))
 	}
+}
+
+func TestBesideAServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	_, err := Open(ctx, Options{Path: path, Beside: true})
+	require.ErrorContains(t, err, "no such file")
+	serving := opened(t, path)
+	first := commit(t, serving, "")
+	beside, err := Open(ctx, Options{Path: path, Beside: true})
+	require.NoError(t, err)
+	_, err = beside.Get(ctx, alice, first.ID)
+	require.NoError(t, err)
+	n, err := beside.Purge(ctx, alice)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	require.NoError(t, beside.Close())
+	_, err = serving.Get(ctx, alice, first.ID)
+	require.ErrorIs(t, err, state.ErrNotFound)
+	commit(t, serving, "")
+	_, err = Open(ctx, Options{Path: path})
+	assert.ErrorContains(t, err, "is in use", "the lock is the server's still")
+
+	older := filepath.Join(t.TempDir(), "older.db")
+	require.NoError(t, os.WriteFile(older, nil, 0o600))
+	_, err = Open(ctx, Options{Path: older, Beside: true})
+	assert.ErrorContains(t, err, "was written by an older antwort")
 }
 
 func TestFullDisk(t *testing.T) {

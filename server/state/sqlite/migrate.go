@@ -31,14 +31,18 @@ func steps() ([]string, error) {
 }
 
 // migrate brings the tables to the version of this program, each step in one
-// transaction; of a newer one it keeps its hands off.
-func migrate(ctx context.Context, conn *sql.Conn, steps []string) error {
+// transaction; of a newer one it keeps its hands off. With check it only says whether
+// they have it.
+func migrate(ctx context.Context, conn *sql.Conn, steps []string, check bool) error {
 	var version int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return fmt.Errorf("cannot be read as an SQLite database: %w", err)
 	}
 	if version > len(steps) {
 		return fmt.Errorf("was written by a newer antwort: its tables have version %d, this antwort knows %d; use the newer one, or another file", version, len(steps))
+	}
+	if check && version < len(steps) {
+		return fmt.Errorf("was written by an older antwort: its tables have version %d, this antwort needs %d; antwort serve brings them up to date", version, len(steps))
 	}
 	for ; version < len(steps); version++ {
 		if _, err := conn.ExecContext(ctx, fmt.Sprintf("BEGIN IMMEDIATE;\n%s;\nPRAGMA user_version = %d;\nCOMMIT", steps[version], version+1)); err != nil {

@@ -28,12 +28,13 @@ import (
 type Options struct {
 	Path   string
 	Normal bool             // what was committed survives the process only, not the machine
+	Beside bool             // another process serves the file, perhaps: nothing is made or brought up to date
 	Now    func() time.Time // nil: time.Now
 }
 
 // Store keeps responses in a file.
 type Store struct {
-	lock    *os.File
+	lock    *os.File // nil: none was taken
 	readers *sql.DB
 	read    reads
 	writer  *writer
@@ -62,25 +63,28 @@ func Open(ctx context.Context, opt Options) (_ *Store, err error) {
 	if kind := networkFileSystem(filepath.Dir(path)); kind != "" {
 		return nil, fmt.Errorf("%s is on %s, where SQLite files break: put it on a disk of this machine, or use state.type postgres", path, kind)
 	}
-	lock, err := takeLock(path)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{lock: lock}
+	s := new(Store)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.release())
 		}
 	}()
+	flags := os.O_RDWR
+	if !opt.Beside {
+		flags |= os.O_CREATE
+		if s.lock, err = takeLock(path); err != nil {
+			return nil, err
+		}
+	}
 	// SQLite makes the files beside it with the same permissions.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	if s.writer, err = newWriter(ctx, open(path, opt.Normal, false), opt.Now); err != nil {
+	if s.writer, err = newWriter(ctx, open(path, opt.Normal, false), opt.Now, opt.Beside); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.readers = open(path, opt.Normal, true)
@@ -151,5 +155,8 @@ func (s *Store) release() error {
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
 }

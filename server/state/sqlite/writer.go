@@ -37,7 +37,7 @@ type writer struct {
 }
 
 // newWriter makes the tables and starts the writer.
-func newWriter(ctx context.Context, db *sql.DB, now func() time.Time) (_ *writer, err error) {
+func newWriter(ctx context.Context, db *sql.DB, now func() time.Time, check bool) (_ *writer, err error) {
 	w := &writer{db: db, now: now, queue: make(chan *write, together), over: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -51,7 +51,7 @@ func newWriter(ctx context.Context, db *sql.DB, now func() time.Time) (_ *writer
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, w.conn, all); err != nil {
+	if err := migrate(ctx, w.conn, all, check); err != nil {
 		return nil, err
 	}
 	if err := w.stmts.prepare(ctx, w.conn); err != nil {

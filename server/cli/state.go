@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"antwort/server/state"
+	"antwort/server/state/keeper"
+	"antwort/server/state/postgres"
+	"antwort/shared/config"
+	"antwort/shared/policy"
+)
+
+// stateCmd are the commands for what is kept. They work beside a server.
+type stateCmd struct {
+	Stats   stateStatsCmd   `cmd:"" help:"Print how much is kept, and of how many owners."`
+	Export  stateExportCmd  `cmd:"" help:"Print all responses of one owner, one JSON object a line."`
+	Purge   statePurgeCmd   `cmd:"" help:"Remove all responses of one owner for good."`
+	Migrate stateMigrateCmd `cmd:"" help:"Bring the tables of a Postgres up to date, for servers with state.postgres.migrate: check."`
+}
+
+func (stateCmd) Help() string {
+	return `The store is that of the configuration: with state.type sqlite or postgres. A server may go on serving meanwhile; with memory only its metrics tell.
+
+Example:
+
+    antwort state purge --config antwort.yaml --tenant team-a`
+}
+
+// openState opens the store of the configuration.
+func (f *configFlag) openState(ctx context.Context) (*config.Config, state.Store, error) {
+	cfg, err := f.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := keeper.OpenBeside(ctx, cfg)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	if err := store.Ready(ctx); err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return cfg, store, nil
+}
+
+type stateStatsCmd struct {
+	configFlag
+}
+
+func (stateStatsCmd) Help() string {
+	return `Owners are digests: the configuration cannot be asked back who they are. The five with the most are listed.
+
+Example:
+
+    antwort state stats --config antwort.yaml`
+}
+
+// listed is how many owners stats lists.
+const listed = 5
+
+func (cmd *stateStatsCmd) Run(ctx context.Context, io *streams) (err error) {
+	cfg, store, err := cmd.openState(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	usage, err := store.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	type owned struct {
+		owner state.Owner
+		used  state.Used
+	}
+	var all []owned
+	var sum state.Used
+	for owner, used := range usage {
+		all = append(all, owned{owner, used})
+		sum.Responses += used.Responses
+		sum.Bytes += used.Bytes
+	}
+	slices.SortFunc(all, func(a, b owned) int {
+		return cmp.Or(cmp.Compare(b.used.Bytes, a.used.Bytes), slices.Compare(a.owner[:], b.owner[:]))
+	})
+	w := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "store\t%s\nowners\t%d\nresponses\t%d\nbytes\t%d\n", cfg.StateType(), len(all), sum.Responses, sum.Bytes)
+	for _, o := range all[:min(listed, len(all))] {
+		fmt.Fprintf(w, "owner %s\t%d responses, %d bytes\n", hex.EncodeToString(o.owner[:]), o.used.Responses, o.used.Bytes)
+	}
+	return w.Flush()
+}
+
+// ownerFlags say whose responses are meant.
+type ownerFlags struct {
+	Tenant  string `placeholder:"NAME" help:"The tenant, as auth.api_keys or the claim auth.jwt.tenant_claim has it."`
+	Subject string `placeholder:"NAME" help:"The subject: with state.scope subject, or of a caller without a tenant."`
+	All     bool   `help:"Everybody, which is one owner: with auth.type none."`
+}
+
+// owner is who is meant, by what the configuration makes an owner.
+func (f *ownerFlags) owner(cfg *config.Config) (owner state.Owner, err error) {
+	switch {
+	case cfg.Auth.Type == config.NoAuth && (!f.All || f.Tenant+f.Subject != ""):
+		err = errors.New("auth.type is none, so all callers are one owner: say --all, and neither --tenant nor --subject")
+	case cfg.Auth.Type == config.NoAuth:
+		return policy.Owner(cfg, nil), nil
+	case f.All:
+		err = errors.New("--all is for auth.type none: say --tenant, or --subject, or both")
+	case cfg.State.Scope == config.SubjectScope && f.Subject == "":
+		err = errors.New("state.scope is subject: say --subject, and --tenant where the caller has one")
+	case cfg.State.Scope == config.TenantScope && f.Tenant != "" && f.Subject != "":
+		err = errors.New("state.scope is tenant: all that its subjects have is the tenant's, so say --tenant alone")
+	case f.Tenant+f.Subject == "":
+		err = errors.New("say whose: --tenant, or --subject of a caller without one")
+	}
+	if err != nil {
+		return owner, usage(err)
+	}
+	return policy.Owner(cfg, &policy.Identity{Tenant: f.Tenant, Subject: f.Subject}), nil
+}
+
+type stateExportCmd struct {
+	configFlag
+	ownerFlags
+}
+
+func (stateExportCmd) Help() string {
+	return `Each line has a response as it was answered, and the input of its request; the oldest is first.
+
+Example:
+
+    antwort state export --config antwort.yaml --tenant team-a > team-a.jsonl`
+}
+
+// exported is a line of an export.
+type exported struct {
+	Input    json.RawMessage `json:"input"`
+	Response json.RawMessage `json:"response"`
+}
+
+func (cmd *stateExportCmd) Run(ctx context.Context, io *streams) (err error) {
+	cfg, store, err := cmd.openState(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	owner, err := cmd.owner(cfg)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(io.Out)
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	if err := store.Export(ctx, owner, func(r *state.Record) error {
+		return lines.Encode(exported{r.Input, r.AppendResource(nil)})
+	}); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+type statePurgeCmd struct {
+	configFlag
+	ownerFlags
+}
+
+func (statePurgeCmd) Help() string {
+	return `Nothing of it is left afterwards, but in backups. Conversations that are going on cannot be continued.
+
+Example:
+
+    antwort state purge --config antwort.yaml --tenant team-a`
+}
+
+func (cmd *statePurgeCmd) Run(ctx context.Context, io *streams) (err error) {
+	cfg, store, err := cmd.openState(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	owner, err := cmd.owner(cfg)
+	if err != nil {
+		return err
+	}
+	removed, err := store.Purge(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("%d responses were removed, then: %w", removed, err)
+	}
+	_, err = fmt.Fprintf(io.Out, "%d responses removed\n", removed)
+	return err
+}
+
+type stateMigrateCmd struct {
+	configFlag
+}
+
+func (stateMigrateCmd) Help() string {
+	return `Servers of the version before go on with the new tables only where its notes say so.
+
+Example:
+
+    ANTWORT_STATE_POSTGRES_DSN=postgres://owner@db/antwort antwort state migrate --config antwort.yaml`
+}
+
+func (cmd *stateMigrateCmd) Run(ctx context.Context, io *streams) error {
+	cfg, err := cmd.load()
+	if err != nil {
+		return err
+	}
+	if cfg.StateType() != config.PostgresState {
+		return usage(errors.New("state.type is " + cfg.StateType() + ": only the tables of a Postgres are brought up to date so"))
+	}
+	version, err := postgres.Migrate(ctx, cfg.State.Postgres.DSN.Reveal())
+	if err != nil {
+		return fmt.Errorf("state.postgres.dsn: %w", err)
+	}
+	_, err = fmt.Fprintf(io.Out, "the tables have version %d\n", version)
+	return err
+}
