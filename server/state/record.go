@@ -11,8 +11,8 @@ type Record struct {
 	Flags   Flags
 	Created time.Time // kept in milliseconds
 
-	// TTL is how long the thread is kept after this response; 0 is for ever. It is
-	// read by Commit only.
+	// TTL is how long the thread is kept after this response at least, and for Slack
+	// more at most; 0 is for ever. It is read by Commit only.
 	TTL time.Duration
 
 	// The resource is Shell[:Cut] + Output + Shell[Cut:].
@@ -35,6 +35,9 @@ func (r *Record) AppendResource(dst []byte) []byte {
 
 // Bytes is the size of what the record carries.
 func (r *Record) Bytes() int { return len(r.Input) + len(r.Output) + len(r.Shell) }
+
+// Slack is how much longer than TTL a thread may be kept.
+func (r *Record) Slack() time.Duration { return min(r.TTL/24, time.Hour) }
 
 // Turn is what continuing a chain needs of one of its responses.
 type Turn struct {

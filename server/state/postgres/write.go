@@ -23,7 +23,8 @@ const (
 		INSERT INTO antwort_responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
 		SELECT $1, $2, id, 1, $3, $4, $5, $6, $7, $8, $9 FROM thread RETURNING thread`
 
-	// The index of expires is left alone as long as it is right enough.
+	// A thread lives a little longer than it must, so that not every turn has to
+	// write the index of expires.
 	nextStatement = `
 		WITH new AS (
 			INSERT INTO antwort_responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)
@@ -32,8 +33,8 @@ const (
 		)
 		UPDATE antwort_threads SET bytes = bytes + $11, turns = turns + 1, expires = CASE
 			WHEN $10::bigint IS NULL THEN NULL
-			WHEN expires > $10::bigint - $13::bigint AND expires <= $10::bigint THEN expires
-			ELSE $10::bigint END
+			WHEN expires BETWEEN $10::bigint AND $10::bigint + $13::bigint THEN expires
+			ELSE $10::bigint + $13::bigint END
 		WHERE id = (SELECT thread FROM new) RETURNING id`
 
 	knownQuery = "SELECT owner, coalesce(parent, ''), status, created FROM antwort_responses WHERE id = $1"
@@ -60,7 +61,7 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 		expires, int64(len(input) + len(output) + len(shell))}
 	statement := firstStatement
 	if r.Parent != "" {
-		statement, args = nextStatement, append(args, r.Parent, min(r.TTL/24, time.Hour).Milliseconds())
+		statement, args = nextStatement, append(args, r.Parent, r.Slack().Milliseconds())
 	}
 	var thread string
 	err := s.pool.QueryRow(ctx, statement, args...).Scan(&thread)

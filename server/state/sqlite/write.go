@@ -23,9 +23,10 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		&s.next: `INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)
 			SELECT ?1, ?2, p.thread, p.id, p.depth + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM responses p WHERE p.id = ?10 AND p.owner = ?2
 			ON CONFLICT DO NOTHING RETURNING thread`,
-		// The index of expires is left alone as long as it is right enough.
+		// A thread lives a little longer than it must, so that not every turn has to
+		// write the index of expires.
 		&s.grow: `UPDATE threads SET bytes = bytes + ?2, turns = turns + 1,
-			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires > ?3 - ?4 AND expires <= ?3 THEN expires ELSE ?3 END WHERE id = ?1`,
+			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires BETWEEN ?3 AND ?3 + ?4 THEN expires ELSE ?3 + ?4 END WHERE id = ?1`,
 		&s.known:   "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
 		&s.remove:  "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell)",
 		&s.shrink:  "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
@@ -74,11 +75,10 @@ func (w *writer) commit(ctx context.Context, r *state.Record, input, output, she
 		return broken(err)
 	}
 	var expires any
-	slack := min(r.TTL/24, time.Hour)
 	if r.TTL > 0 {
 		expires = w.now().Add(r.TTL).UnixMilli()
 	}
-	_, err = w.stmts.grow.ExecContext(ctx, thread, len(input)+len(output)+len(shell), expires, slack.Milliseconds())
+	_, err = w.stmts.grow.ExecContext(ctx, thread, len(input)+len(output)+len(shell), expires, r.Slack().Milliseconds())
 	return broken(err)
 }
 

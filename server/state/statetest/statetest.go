@@ -102,6 +102,7 @@ func Run(t *testing.T, open Open) {
 		"committing again is a success":                   committedAgain,
 		"a failed response is kept and not continued":     failedTurn,
 		"a chain expires as a whole":                      expiry,
+		"a chain with less time expires earlier":          lessTime,
 		"sweeping goes in steps":                          sweeping,
 		"without a ttl a chain stays":                     stays,
 		"a purge takes all of one owner":                  purge,
@@ -311,8 +312,12 @@ func expiry(t *testing.T, s state.Store, c *clock) {
 		assert.Zero(t, swept)
 	}
 	assertChain(t, s, all...)
-	c.advance(24*time.Hour + time.Second)
+	c.advance(24*time.Hour - time.Second)
 	swept, err := s.Sweep(ctx, c.now(), 100)
+	require.NoError(t, err)
+	assert.Zero(t, swept, "its time is not over")
+	c.advance(all[0].Slack() + 2*time.Second)
+	swept, err = s.Sweep(ctx, c.now(), 100)
 	require.NoError(t, err)
 	assert.Equal(t, state.Swept{Responses: 10}, swept)
 	for _, r := range all {
@@ -320,6 +325,20 @@ func expiry(t *testing.T, s state.Store, c *clock) {
 		assert.ErrorIs(t, err, state.ErrNotFound)
 	}
 	assert.Equal(t, &state.MissingError{ID: parent}, s.Commit(ctx, Turn(alice, parent)))
+}
+
+func lessTime(t *testing.T, s state.Store, c *clock) {
+	ctx := context.Background()
+	first := Turn(alice, "")
+	first.TTL = 1000 * time.Hour
+	require.NoError(t, s.Commit(ctx, first))
+	second := Turn(alice, first.ID)
+	second.TTL = time.Hour
+	require.NoError(t, s.Commit(ctx, second))
+	c.advance(2 * time.Hour)
+	swept, err := s.Sweep(ctx, c.now(), 100)
+	require.NoError(t, err)
+	assert.Equal(t, state.Swept{Responses: 2}, swept)
 }
 
 func sweeping(t *testing.T, s state.Store, c *clock) {
