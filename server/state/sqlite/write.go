@@ -44,6 +44,14 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
+func (s *statements) close() error {
+	var errs []error
+	for _, stmt := range [...]*sql.Stmt{s.begin, s.first, s.next, s.grow, s.known, s.remove, s.shrink, s.empty, s.expired, s.drop, s.owned, s.more} {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // Commit keeps a response.
 func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	if err := r.Check(); err != nil {
@@ -200,8 +208,7 @@ func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err 
 		more = threads == purgeStep
 	}
 	if removed > 0 {
-		_, err = s.readers.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-		if err != nil {
+		if err := checkpoint(ctx, s.readers); err != nil {
 			return removed, unavailable(ctx, err)
 		}
 	}

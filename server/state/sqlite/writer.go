@@ -173,13 +173,24 @@ func (w *writer) exec(ctx context.Context, text string) error {
 	return broken(err)
 }
 
-// close writes what waits, and empties the log of changes into the file.
-func (w *writer) close() error {
+// end writes what waits, and empties the log of changes into the file.
+func (w *writer) end() error {
 	w.mu.Lock()
 	w.shut = true
 	w.mu.Unlock()
 	close(w.queue)
 	<-w.over
-	_, err := w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-	return errors.Join(err, w.conn.Close(), w.db.Close())
+	return errors.Join(w.stmts.close(), checkpoint(context.Background(), w.conn)) // an open statement keeps the files
 }
+
+// checkpoint empties the log of changes into the file, unless another process keeps
+// it busy.
+func checkpoint(ctx context.Context, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) error {
+	var busy, inLog, done int
+	return db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &done)
+}
+
+// close closes the connection of a writer that has ended.
+func (w *writer) close() error { return errors.Join(w.conn.Close(), w.db.Close()) }
