@@ -32,6 +32,16 @@ type Server struct {
 // Start starts a Postgres that ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	s := place(t)
+	initdb := s.command(t, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	out, err := initdb.CombinedOutput()
+	require.NoError(t, err, string(out))
+	s.Run(t)
+	return s
+}
+
+// place is where a Postgres can be, until the test ends.
+func place(t testing.TB) *Server {
 	bin := find()
 	if bin == "" {
 		if os.Getenv("ANTWORT_TEST_POSTGRES") == "required" {
@@ -46,12 +56,28 @@ func Start(t testing.TB) *Server {
 	if uid, gid, is := servant(t); is {
 		require.NoError(t, os.Chown(folder, uid, gid))
 	}
-	initdb := s.command(t, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
-	out, err := initdb.CombinedOutput()
-	require.NoError(t, err, string(out))
 	t.Cleanup(func() { s.Kill(t) })
-	s.Run(t)
 	return s
+}
+
+// Standby starts a second Postgres, which has all that this one commits before the
+// commit returns.
+func (s *Server) Standby(t testing.TB) *Server {
+	t.Helper()
+	standby := place(t)
+	out, err := s.command(t, "pg_basebackup", "--host", s.folder, "--username", "postgres", "--pgdata", standby.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync").CombinedOutput()
+	require.NoError(t, err, string(out))
+	standby.Run(t)
+	s.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	s.Exec(t, "SELECT pg_reload_conf()")
+	return standby
+}
+
+// Promote makes a standby one that can be written.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = ''")
+	s.Exec(t, "SELECT pg_promote()")
 }
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
@@ -109,7 +135,7 @@ func (s *Server) Run(t testing.TB) {
 	var said strings.Builder
 	go func() {
 		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if strings.Contains(lines.Text(), "ready to accept connections") {
+			if strings.Contains(lines.Text(), "ready to accept") {
 				ready <- true
 			} else if len(ready) == 0 {
 				said.WriteString(lines.Text() + "\n")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,55 +111,98 @@ func TestTwoStoresOnOneDatabase(t *testing.T) {
 	assert.EqualValues(t, 2000, swept.Load())
 }
 
-// Postgres crashes, and is restarted, under load: no turn that was told is lost.
-func TestCrashesOfTheDatabase(t *testing.T) {
-	pg := pgtest.Start(t)
-	s := opened(t, pg.Schema(t), nil)
+// load commits turns of eight conversations until it is ended.
+type load struct {
+	store           *Store
+	told            sync.Map // ids, with their depths
+	count, failures atomic.Int64
+	writers         sync.WaitGroup
+	stop            context.CancelFunc
+}
+
+func startLoad(t *testing.T, s *Store) *load {
 	until, stop := context.WithCancel(ctx)
-	defer stop()
-	var told sync.Map
-	var count, failures atomic.Int64
-	var writers sync.WaitGroup
+	t.Cleanup(stop)
+	l := &load{store: s, stop: stop}
 	for range 8 {
-		writers.Go(func() {
+		l.writers.Go(func() {
 			parent, depth := "", 0
 			for until.Err() == nil {
 				r := statetest.Turn(alice, parent)
-				if err := s.Commit(ctx, r); err != nil {
+				within, cancel := context.WithTimeout(ctx, 2*time.Second)
+				err := s.Commit(within, r)
+				cancel()
+				if err != nil {
 					if !errors.Is(err, state.ErrUnavailable) {
 						assert.NoError(t, err)
 						return
 					}
-					failures.Add(1)
+					l.failures.Add(1)
 					continue // with another id: what became of this one is not known
 				}
 				parent, depth = r.ID, depth+1
-				told.Store(parent, depth)
-				count.Add(1)
+				l.told.Store(parent, depth)
+				l.count.Add(1)
 			}
 		})
 	}
-	for _, down := range []func(testing.TB){pg.Kill, pg.Stop, pg.Kill} {
-		for before := count.Load(); count.Load() < before+200; {
-			time.Sleep(5 * time.Millisecond)
-		}
-		down(t)
-		assert.ErrorIs(t, s.Ready(ctx), state.ErrUnavailable)
-		pg.Run(t)
-		start := time.Now()
-		for s.Ready(ctx) != nil {
-			require.Less(t, time.Since(start), 5*time.Second, "it recovers")
-		}
+	return l
+}
+
+// more waits until some more turns were told.
+func (l *load) more() {
+	for before := l.count.Load(); l.count.Load() < before+200; {
+		time.Sleep(5 * time.Millisecond)
 	}
-	stop()
-	writers.Wait()
-	assert.Positive(t, failures.Load())
-	told.Range(func(id, depth any) bool {
-		turns, err := s.Chain(ctx, alice, id.(string), state.Bounds{})
+}
+
+// recovers expects the store to be there within a few seconds.
+func (l *load) recovers(t *testing.T) {
+	start := time.Now()
+	for l.store.Ready(ctx) != nil {
+		require.Less(t, time.Since(start), 5*time.Second, "it recovers")
+	}
+}
+
+// end expects all that was told to be there.
+func (l *load) end(t *testing.T) {
+	l.stop()
+	l.writers.Wait()
+	assert.Positive(t, l.failures.Load())
+	l.told.Range(func(id, depth any) bool {
+		turns, err := l.store.Chain(ctx, alice, id.(string), state.Bounds{})
 		return assert.NoError(t, err) && assert.Len(t, turns, depth.(int))
 	})
-	t.Logf("%d turns told, %d failed", count.Load(), failures.Load())
-	assert.Eventually(t, func() bool { return s.InUse() == 0 }, time.Second, time.Millisecond, "no connection is kept")
+	t.Logf("%d turns told, %d failed", l.count.Load(), l.failures.Load())
+	assert.Eventually(t, func() bool { return l.store.InUse() == 0 }, time.Second, time.Millisecond, "no connection is kept")
+}
+
+func TestCrashesOfTheDatabaseUnderLoad(t *testing.T) {
+	pg := pgtest.Start(t)
+	l := startLoad(t, opened(t, pg.Schema(t), nil))
+	for _, down := range []func(testing.TB){pg.Kill, pg.Stop, pg.Kill} {
+		l.more()
+		down(t)
+		assert.ErrorIs(t, l.store.Ready(ctx), state.ErrUnavailable)
+		pg.Run(t)
+		l.recovers(t)
+	}
+	l.more()
+	l.end(t)
+}
+
+func TestFailOverToASynchronousStandbyUnderLoad(t *testing.T) {
+	primary := pgtest.Start(t)
+	url := primary.Schema(t)
+	standby := primary.Standby(t)
+	url = strings.Replace(url, primary.Folder(), primary.Folder()+","+standby.Folder(), 1) + "&target_session_attrs=read-write"
+	l := startLoad(t, opened(t, url, nil))
+	l.more()
+	primary.Kill(t)
+	standby.Promote(t)
+	l.recovers(t)
+	l.more()
+	l.end(t)
 }
 
 func TestDatabaseThatIsNotThereYet(t *testing.T) {
