@@ -234,6 +234,35 @@ func TestFullDisk(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestDiskThatBecomesReadOnly(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "state.db"))
+	first := commit(t, s, "")
+	readOnly := func(on int) { // SQLite answers as it does when the disk refuses
+		conn := s.writer.conn
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA query_only = %d", on))
+		require.NoError(t, err)
+	}
+	readOnly(1)
+	err := s.Commit(ctx, statetest.Turn(alice, first.ID))
+	require.ErrorIs(t, err, state.ErrUnavailable)
+	assert.ErrorContains(t, err, "readonly")
+	_, err = s.Chain(ctx, alice, first.ID, state.Bounds{})
+	require.NoError(t, err, "what is there can be read")
+	readOnly(0)
+	commit(t, s, first.ID)
+}
+
+func TestFileThatMayNotBeWritten(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everything")
+	}
+	path := filepath.Join(t.TempDir(), "state.db")
+	require.NoError(t, opened(t, path).Close())
+	require.NoError(t, os.Chmod(path, 0o400))
+	_, err := Open(ctx, Options{Path: path})
+	assert.ErrorContains(t, err, "permission denied")
+}
+
 func TestFileThatAnotherProgramHas(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	s := opened(t, path)
