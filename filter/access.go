@@ -5,6 +5,7 @@ import (
 
 	"antwort/shared/failure"
 	"antwort/shared/policy"
+	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 )
@@ -17,17 +18,25 @@ import (
 // exchange is closed: no callback lets anything of the request through.
 func (x *exchange) identify(h header) (left header, known bool) {
 	authorization, apiKey := h.all(policy.CredentialFields[0]), h.all(policy.CredentialFields[1])
+	told := policy.Told{Subject: h.all(policy.SubjectField), Tenant: h.all(policy.TenantField)}
 	h = h.withoutReserved()
 	if x.access == nil {
 		return h, true
 	}
 	x.forced.at("identify")
-	identify := x.access.Identify
+	var caller *policy.Identity
+	var err *responses.Error
 	if x.access.ByToken() {
-		identify = x.verified
+		caller, err = x.verified(authorization, apiKey)
+	} else {
+		caller, err = x.access.Identify(authorization, apiKey, told)
 	}
-	caller, err := identify(authorization, apiKey)
-	if err != nil {
+	switch {
+	case err == nil:
+	case err.Status == 403:
+		x.refuse(h, failure.Unauthorized, err)
+		return h, false
+	default:
 		x.refuse(h, failure.Unauthorized, err, policy.Challenge(err))
 		return h, false
 	}

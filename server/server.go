@@ -41,7 +41,7 @@ import (
 type Options struct {
 	Log   *slog.Logger     // nil: no logs
 	Now   func() time.Time // what answers call now; nil: time.Now
-	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: from crypto/rand
+	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: by the time and from crypto/rand
 
 	Version string          // of the program, for the metrics
 	Cut     context.Context // ends draining before drain_timeout does; nil: nothing does
@@ -71,7 +71,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 		s.now = time.Now
 	}
 	if s.newID == nil {
-		s.newID = randomID
+		s.newID = func() string { return timedID(time.Now()) }
 	}
 	if s.cut == nil {
 		s.cut = context.Background()
@@ -175,6 +175,30 @@ func (s *Server) pools() *dispatch.Pools {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
+
+// timedID returns the random part of a response's ids: 8 letters and digits of its
+// time in milliseconds, so that those made together are stored together, and 103
+// random bits as 20.
+func timedID(now time.Time) string {
+	const length, digits = 28, "0123456789abcdefghijklmnopqrstuvwxyz"
+	var text [length]byte
+	ms := uint64(max(now.UnixMilli(), 0)) //nolint:gosec // it is not below 0
+	for i := 7; i >= 0; i-- {
+		text[i] = digits[ms%36]
+		ms /= 36
+	}
+	var raw [32]byte
+	for i := length; i > 8; { // 252 is the most that 36 divides: no digit is likelier than another
+		_, _ = rand.Read(raw[:]) // never fails, says its documentation
+		for _, b := range raw {
+			if b < 252 && i > 8 {
+				i--
+				text[i] = digits[b%36]
+			}
+		}
+	}
+	return string(text[:])
+}
 
 // randomID returns 160 random bits as 32 letters and digits.
 func randomID() string {

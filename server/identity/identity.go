@@ -57,11 +57,14 @@ func (c *Callers) Identify(r *http.Request) (*policy.Identity, *failure.Failure)
 	}
 	authorization, apiKey := r.Header["Authorization"], r.Header["X-Api-Key"]
 	if c.tokens == nil {
-		caller, err := c.access.Identify(authorization, apiKey)
-		if err != nil {
-			return nil, failure.Of(failure.Unauthorized, err).With(fieldOf(policy.Challenge(err)))
+		caller, err := c.access.Identify(authorization, apiKey, policy.Told{Subject: r.Header["X-Antwort-Subject"], Tenant: r.Header["X-Antwort-Tenant"]})
+		switch {
+		case err == nil:
+			return caller, nil
+		case err.Status == http.StatusForbidden:
+			return nil, failure.Of(failure.Unauthorized, err)
 		}
-		return caller, nil
+		return nil, failure.Of(failure.Unauthorized, err).With(fieldOf(policy.Challenge(err)))
 	}
 	caller, err, cause := c.tokens.Identify(r.Context(), authorization, apiKey)
 	switch {

@@ -24,10 +24,21 @@ func plainAnswer(r *request, prompt string) string {
 	if r.role(len(r.messages)-1) == "tool" {
 		return toolResults(r) + "\n" + echo(r)
 	}
-	if known, ok := knownAnswers[strings.TrimSpace(prompt)]; ok {
+	if known, ok := knownAnswers[strings.TrimSpace(prompt)]; ok && !goesOn(r) {
 		return known
 	}
 	return echo(r)
+}
+
+// goesOn reports whether there was a turn before: then the answer tells all of them,
+// so that one which is lost shows.
+func goesOn(r *request) bool {
+	for i := range r.messages {
+		if r.role(i) == "assistant" {
+			return true
+		}
+	}
+	return false
 }
 
 // toolResults repeats the results that end the conversation.
@@ -52,7 +63,9 @@ func toolResults(r *request) string {
 //	tool_choice: "auto"
 //	parameters: model="/mnt/models" temperature=0 stream=true
 //
-// Strings stand as JSON, so that nothing is hidden in them.
+// Strings stand as JSON, so that nothing is hidden in them. A long text of the
+// assistant stands by its length and hash: said again, every turn would be twice as
+// long as the one before.
 func echo(r *request) string {
 	var b []byte
 	b = fmt.Appendf(b, "I received %d messages.", len(r.messages))
@@ -81,11 +94,18 @@ func echo(r *request) string {
 	return string(b)
 }
 
+// longText is the longest text of the assistant that is said again.
+const longText = 256
+
 func appendMessage(b []byte, msg *fastjson.Value) []byte {
 	b = append(b, msg.GetStringBytes("role")...)
 	o, _ := msg.Object()
 	b = append(b, ':')
-	if c := msg.Get("content"); c != nil {
+	switch c := msg.Get("content"); {
+	case c == nil:
+	case c.Type() == fastjson.TypeString && len(c.GetStringBytes()) > longText && string(msg.GetStringBytes("role")) == "assistant":
+		b = appendData(b, string(c.GetStringBytes()))
+	default:
 		b = appendContent(b, c)
 	}
 	o.Visit(func(key []byte, v *fastjson.Value) {

@@ -14,6 +14,10 @@ type APIKey struct {
 	Tenant  string   // on whose behalf; may be empty
 	Models  []string // names or patterns with *; empty: all models
 
+	// Delegate says that the key is a gateway's, which tells with each request who
+	// calls: Subject is the gateway's own name.
+	Delegate bool
+
 	// Digest is the SHA-256 of the key, whichever way it was given, after
 	// ResolveSecrets.
 	Digest [sha256.Size]byte

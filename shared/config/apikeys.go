@@ -26,11 +26,11 @@ const makeDigest = "printf %s \"$KEY\" | sha256sum"
 func (*apiKeys) kind() string { return "list" }
 
 func (*apiKeys) values() string {
-	return "objects with one of `sha256`, `key_file` and `key_env`, with `subject`, and perhaps with `tenant` and `models`"
+	return "objects with one of `sha256`, `key_file` and `key_env`, with `subject`, and perhaps with `tenant`, `models` and `delegate`"
 }
 
 func (*apiKeys) want() string {
-	return "a list of objects, each with one of sha256, key_file and key_env, with subject, and perhaps with tenant and models"
+	return "a list of objects, each with one of sha256, key_file and key_env, with subject, and perhaps with tenant, models and delegate"
 }
 
 func (k *apiKeys) reset(c *Config) { *k.at(c) = nil }
@@ -104,6 +104,7 @@ func (r *reader) apiKey(path string, v *fastjson.Value) (key APIKey) {
 		{"subject", textAt(&key.Subject, isIdentity, anIdentity, false)},
 		{"tenant", textAt(&key.Tenant, isIdentity, anIdentity, false)},
 		{"models", textsAt(&key.Models, maxModels, isLine, "a name, in which * stands for any text")},
+		{"delegate", booleanAt(&key.Delegate)},
 	}, func(name string) string {
 		switch name {
 		case "key", "api_key", "value", "secret", "token":
@@ -125,6 +126,9 @@ func (r *reader) apiKey(path string, v *fastjson.Value) (key APIKey) {
 	}
 	if key.Subject == "" {
 		r.problems.add(path, "", "subject must be set: who calls with this key")
+	}
+	if key.Delegate && key.Tenant != "" {
+		r.problems.add(path+".tenant", "", "must not be set with delegate: whose tenant a request is for, the gateway tells with each")
 	}
 	if key.SHA256 != "" {
 		key.SHA256 = strings.ToLower(key.SHA256)
@@ -160,6 +164,7 @@ func (k *APIKey) appendJSON(dst []byte) []byte {
 	w.text("subject", k.Subject)
 	w.text("tenant", k.Tenant)
 	w.texts("models", k.Models)
+	w.flag("delegate", k.Delegate)
 	return w.end()
 }
 
@@ -175,5 +180,6 @@ func (k *apiKeys) schema(dst []byte, _ *Config) []byte {
 		`"tenant":{"type":"string","description":"On whose behalf."},`+
 		`"models":{"type":"array","minItems":1,"maxItems":`...)
 	dst = strconv.AppendInt(dst, maxModels, 10)
-	return append(dst, `,"items":{"type":"string"},"description":"Models that the key may use, * stands for any text; none: all."}}}`...)
+	return append(dst, `,"items":{"type":"string"},"description":"Models that the key may use, * stands for any text; none: all."},`+
+		`"delegate":{"type":"boolean","description":"The key is a gateway's, which tells with each request who calls."}}}`...)
 }

@@ -77,6 +77,22 @@ func textAt(at *string, accepts func(string) bool, allowed string, hidden bool) 
 	}
 }
 
+// booleanAt reads true or false.
+//
+//go:noinline
+func booleanAt(at *bool) func(*reader, string, *fastjson.Value) {
+	return func(r *reader, path string, v *fastjson.Value) {
+		switch v.Type() {
+		case fastjson.TypeTrue:
+			*at = true
+		case fastjson.TypeFalse:
+			*at = false
+		default:
+			r.problems.add(path, "", "got "+fromJSON(v).got()+", want true or false")
+		}
+	}
+}
+
 // integerAt reads a whole number within a range.
 //
 //go:noinline
@@ -159,6 +175,13 @@ func (w *objectWriter) integer(name string, n, unset int) {
 	if n != unset {
 		w.name(name)
 		w.dst = strconv.AppendInt(w.dst, int64(n), 10)
+	}
+}
+
+func (w *objectWriter) flag(name string, is bool) {
+	if is {
+		w.name(name)
+		w.dst = append(w.dst, "true"...)
 	}
 }
 

@@ -275,7 +275,7 @@ var authKeys = []key{{
 }, {
 	path:    "auth.api_keys",
 	value:   &apiKeys{at: func(c *Config) *[]APIKey { return &c.Auth.APIKeys }},
-	doc:     "Keys that clients may use, each by its SHA-256, a file or an environment variable, with the caller's `subject` and `tenant` and, perhaps, the `models` that it may use (`*` stands for any text). At most 1000.",
+	doc:     "Keys that clients may use, each by its SHA-256, a file or an environment variable, with the caller's `subject` and `tenant` and, perhaps, the `models` that it may use (`*` stands for any text). With `delegate: true` it is a gateway's, which tells with each request who calls. At most 1000.",
 	example: `[{"sha256":"` + exampleDigest + `","subject":"alice","tenant":"team-a","models":["llama-*"]}]`,
 }, {
 	path:    "auth.jwt.issuer",

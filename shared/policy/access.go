@@ -50,8 +50,9 @@ type Access struct {
 }
 
 type accessKey struct {
-	digest words
-	caller Identity
+	digest   words
+	caller   Identity
+	delegate bool
 }
 
 // words are a digest, for comparing eight bytes at a time.
@@ -94,23 +95,46 @@ func NewAccess(c *config.Config) *Access {
 		if k.Digest == [sha256.Size]byte{} {
 			continue // was not resolved: nobody has it
 		}
-		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, k.Models}})
+		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, k.Models}, k.Delegate})
 	}
 	return a
 }
 
+// A Told is what a request itself says of who calls, all values of the fields. It is
+// believed of nobody but a gateway whose key is a delegate.
+type Told struct{ Subject, Tenant []string }
+
 // Identify finds out who calls, by all values of the fields authorization and
 // x-api-key (RFC 9110 section 11.6.2, RFC 6750 section 2.1). The error is a 401,
-// which also needs the header of Challenge. Nothing of the credential is in it.
-func (a *Access) Identify(authorization, apiKey []string) (*Identity, *responses.Error) {
+// which also needs the header of Challenge, or the 403 of a gateway that does not say
+// for whom it asks. Nothing of the credential is in it.
+func (a *Access) Identify(authorization, apiKey []string, told Told) (*Identity, *responses.Error) {
 	credential, err := keyWords.credentialOf(authorization, apiKey)
 	if err != nil {
 		return nil, err
 	}
-	if i := a.find(wordsOf(sha256.Sum256([]byte(credential)))); i >= 0 {
-		return &a.keys[i].caller, nil
+	i := a.find(wordsOf(sha256.Sum256([]byte(credential))))
+	switch {
+	case i < 0:
+		return nil, unauthorized("invalid_api_key", "the API key is not known here")
+	case a.keys[i].delegate:
+		return told.caller(a.keys[i].caller.models)
 	}
-	return nil, unauthorized("invalid_api_key", "the API key is not known here")
+	return &a.keys[i].caller, nil
+}
+
+// caller is for whom a gateway asks. It must say so, once: without a word all its
+// callers would be one.
+func (t Told) caller(models []string) (*Identity, *responses.Error) {
+	if len(t.Subject) != 1 || t.Subject[0] == "" || !isIdentity(t.Subject[0]) || len(t.Tenant) > 1 || len(t.Tenant) == 1 && !isIdentity(t.Tenant[0]) {
+		return nil, responses.NewError(403, "caller_missing",
+			"this API key is a gateway's, which must tell with each request who calls: "+SubjectField+" once, and perhaps "+TenantField)
+	}
+	id := &Identity{Subject: t.Subject[0], models: models}
+	if len(t.Tenant) == 1 {
+		id.Tenant = t.Tenant[0]
+	}
+	return id, nil
 }
 
 // find compares with every key, and each comparison looks at every byte: how

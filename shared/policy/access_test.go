@@ -28,7 +28,8 @@ func TestAccessCorpus(t *testing.T) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			id, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")))
+			id, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")),
+				policy.Told{Subject: trimmed(c.Values("x-antwort-subject")), Tenant: trimmed(c.Values("x-antwort-tenant"))})
 			if e == nil {
 				e = allowsBody(id, &c)
 			}
@@ -95,7 +96,7 @@ func keys(n int) (*policy.Access, []string) {
 func TestEveryKeyFindsItsCaller(t *testing.T) {
 	access, plain := keys(100)
 	for i, key := range plain {
-		id, err := access.Identify([]string{"Bearer " + key}, nil)
+		id, err := access.Identify([]string{"Bearer " + key}, nil, policy.Told{})
 		require.Nil(t, err)
 		require.Equal(t, fmt.Sprint("caller-", i), id.Subject)
 	}
@@ -107,7 +108,7 @@ func TestRefusingAKeyAllocatesTheSameForEveryPrefix(t *testing.T) {
 	access, plain := keys(50)
 	cost := func(key string) float64 {
 		given := []string{"Bearer " + key}
-		return testing.AllocsPerRun(20, func() { _, _ = access.Identify(given, nil) })
+		return testing.AllocsPerRun(20, func() { _, _ = access.Identify(given, nil, policy.Told{}) })
 	}
 	key := plain[0]
 	require.LessOrEqual(t, cost(key), 1.0, "only the bytes to digest are allocated")
@@ -129,7 +130,7 @@ func TestNothingConfiguredLetsNobodyIn(t *testing.T) {
 		cfg.Auth = auth
 		access := policy.NewAccess(cfg)
 		for _, given := range [][]string{nil, {""}, {"Bearer "}, {"Bearer x"}, {"Bearer " + string(make([]byte, 32))}} {
-			_, err := access.Identify(given, nil)
+			_, err := access.Identify(given, nil, policy.Told{})
 			require.NotNil(t, err)
 			require.Equal(t, 401, err.Status)
 		}
@@ -150,7 +151,7 @@ func FuzzIdentify(f *testing.F) {
 		if hasAPIKey {
 			k = []string{apiKey}
 		}
-		id, err := access.Identify(a, k)
+		id, err := access.Identify(a, k, policy.Told{})
 		require.NotEqual(t, id == nil, err == nil, "an identity or an error")
 		if id == nil {
 			require.Equal(t, 401, err.Status)
@@ -168,7 +169,7 @@ func BenchmarkIdentify(b *testing.B) {
 			given := []string{"Bearer " + plain[n/2]}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := access.Identify(given, nil); err != nil {
+				if _, err := access.Identify(given, nil, policy.Told{}); err != nil {
 					b.Fatal(err)
 				}
 			}

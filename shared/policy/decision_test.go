@@ -43,7 +43,7 @@ func callerWith(t testing.TB, key string) *policy.Identity {
 		{Digest: sha256.Sum256([]byte(few)), Subject: "few", Models: []string{"pass-1", "chat-1"}},
 		{Digest: sha256.Sum256([]byte(team)), Subject: "any", Tenant: "team-a"},
 	}
-	id, refused := policy.NewAccess(c).Identify([]string{"Bearer " + key}, nil)
+	id, refused := policy.NewAccess(c).Identify([]string{"Bearer " + key}, nil, policy.Told{})
 	require.Nil(t, refused)
 	return id
 }

@@ -90,7 +90,7 @@ func restricted(t *testing.T, models ...string) *policy.Identity {
 	cfg := config.Default()
 	cfg.Auth.Type = config.APIKeyAuth
 	cfg.Auth.APIKeys = []config.APIKey{{Digest: sum("k"), Subject: "s", Models: models}}
-	id, err := policy.NewAccess(cfg).Identify([]string{"Bearer k"}, nil)
+	id, err := policy.NewAccess(cfg).Identify([]string{"Bearer k"}, nil, policy.Told{})
 	require.Nil(t, err)
 	return id
 }

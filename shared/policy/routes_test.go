@@ -31,7 +31,8 @@ func TestRoutingCorpus(t *testing.T) {
 			}
 			t.Run(c.Name, func(t *testing.T) {
 				route := ""
-				caller, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")))
+				caller, e := access.Identify(trimmed(c.Values("authorization")), trimmed(c.Values("x-api-key")),
+					policy.Told{Subject: trimmed(c.Values("x-antwort-subject")), Tenant: trimmed(c.Values("x-antwort-tenant"))})
 				var reading *policy.Reading
 				if e == nil {
 					e = contentType(&c.AccessCase)

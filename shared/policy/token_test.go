@@ -24,7 +24,7 @@ func TestTokensAreNotKeys(t *testing.T) {
 	access := byToken(t, "")
 	require.True(t, access.ByToken())
 	for _, given := range [][]string{nil, {""}, {"Bearer "}, {"Bearer x"}, {"Bearer a.b.c"}} {
-		_, err := access.Identify(given, nil)
+		_, err := access.Identify(given, nil, policy.Told{})
 		require.NotNil(t, err)
 		require.Equal(t, 401, err.Status)
 	}

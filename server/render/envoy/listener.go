@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"antwort/shared/config"
 	"antwort/shared/policy"
 )
 
@@ -103,7 +104,7 @@ func (r *renderer) connectionManager(trusted bool) object {
 			{"initial_stream_window_size", 1 << 20},
 			{"initial_connection_window_size", 1 << 20},
 		}},
-		{"early_header_mutation_extensions", list{notTheirs(trusted)}},
+		{"early_header_mutation_extensions", list{r.notTheirs(trusted)}},
 		{"access_log", r.accessLog()},
 		{"local_reply_config", r.localReplies()},
 	}
@@ -115,13 +116,21 @@ func (r *renderer) connectionManager(trusted bool) object {
 	return connectionManager(append(fields, member{"http_filters", r.filters()}))
 }
 
+// hasDelegates reports whether a gateway may say for whom it asks.
+func (r *renderer) hasDelegates() bool {
+	return slices.ContainsFunc(r.c.Auth.APIKeys, func(k config.APIKey) bool { return k.Delegate })
+}
+
 // notTheirs removes what clients are not to say: who they are, where they go and,
 // unless they are trusted proxies, for whom they speak; and what ends at the next
 // hop (RFC 9110 section 7.6.1; Envoy removes the other fields of the kind). It is
 // done to all requests and before anything else, the log, the probes and refused
 // requests included. What comes later is the filter's word, and Envoy's.
-func notTheirs(trusted bool) object {
-	names := []string{policy.SubjectField, policy.TenantField, routeField, affinityField, "proxy-authorization", "te"}
+func (r *renderer) notTheirs(trusted bool) object {
+	names := []string{routeField, affinityField, "proxy-authorization", "te"}
+	if !r.hasDelegates() { // else the filter does, who believes some
+		names = append([]string{policy.SubjectField, policy.TenantField}, names...)
+	}
 	// What steers Envoy, and what it says of itself to backends and to its like.
 	removed := list{object{{"remove_on_match", object{{"key_matcher", object{{"prefix", "x-envoy-"}}}}}}}
 	if !trusted {
