@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,41 +27,61 @@ func TestCorpus(t *testing.T) {
 	require.GreaterOrEqual(t, len(cases), 60)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			chat := make(chan string, 1)
-			llm := httptest.NewServer(chats(func(w http.ResponseWriter, r *http.Request) {
-				b, _ := io.ReadAll(r.Body)
-				chat <- string(b)
-				corpusAnswer(w, &c)
-			}))
-			defer llm.Close()
-			cfg, err := config.Parse(c.Config)
-			require.NoError(t, err)
-			cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm.URL
-			cfg.Engine.Retry.MaxAttempts = 1
-			var clock corpusClock
-			s, err := New(cfg, Options{Now: clock.now, NewID: func() string { return corpus.ID }})
-			require.NoError(t, err)
-			back := httptest.NewServer(s)
-			defer back.Close()
-			fs, err := New(defaults(config.VLLMResponses, back.URL), Options{})
-			require.NoError(t, err)
-			front := httptest.NewServer(fs)
-			defer front.Close()
-			for _, url := range []string{back.URL, front.URL} {
-				clock.begun.Store(false)
-				resp, err := http1.Post(url+"/v1/responses", "application/json", bytes.NewReader(c.Request))
-				require.NoError(t, err)
-				compareWithCase(t, &c, finish(t, resp))
-				select {
-				case got := <-chat:
-					require.Equal(t, string(c.Expected.Chat), got)
-				default:
-					require.Nil(t, c.Expected.Chat, "nothing was sent upstream")
+			for _, store := range []string{config.NoState, config.MemoryState} {
+				if store == config.NoState || !strings.HasPrefix(c.Name, "made_refuse_item_reference") && c.Name != "made_refuse_previous_response_id" {
+					throughBoth(t, c, store)
 				}
 			}
-			http1.CloseIdleConnections()
 		})
 	}
+}
+
+// throughBoth runs a case where its answer is stored, and where none is: that is all
+// that it says otherwise.
+func throughBoth(t *testing.T, c corpus.Case, store string) {
+	chat := make(chan string, 1)
+	llm := httptest.NewServer(chats(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		chat <- string(b)
+		corpusAnswer(w, &c)
+	}))
+	defer llm.Close()
+	cfg, err := config.Parse(c.Config)
+	require.NoError(t, err)
+	cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm.URL
+	cfg.Engine.Retry.MaxAttempts = 1
+	if cfg.State.Type = store; store != config.NoState && !isUnstored.Match(c.Request) {
+		c.Expected.Response, c.Expected.Events = asStored(c.Expected.Response), asStored(c.Expected.Events)
+	}
+	var clock corpusClock
+	s, err := New(cfg, Options{Now: clock.now, NewID: func() string { return corpus.ID }})
+	require.NoError(t, err)
+	back := httptest.NewServer(s)
+	defer back.Close()
+	fs, err := New(defaults(config.VLLMResponses, back.URL), Options{})
+	require.NoError(t, err)
+	front := httptest.NewServer(fs)
+	defer front.Close()
+	for _, url := range []string{back.URL, front.URL} {
+		clock.begun.Store(false)
+		resp, err := http1.Post(url+"/v1/responses", "application/json", bytes.NewReader(c.Request))
+		require.NoError(t, err)
+		compareWithCase(t, &c, finish(t, resp))
+		select {
+		case got := <-chat:
+			require.Equal(t, string(c.Expected.Chat), got)
+		default:
+			require.Nil(t, c.Expected.Chat, "nothing was sent upstream")
+		}
+	}
+	http1.CloseIdleConnections()
+}
+
+var isUnstored = regexp.MustCompile(`"store":\s*false`)
+
+// asStored is what is said of an answer that is stored.
+func asStored(golden []byte) []byte {
+	return bytes.ReplaceAll(golden, []byte(`,"background":false,"store":false`), []byte(`,"background":false,"store":true`))
 }
 
 // corpusAnswer is the upstream's part of a case, streams event by event.

@@ -8,6 +8,7 @@ import (
 	"antwort/server/dispatch"
 	"antwort/server/header"
 	"antwort/server/streaming"
+	"antwort/server/turns"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -19,6 +20,17 @@ import (
 func (x *exchange) respond() *failure.Failure {
 	d, body := x.decision, x.body
 	x.decision, x.body = nil, nil
+	if x.gen.turns.Stores() && x.endpoint.IsAboutStored() {
+		answer, f := x.gen.turns.Answer(x.r.Context(), &turns.Question{
+			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery,
+		})
+		if f == nil {
+			x.json(http.StatusOK, answer)
+		}
+		if f == nil || d.Translates || f.Kind != failure.NotStored {
+			return f
+		}
+	}
 	if d.Need == policy.Translation {
 		return x.translate(d, body)
 	}
@@ -31,9 +43,13 @@ func (x *exchange) respond() *failure.Failure {
 // still. It puts body back.
 func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
 	chat := buffer.Metered(&x.held)
-	turn, f := x.translateRequest(chat, body.B)
+	var turn *translate.Turn
+	begun, f := x.beginTurn(body.B)
 	if f == nil {
-		f = d.Translated(turn.Model(), body.B, nil)
+		turn, f = x.translateRequest(chat, begun)
+	}
+	if f == nil {
+		f = d.Translated(turn.Model(), begun.Body, begun.History())
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
 	}
 	body.Put()
@@ -64,32 +80,55 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
 	if turn.Streaming() {
-		x.stream(ctx, cancel, streaming.Chat(turn), x.gen.cfg.Server.KeepAliveInterval, nil)
+		var keeper streaming.Keeper
+		if begun.Stored() {
+			begun.Streams()
+			keeper = begun
+		}
+		x.stream(ctx, cancel, streaming.Chat(turn, keeper), x.gen.cfg.Server.KeepAliveInterval, nil)
 		return nil
 	}
 	defer turn.Free()
 	defer x.call.Drop()
 	defer cancel(nil)
-	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn) })
+	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn, begun) })
+}
+
+// beginTurn finds out what the request goes on from, where responses are stored.
+func (x *exchange) beginTurn(body []byte) (*turns.Turn, *failure.Failure) {
+	id, created := x.gen.newID(), x.Unix()
+	if err := responses.Check(body, x.gen.limits); err != nil {
+		return nil, failure.Of(failure.InvalidRequest, err)
+	}
+	return x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held})
 }
 
 // translateRequest appends the upstream's request to chat.
-func (x *exchange) translateRequest(chat *buffer.Buffer, body []byte) (turn *translate.Turn, f *failure.Failure) {
+func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn) (turn *translate.Turn, f *failure.Failure) {
+	body, values := begun.Body, x.gen.cfg.Limits.JSONValues
 	if f = x.held.RoomFor(body, chat); f != nil {
 		return nil, f
 	}
-	f = x.held.Parsing(body, x.gen.cfg.Limits.JSONValues, func() *failure.Failure {
+	request := func() *failure.Failure {
 		var err *responses.Error
-		if chat.B, turn, err = x.gen.translator.Request(chat.B, body, x.gen.newID(), x.Unix()); err != nil {
+		if chat.B, turn, err = x.gen.translator.Continued(chat.B, body, len(body)/8, begun.Past, begun.ID, begun.Created); err != nil {
 			return failure.Of(failure.InvalidRequest, err)
 		}
 		return nil
-	})
+	}
+	if past := begun.History(); len(past) > 0 {
+		if f = x.held.RoomFor(past, chat); f != nil {
+			return nil, f
+		}
+		f = x.held.Parsing(past, values, func() *failure.Failure { return x.held.Parsing(body, values, request) })
+	} else {
+		f = x.held.Parsing(body, values, request)
+	}
 	return turn, f
 }
 
 // translateWhole translates an answer that is not streamed.
-func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn) *failure.Failure {
+func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn, begun *turns.Turn) *failure.Failure {
 	defer ans.Close()
 	ans.Keep(false)
 	if ans.Status != http.StatusOK {
@@ -117,6 +156,13 @@ func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, tur
 	}
 	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()
+	switch kept, failed := begun.Keep(x.rec.Outcome); {
+	case failed != nil:
+		x.rec.Outcome.Resource = nil
+		return failure.Of(failure.StateUnavailable, failed)
+	case !kept:
+		out.B = turn.Unstored(out.B[:0])
+	}
 	if x.rec.DroppedTools != "" {
 		x.header().Set(translate.DroppedToolsField, x.rec.DroppedTools)
 	}

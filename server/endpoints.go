@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"antwort/server/header"
@@ -32,7 +33,8 @@ func (g *generation) newEndpoints() endpoints {
 		ready:   probe("/readyz", (*exchange).ready),
 		unknown: &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, answer: (*exchange).unknownPath},
 	}
-	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.InputTokens, policy.Stored, policy.Cancel, policy.InputItems} {
+	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.InputTokens, policy.Stored, policy.Cancel, policy.InputItems,
+		policy.Conversations, policy.Conversation, policy.ConversationItems, policy.ConversationItem} {
 		es.api[e] = &endpoint{Endpoint: e, routed: true, answer: (*exchange).respond}
 	}
 	es.api[policy.Models] = &endpoint{Endpoint: policy.Models, answer: (*exchange).listModels}
@@ -105,6 +107,8 @@ func (g *generation) readiness() (status int, text string) {
 		return http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n"
 	case !g.callers.Ready():
 		return http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n"
+	case g.store != nil && !g.store.Reached() && g.store.Ready(context.Background()) != nil:
+		return http.StatusServiceUnavailable, "waiting for the store of responses\n"
 	}
 	return http.StatusOK, "ok\n"
 }

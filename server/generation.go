@@ -17,8 +17,11 @@ import (
 	"antwort/server/observe"
 	"antwort/server/reqbody"
 	"antwort/server/self"
+	"antwort/server/state/keeper"
+	"antwort/server/turns"
 	"antwort/shared/config"
 	"antwort/shared/policy"
+	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
 
@@ -32,6 +35,8 @@ type generation struct {
 	fields     map[string]string // that decisions depend on, as net/http writes their names
 	pools      *dispatch.Pools
 	lists      *modellist.Lists // of models, that backends have given
+	limits     responses.Limits // of the JSON that is translated
+	turns      *turns.Turns
 	callers    *identity.Callers
 	trusted    header.Proxies
 	retired    context.Context // ends when another configuration is in force
@@ -52,6 +57,7 @@ type common struct {
 	dispatcher *dispatch.Dispatcher
 	door       *ingress.Door
 	held       reqbody.Bound   // what all exchanges hold
+	store      *keeper.Keeper  // of responses; nil: there is none
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received
 	ending     context.Context // ends, with a cause, what is left after draining
@@ -77,14 +83,18 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	if g.trusted, err = header.NewProxies(cfg.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true})
+	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true, Stores: c.store != nil})
+	if g.turns = turns.New(cfg, nil); c.store != nil {
+		g.turns = turns.New(cfg, c.store)
+	}
 	g.fields = map[string]string{"content-type": "Content-Type", "content-encoding": "Content-Encoding"}
 	for _, route := range cfg.AllRoutes() {
 		for _, h := range route.Match.Headers {
 			g.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
 		}
 	}
-	g.translator = translate.New(translate.OptionsOf(cfg))
+	options := translate.OptionsOf(cfg)
+	g.translator, g.limits = translate.New(options), options.Limits
 	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
 	g.endpoints = g.newEndpoints()
 	g.retired, g.retire = context.WithCancel(c.ending)

@@ -39,6 +39,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				_, _ = io.WriteString(w, chatWhole)
 			}))
 			r := start(t, provider, backend, inFlight(12<<20), func(c *config.Config) {
+				c.State.Type = config.NoState         // what is stored of a request is held, too
 				if provider == config.VLLMResponses { // whose bodies are held, as their models decide
 					c.Routes = []config.Route{{Name: "m", Match: config.Match{Models: []string{"m"}}, Backends: []config.Backend{{URL: backend, Weight: 1}}}}
 				}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -135,7 +136,7 @@ func TestRequestIDs(t *testing.T) {
 			if c.taken {
 				require.Equal(t, c.given, id)
 			} else {
-				require.Regexp(t, `^req_[a-z2-7]{32}$`, id)
+				require.Regexp(t, `^req_[a-z0-9]{28}$`, id)
 			}
 			for _, r := range []*running{back, front} {
 				line := r.log.waitFor(t, `"msg":"request"`, id)
@@ -144,4 +145,13 @@ func TestRequestIDs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Ids that are made one after the other stand in this order, and differ in the rest.
+func TestIDsAreByTime(t *testing.T) {
+	first, later := timedID(time.UnixMilli(1790000000000)), timedID(time.UnixMilli(1790000000001))
+	require.Regexp(t, `^[a-z0-9]{28}$`, first)
+	require.Less(t, first[:8], later[:8])
+	require.NotEqual(t, first[8:], later[8:])
+	require.Len(t, timedID(time.Unix(0, 0)), 28)
 }

@@ -18,6 +18,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ import (
 	"antwort/server/observe"
 	"antwort/server/process"
 	"antwort/server/reqbody"
+	"antwort/server/state/keeper"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 
@@ -41,6 +43,7 @@ import (
 type Options struct {
 	Log   *slog.Logger     // nil: no logs
 	Now   func() time.Time // what answers call now; nil: time.Now
+	Store *keeper.Keeper   // of responses, which is closed with the server; nil: by the configuration
 	NewID func() string    // random part of ids, 24 to 48 of [0-9a-z]; nil: by the time and from crypto/rand
 
 	Version string          // of the program, for the metrics
@@ -81,6 +84,12 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
 	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), reqbody.NewGauge(&s.held))
 	process.RegisterBuildInfo(s.observer.Registerer(), opt.Version, nil)
+	if s.store = opt.Store; s.store == nil {
+		var err error
+		if s.store, err = keeper.Open(context.Background(), cfg, keeper.Options{Log: s.log, Registerer: s.observer.Registerer()}); err != nil {
+			return nil, fmt.Errorf("state.type %s: %w", cfg.StateType(), err)
+		}
+	}
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	door := ingress.Options{
@@ -125,6 +134,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	first.contact(watch)
 	first.callers.Start()
 	defer func() { s.inForce.Load().callers.Stop(nil) }()
+	if s.store != nil {
+		go s.store.Run(watch)
+		defer func() { // after the last answer
+			if err := s.store.Close(); err != nil {
+				s.log.Error("closing the store of responses", "problem", err.Error())
+			}
+		}()
+	}
 	if first.cfg.Server.TLS.On() {
 		go s.certificate.Follow(watch, certificateInterval, s.certificateFiles, s.log)
 	}
@@ -182,7 +199,7 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 func timedID(now time.Time) string {
 	const length, digits = 28, "0123456789abcdefghijklmnopqrstuvwxyz"
 	var text [length]byte
-	ms := uint64(max(now.UnixMilli(), 0)) //nolint:gosec // it is not below 0
+	ms := uint64(max(now.UnixMilli(), 0))
 	for i := 7; i >= 0; i-- {
 		text[i] = digits[ms%36]
 		ms /= 36

@@ -10,10 +10,16 @@ import (
 	"antwort/shared/translate"
 )
 
-// Chat is the kind of a stream that is translated for a turn.
-func Chat(turn *translate.Turn) Kind { return chat{turn} }
+// Chat is the kind of a stream that is translated for a turn. keeper stores how it
+// ends; nil: nobody does.
+func Chat(turn *translate.Turn, keeper Keeper) Kind { return chat{turn, keeper} }
 
-type chat struct{ turn *translate.Turn }
+type chat struct {
+	turn *translate.Turn
+	kept Keeper
+}
+
+func (c chat) keeper() Keeper { return c.kept }
 
 func (c chat) events() Events { return chatEvents{c.turn.Stream()} }
 

@@ -35,6 +35,8 @@ type Kind interface {
 	// receive reports whether a backend's answer is a stream, which flows then.
 	// Another one is dealt with.
 	receive(s *Stream, ans *upstream.Answer) (flows bool, f *failure.Failure)
+	// keeper stores how the events end; nil: nobody does.
+	keeper() Keeper
 	// flowed looks at an answer after its end.
 	flowed(s *Stream, ans *upstream.Answer)
 }

@@ -67,7 +67,7 @@ func (s *Stream) Ask() {
 func (s *Stream) keep() {
 	out := newOut()
 	defer out.Put()
-	if s.phase.begun() || s.head != nil {
+	if s.phase.begun() || s.head != nil || s.keeping {
 		out.B = append(out.B, comment...)
 	} else if out.B = s.events.Start(out.B); len(out.B) == ingress.Room {
 		s.phase.spoke = time.Now() // nothing can be said yet

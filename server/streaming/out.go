@@ -54,7 +54,9 @@ func (s *Stream) end(f *failure.Failure, out *buffer.Buffer) {
 		s.reply(f, out)
 	case conclude:
 		out.B = s.events.End(out.B, f.Reply, s.Unix())
-		s.write(out, true)
+		if s.ended(out); !s.phase.over() {
+			s.write(out, true)
+		}
 	}
 }
 

@@ -73,6 +73,8 @@ type Stream struct {
 	ans    *upstream.Answer // nil until its header came
 	head   http.Header      // to begin with; nil: our own
 	keeps  bool             // the answer's connection is kept, if it ends as it should
+
+	keeping bool // the end is being stored; mu is free meanwhile
 }
 
 // New makes a stream; ctx and cancel are those of the work upstream.
@@ -106,6 +108,7 @@ func (s *Stream) Run(first *upstream.Answer) (complete bool) {
 	if f := s.call.Resume(s.ctx, first, s.consume); f != nil {
 		s.fail(f)
 	}
+	s.left()
 	return complete
 }
 
@@ -235,6 +238,11 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 			return false, nil
 		}
 		out.B = s.events.End(out.B, f.Answer(), now)
+	}
+	if last {
+		if s.ended(out); s.phase.over() { // the client has left meanwhile
+			return false, nil
+		}
 	}
 	if len(out.B) > ingress.Room || last {
 		s.write(out, last)

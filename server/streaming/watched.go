@@ -44,6 +44,9 @@ func (w watched) receive(s *Stream, ans *upstream.Answer) (flows bool, f *failur
 	return true, nil
 }
 
+// keeper is nobody: the backend stores its responses, or does not.
+func (watched) keeper() Keeper { return nil }
+
 func (watched) flowed(*Stream, *upstream.Answer) {}
 
 // passHead passes the status and header of a stream on; while another backend

@@ -21,7 +21,7 @@ const (
 	TargetTooLong       // path and query
 	UnknownPath         // no endpoint
 	WrongMethod         // of an endpoint
-	NotStored           // responses are not stored here
+	NotStored           // there is no such response, or none is stored here
 	WrongContentType    // of a body that has to be read
 	UnsupportedEncoding // of a body that has to be read
 	TooLarge            // body
@@ -37,6 +37,11 @@ const (
 	ForbiddenModel  // for this caller
 	NoRoute         // leads to a backend
 	UnknownModel    // no backend lists it
+
+	// The store of responses failed.
+
+	StateUnavailable // it cannot be reached
+	StateQuota       // the caller has as much in it as may be
 
 	// The upstream failed.
 
@@ -81,6 +86,8 @@ var texts = [kinds]string{
 	ForbiddenModel:      "forbidden_model",
 	NoRoute:             "no_route",
 	UnknownModel:        "unknown_model",
+	StateUnavailable:    "state_unavailable",
+	StateQuota:          "state_quota",
 	UpstreamConnect:     "upstream_connect",
 	UpstreamClosed:      "upstream_closed",
 	UpstreamTimeout:     "upstream_timeout",

@@ -133,11 +133,13 @@ func (j *join) note(it *item) bool {
 // pair looks for calls and outputs that are alone.
 func (j *join) pair() {
 	for _, c := range j.order {
-		switch {
-		case c.waiting < 0:
+		if c.waiting < 0 {
 			j.err = invalid("input", "", "No tool call found for "+c.words()+" with call_id "+clip(c.key())+".")
 			return
-		case c.waiting > 0 && !j.rules.Fill:
+		}
+	}
+	for _, c := range j.order {
+		if c.waiting > 0 && !j.rules.Fill {
 			j.err = invalid("input", "", "No tool output found for "+c.words()+" "+clip(c.key())+".")
 			return
 		}

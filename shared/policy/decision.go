@@ -25,6 +25,8 @@ type Tier struct {
 	// Blind says that no body is read before its request goes on (filter.profile
 	// inline), so that no model decides.
 	Blind bool
+	// Stores says that responses are stored where they are translated.
+	Stores bool
 	// Hosts says that one backend may stand for several, among which somebody else
 	// chooses.
 	Hosts bool
@@ -325,7 +327,7 @@ func (x *Decision) goTo(route int) *failure.Failure {
 	if x.passes() {
 		x.Final, x.Translates = x.Translates, false
 	}
-	if x.Translates && x.request.Endpoint != Create {
+	if x.Translates && x.request.Endpoint != Create && !(x.from.tier.Stores && x.request.Endpoint.IsAboutStored()) {
 		return failure.Of(failure.NotStored, x.request.Endpoint.NotHere())
 	}
 	return nil

@@ -25,8 +25,14 @@ var (
 	Stored      = &Endpoint{Name: "/v1/responses/{id}", Allow: "GET, DELETE"}
 	Cancel      = &Endpoint{Name: "/v1/responses/{id}/cancel", Allow: "POST"}
 	InputItems  = &Endpoint{Name: "/v1/responses/{id}/input_items", Allow: "GET"}
-	Models      = &Endpoint{Name: "/v1/models", Allow: "GET, HEAD"}
-	Model       = &Endpoint{Name: "/v1/models/{id}", Allow: "GET, HEAD"}
+	// Those of conversations, which are kept by backends only.
+	Conversations     = &Endpoint{Name: "/v1/conversations", Allow: "POST"}
+	Conversation      = &Endpoint{Name: "/v1/conversations/{id}", Allow: "GET, POST, DELETE"}
+	ConversationItems = &Endpoint{Name: "/v1/conversations/{id}/items", Allow: "GET, POST"}
+	ConversationItem  = &Endpoint{Name: "/v1/conversations/{id}/items/{item}", Allow: "GET, DELETE"}
+
+	Models = &Endpoint{Name: "/v1/models", Allow: "GET, HEAD"}
+	Model  = &Endpoint{Name: "/v1/models/{id}", Allow: "GET, HEAD"}
 )
 
 // Allows reports whether the endpoint has the method.
@@ -48,6 +54,9 @@ func Find(path string) *Endpoint {
 	}
 	if id, ok := strings.CutPrefix(rest, "models"); ok {
 		return findModel(id)
+	}
+	if below, ok := strings.CutPrefix(rest, "conversations"); ok && (below == "" || below[0] == '/') {
+		return findConversation(below)
 	}
 	if rest, ok = strings.CutPrefix(rest, "responses"); !ok {
 		return nil
@@ -75,10 +84,35 @@ func Find(path string) *Endpoint {
 	return nil
 }
 
-// IsResponses reports whether a path is of the Responses API, a known endpoint
-// or not.
+func findConversation(rest string) *Endpoint {
+	if rest == "" {
+		return Conversations
+	}
+	id, rest, deeper := strings.Cut(rest[1:], "/")
+	list, item, one := strings.Cut(rest, "/")
+	switch {
+	case !isID(id):
+	case !deeper:
+		return Conversation
+	case list != "items":
+	case !one:
+		return ConversationItems
+	case isID(item):
+		return ConversationItem
+	}
+	return nil
+}
+
+// IsAboutStored reports whether requests ask for a response that was stored.
+func (e *Endpoint) IsAboutStored() bool { return e == Stored || e == Cancel || e == InputItems }
+
+// IsResponses reports whether a path is of the Responses API or its conversations, a
+// known endpoint or not.
 func IsResponses(path string) bool {
-	rest, ok := strings.CutPrefix(path, "/v1/responses")
+	rest, ok := strings.CutPrefix(path, Create.Name)
+	if !ok {
+		rest, ok = strings.CutPrefix(path, Conversations.Name)
+	}
 	return ok && (rest == "" || rest[0] == '/')
 }
 
@@ -153,6 +187,8 @@ func (e *Endpoint) NotHere() *responses.Error {
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot compact conversations")
 	case InputTokens:
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot count the tokens of a request before it is answered")
+	case Conversations, Conversation, ConversationItems, ConversationItem:
+		return responses.NewError(404, "unsupported_endpoint", "this server keeps no conversations: continue a response that is stored by previous_response_id, or send the whole conversation as input")
 	}
 	return responses.NewError(404, "response_not_found",
 		"responses are not stored by this server, so there is none to look up: send the whole conversation as input")

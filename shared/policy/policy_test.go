@@ -10,33 +10,46 @@ import (
 
 func TestFind(t *testing.T) {
 	for path, want := range map[string]*Endpoint{
-		"/v1/responses":                    Create,
-		"/v1/responses/compact":            Compact,
-		"/v1/responses/input_tokens":       InputTokens,
-		"/v1/responses/input_tokens/x":     nil,
-		"/v1/responses/resp_1":             Stored,
-		"/v1/responses/resp_1/cancel":      Cancel,
-		"/v1/responses/resp_1/input_items": InputItems,
-		"/v1/models":                       Models,
-		"/v1/models/a/b":                   Model,
-		"/v1/models/..":                    nil,
-		"/v1/models/a%2f%2E.":              nil,
-		"/v1/modelsx":                      nil,
-		"/v1/responses/":                   nil,
-		"/v1/responses/a/b":                nil,
-		"/v1/responses/a/cancel/c":         nil,
-		"/v1/responses/a%2fb":              nil,
-		"/v1/responsesx":                   nil,
-		"/v1/responses-x":                  nil,
-		"/v2/responses":                    nil,
-		"/v1":                              nil,
-		"":                                 nil,
+		"/v1/responses":                        Create,
+		"/v1/responses/compact":                Compact,
+		"/v1/responses/input_tokens":           InputTokens,
+		"/v1/responses/input_tokens/x":         nil,
+		"/v1/responses/resp_1":                 Stored,
+		"/v1/responses/resp_1/cancel":          Cancel,
+		"/v1/responses/resp_1/input_items":     InputItems,
+		"/v1/conversations":                    Conversations,
+		"/v1/conversations/conv_1":             Conversation,
+		"/v1/conversations/conv_1/items":       ConversationItems,
+		"/v1/conversations/conv_1/items/msg_1": ConversationItem,
+		"/v1/conversations/":                   nil,
+		"/v1/conversations/a%2fb":              nil,
+		"/v1/conversations/a/":                 nil,
+		"/v1/conversations/a/things":           nil,
+		"/v1/conversations/a/items/":           nil,
+		"/v1/conversations/a/items/b/c":        nil,
+		"/v1/conversationsx":                   nil,
+		"/v1/models":                           Models,
+		"/v1/models/a/b":                       Model,
+		"/v1/models/..":                        nil,
+		"/v1/models/a%2f%2E.":                  nil,
+		"/v1/modelsx":                          nil,
+		"/v1/responses/":                       nil,
+		"/v1/responses/a/b":                    nil,
+		"/v1/responses/a/cancel/c":             nil,
+		"/v1/responses/a%2fb":                  nil,
+		"/v1/responsesx":                       nil,
+		"/v1/responses-x":                      nil,
+		"/v2/responses":                        nil,
+		"/v1":                                  nil,
+		"":                                     nil,
 	} {
 		require.Same(t, want, Find(path), path)
 	}
 	require.True(t, IsResponses("/v1/responses"))
 	require.True(t, IsResponses("/v1/responses/a/b"))
 	require.False(t, IsResponses("/v1/responsesx"))
+	require.True(t, IsResponses("/v1/conversations/a"))
+	require.False(t, IsResponses("/v1/conversationsx"))
 	require.True(t, Stored.Allows("DELETE"))
 	require.False(t, Stored.Allows("GE"))
 }

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -104,10 +105,7 @@ func readInclude(r *Request, v *fastjson.Value, name string) *Error {
 		return WrongType(name, "an array", v)
 	}
 	for i, entry := range v.GetArray() {
-		s, err := oneOf(entry, At(name, i), "message.output_text.logprobs", "reasoning.encrypted_content",
-			// What hosted tools would add: there are none.
-			"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
-			"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs")
+		s, err := oneOf(entry, At(name, i), includable...)
 		if err != nil {
 			return err
 		}
@@ -116,6 +114,15 @@ func readInclude(r *Request, v *fastjson.Value, name string) *Error {
 	}
 	return nil
 }
+
+// includable are the values of include.
+var includable = []string{"message.output_text.logprobs", "reasoning.encrypted_content",
+	// What hosted tools would add, but for the images: there are none.
+	"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+	"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs"}
+
+// Includes reports whether include may have the value.
+func Includes(value string) bool { return slices.Contains(includable, value) }
 
 func readMetadata(r *Request, v *fastjson.Value, name string) *Error {
 	if v.GetObject() == nil {

@@ -15,6 +15,7 @@ const (
 	probeRoute = "probe"
 
 	responsesPath = "/v1/responses"
+	conversations = "/v1/conversations"
 	modelsPath    = "/v1/models"
 	chatPath      = "/v1/chat/completions"
 )

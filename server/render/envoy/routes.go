@@ -61,6 +61,8 @@ func (r *renderer) ways(p *pool) list {
 	all := list{
 		r.way(p, responsesPath, "path", responsesPath),
 		r.way(p, responsesPath+"/…", "prefix", responsesPath+"/"),
+		r.way(p, conversations, "path", conversations),
+		r.way(p, conversations+"/…", "prefix", conversations+"/"),
 		r.way(p, modelsPath, "path", modelsPath),
 		r.way(p, modelsPath+"/…", "prefix", modelsPath+"/"),
 	}

@@ -1,0 +1,283 @@
+// Package turns is what a store of responses means to requests: what one goes on
+// from, what is kept of its answer before the client is told of its end, and what can
+// be asked of it later.
+//
+//	body of a request ─ Begin ─► Turn: its history, for translation
+//	how the answer ended ─ Turn.Keep ─► the store, or why not
+//	GET, DELETE … ─ Answer ─► the store ─► the body of an answer
+//
+// Requests enter whose caller is known and whose JSON was checked. Everything is
+// asked of the store in the name of the caller's owner. No backend and no connection
+// is known here.
+package turns
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"antwort/server/state"
+	"antwort/shared/config"
+	"antwort/shared/failure"
+	"antwort/shared/history"
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+)
+
+// Store is a store that knows whether it is there, and who has too much in it.
+type Store interface {
+	state.Store
+	Over(owner state.Owner, limit int64) bool
+}
+
+// Turns are the conversations of one configuration in a store.
+type Turns struct {
+	store Store
+	cfg   *config.Config
+}
+
+// New makes the turns of a configuration. store may be nil: then nothing is stored.
+func New(cfg *config.Config, store Store) *Turns { return &Turns{store, cfg} }
+
+// Stores reports whether anything is stored.
+func (t *Turns) Stores() bool { return t.store != nil }
+
+// Ask is a request that may go on from a response.
+type Ask struct {
+	Caller  *policy.Identity
+	ID      string // the random part of the ids of its response
+	Created int64  // in Unix seconds, as the response says it
+	Body    []byte // that responses.Check has passed
+	Memory  Memory // is asked for what the history takes
+}
+
+// Memory is asked for what is held.
+type Memory interface {
+	Hold(n int) bool
+	Refusal() *failure.Failure // what a request is told that there is no room for
+}
+
+// Turn is a request, with what it goes on from and what is kept of it.
+type Turn struct {
+	ID      string          // the random part of the ids of the response
+	Created int64           // in Unix seconds
+	Body    []byte          // the request's, with the items in the place of references to them
+	Past    *translate.Past // nil: nothing is stored here
+
+	turns  *Turns       // nil: nothing is stored
+	record state.Record // but for how it ended
+}
+
+// History are the items of the turns before, nil when the request goes on from none.
+func (u *Turn) History() []byte {
+	if u.Past == nil {
+		return nil
+	}
+	return u.Past.Items
+}
+
+// Begin finds out what a request goes on from, and whether its answer will be stored.
+// All that it needs of the store is asked for before a model is.
+func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
+	u := &Turn{ID: a.ID, Created: a.Created, Body: a.Body}
+	if !t.Stores() {
+		return u, nil
+	}
+	asked := history.Read(a.Body)
+	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
+	u.Past = new(translate.Past)
+	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore
+	if f := b.check(&asked, &u.Past.Stored); f != nil {
+		return nil, f
+	}
+	var chain []state.Turn
+	var f *failure.Failure
+	if asked.Previous != "" {
+		if chain, f = b.chain(asked.Previous); f != nil {
+			return nil, f
+		}
+	}
+	input, refers, f := b.resolve(asked.Input, chain)
+	if f != nil {
+		return nil, f
+	}
+	if refers {
+		u.Body = asked.AppendBody(nil, input)
+	}
+	if !u.Past.Stored && asked.Previous == "" {
+		return u, nil
+	}
+	kept := history.Keep(make([]byte, 0, len(input)+128), input, a.ID)
+	if !a.Memory.Hold(len(kept)) {
+		return nil, a.Memory.Refusal()
+	}
+	if asked.Previous != "" {
+		if u.Past.Items, f = b.join(chain, kept); f != nil {
+			return nil, f
+		}
+	}
+	if !u.Past.Stored {
+		return u, nil
+	}
+	u.turns = t
+	parent, _ := state.IDOf(asked.Previous)
+	u.record = state.Record{ID: a.ID, Owner: b.owner, Parent: parent, Created: time.Unix(a.Created, 0), TTL: t.cfg.StateTTL(), Input: kept}
+	return u, nil
+}
+
+// beginning is a request for which the store is asked.
+type beginning struct {
+	*Turns
+	ctx      context.Context
+	ask      *Ask
+	owner    state.Owner
+	explicit bool // it says itself that it wants to be stored
+}
+
+// check refuses what cannot be stored although the request says that it must be;
+// other requests are answered without being stored.
+func (b *beginning) check(asked *history.Ask, stored *bool) *failure.Failure {
+	s := &b.cfg.State
+	var problem *failure.Failure
+	switch {
+	case !*stored && asked.Previous == "":
+		return nil
+	case b.store.Ready(b.ctx) != nil:
+		problem = unavailable()
+		if asked.Previous != "" || *stored && s.OnFailure == config.FailOnFailure {
+			return problem
+		}
+	case !*stored:
+		return nil
+	case int64(len(asked.Input)) > s.MaxInputBytes:
+		problem = failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			"the input is over the "+strconv.FormatInt(s.MaxInputBytes, 10)+" bytes that are stored of a request: send store false"))
+	case b.store.Over(b.owner, s.MaxOwnerBytes):
+		problem = failure.Of(failure.StateQuota, responses.NewError(http.StatusTooManyRequests, "state_quota_exceeded",
+			"as much is stored for you as may be: delete responses, or send store false"))
+	}
+	if problem != nil && b.explicit {
+		return problem
+	}
+	*stored = *stored && problem == nil
+	return nil
+}
+
+// chain is the response and all before it.
+func (b *beginning) chain(previous string) ([]state.Turn, *failure.Failure) {
+	id, ok := state.IDOf(previous)
+	if !ok {
+		return nil, failure.Of(failure.InvalidRequest, responses.NoPrevious(policy.Clip(previous, 128)))
+	}
+	s := &b.cfg.State
+	ctx, cancel := context.WithTimeout(b.ctx, s.CommitTimeout)
+	defer cancel()
+	chain, err := b.store.Chain(ctx, b.owner, id, state.Bounds{Depth: s.MaxDepth, Bytes: s.MaxContextBytes})
+	return chain, b.refused(err, previous)
+}
+
+// refused is what a request is told whose chain the store does not give.
+func (b *beginning) refused(err error, previous string) *failure.Failure {
+	var missing *state.MissingError
+	var long *state.TooLongError
+	var e *responses.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &missing):
+		e = responses.NoPrevious("resp_" + missing.ID)
+		e.Message += " It is what the conversation of '" + previous + "' went on from."
+	case errors.Is(err, state.ErrNotFound):
+		e = responses.NoPrevious(policy.Clip(previous, 128))
+	case errors.As(err, &long) && long.Bound == state.DepthBound:
+		e = history.TooLong("has more than " + strconv.FormatInt(long.Limit, 10) + " responses")
+	case errors.As(err, &long):
+		e = history.TooLong("has more than " + strconv.FormatInt(long.Limit, 10) + " bytes")
+	case errors.Is(err, state.ErrUnusable):
+		e = responses.NewError(http.StatusBadRequest, "previous_response_unusable", "Previous response with id '"+previous+"' has failed and cannot be continued: continue the one before.")
+		e.Param = "previous_response_id"
+	default:
+		return b.broken(b.ctx, err)
+	}
+	return failure.Of(failure.InvalidRequest, e)
+}
+
+// broken is the failure of a store that gave no answer.
+func (t *Turns) broken(ctx context.Context, err error) *failure.Failure {
+	if ctx.Err() != nil {
+		return failure.Of(failure.ClientGone, nil)
+	}
+	return unavailable().Because(err)
+}
+
+// unavailable is the answer while the store cannot be reached.
+func unavailable() *failure.Failure {
+	e := responses.NewError(http.StatusServiceUnavailable, "state_unavailable", "stored responses cannot be reached at the moment: try again later")
+	e.RetryAfter = "2"
+	return failure.Of(failure.StateUnavailable, e)
+}
+
+// resolve puts the items in the place of references to them.
+func (b *beginning) resolve(input []byte, chain []state.Turn) (resolved []byte, refers bool, f *failure.Failure) {
+	rows := map[string]*state.Record{}
+	resolved, refers, err := history.Resolve(input, func(id string) ([]byte, *responses.Error) {
+		for i := range chain {
+			if item := inTurn(chain[i].Input, chain[i].Output, id); item != nil {
+				return item, nil
+			}
+		}
+		random, ours := history.Origin(id)
+		if !ours {
+			return nil, nil
+		}
+		row, seen := rows[random]
+		if !seen {
+			var err error
+			if row, err = b.store.Get(b.ctx, b.owner, random); err != nil && !errors.Is(err, state.ErrNotFound) {
+				f = b.broken(b.ctx, err)
+				return nil, unavailable().Reply
+			}
+			rows[random] = row
+			if row != nil && !b.ask.Memory.Hold(row.Bytes()) {
+				f = b.ask.Memory.Refusal()
+				return nil, f.Reply
+			}
+		}
+		if row == nil {
+			return nil, nil
+		}
+		return inTurn(row.Input, row.Output, id), nil
+	})
+	if f == nil && err != nil {
+		f = failure.Of(failure.InvalidRequest, err)
+	}
+	return resolved, refers, f
+}
+
+func inTurn(input, output []byte, id string) []byte {
+	if item := history.Find(output, id); item != nil {
+		return item
+	}
+	return history.Find(input, id)
+}
+
+// join is the history that stands before the input.
+func (b *beginning) join(chain []state.Turn, kept []byte) ([]byte, *failure.Failure) {
+	size, all := 2, make([]history.Turn, len(chain))
+	for i := range chain {
+		all[i] = history.Turn{Input: chain[i].Input, Output: chain[i].Output}
+		size += len(chain[i].Input) + len(chain[i].Output)
+	}
+	if !b.ask.Memory.Hold(2 * size) {
+		return nil, b.ask.Memory.Refusal()
+	}
+	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill}
+	items, err := rules.Join(make([]byte, 0, size), all, kept)
+	if err != nil {
+		return nil, failure.Of(failure.InvalidRequest, err)
+	}
+	return items, nil
+}
