@@ -427,3 +427,24 @@ func TestDrainedAnswerIsStoredAsFailed(t *testing.T) {
 	require.Equal(t, "failed", read(t, a).Status)
 	require.Equal(t, int32(1), f.commits.Load())
 }
+
+// Where some routes store and the others forward, an id is looked up here first.
+func TestStoredBesideAForwardingRoute(t *testing.T) {
+	behind := start(t, config.VLLM, newSeen(t).url)
+	llm := newSeen(t)
+	r := start(t, config.VLLMResponses, behind.url, func(c *config.Config) {
+		c.Routes = []config.Route{
+			{Name: "own", Match: config.Match{Models: []string{"/mnt/models"}}, Backends: []config.Backend{{URL: llm.url, Weight: 1, Provider: config.VLLM}}},
+			{Name: "other", Match: config.Match{Models: []string{"*"}}, Backends: []config.Backend{{URL: behind.url, Weight: 1, Provider: config.VLLMResponses}}},
+		}
+	})
+	ready(t, r)
+	here, there := read(t, r.ask(`"input":"a"`)), read(t, behind.ask(`"input":"a"`))
+	for _, id := range []string{here.ID, there.ID} {
+		require.Equal(t, 200, r.call("GET", "/v1/responses/"+id, "").status)
+		require.Equal(t, 200, r.call("GET", "/v1/responses/"+id+"/input_items", "").status)
+	}
+	require.Equal(t, 404, behind.call("GET", "/v1/responses/"+here.ID, "").status)
+	require.Equal(t, 200, r.call("DELETE", "/v1/responses/"+there.ID, "").status)
+	require.Equal(t, 404, r.call("GET", "/v1/responses/"+there.ID, "").status)
+}

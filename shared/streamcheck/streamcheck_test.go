@@ -186,12 +186,13 @@ func TestGoodStreams(t *testing.T) {
 		"failed without error event":  render(append(begin(), end("failed"))),
 		"annotation": render(slices.Insert(hello(), 4, event{"response.output_text.annotation.added",
 			`,"output_index":0,"item_id":"msg_0","content_index":0,"annotation_index":0,"annotation":{"type":"url_citation"}`})),
-		"comments":              ": hello\n\n" + strings.ReplaceAll(render(hello()), "event: ", ": tick\n\nevent: "),
-		"comment before fields": strings.ReplaceAll(render(hello()), "event: ", ": tick\nevent: "),
-		"CRLF":                  strings.ReplaceAll(render(hello()), "\n", "\r\n"),
-		"CR":                    strings.ReplaceAll(render(hello()), "\n", "\r"),
-		"no space":              strings.ReplaceAll(strings.ReplaceAll(render(hello()), "data: {", "data:{"), "event: ", "event:"),
-		"spaced JSON":           strings.ReplaceAll(render(hello()), `,"`, `, "`),
+		"it could not be stored": strings.Replace(render(hello()), `"store":false`, `"store":true`, 2),
+		"comments":               ": hello\n\n" + strings.ReplaceAll(render(hello()), "event: ", ": tick\n\nevent: "),
+		"comment before fields":  strings.ReplaceAll(render(hello()), "event: ", ": tick\nevent: "),
+		"CRLF":                   strings.ReplaceAll(render(hello()), "\n", "\r\n"),
+		"CR":                     strings.ReplaceAll(render(hello()), "\n", "\r"),
+		"no space":               strings.ReplaceAll(strings.ReplaceAll(render(hello()), "data: {", "data:{"), "event: ", "event:"),
+		"spaced JSON":            strings.ReplaceAll(render(hello()), `,"`, `, "`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Empty(t, streamcheck.Check(strings.NewReader(s)), s)
@@ -280,6 +281,7 @@ func TestDefects(t *testing.T) {
 		"no object":              {strings.ReplaceAll(render(hello()), `"object":"response"`, `"object":"reply"`), 1, "resource", `response.object "response"`},
 		"usage without details":  {in(`"output_tokens_details":{"reasoning_tokens":0},`, ``), 10, "resource", "usage.reasoning_tokens"},
 		"echo changes":           {at(hello(), 10, `"temperature":1`, `"temperature":0.5`), 10, "echo", "response.temperature"},
+		"store comes true":       {at(hello(), 10, `"store":false`, `"store":true`), 10, "echo", "response.store"},
 		"id of the response":     {at(hello(), 10, `"id":"resp_1"`, `"id":"resp_2"`), 10, "echo", "response.id"},
 
 		"status of created":         {at(hello(), 1, `"status":"in_progress"`, `"status":"queued"`), 1, "status", `expected status "in_progress"`},
