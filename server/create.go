@@ -51,6 +51,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	if f == nil {
 		f = d.Translated(turn.Model(), begun.Body, begun.History())
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
+		begun.Translated()
 	}
 	body.Put()
 	if f == nil {

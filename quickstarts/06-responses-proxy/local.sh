@@ -145,6 +145,14 @@ Try it from another terminal:
   curl -sN $frontend/v1/responses -H 'Content-Type: application/json' \\
     -d '{"model": "$model", "input": "Count from 1 to 5.", "stream": true}'
 
+A second turn, which sends its own words only:
+
+  id=\$(curl -s $frontend/v1/responses -H 'Content-Type: application/json' -d '{"model": "$model", "input": "Say hello."}' | jq -r .id)
+  curl -s $frontend/v1/responses -H 'Content-Type: application/json' \\
+    -d '{"model": "$model", "previous_response_id": "'\$id'", "input": "And again?"}' | jq -r '.output[0].content[0].text'
+
+From Python:
+
   OPENAI_BASE_URL=$frontend/v1 OPENAI_API_KEY=none python -c '
   from openai import OpenAI
   print(OpenAI().responses.create(model="$model", input="Say hello.").output_text)'

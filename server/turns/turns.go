@@ -39,6 +39,17 @@ type Turns struct {
 	cfg   *config.Config
 }
 
+// Translated says that the request has become one for a model: what it went on from
+// is not needed any more.
+func (u *Turn) Translated() {
+	u.Body = nil
+	if u.held > 0 {
+		u.Past.Items = nil
+		u.memory.LetGo(u.held)
+		u.held = 0
+	}
+}
+
 // New makes the turns of a configuration. store may be nil: then nothing is stored.
 func New(cfg *config.Config, store Store) *Turns { return &Turns{store, cfg} }
 
@@ -57,6 +68,7 @@ type Ask struct {
 // Memory is asked for what is held.
 type Memory interface {
 	Hold(n int) bool
+	LetGo(n int)
 	Refusal() *failure.Failure // what a request is told that there is no room for
 }
 
@@ -67,6 +79,8 @@ type Turn struct {
 	Body    []byte          // the request's, with the items in the place of references to them
 	Past    *translate.Past // nil: nothing is stored here
 
+	memory Memory
+	held   int          // for what Translated lets go of
 	turns  *Turns       // nil: nothing is stored
 	record state.Record // but for how it ended
 }
@@ -115,7 +129,7 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 		return nil, a.Memory.Refusal()
 	}
 	if asked.Previous != "" {
-		if u.Past.Items, f = b.join(chain, kept); f != nil {
+		if f = b.join(u, chain, kept); f != nil {
 			return nil, f
 		}
 	}
@@ -264,20 +278,22 @@ func inTurn(input, output []byte, id string) []byte {
 	return history.Find(input, id)
 }
 
-// join is the history that stands before the input.
-func (b *beginning) join(chain []state.Turn, kept []byte) ([]byte, *failure.Failure) {
+// join puts the history together that stands before the input.
+func (b *beginning) join(u *Turn, chain []state.Turn, kept []byte) *failure.Failure {
 	size, all := 2, make([]history.Turn, len(chain))
 	for i := range chain {
 		all[i] = history.Turn{Input: chain[i].Input, Output: chain[i].Output}
 		size += len(chain[i].Input) + len(chain[i].Output)
 	}
 	if !b.ask.Memory.Hold(2 * size) {
-		return nil, b.ask.Memory.Refusal()
+		return b.ask.Memory.Refusal()
 	}
+	u.memory, u.held = b.ask.Memory, 2*size
 	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill}
 	items, err := rules.Join(make([]byte, 0, size), all, kept)
 	if err != nil {
-		return nil, failure.Of(failure.InvalidRequest, err)
+		return failure.Of(failure.InvalidRequest, err)
 	}
-	return items, nil
+	u.Past.Items = items
+	return nil
 }

@@ -55,6 +55,8 @@ type room bool
 
 func (r room) Hold(int) bool { return bool(r) }
 
+func (room) LetGo(int) {}
+
 func (room) Refusal() *failure.Failure { return failure.Of(failure.Overloaded, policy.Overloaded()) }
 
 const id = "0123456789012345678901234567"
