@@ -18,6 +18,7 @@ import (
 	"antwort/server/state"
 	"antwort/server/state/keeper"
 	inmemory "antwort/server/state/memory"
+	"antwort/server/state/pgtest"
 	"antwort/shared/config"
 )
 
@@ -32,10 +33,15 @@ func TestContinuedAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			llm := newSeen(t)
 			r := start(t, config.VLLM, llm.url, store)
-			fresh := *r //nolint:govet // the copy shares all but the client
-			fresh.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: guard}
+			replicas := []*running{r}
+			if name == "postgres" {
+				replicas = append(replicas, start(t, config.VLLM, llm.url, store))
+			}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: guard}
 			previous := ""
 			for i := range n {
+				fresh := *replicas[i%len(replicas)] //nolint:govet // the copy shares all but the client
+				fresh.client = client
 				if i%20 == 0 {
 					previous = read(t, fresh.ask(`"input":"begin","stream":true`)).ID
 				}
@@ -447,4 +453,21 @@ func TestStoredBesideAForwardingRoute(t *testing.T) {
 	require.Equal(t, 404, behind.call("GET", "/v1/responses/"+here.ID, "").status)
 	require.Equal(t, 200, r.call("DELETE", "/v1/responses/"+there.ID, "").status)
 	require.Equal(t, 404, r.call("GET", "/v1/responses/"+there.ID, "").status)
+}
+
+// All of it holds for Postgres, too, and between replicas.
+func TestStoredInPostgres(t *testing.T) {
+	pg := pgtest.Start(t)
+	inPostgres = pg.Schema(t)
+	defer func() { inPostgres = "" }()
+	for name, test := range map[string]func(*testing.T){
+		"read as answered": TestStoredResponseIsReadAsItWasAnswered, "not stored": TestWhatIsNotStoredCannotBeReadOrContinued,
+		"turns": TestTurnsFollowEachOther, "of their turn": TestInstructionsAndToolsAreOfTheirTurn, "calls": TestCallsAreContinuedByTheirOutputs,
+		"alone": TestCallsAndOutputsThatAreAlone, "thoughts": TestThoughtsGoOn, "twice": TestResponseIsContinuedTwice, "too long": TestConversationThatIsTooLong,
+		"ids": TestIdsThatAreNone, "delete": TestDelete, "items": TestItemsOfTheInputAreListed, "ids of items": TestIdsOfItems,
+		"references": TestReferencesToItems, "sent again": TestHistoryThatIsSentAgain, "at once": TestContinuedAtOnce, "owners": TestOwnersOfResponses,
+		"cut": TestCutAnswerIsStoredAsFailed, "left": TestLeftAnswerIsStoredAsCancelled,
+	} {
+		t.Run(name, test)
+	}
 }

@@ -79,8 +79,16 @@ func said(messages []message) (all []string) {
 	return all
 }
 
+// inPostgres is where a Postgres is, while TestStoredInPostgres runs.
+var inPostgres string
+
 // storedTypes are the stores that the tests of stored responses run with.
 func storedTypes(t *testing.T) map[string]func(*config.Config) {
+	if url := inPostgres; url != "" {
+		return map[string]func(*config.Config){"postgres": func(c *config.Config) {
+			c.State.Type, c.State.Postgres.DSN, c.State.Postgres.MaxConnections = config.PostgresState, config.NewSecret(url), 4
+		}}
+	}
 	return map[string]func(*config.Config){
 		"memory": func(c *config.Config) { c.State.Type = config.MemoryState },
 		"sqlite": func(c *config.Config) {
