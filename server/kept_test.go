@@ -267,6 +267,20 @@ func (f *faulty) Get(ctx context.Context, o state.Owner, id string) (*state.Reco
 	return f.Store.Get(ctx, o, id)
 }
 
+func (f *faulty) Sweep(ctx context.Context, now time.Time, limit int) (state.Swept, error) {
+	if err := f.problem(); err != nil {
+		return state.Swept{}, err
+	}
+	return f.Store.Sweep(ctx, now, limit)
+}
+
+func (f *faulty) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
+	if err := f.problem(); err != nil {
+		return nil, err
+	}
+	return f.Store.Usage(ctx)
+}
+
 func (f *faulty) Commit(ctx context.Context, r *state.Record) error {
 	if n := f.commits.Add(1); f.mends > 0 && n >= f.mends {
 		f.down.Store(false)
