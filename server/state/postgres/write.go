@@ -70,15 +70,23 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 		return nil
 	case errors.Is(err, pgx.ErrNoRows):
 		return s.notInserted(ctx, r)
-	case isForeignKey(err): // the thread has gone meanwhile
+	case isCode(err, foreignKeyViolation): // the thread has gone meanwhile
 		return &state.MissingError{ID: r.Parent}
+	case isCode(err, uniqueViolation): // it is there, in another thread
+		return s.notInserted(ctx, r)
 	}
 	return unavailable(ctx, err)
 }
 
-func isForeignKey(err error) bool {
+// Codes of errors, see the appendix A of Postgres' documentation.
+const (
+	foreignKeyViolation = "23503"
+	uniqueViolation     = "23505"
+)
+
+func isCode(err error, code string) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23503"
+	return errors.As(err, &pg) && pg.Code == code
 }
 
 // notInserted says why a response was not: it is there, or its parent is not.

@@ -17,9 +17,9 @@ type statements struct {
 
 func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 	for stmt, text := range map[**sql.Stmt]string{
-		&s.begin: "INSERT INTO threads (id, owner, created, bytes, turns) VALUES (?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
+		&s.begin: "INSERT INTO threads (id, owner, created, expires, bytes, turns) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
 		&s.first: `INSERT INTO responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
-			VALUES (?1, ?2, ?1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING RETURNING thread`,
+			VALUES (?1, ?2, ?1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING`,
 		&s.next: `INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)
 			SELECT ?1, ?2, p.thread, p.id, p.depth + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM responses p WHERE p.id = ?10 AND p.owner = ?2
 			ON CONFLICT DO NOTHING RETURNING thread`,
@@ -63,31 +63,44 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 }
 
 func (w *writer) commit(ctx context.Context, r *state.Record, input, output, shell []byte) error {
-	created := r.Created.UnixMilli()
+	created, size := r.Created.UnixMilli(), len(input)+len(output)+len(shell)
+	var expires any
+	if r.TTL > 0 {
+		expires = w.now().Add(r.TTL).UnixMilli()
+	}
 	row := []any{r.ID, r.Owner[:], r.Status, r.Flags, created, r.Cut, input, output, shell}
-	insert := w.stmts.next
 	if r.Parent == "" {
-		insert = w.stmts.first
-		if _, err := w.stmts.begin.ExecContext(ctx, r.ID, r.Owner[:], created); err != nil {
-			return broken(err)
+		n, err := inserted(w.stmts.begin.ExecContext(ctx, r.ID, r.Owner[:], created, expires, size))
+		if err == nil && n > 0 {
+			n, err = inserted(w.stmts.first.ExecContext(ctx, row...))
+			if err == nil && n == 0 { // it is there, in another thread
+				_, err = inserted(w.stmts.drop.ExecContext(ctx, r.ID))
+			}
 		}
-	} else {
-		row = append(row, r.Parent)
+		if err == nil && n == 0 {
+			err = w.notInserted(ctx, r)
+		}
+		return err
 	}
 	var thread string
-	err := insert.QueryRowContext(ctx, row...).Scan(&thread)
+	err := w.stmts.next.QueryRowContext(ctx, append(row, r.Parent)...).Scan(&thread)
 	if errors.Is(err, sql.ErrNoRows) {
 		return w.notInserted(ctx, r)
 	}
 	if err != nil {
 		return broken(err)
 	}
-	var expires any
-	if r.TTL > 0 {
-		expires = w.now().Add(r.TTL).UnixMilli()
-	}
-	_, err = w.stmts.grow.ExecContext(ctx, thread, len(input)+len(output)+len(shell), expires, r.Slack().Milliseconds())
+	_, err = w.stmts.grow.ExecContext(ctx, thread, size, expires, r.Slack().Milliseconds())
 	return broken(err)
+}
+
+// inserted is how many rows a statement has changed.
+func inserted(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, broken(err)
+	}
+	n, err := result.RowsAffected()
+	return n, broken(err)
 }
 
 // notInserted says why a response was not: it is there, or its parent is not.

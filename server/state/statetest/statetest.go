@@ -234,7 +234,13 @@ func owners(t *testing.T, s state.Store, _ *clock) {
 	assert.Equal(t, &state.MissingError{ID: his.ID}, s.Commit(ctx, mine))
 	mine.ID, mine.Parent = his.ID, ""
 	assert.ErrorIs(t, s.Commit(ctx, mine), state.ErrConflict)
-	assertChain(t, s, his)
+	next := commit(t, s, alice, his.ID)
+	mine.ID = next.ID
+	assert.ErrorIs(t, s.Commit(ctx, mine), state.ErrConflict)
+	assertChain(t, s, his, next)
+	used, err := s.Usage(ctx)
+	require.NoError(t, err)
+	assert.NotContains(t, used, bob, "what was refused has left nothing")
 }
 
 func deletion(t *testing.T, s state.Store, _ *clock) {
