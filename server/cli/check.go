@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"antwort/server"
+	"antwort/server/state/keeper"
 	"antwort/shared/config"
 )
 
@@ -27,8 +28,9 @@ func (cmd *checkCmd) Run(io *streams) error {
 	if err != nil {
 		return err
 	}
-	// Certificates and key sets are read as by serve.
-	if _, err := server.New(c, server.Options{}); err != nil {
+	// Certificates and key sets are read as by serve. A store is left alone: a server
+	// may have it.
+	if _, err := server.New(c, server.Options{Store: keeper.Unopened()}); err != nil {
 		return usage(err)
 	}
 	w := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)

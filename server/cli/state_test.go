@@ -100,6 +100,22 @@ func TestCommandsOfStateSayWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestCheckLeavesTheStoreAlone(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "state.db")
+	file := stateFile(t, `{}`, `{"type":"sqlite","sqlite":{"path":"`+db+`"}}`)
+	code, out, stderr := run(t, "check", "--config", file)
+	assert.Equal(t, exitOK, code, stderr)
+	assert.Contains(t, out, "in the file "+db)
+	assert.NoFileExists(t, db)
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: db})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	code, _, stderr = run(t, "check", "--config", file)
+	assert.Equal(t, exitOK, code, stderr)
+	code, _, stderr = run(t, "check", "--config", stateFile(t, `{}`, `{"type":"postgres","postgres":{"dsn":"postgres://nowhere.invalid/x"}}`))
+	assert.Equal(t, exitOK, code, stderr)
+}
+
 func TestTablesAreMadeByCommand(t *testing.T) {
 	url := pgtest.Start(t).Schema(t)
 	file := stateFile(t, `{}`, `{"type":"postgres","postgres":{"dsn":"`+url+`","migrate":"check"}}`)

@@ -107,6 +107,12 @@ func OpenBeside(ctx context.Context, cfg *config.Config) (state.Store, error) {
 	}
 }
 
+// Unopened keeps nothing, for a server that is made of a configuration and never
+// serves.
+func Unopened() *Keeper {
+	return New(memory.New(memory.Options{}), Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+}
+
 // New keeps a store that is open. The options have no empty fields but the
 // registerer.
 func New(store state.Store, opt Options) *Keeper {
