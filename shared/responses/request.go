@@ -159,7 +159,7 @@ func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 // unknownMember keeps a member of an object that is not known, or refuses it.
 func (r *Request) unknownMember(to *[]Member, path, key string, v *fastjson.Value) *Error {
 	if r.refuseUnknown {
-		return unknown(At(path, key))
+		return unknown(Of(path, key))
 	}
 	*to = append(*to, Member{key, v})
 	return nil

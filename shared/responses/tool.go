@@ -52,10 +52,10 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Too
 		}
 		v := o.Get("type")
 		if jsontext.IsNull(v) {
-			return nil, invalidCode(At(path, i, "type"), "missing_required_parameter", "is required")
+			return nil, invalidCode(Of(At(path, i), "type"), "missing_required_parameter", "is required")
 		}
 		if v.Type() != fastjson.TypeString {
-			return nil, WrongType(At(path, i, "type"), "a string", v)
+			return nil, WrongType(Of(At(path, i), "type"), "a string", v)
 		}
 		typ := toolType(o, v.GetStringBytes())
 		if typ == "" && dropped != nil {
@@ -63,7 +63,7 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Too
 			continue
 		}
 		if typ == "" {
-			return nil, unsupportedTool(At(path, i, "type"), string(v.GetStringBytes()))
+			return nil, unsupportedTool(Of(At(path, i), "type"), string(v.GetStringBytes()))
 		}
 		t, err := parseTool(o, typ, path, i, dropped)
 		if err != nil {
@@ -123,7 +123,7 @@ func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (
 		if err != nil || jsontext.IsNull(v) {
 			return
 		}
-		at := func() string { return At(path, i, string(key)) }
+		at := func() string { return Of(At(path, i), string(key)) }
 		must := func(ok bool, want string) {
 			if !ok {
 				err = WrongType(at(), want, v)
@@ -159,7 +159,7 @@ func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (
 			}
 			for i := range t.Tools {
 				if in := &t.Tools[i]; in.Type != "function" && in.Type != "custom" {
-					err = invalidCode(At(in.Path(), "type"), "unsupported_tool", "a namespace holds functions and custom tools only")
+					err = invalidCode(Of(in.Path(), "type"), "unsupported_tool", "a namespace holds functions and custom tools only")
 				}
 			}
 		case clientRun:
@@ -171,7 +171,7 @@ func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (
 		}
 	})
 	if err == nil && t.Name == "" {
-		err = invalidCode(At(path, i, "name"), "missing_required_parameter", "is required")
+		err = invalidCode(Of(At(path, i), "name"), "missing_required_parameter", "is required")
 	}
 	return t, err
 }

@@ -24,9 +24,10 @@ func (p place) path() string {
 	if p.list == "" {
 		return responses.At("input", p.item)
 	}
-	return responses.At("input", p.item, p.list, p.part)
+	return responses.At(responses.Of(responses.At("input", p.item), p.list), p.part)
 }
 
+//go:noinline
 func (p place) of(member string) string { return p.path() + "." + member }
 
 // item translates input[i].
@@ -174,12 +175,14 @@ func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Er
 	return s, nil
 }
 
+//go:noinline
 func missing(param string) *responses.Error {
 	err := responses.Invalid(param, "is required")
 	err.Code = "missing_required_parameter"
 	return err
 }
 
+//go:noinline
 func invalidValue(param, message string) *responses.Error {
 	err := responses.Invalid(param, message)
 	err.Code = "invalid_value"
