@@ -9,8 +9,6 @@ package responses
 import (
 	"strconv"
 	"strings"
-
-	"antwort/shared/jsontext"
 )
 
 // An Error is an answer that is an error: the HTTP status and the body
@@ -80,22 +78,11 @@ func (e *Error) AppendBody(dst []byte) []byte {
 }
 
 func (e *Error) appendObject(dst []byte) []byte {
-	dst = append(dst, `{"message":`...)
-	dst = jsontext.AppendString(dst, e.Message)
-	dst = append(dst, `,"type":`...)
-	dst = jsontext.AppendString(dst, e.Type)
-	dst = append(dst, `,"param":`...)
-	dst = appendStringOrNull(dst, e.Param)
-	dst = append(dst, `,"code":`...)
-	dst = appendStringOrNull(dst, e.Code)
+	dst = appendString(dst, `{"message":`, e.Message)
+	dst = appendString(dst, `,"type":`, e.Type)
+	dst = appendStringOrNull(dst, `,"param":`, e.Param)
+	dst = appendStringOrNull(dst, `,"code":`, e.Code)
 	return append(dst, '}')
-}
-
-func appendStringOrNull(dst []byte, s string) []byte {
-	if s == "" {
-		return append(dst, "null"...)
-	}
-	return jsontext.AppendString(dst, s)
 }
 
 // At is the path of an entry of a list: "input[2]".

@@ -136,9 +136,7 @@ func (c ToolChoice) appendEcho(dst []byte) []byte {
 	case !c.Allowed:
 		return c.Tools[0].appendEcho(dst)
 	}
-	dst = append(dst, `{"type":"allowed_tools","mode":"`...)
-	dst = append(dst, c.Mode...)
-	dst = append(dst, `","tools":[`...)
+	dst = appendTexts(dst, `{"type":"allowed_tools","mode":"`, c.Mode, `","tools":[`)
 	for i, ref := range c.Tools {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -149,16 +147,12 @@ func (c ToolChoice) appendEcho(dst []byte) []byte {
 }
 
 func (r ToolRef) appendEcho(dst []byte) []byte {
-	dst = append(dst, `{"type":"`...)
-	dst = append(dst, r.Type...)
-	dst = append(dst, '"')
+	dst = appendTexts(dst, `{"type":"`, r.Type, `"`)
 	if r.Name != "" {
-		dst = append(dst, `,"name":`...)
-		dst = jsontext.AppendString(dst, r.Name)
+		dst = appendString(dst, `,"name":`, r.Name)
 	}
 	if r.Namespace != "" {
-		dst = append(dst, `,"namespace":`...)
-		dst = jsontext.AppendString(dst, r.Namespace)
+		dst = appendString(dst, `,"namespace":`, r.Namespace)
 	}
 	return append(dst, '}')
 }
