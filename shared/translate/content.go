@@ -269,8 +269,7 @@ func (w *requestWork) flushMedia() {
 	if len(w.media) == 0 {
 		return
 	}
-	w.nextMessage()
-	w.str(`{"role":"user","content":[`)
+	w.nextMessage(`{"role":"user","content":[`)
 	w.dst = append(w.dst, w.media...)
 	w.str(`]}`)
 	w.media = w.media[:0]

@@ -130,8 +130,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		if err := w.beginTurn(); err != nil {
 			return err
 		}
-		w.nextMessage()
-		w.str(`{"role":"user","content":`)
+		w.nextMessage(`{"role":"user","content":`)
 		if err := w.userContent(content, i); err != nil {
 			return err
 		}
