@@ -2,6 +2,7 @@ package responses
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -138,14 +139,13 @@ func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 		r.seen = make(map[string]struct{})
 	}
 	r.seen[name] = struct{}{}
-	why, refused := refusedFields[name]
-	_, vllm := vllmFields[name]
+	why := whyRefused(name)
 	switch {
-	case refused && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
+	case why != "" && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
 		return nil
-	case refused:
+	case why != "":
 		return invalidCode(name, "unsupported_parameter", why)
-	case r.refuseUnknown && !vllm:
+	case r.refuseUnknown && !slices.Contains(vllmFields[:], name):
 		return unknown(name)
 	case strings.EqualFold(name, "model"):
 		// Some backends do not mind the case, and what a caller may use must not
