@@ -48,8 +48,11 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= 0x20 && c != '"' && c != '\\' {
+			if !special[c] {
 				i++
+				for i+8 <= len(s) && plainASCII(word(s[i:])) {
+					i += 8
+				}
 				continue
 			}
 			dst = append(dst, s[start:i]...)
