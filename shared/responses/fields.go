@@ -205,5 +205,5 @@ func ValidName(s string) bool {
 }
 
 func badName(param, name string, longest int) *Error {
-	return invalidCode(param, "invalid_value", strconv.Quote(short(name))+" is not a name: 1 to "+strconv.Itoa(longest)+" letters, digits, _ and - are allowed")
+	return invalidCode(param, "invalid_value", quote(name)+" is not a name: 1 to "+strconv.Itoa(longest)+" letters, digits, _ and - are allowed")
 }

@@ -2,7 +2,6 @@ package responses
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"antwort/shared/jsontext"
@@ -81,7 +80,7 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Too
 // unsupportedTool refuses a tool, and says how requests that have it can be
 // answered.
 func unsupportedTool(path, typ string) *Error {
-	message := "tools of type " + strconv.Quote(short(typ)) + " are not supported: nobody here runs them; function, custom, namespace, shell, local_shell and apply_patch are, and tool_search with execution client."
+	message := "tools of type " + quote(typ) + " are not supported: nobody here runs them; function, custom, namespace, shell, local_shell and apply_patch are, and tool_search with execution client."
 	if strings.HasPrefix(typ, "web_search") {
 		message += " Codex leaves it out with web_search = \"disabled\" in its config.toml."
 	}

@@ -80,7 +80,7 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
 		return nil
 	}
-	message := "items of type " + strconv.Quote(cut(string(typ))) + " are not supported"
+	message := "items of type " + quote(string(typ)) + " are not supported"
 	if isHosted(string(typ)) {
 		message += ": nobody here runs that tool. To answer without such items, the gateway's operator can set translation.unsupported_tools: drop"
 	}
@@ -154,7 +154,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		}
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+quote(string(role.GetStringBytes()))+"; allowed: user, assistant, system, developer")
 }
 
 // itemString returns a member that must be a string and not empty; it lives as
@@ -188,7 +188,12 @@ func invalidValue(param, message string) *responses.Error {
 	return err
 }
 
-// cut shortens what a client sent for a message that quotes it.
+// quote quotes what a client or an upstream sent, shortened, in a message.
+//
+//go:noinline
+func quote(s string) string { return strconv.Quote(cut(s)) }
+
+// cut shortens what a client or an upstream sent.
 func cut(s string) string {
 	if len(s) > 64 {
 		return strings.ToValidUTF8(s[:61], "") + "..."

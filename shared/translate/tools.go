@@ -79,7 +79,7 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 	if responses.IsClientRun(ref.Type) {
 		return invalidValue(ref.Path, "there is no tool of type "+ref.Type+" in tools")
 	}
-	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
+	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+quote(ref.Name)+" in tools")
 }
 
 func (w *requestWork) tool(t *loweredTool) {
