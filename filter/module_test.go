@@ -10,9 +10,10 @@ import (
 	"testing"
 )
 
-// budget is the size of filter.wasm as measured and 3 %. It is raised only with
-// a reason in RATIONALE.md.
-const budget = 5_026_097 * 103 / 100
+// budget is what filter.wasm may have: 6 % over what it had before it translated
+// clients' tools, and what knowing the keys of state and delegation costs. It is
+// raised only with a reason in RATIONALE.md.
+const budget = 4_570_061*106/100 + 30_000
 
 func TestModuleIsWithinItsBudget(t *testing.T) {
 	if len(module) > budget {

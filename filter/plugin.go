@@ -37,7 +37,7 @@ func (p *plugin) configure(size int) error {
 			return err
 		}
 	}
-	cfg, err := config.Load(config.Sources{JSON: json, LookupEnv: os.LookupEnv, Filter: true})
+	cfg, err := config.LoadFilter(config.Sources{JSON: json, LookupEnv: os.LookupEnv})
 	if err != nil {
 		return err
 	}

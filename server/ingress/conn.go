@@ -97,7 +97,7 @@ func (c *Conn) loneCR() bool { return c.phase == inHeader && len(c.held) == 1 &&
 // frame finds what of p[:n], which has come, is the present request's, and holds
 // the rest back. It returns how much that is.
 func (c *Conn) frame(p []byte, n int) int {
-	mine := n
+	var mine int
 	if c.phase == inHeader {
 		if c.head.lines == 0 && c.head.kept == nil {
 			n = c.skipLines(p, n)

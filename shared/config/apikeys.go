@@ -85,7 +85,7 @@ func (r *reader) apiKeys(path string, v *fastjson.Value) []APIKey {
 	keys := make([]APIKey, 0, len(entries))
 	first := make(map[string]string, len(entries))
 	for i, entry := range entries {
-		at := path + "[" + strconv.Itoa(i) + "]"
+		at := entryAt(path, i)
 		key := r.apiKey(at, entry)
 		if before := first[key.SHA256]; key.SHA256 != "" && before != "" {
 			r.problems.add(at+".sha256", "", "the same key as "+before)

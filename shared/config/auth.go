@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"strconv"
 )
 
 // validateAuth refuses what would be open where it seems closed, or closed to
@@ -66,7 +65,7 @@ func (c *Config) NeedsGate() bool {
 	return false
 }
 
-func entry(i int) string { return "auth.api_keys[" + strconv.Itoa(i) + "]" }
+func entry(i int) string { return entryAt("auth.api_keys", i) }
 
 // resolveAPIKeys makes the digests of the keys that are given by reference.
 func (c *Config) resolveAPIKeys(ps *Problems, lookup func(string) (string, bool), readFile func(string) ([]byte, error)) {

@@ -140,7 +140,7 @@ func TestAuthInTheFilter(t *testing.T) {
 		"keys without models, unbroken": {"vllm-responses", "inline", `{"key_env":"A","subject":"a"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Load(Sources{Filter: true, LookupEnv: func(name string) (string, bool) { return map[string]string{"A": "key"}[name], true },
+			_, err := LoadFilter(Sources{LookupEnv: func(name string) (string, bool) { return map[string]string{"A": "key"}[name], true },
 				JSON: []byte(`{"engine":{"provider":"` + test.provider + `"},"filter":{"profile":"` + test.profile + `"},"auth":{"type":"api_key","api_keys":[` + test.key + `]}}`)})
 			if test.problem == "" {
 				require.NoError(t, err)

@@ -5,9 +5,18 @@ package config
 func (c *Config) validateJWT(ps *Problems, filter bool) {
 	j := &c.Auth.JWT
 	if c.Auth.Type != JWTAuth {
-		for _, path := range []string{"auth.jwt.issuer", "auth.jwt.audiences", "auth.jwt.jwks_url", "auth.jwt.jwks_file", "auth.jwt.tenant_claim"} {
-			if c.Text(path) != "" {
-				ps.add(path, "", "is set, but auth.type "+c.Auth.Type+" asks nobody for a token: set auth.type to jwt, or leave auth.jwt out")
+		for _, given := range [...]struct {
+			path string
+			is   bool
+		}{
+			{"auth.jwt.issuer", j.Issuer != ""},
+			{"auth.jwt.audiences", len(j.Audiences) > 0},
+			{"auth.jwt.jwks_url", j.JWKSURL != ""},
+			{"auth.jwt.jwks_file", j.JWKSFile != ""},
+			{"auth.jwt.tenant_claim", j.TenantClaim != ""},
+		} {
+			if given.is {
+				ps.add(given.path, "", "is set, but auth.type "+c.Auth.Type+" asks nobody for a token: set auth.type to jwt, or leave auth.jwt out")
 				return
 			}
 		}

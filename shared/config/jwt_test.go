@@ -32,9 +32,9 @@ func TestJWTIsRefused(t *testing.T) {
 // The filter reads the claims of tokens that Envoy has verified.
 func TestJWTInTheFilter(t *testing.T) {
 	const file = `{"engine":{"provider":"vllm"},"auth":{"type":"jwt","jwt":{` + issued
-	_, err := Load(Sources{Filter: true, JSON: []byte(file + `}}}`)})
+	_, err := LoadFilter(Sources{JSON: []byte(file + `}}}`)})
 	require.NoError(t, err, "it needs no keys")
-	c, err := Load(Sources{Filter: true, JSON: []byte(file + `,"jwks_file":"/k","clock_skew":"0s","jwks_refresh":"1h","tenant_claim":"org"}}}`)})
+	c, err := LoadFilter(Sources{JSON: []byte(file + `,"jwks_file":"/k","clock_skew":"0s","jwks_refresh":"1h","tenant_claim":"org"}}}`)})
 	require.NoError(t, err, "one configuration serves both")
 
 	f, vars := c.ForFilter()

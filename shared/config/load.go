@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Sources are what a configuration is made of.
 type Sources struct {
 	// JSON is the configuration file; empty when there is none.
@@ -9,15 +11,20 @@ type Sources struct {
 	// ReadFile is like os.ReadFile, for the *_file keys. Nil: there are no
 	// files.
 	ReadFile func(string) ([]byte, error)
-	// Filter asks for what the filter needs and can do, see ValidateFilter.
-	Filter bool
 	// Unresolved leaves secrets as they were given, references as references.
 	Unresolved bool
 }
 
-// Load makes the configuration, complete and valid. The error is Problems, with
-// all that is wrong in any of the sources.
-func Load(s Sources) (*Config, error) {
+// Load makes the configuration, complete and valid, for the native server. The
+// error is Problems, with all that is wrong in any of the sources.
+func Load(s Sources) (*Config, error) { return load(s, (*Config).validate) }
+
+// LoadFilter is Load for the filter, see ValidateFilter.
+func LoadFilter(s Sources) (*Config, error) { return load(s, (*Config).validateFilter) }
+
+// load is told how the configuration is validated, so that the filter has
+// nothing of what only the server checks.
+func load(s Sources, validate func(*Config) Problems) (*Config, error) {
 	c, problems := parse(s.JSON)
 	if problems.about("") {
 		return nil, problems // the file says nothing at all
@@ -28,7 +35,7 @@ func Load(s Sources) (*Config, error) {
 	// A key whose value was wrong has its default, which may be nothing: no
 	// second complaint about it.
 	wrong := problems
-	for _, p := range c.validate(s.Filter) {
+	for _, p := range validate(c) {
 		if !wrong.about(p.Path) {
 			problems = append(problems, p)
 		}
@@ -48,19 +55,33 @@ func Load(s Sources) (*Config, error) {
 // Validate checks what concerns several keys, and that the required ones are
 // set, for the native server. It comes before ResolveSecrets. The error is
 // Problems.
-func (c *Config) Validate() error { return c.validate(false).err() }
+func (c *Config) Validate() error { return c.validate().err() }
 
 // ValidateFilter is Validate for the filter, which needs no backend URL (Envoy's
 // route names the upstream) and can read no files.
-func (c *Config) ValidateFilter() error { return c.validate(true).err() }
+func (c *Config) ValidateFilter() error { return c.validateFilter().err() }
 
-func (c *Config) validate(filter bool) Problems {
+func (c *Config) validate() Problems {
 	var ps Problems
-	for _, k := range table {
-		optional := k.path == "engine.backend_url" && (filter || len(c.Routes) > 0)
-		if k.require && k.value.text(c) == "" && !optional {
-			ps.add(k.path, "", "must be set, here or by "+variableOf(k.path)+", to "+k.value.want())
-		}
+	c.validateKeys(&ps, false)
+	c.validateTransport(&ps)
+	c.validateState(&ps)
+	return ps
+}
+
+func (c *Config) validateFilter() Problems {
+	var ps Problems
+	c.validateKeys(&ps, true)
+	c.transportLess(&ps)
+	c.stateless(&ps)
+	return ps
+}
+
+// validateKeys checks what the server and the filter check alike, or nearly so.
+func (c *Config) validateKeys(ps *Problems, filter bool) {
+	ps.required("engine.provider", string(c.Engine.Provider))
+	if !filter && len(c.Routes) == 0 {
+		ps.required("engine.backend_url", c.Engine.BackendURL)
 	}
 	for _, s := range secrets {
 		given := 0
@@ -77,25 +98,31 @@ func (c *Config) validate(filter bool) Problems {
 			ps.add(s.path+"_file", "", "the filter sees no files: use "+name+"_env with a variable of vmConfig.env")
 		}
 	}
-	order := func(small, great string, inOrder bool) {
-		if !inOrder {
-			ps.add(small, "", "must not be greater than "+great+": got "+find(small).value.text(c)+" and "+find(great).value.text(c))
-		}
-	}
-	order("engine.retry.base_delay", "engine.retry.max_delay", c.Engine.Retry.BaseDelay <= c.Engine.Retry.MaxDelay)
-	order("limits.request_body_bytes", "limits.decoded_body_bytes", c.Limits.RequestBodyBytes <= c.Limits.DecodedBodyBytes)
+	inOrder(ps, FormatDuration, "engine.retry.base_delay", c.Engine.Retry.BaseDelay, "engine.retry.max_delay", c.Engine.Retry.MaxDelay)
+	inOrder(ps, formatSize, "limits.request_body_bytes", c.Limits.RequestBodyBytes, "limits.decoded_body_bytes", c.Limits.DecodedBodyBytes)
 	if len(c.Routes) > 0 {
-		order("routing.eject_time", "routing.max_eject_time", c.Routing.EjectTime <= c.Routing.MaxEjectTime)
+		inOrder(ps, FormatDuration, "routing.eject_time", c.Routing.EjectTime, "routing.max_eject_time", c.Routing.MaxEjectTime)
 	}
 	if filter {
-		order("limits.request_body_bytes", "limits.in_flight_bytes", c.Limits.RequestBodyBytes <= c.Limits.InFlight(true))
+		inOrder(ps, formatSize, "limits.request_body_bytes", c.Limits.RequestBodyBytes, "limits.in_flight_bytes", c.Limits.InFlight(true))
 	}
-	c.validateListeners(&ps)
-	c.validateAuth(&ps, filter)
-	c.validateRoutes(&ps, filter)
-	c.validateTransport(&ps, filter)
-	c.validateState(&ps, filter)
-	return ps
+	c.validateListeners(ps)
+	c.validateAuth(ps, filter)
+	c.validateRoutes(ps, filter)
+}
+
+// required refuses a key that is not set.
+func (ps *Problems) required(path, given string) {
+	if given == "" {
+		ps.add(path, "", "must be set, here or by "+variableOf(path)+", to "+find(path).value.want())
+	}
+}
+
+// inOrder refuses a lower bound above its upper one.
+func inOrder[T time.Duration | int64](ps *Problems, format func(T) string, small string, low T, great string, high T) {
+	if low > high {
+		ps.add(small, "", "must not be greater than "+great+": got "+format(low)+" and "+format(high))
+	}
 }
 
 // ResolveSecrets reads the secrets that are given by reference, through

@@ -93,14 +93,13 @@ func TestLoadReportsAllSourcesAtOnce(t *testing.T) {
 }
 
 func TestLoadForTheFilter(t *testing.T) {
-	c, err := Load(Sources{JSON: []byte(`{"engine":{"provider":"vllm"}}`), Filter: true})
+	c, err := LoadFilter(Sources{JSON: []byte(`{"engine":{"provider":"vllm"}}`)})
 	require.NoError(t, err, "the route names the upstream, a backend URL is not needed")
 	assert.Equal(t, VLLM, c.Engine.Provider)
 
-	c, err = Load(Sources{
+	c, err = LoadFilter(Sources{
 		JSON:      []byte(`{"engine":{"provider":"vllm","api_key_env":"KEY"}}`),
 		LookupEnv: environment(map[string]string{"KEY": "sk-1"}),
-		Filter:    true,
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "sk-1", c.Engine.APIKey.Reveal())
@@ -110,7 +109,7 @@ func TestLoadForTheFilter(t *testing.T) {
 		`{"engine":{"provider":"vllm","api_key_file":"key"}}`:                 "engine.api_key_file: the filter sees no files: use api_key_env with a variable of vmConfig.env",
 		`{"engine":{"provider":"vllm"},"limits":{"in_flight_bytes":"16MiB"}}`: "limits.request_body_bytes: must not be greater than limits.in_flight_bytes: got 32MiB and 16MiB",
 	} {
-		_, err := Load(Sources{JSON: []byte(json), Filter: true})
+		_, err := LoadFilter(Sources{JSON: []byte(json)})
 		assert.EqualError(t, err, problem)
 	}
 }
@@ -126,4 +125,15 @@ func TestValidateIsThePartOfLoadThatResolvesNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.NoError(t, c.Validate())
 	assert.NoError(t, c.ValidateFilter())
+}
+
+func TestWhatTheTableRequiresMustBeSet(t *testing.T) {
+	var required Problems
+	for _, k := range table {
+		if k.require {
+			required = append(required, Problem{Path: k.path, Text: "must be set, here or by " + variableOf(k.path) + ", to " + k.value.want()})
+		}
+	}
+	_, err := Load(Sources{})
+	assert.Equal(t, required, err)
 }

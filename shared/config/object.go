@@ -135,7 +135,7 @@ func textsAt(at *[]string, most int, accepts func(string) bool, allowed string) 
 		}
 		texts := make([]string, len(list))
 		for i, v := range list {
-			textAt(&texts[i], accepts, allowed, false)(r, path+"["+strconv.Itoa(i)+"]", v)
+			textAt(&texts[i], accepts, allowed, false)(r, entryAt(path, i), v)
 		}
 		*at = texts
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strconv"
 	"time"
 )
 
@@ -37,6 +36,8 @@ type HeaderMatch struct {
 
 // Backend is one of those that a route's requests go to.
 type Backend struct {
+	_ [0]func() // no ==, as for Config
+
 	URL        string // like Engine.BackendURL
 	Provider   Provider
 	Weight     int
@@ -61,8 +62,8 @@ const DefaultRoute = "default"
 // all reports whether every request matches.
 func (m *Match) all() bool { return len(m.Models)+len(m.Tenants)+len(m.Headers) == 0 }
 
-func routeAt(i int) string                 { return "routes[" + strconv.Itoa(i) + "]" }
-func backendAt(route string, i int) string { return route + ".backends[" + strconv.Itoa(i) + "]" }
+func routeAt(i int) string                 { return entryAt("routes", i) }
+func backendAt(route string, i int) string { return entryAt(route+".backends", i) }
 
 // Values of routes[].balance.
 const (

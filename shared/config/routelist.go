@@ -130,7 +130,7 @@ func (r *reader) backends(path string, v *fastjson.Value, backends *[]Backend) {
 	}
 	list := make([]Backend, len(entries))
 	for i, entry := range entries {
-		r.backend(path+"["+strconv.Itoa(i)+"]", entry, &list[i])
+		r.backend(entryAt(path, i), entry, &list[i])
 	}
 	*backends = list
 }

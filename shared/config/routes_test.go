@@ -148,7 +148,7 @@ func TestWithRoutesTheEngineNeedsNoBackend(t *testing.T) {
 
 func TestRoutesThatTheFilterCannotDo(t *testing.T) {
 	load := func(engine, profile, routes string) error {
-		_, err := Load(Sources{Filter: true, Unresolved: true, JSON: []byte(`{"engine":{"provider":"` + engine + `"},"filter":{"profile":"` + profile + `"},"routes":` + routes + `}`)})
+		_, err := LoadFilter(Sources{Unresolved: true, JSON: []byte(`{"engine":{"provider":"` + engine + `"},"filter":{"profile":"` + profile + `"},"routes":` + routes + `}`)})
 		return err
 	}
 	byModel := `[{"name":"a","match":{"models":["m"]},"backends":[{"url":"http://a"}]}]`

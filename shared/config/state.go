@@ -57,20 +57,13 @@ func (c *Config) stateSet(defaults *Config) (set []*key) {
 	return set
 }
 
-// validateState refuses state where nothing is kept, and a store that lacks its
-// place.
-func (c *Config) validateState(ps *Problems, filter bool) {
-	elsewhere := ""
-	switch {
-	case filter:
-		elsewhere = "the filter keeps nothing: state belongs to an antwort serve with engine.provider vllm, to which engine.provider vllm-responses forwards"
-	case c.Engine.Provider == VLLMResponses && !c.Translates():
-		elsewhere = "vllm-responses keeps nothing, the backend does: state belongs to the antwort serve behind this one, which has engine.provider vllm"
-	}
-	if elsewhere != "" {
+// validateState refuses state in a server that keeps nothing, and a store that
+// lacks its place.
+func (c *Config) validateState(ps *Problems) {
+	if c.Engine.Provider == VLLMResponses && !c.Translates() {
 		for _, k := range c.stateSet(Default()) {
 			if k.path != "state.type" || c.State.Type != NoState {
-				ps.add(k.path, "", elsewhere)
+				ps.add(k.path, "", "vllm-responses keeps nothing, the backend does: state belongs to the antwort serve behind this one, which has engine.provider vllm")
 			}
 		}
 		return
@@ -80,6 +73,17 @@ func (c *Config) validateState(ps *Problems, filter bool) {
 		ps.add("state.sqlite.path", "", "must be set with state.type sqlite: the file that responses are kept in")
 	case c.State.Type == PostgresState && !pg.DSN.IsSet() && pg.DSNFile == "" && pg.DSNEnv == "":
 		ps.add("state.postgres.dsn", "", "must be set with state.type postgres, or dsn_file or dsn_env: the URL of the database")
+	}
+}
+
+// stateless refuses state in the filter.
+func (c *Config) stateless(ps *Problems) {
+	given, nothing := c.State, Default().State
+	if given.Type == NoState {
+		given.Type = nothing.Type
+	}
+	if given != nothing {
+		ps.add("state", "", "the filter keeps nothing: state belongs to an antwort serve with engine.provider vllm, to which engine.provider vllm-responses forwards")
 	}
 }
 

@@ -35,15 +35,15 @@ func TestStateIsInMemoryWhereRequestsAreTranslated(t *testing.T) {
 }
 
 func TestStateIsRefusedWhereNothingIsKept(t *testing.T) {
-	filter := func(json []byte) error { _, err := Load(Sources{JSON: json, Filter: true}); return err }
+	filter := func(json []byte) error { _, err := LoadFilter(Sources{JSON: json}); return err }
 	server := func(json []byte) error { _, err := Load(Sources{JSON: json}); return err }
 	for name, c := range map[string]struct {
 		load    func([]byte) error
 		json    []byte
 		problem string
 	}{
-		"a store in the filter":     {filter, withState("vllm", `{"type":"memory"}`), "state.type: the filter keeps nothing"},
-		"a limit in the filter":     {filter, withState("vllm", `{"max_depth":7}`), "state.max_depth: the filter keeps nothing"},
+		"a store in the filter":     {filter, withState("vllm", `{"type":"memory"}`), "state: the filter keeps nothing"},
+		"a limit in the filter":     {filter, withState("vllm", `{"max_depth":7}`), "state: the filter keeps nothing"},
 		"a store where one passes":  {server, withState("vllm-responses", `{"type":"memory"}`), "state.type: vllm-responses keeps nothing"},
 		"a limit where one passes":  {server, withState("vllm-responses", `{"scope":"subject"}`), "state.scope: vllm-responses keeps nothing"},
 		"sqlite without a file":     {server, withState("vllm", `{"type":"sqlite"}`), "state.sqlite.path: must be set"},

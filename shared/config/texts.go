@@ -50,7 +50,7 @@ func (k *texts) read(r *reader, path string, v *fastjson.Value) {
 	var list []string
 	for i, entry := range entries {
 		var one string
-		textAt(&one, k.accepts, k.allowed, false)(r, path+"["+strconv.Itoa(i)+"]", entry)
+		textAt(&one, k.accepts, k.allowed, false)(r, entryAt(path, i), entry)
 		list = append(list, one)
 	}
 	if len(r.problems) == before {

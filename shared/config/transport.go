@@ -9,14 +9,9 @@ import (
 // secure reports whether the backend is called over TLS.
 func (b *Backend) secure() bool { return strings.HasPrefix(b.URL, "https:") }
 
-// validateTransport checks how the backends are called. In the filter that is
-// Envoy's matter.
-func (c *Config) validateTransport(ps *Problems, filter bool) {
+// validateTransport checks how the server calls the backends.
+func (c *Config) validateTransport(ps *Problems) {
 	e := &c.Engine
-	if filter {
-		c.transportLess(ps)
-		return
-	}
 	e.TLS.validate(ps, "engine.tls")
 	encrypted := false
 	routes := c.AllRoutes()

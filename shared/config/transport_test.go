@@ -68,7 +68,7 @@ func TestTransportIsRefused(t *testing.T) {
 		"routes[0].backends[0].tls":   `{"engine":{"provider":"vllm"},"filter":{"profile":"gated"},"routes":[{"name":"a","backends":[{"url":"https://a","tls":{"ca_file":"/c"}}]}]}`,
 		"routes[0].backends[0].proto": `{"engine":{"provider":"vllm"},"filter":{"profile":"gated"},"routes":[{"name":"a","backends":[{"url":"https://a","protocol":"http2"}]}]}`,
 	} {
-		_, err := Load(Sources{JSON: []byte(json), Filter: true})
+		_, err := LoadFilter(Sources{JSON: []byte(json)})
 		require.ErrorContains(t, err, what)
 		require.ErrorContains(t, err, "the filter does not call the backend")
 	}

@@ -77,6 +77,6 @@ func Resolve(input []byte, find func(id string) ([]byte, *responses.Error)) (res
 func noItem(id []byte, index int) *responses.Error {
 	e := responses.NewError(404, "item_not_found", "Item with id '"+clip(id)+"' not found. Items are not persisted when `store` is set to false. "+
 		"Try again with `store` set to true, or remove this item from your input.")
-	e.Param = responses.At("input", index, "id")
+	e.Param = responses.Of(responses.At("input", index), "id")
 	return e
 }

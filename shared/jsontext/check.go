@@ -282,7 +282,7 @@ var special = func() (t [256]bool) {
 }()
 
 // word is the first eight bytes of b.
-func word(b []byte) uint64 {
+func word[T string | []byte](b T) uint64 {
 	_ = b[7]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
@@ -296,6 +296,10 @@ func anySpecial(w uint64) uint64 {
 	quote, backslash := w^ones*2, w^ones*'\\'
 	return ((quote - ones*0x21) | (backslash - ones)) &^ w & highs
 }
+
+// plainASCII reports whether none of the eight bytes of w is special or not
+// ASCII.
+func plainASCII(w uint64) bool { return anySpecial(w)|w&0x8080808080808080 == 0 }
 
 // plain returns how many bytes of b are the inside of a string: up to a quote
 // or the end of b. It is false at the first byte that may not stand there.

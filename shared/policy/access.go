@@ -202,6 +202,7 @@ func Challenge(e *responses.Error) [2]string {
 	return [2]string{"www-authenticate", value}
 }
 
+//go:noinline
 func unauthorized(code, message string) *responses.Error {
 	return responses.NewError(401, code, message)
 }

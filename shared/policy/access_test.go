@@ -20,7 +20,7 @@ import (
 func TestAccessCorpus(t *testing.T) {
 	all, err := corpus.LoadAccess()
 	require.NoError(t, err)
-	cfg, err := config.Load(config.Sources{JSON: fmt.Appendf(nil, `{"engine":{"provider":"vllm-responses"},"filter":{"profile":"gated"},"auth":%s}`, all.Auth), Filter: true})
+	cfg, err := config.LoadFilter(config.Sources{JSON: fmt.Appendf(nil, `{"engine":{"provider":"vllm-responses"},"filter":{"profile":"gated"},"auth":%s}`, all.Auth)})
 	require.NoError(t, err)
 	access := policy.NewAccess(cfg)
 	for _, c := range all.Cases {

@@ -190,7 +190,7 @@ func kindOf(f *failure.Failure) failure.Kind {
 
 // A configuration of the filter may name no backend: Envoy knows it.
 func TestDecidingWithoutARoute(t *testing.T) {
-	c, err := config.Load(config.Sources{Filter: true, JSON: []byte(`{"engine":{"provider":"vllm"}}`)})
+	c, err := config.LoadFilter(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"}}`)})
 	require.NoError(t, err)
 	d, f := policy.NewDecider(c, policy.Tier{}).Begin(policy.Request{Endpoint: policy.Create, Method: "POST", Field: func(string) []string { return []string{"application/json"} }})
 	require.Equal(t, failure.UnsupportedEncoding, kindOf(f), "the field is asked for")

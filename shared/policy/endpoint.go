@@ -1,6 +1,12 @@
-// Package policy is what both tiers decide alike about a request before its
-// body is read: which endpoint it is for, whether method, content type and
-// coding are right, and how it is refused.
+// Package policy is what server and filter decide alike about a request: which
+// endpoint it is for, whether its header and body are allowed, which route it takes
+// for which caller, and how it is refused.
+//
+//	header ─► Decider.Begin ─► Decision ─┬─ Need: nothing more ─► refused, forwarded
+//	                                     └─ Need: body ─► Decision.Body, or Translated ─► route
+//
+// Headers and bodies enter as they came; what is to be done with them comes out.
+// It is pure: nothing is sent, read or kept.
 package policy
 
 import (

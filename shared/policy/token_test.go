@@ -13,7 +13,7 @@ import (
 
 func byToken(t testing.TB, tenantClaim string) *policy.Access {
 	t.Helper()
-	cfg, err := config.Load(config.Sources{Filter: true, JSON: []byte(`{"engine":{"provider":"vllm"},"auth":{"type":"jwt",
+	cfg, err := config.LoadFilter(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"},"auth":{"type":"jwt",
 		"jwt":{"issuer":"https://issuer.example","audiences":["antwort"]` + tenantClaim + `}}}`)})
 	require.NoError(t, err)
 	return policy.NewAccess(cfg)

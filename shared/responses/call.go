@@ -1,7 +1,5 @@
 package responses
 
-import "antwort/shared/jsontext"
-
 // A Call is a tool call as it begins.
 type Call struct {
 	ID        string // call_id, escaped inside of a JSON string
@@ -58,29 +56,19 @@ func (k CallKind) IsText() bool { return k <= CustomCall }
 // appendHead appends the item behind its id, up to what the model says.
 func (c *Call) appendHead(dst []byte) []byte {
 	kind := &callKinds[c.Kind]
-	dst = append(dst, `","type":"`...)
-	dst = append(dst, kind.typ...)
-	dst = append(dst, `","call_id":"`...)
-	dst = append(dst, c.ID...)
-	dst = append(dst, '"')
+	dst = appendTexts(dst, `","type":"`, kind.typ, `","call_id":"`, c.ID, `"`)
 	switch c.Kind {
 	case ToolSearchCall:
-		dst = append(dst, `,"execution":"client"`...)
+		dst = appendTexts(dst, `,"execution":"client"`)
 	case ShellCall:
-		dst = append(dst, `,"environment":{"type":"local"}`...)
+		dst = appendTexts(dst, `,"environment":{"type":"local"}`)
 	case FunctionCall, CustomCall:
 		if c.Namespace != "" {
-			dst = append(dst, `,"namespace":"`...)
-			dst = append(dst, c.Namespace...)
-			dst = append(dst, '"')
+			dst = appendTexts(dst, `,"namespace":"`, c.Namespace, `"`)
 		}
-		dst = append(dst, `,"name":"`...)
-		dst = jsontext.AppendEscaped(dst, c.Name)
-		dst = append(dst, '"')
+		dst = appendString(dst, `,"name":`, c.Name)
 	}
-	dst = append(dst, `,"`...)
-	dst = append(dst, kind.member...)
-	dst = append(dst, `":`...)
+	dst = appendTexts(dst, `,"`, kind.member, `":`)
 	if c.Kind.IsText() {
 		dst = append(dst, '"')
 	}

@@ -9,8 +9,6 @@ package responses
 import (
 	"strconv"
 	"strings"
-
-	"antwort/shared/jsontext"
 )
 
 // An Error is an answer that is an error: the HTTP status and the body
@@ -27,7 +25,10 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// NewError returns an error whose type follows from the status.
+// NewError returns an error whose type follows from the status. What makes
+// errors is not inlined: they are rare, and each copy would be in the filter.
+//
+//go:noinline
 func NewError(status int, code, message string) *Error {
 	return &Error{Status: status, Type: typeOf(status), Code: code, Message: message}
 }
@@ -45,6 +46,7 @@ func Invalid(param, message string) *Error {
 	return &Error{Status: 400, Type: typeOf(400), Param: param, Message: param + separator + message}
 }
 
+//go:noinline
 func invalidCode(param, code, message string) *Error {
 	e := Invalid(param, message)
 	e.Code = code
@@ -76,43 +78,22 @@ func (e *Error) AppendBody(dst []byte) []byte {
 }
 
 func (e *Error) appendObject(dst []byte) []byte {
-	dst = append(dst, `{"message":`...)
-	dst = jsontext.AppendString(dst, e.Message)
-	dst = append(dst, `,"type":`...)
-	dst = jsontext.AppendString(dst, e.Type)
-	dst = append(dst, `,"param":`...)
-	dst = appendStringOrNull(dst, e.Param)
-	dst = append(dst, `,"code":`...)
-	dst = appendStringOrNull(dst, e.Code)
+	dst = appendString(dst, `{"message":`, e.Message)
+	dst = appendString(dst, `,"type":`, e.Type)
+	dst = appendStringOrNull(dst, `,"param":`, e.Param)
+	dst = appendStringOrNull(dst, `,"code":`, e.Code)
 	return append(dst, '}')
 }
 
-func appendStringOrNull(dst []byte, s string) []byte {
-	if s == "" {
-		return append(dst, "null"...)
-	}
-	return jsontext.AppendString(dst, s)
-}
+// At is the path of an entry of a list: "input[2]".
+//
+//go:noinline
+func At(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
-// At renders the path of a field: At("input", 2, "content") is
-// "input[2].content".
-func At(steps ...any) string {
-	var path []byte
-	for i, step := range steps {
-		switch step := step.(type) {
-		case string:
-			if i > 0 {
-				path = append(path, '.')
-			}
-			path = append(path, step...)
-		case int:
-			path = append(path, '[')
-			path = strconv.AppendInt(path, int64(step), 10)
-			path = append(path, ']')
-		}
-	}
-	return string(path)
-}
+// Of is the path of a member of what stands at a path: "input[2].content".
+//
+//go:noinline
+func Of(path, member string) string { return path + "." + member }
 
 // LoopDetected is the answer to a request that has come back to where it was
 // (RFC 5842 section 7.2).

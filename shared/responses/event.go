@@ -1,10 +1,6 @@
 package responses
 
-import (
-	"strconv"
-
-	"antwort/shared/jsontext"
-)
+import "strconv"
 
 // Done ends every stream.
 const Done = "data: [DONE]\n\n"
@@ -25,25 +21,18 @@ func (o *Output) Rewind(seq int) { o.seq = seq }
 // AppendEventHead appends the head of an event up to its sequence number; its
 // other members and "}\n\n" are to follow.
 func AppendEventHead(dst []byte, name string, seq int) []byte {
-	dst = append(dst, "event: "...)
-	dst = append(dst, name...)
-	dst = append(dst, "\ndata: {\"type\":\""...)
-	dst = append(dst, name...)
-	dst = append(dst, `","sequence_number":`...)
-	return strconv.AppendInt(dst, int64(seq), 10)
+	dst = appendTexts(dst, "event: ", name, "\ndata: {\"type\":\"", name)
+	return appendInt(dst, `","sequence_number":`, int64(seq))
 }
 
 func (o *Output) itemIndexEvent(dst []byte, name string) []byte {
 	dst = o.event(dst, name)
-	dst = append(dst, `,"output_index":`...)
-	return strconv.AppendInt(dst, int64(o.count-1), 10)
+	return appendInt(dst, `,"output_index":`, int64(o.count-1))
 }
 
 func (o *Output) itemEvent(dst []byte, name string) []byte {
 	dst = o.itemIndexEvent(dst, name)
-	dst = append(dst, `,"item_id":"`...)
-	dst = append(dst, o.itemID...)
-	return append(dst, '"')
+	return appendRaw(dst, `,"item_id":"`, o.itemID, `"`)
 }
 
 func (o *Output) partEvent(dst []byte, name string) []byte {
@@ -84,12 +73,9 @@ func (o *Output) lifecycle(dst []byte, name string, s State) (out, resource []by
 // OpenAI sends it, and in the object that Open Responses defines.
 func AppendErrorEvent(dst []byte, e *Error, seq int) []byte {
 	dst = AppendEventHead(dst, "error", seq)
-	dst = append(dst, `,"code":`...)
-	dst = appendStringOrNull(dst, e.Code)
-	dst = append(dst, `,"message":`...)
-	dst = jsontext.AppendString(dst, e.Message)
-	dst = append(dst, `,"param":`...)
-	dst = appendStringOrNull(dst, e.Param)
+	dst = appendStringOrNull(dst, `,"code":`, e.Code)
+	dst = appendString(dst, `,"message":`, e.Message)
+	dst = appendStringOrNull(dst, `,"param":`, e.Param)
 	dst = append(dst, `,"error":`...)
 	dst = e.appendObject(dst)
 	return append(dst, "}\n\n"...)

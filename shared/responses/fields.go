@@ -117,39 +117,50 @@ var fieldIndex = func() map[string]uint {
 
 // refusedFields are the fields of other APIs that would be misread upstream,
 // collide with what the translation writes, or ask for an answer that a
-// response has no place for.
-var refusedFields = map[string]string{ //nolint:gosec // names of fields, no credentials
-	"messages":                  "is a field of Chat Completions: send input",
-	"max_tokens":                "is a field of Chat Completions: send max_output_tokens",
-	"max_completion_tokens":     "is a field of Chat Completions: send max_output_tokens",
-	"response_format":           "is a field of Chat Completions: send text.format",
-	"reasoning_effort":          "is a field of Chat Completions: send reasoning.effort",
-	"functions":                 "is a field of Chat Completions: send tools",
-	"function_call":             "is a field of Chat Completions: send tool_choice",
-	"logprobs":                  "is a field of Chat Completions: send include [\"message.output_text.logprobs\"] or top_logprobs",
-	"modalities":                "a response holds text only",
-	"audio":                     "a response holds text only",
-	"guided_json":               "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"guided_regex":              "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"guided_choice":             "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"guided_grammar":            "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"guided_decoding_backend":   "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"guided_whitespace_pattern": "was removed from vLLM, which ignores it silently: send structured_outputs",
-	"context_management":        "is not done here, and to answer without it would not be what was asked for",
-	"moderation":                "is not done here, and to answer without it would not be what was asked for",
-	"access_programs":           "there are none here",
-	"prompt_logprobs":           "a response has no place for logprobs of the prompt",
-	"return_token_ids":          "a response has no place for token ids",
-	"echo":                      "a response has no place for the prompt",
-	"n":                         "a response has one answer: n must be 1",
+// response has no place for. These two lists are no maps, which the filter would
+// make when it starts, by much code.
+var refusedFields = [...]struct{ name, why string }{
+	{"messages", "is a field of Chat Completions: send input"},
+	{"max_tokens", "is a field of Chat Completions: send max_output_tokens"},
+	{"max_completion_tokens", "is a field of Chat Completions: send max_output_tokens"},
+	{"response_format", "is a field of Chat Completions: send text.format"},
+	{"reasoning_effort", "is a field of Chat Completions: send reasoning.effort"},
+	{"functions", "is a field of Chat Completions: send tools"},
+	{"function_call", "is a field of Chat Completions: send tool_choice"},
+	{"logprobs", "is a field of Chat Completions: send include [\"message.output_text.logprobs\"] or top_logprobs"},
+	{"modalities", "a response holds text only"},
+	{"audio", "a response holds text only"},
+	{"guided_json", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"guided_regex", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"guided_choice", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"guided_grammar", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"guided_decoding_backend", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"guided_whitespace_pattern", "was removed from vLLM, which ignores it silently: send structured_outputs"},
+	{"context_management", "is not done here, and to answer without it would not be what was asked for"},
+	{"moderation", "is not done here, and to answer without it would not be what was asked for"},
+	{"access_programs", "there are none here"},
+	{"prompt_logprobs", "a response has no place for logprobs of the prompt"},
+	{"return_token_ids", "a response has no place for token ids"},
+	{"echo", "a response has no place for the prompt"},
+	{"n", "a response has one answer: n must be 1"},
 }
 
 // vllmFields are the sampling and serving fields of vLLM that a request may
 // carry; they go upstream as they are.
-var vllmFields = map[string]struct{}{
-	"top_k": {}, "min_p": {}, "seed": {}, "stop": {}, "repetition_penalty": {}, "logit_bias": {},
-	"chat_template_kwargs": {}, "structured_outputs": {}, "vllm_xargs": {}, "cache_salt": {}, "priority": {},
-	"include_reasoning": {}, "ignore_eos": {}, "min_tokens": {},
+var vllmFields = [...]string{
+	"top_k", "min_p", "seed", "stop", "repetition_penalty", "logit_bias",
+	"chat_template_kwargs", "structured_outputs", "vllm_xargs", "cache_salt", "priority",
+	"include_reasoning", "ignore_eos", "min_tokens",
+}
+
+// whyRefused is empty for a field that is not refused.
+func whyRefused(name string) string {
+	for i := range refusedFields {
+		if refusedFields[i].name == name {
+			return refusedFields[i].why
+		}
+	}
+	return ""
 }
 
 // Fields yields the names of all fields of a request that the code knows, and
@@ -161,13 +172,13 @@ func Fields() iter.Seq2[string, string] {
 				return
 			}
 		}
-		for name := range vllmFields {
+		for _, name := range vllmFields {
 			if !yield(name, "passed") {
 				return
 			}
 		}
-		for name := range refusedFields {
-			if !yield(name, "refused") {
+		for _, field := range refusedFields {
+			if !yield(field.name, "refused") {
 				return
 			}
 		}
@@ -206,5 +217,5 @@ func ValidName(s string) bool {
 }
 
 func badName(param, name string, longest int) *Error {
-	return invalidCode(param, "invalid_value", strconv.Quote(short(name))+" is not a name: 1 to "+strconv.Itoa(longest)+" letters, digits, _ and - are allowed")
+	return invalidCode(param, "invalid_value", quote(name)+" is not a name: 1 to "+strconv.Itoa(longest)+" letters, digits, _ and - are allowed")
 }

@@ -202,9 +202,7 @@ func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
 		return dst
 	}
 	dst = o.partEvent(dst, o.part.event("added"))
-	dst = append(dst, `,"part":`...)
-	dst = append(dst, part.head()...)
-	return append(dst, "\"}}\n\n"...)
+	return appendTexts(dst, `,"part":`, part.head(), "\"}}\n\n")
 }
 
 func (p partKind) head() string {
@@ -264,13 +262,11 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 		return dst
 	}
 	dst = o.itemIndexEvent(dst, "response.output_item.added")
-	dst = append(dst, `,"item":`...)
-	dst = append(dst, o.items[o.itemStart:]...)
+	dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "")
 	if kind == callItem && !o.call.Kind.IsText() {
 		dst = append(dst, callKinds[o.call.Kind].empty...)
 	}
-	dst = append(dst, o.tail()...)
-	return append(dst, "in_progress\"}}\n\n"...)
+	return appendTexts(dst, o.tail(), "in_progress\"}}\n\n")
 }
 
 // tail ends an item's content up to its status.
@@ -302,31 +298,20 @@ func (o *Output) closePart(dst []byte) []byte {
 		switch o.part {
 		case textPart:
 			dst = o.partEvent(dst, "response.output_text.done")
-			dst = append(dst, `,"text":"`...)
-			dst = append(dst, text...)
-			dst = append(dst, `","logprobs":[`...)
-			dst = append(dst, o.logprobs...)
-			dst = append(dst, "]}\n\n"...)
+			dst = appendRaw(dst, `,"text":"`, text, `"`)
+			dst = appendRaw(dst, `,"logprobs":[`, o.logprobs, "]}\n\n")
 		case refusalPart:
 			dst = o.partEvent(dst, "response.refusal.done")
-			dst = append(dst, `,"refusal":"`...)
-			dst = append(dst, text...)
-			dst = append(dst, "\"}\n\n"...)
+			dst = appendRaw(dst, `,"refusal":"`, text, "\"}\n\n")
 		case reasoningPart:
 			dst = o.partEvent(dst, o.reasoningEvent("done"))
-			dst = append(dst, `,"text":"`...)
-			dst = append(dst, text...)
-			dst = append(dst, "\"}\n\n"...)
+			dst = appendRaw(dst, `,"text":"`, text, "\"}\n\n")
 		case summaryPart:
 			dst = o.partEvent(dst, "response.reasoning_summary_text.done")
-			dst = append(dst, `,"text":"`...)
-			dst = append(dst, text...)
-			dst = append(dst, "\"}\n\n"...)
+			dst = appendRaw(dst, `,"text":"`, text, "\"}\n\n")
 		}
 		dst = o.partEvent(dst, o.part.event("done"))
-		dst = append(dst, `,"part":`...)
-		dst = append(dst, o.items[o.partStart:]...)
-		dst = append(dst, "}\n\n"...)
+		dst = appendRaw(dst, `,"part":`, o.items[o.partStart:], "}\n\n")
 	}
 	if o.part == textPart {
 		o.logprobs, o.told = o.logprobs[:0], 0
@@ -359,9 +344,7 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	o.items = append(o.items, `"}`...)
 	if !o.Quiet {
 		dst = o.itemIndexEvent(dst, "response.output_item.done")
-		dst = append(dst, `,"item":`...)
-		dst = append(dst, o.items[o.itemStart:]...)
-		dst = append(dst, "}\n\n"...)
+		dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "}\n\n")
 	}
 	o.done = len(o.items)
 	o.open = noItem
@@ -375,15 +358,13 @@ func (o *Output) closeCall(dst []byte) []byte {
 	}
 	if o.call.Kind == CustomCall {
 		dst = o.itemEvent(dst, "response.custom_tool_call_input.done")
-		dst = append(dst, `,"input":"`...)
+		dst = appendTexts(dst, `,"input":"`)
 	} else {
 		dst = o.itemEvent(dst, "response.function_call_arguments.done")
-		dst = append(dst, `,"name":"`...)
-		dst = jsontext.AppendEscaped(dst, o.call.Name)
-		dst = append(dst, `","arguments":"`...)
+		dst = appendString(dst, `,"name":`, o.call.Name)
+		dst = appendTexts(dst, `,"arguments":"`)
 	}
-	dst = append(dst, o.items[o.textStart:]...)
-	return append(dst, "\"}\n\n"...)
+	return appendRaw(dst, "", o.items[o.textStart:], "\"}\n\n")
 }
 
 // Abandon closes the open item of an answer that broke off as incomplete, so
@@ -403,8 +384,7 @@ func (r *Resource) ItemID(prefix string, index int) string {
 }
 
 func (r *Resource) appendItemID(dst []byte, prefix string, index int) []byte {
-	dst = append(dst, prefix...)
-	dst = append(dst, r.id...)
+	dst = appendTexts(dst, prefix, r.id)
 	if index < 10 {
 		dst = append(dst, '0')
 	}

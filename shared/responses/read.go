@@ -12,9 +12,9 @@ func readText(r *Request, v *fastjson.Value, name string) *Error {
 	return members(v, name, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "format":
-			return readFormat(r, v, At(name, key))
+			return readFormat(r, v, Of(name, key))
 		case "verbosity":
-			r.Verbosity, err = oneOf(v, At(name, key), "low", "medium", "high")
+			r.Verbosity, err = oneOf(v, Of(name, key), "low", "medium", "high")
 			return err
 		}
 		return r.unknownMember(&r.Text, name, key, v)
@@ -26,24 +26,24 @@ func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 	err := members(v, path, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "type":
-			f.Type, err = oneOf(v, At(path, key), "text", "json_object", "json_schema")
+			f.Type, err = oneOf(v, Of(path, key), "text", "json_object", "json_schema")
 		case "name":
-			if f.Name, err = text(v, At(path, key), maxFormatName); err == nil && !ValidName(f.Name) {
-				err = badName(At(path, key), f.Name, maxFormatName)
+			if f.Name, err = text(v, Of(path, key), maxFormatName); err == nil && !ValidName(f.Name) {
+				err = badName(Of(path, key), f.Name, maxFormatName)
 			}
 		case "description":
 			f.Description = v
-			_, err = text(v, At(path, key), 1<<20)
+			_, err = text(v, Of(path, key), 1<<20)
 		case "schema":
 			f.Schema = v
 			if v.GetObject() == nil {
-				err = WrongType(At(path, key), "an object", v)
+				err = WrongType(Of(path, key), "an object", v)
 			}
 		case "strict":
 			f.Strict = v
-			_, err = boolean(v, At(path, key))
+			_, err = boolean(v, Of(path, key))
 		case "json_schema":
-			err = unknown(At(path, key)) // the form of Chat Completions
+			err = unknown(Of(path, key)) // the form of Chat Completions
 		default:
 			err = r.unknownMember(&f.Extra, path, key, v)
 		}
@@ -53,11 +53,11 @@ func readFormat(r *Request, v *fastjson.Value, path string) *Error {
 	case err != nil:
 		return err
 	case f.Type == "":
-		return invalidCode(At(path, "type"), "missing_required_parameter", "is required")
+		return invalidCode(Of(path, "type"), "missing_required_parameter", "is required")
 	case f.Type == "json_schema" && f.Name == "":
-		return invalidCode(At(path, "name"), "missing_required_parameter", "is required for json_schema")
+		return invalidCode(Of(path, "name"), "missing_required_parameter", "is required for json_schema")
 	case f.Type == "json_schema" && f.Schema == nil:
-		return invalidCode(At(path, "schema"), "missing_required_parameter", "is required for json_schema")
+		return invalidCode(Of(path, "schema"), "missing_required_parameter", "is required for json_schema")
 	case f.Type != "json_schema" && (f.Name != "" || f.Schema != nil || f.Strict != nil || f.Description != nil):
 		return invalidCode(path, "invalid_value", "name, description, schema and strict belong to type json_schema")
 	}
@@ -70,12 +70,12 @@ func readReasoning(r *Request, v *fastjson.Value, name string) *Error {
 	return members(v, name, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "effort":
-			r.ReasoningEffort, err = oneOf(v, At(name, key), "none", "minimal", "low", "medium", "high", "xhigh", "max")
+			r.ReasoningEffort, err = oneOf(v, Of(name, key), "none", "minimal", "low", "medium", "high", "xhigh", "max")
 		case "summary", "generate_summary":
-			r.ReasoningSummary, err = oneOf(v, At(name, key), "auto", "concise", "detailed")
+			r.ReasoningSummary, err = oneOf(v, Of(name, key), "auto", "concise", "detailed")
 		case "context":
 			r.Reasoning = append(r.Reasoning, Member{key, v})
-			_, err = text(v, At(name, key), 64)
+			_, err = text(v, Of(name, key), 64)
 		default:
 			err = r.unknownMember(&r.Reasoning, name, key, v)
 		}
@@ -89,12 +89,12 @@ func readStreamOptions(r *Request, v *fastjson.Value, name string) *Error {
 	return members(v, name, func(key string, v *fastjson.Value) *Error {
 		switch {
 		case key == "include_obfuscation":
-			_, err := boolean(v, At(name, key))
+			_, err := boolean(v, Of(name, key))
 			return err
 		case key == "include_usage" && v.Type() == fastjson.TypeTrue:
 			return nil
 		case key == "include_usage":
-			return invalidCode(At(name, key), "unsupported_parameter", "is a field of Chat Completions: a response always has its usage")
+			return invalidCode(Of(name, key), "unsupported_parameter", "is a field of Chat Completions: a response always has its usage")
 		}
 		return r.unknownMember(&r.StreamOptions, name, key, v)
 	})
@@ -139,7 +139,7 @@ func readMetadata(r *Request, v *fastjson.Value, name string) *Error {
 		case utf8.RuneCount(key) > 64:
 			err = invalidCode(name, "string_above_max_length", "has a key longer than 64 characters")
 		default:
-			_, err = text(v, At(name, string(key)), 512)
+			_, err = text(v, Of(name, string(key)), 512)
 		}
 	})
 	return err

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,14 +142,13 @@ func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 		r.seen = make(map[string]struct{})
 	}
 	r.seen[name] = struct{}{}
-	why, refused := refusedFields[name]
-	_, vllm := vllmFields[name]
+	why := whyRefused(name)
 	switch {
-	case refused && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
+	case why != "" && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:
 		return nil
-	case refused:
+	case why != "":
 		return invalidCode(name, "unsupported_parameter", why)
-	case r.refuseUnknown && !vllm:
+	case r.refuseUnknown && !slices.Contains(vllmFields[:], name):
 		return unknown(name)
 	case strings.EqualFold(name, "model"):
 		// Some backends do not mind the case, and what a caller may use must not
@@ -162,7 +162,7 @@ func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 // unknownMember keeps a member of an object that is not known, or refuses it.
 func (r *Request) unknownMember(to *[]Member, path, key string, v *fastjson.Value) *Error {
 	if r.refuseUnknown {
-		return unknown(At(path, key))
+		return unknown(Of(path, key))
 	}
 	*to = append(*to, Member{key, v})
 	return nil

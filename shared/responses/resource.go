@@ -3,7 +3,6 @@ package responses
 import (
 	"bytes"
 	"slices"
-	"strconv"
 
 	"antwort/shared/jsontext"
 
@@ -64,33 +63,24 @@ type Usage struct {
 
 // Append appends the resource in the state s.
 func (r *Resource) Append(dst []byte, s State) []byte {
-	dst = append(dst, `{"id":"resp_`...)
-	dst = append(dst, r.id...)
-	dst = append(dst, `","object":"response","created_at":`...)
-	dst = strconv.AppendInt(dst, r.createdAt, 10)
-	dst = append(dst, `,"status":"`...)
-	dst = append(dst, s.Status...)
-	dst = append(dst, `","completed_at":`...)
+	dst = appendTexts(dst, `{"id":"resp_`, r.id)
+	dst = appendInt(dst, `","object":"response","created_at":`, r.createdAt)
+	dst = appendTexts(dst, `,"status":"`, s.Status, `"`)
 	if s.Status == "completed" {
-		dst = strconv.AppendInt(dst, s.CompletedAt, 10)
+		dst = appendInt(dst, `,"completed_at":`, s.CompletedAt)
 	} else {
-		dst = append(dst, "null"...)
+		dst = appendTexts(dst, `,"completed_at":null`)
 	}
-	dst = append(dst, `,"error":`...)
+	dst = appendTexts(dst, `,"error":`)
 	dst = s.Err.appendResponseError(dst)
-	dst = append(dst, `,"incomplete_details":`...)
 	if s.Reason == "" {
-		dst = append(dst, "null"...)
+		dst = appendTexts(dst, `,"incomplete_details":null`)
 	} else {
-		dst = append(dst, `{"reason":`...)
-		dst = jsontext.AppendString(dst, s.Reason)
+		dst = appendString(dst, `,"incomplete_details":{"reason":`, s.Reason)
 		dst = append(dst, '}')
 	}
-	dst = append(dst, outputMember...)
-	dst = append(dst, s.Output...)
-	dst = append(dst, ']')
-	dst = append(dst, r.echo...)
-	dst = append(dst, `,"usage":`...) // the last: those whom the answer passes look for it from the end
+	dst = appendRaw(dst, outputMember, s.Output, "]")
+	dst = appendRaw(dst, "", r.echo, `,"usage":`) // the last: those whom the answer passes look for it from the end
 	dst = s.Usage.append(dst)
 	return append(dst, '}')
 }
@@ -104,10 +94,8 @@ func (e *Error) appendResponseError(dst []byte) []byte {
 	if code == "" {
 		code = e.Type
 	}
-	dst = append(dst, `{"code":`...)
-	dst = jsontext.AppendString(dst, code)
-	dst = append(dst, `,"message":`...)
-	dst = jsontext.AppendString(dst, e.Message)
+	dst = appendString(dst, `{"code":`, code)
+	dst = appendString(dst, `,"message":`, e.Message)
 	return append(dst, '}')
 }
 
@@ -115,29 +103,22 @@ func (u *Usage) append(dst []byte) []byte {
 	if u == nil {
 		return append(dst, "null"...)
 	}
-	dst = append(dst, `{"input_tokens":`...)
-	dst = strconv.AppendInt(dst, u.Input, 10)
-	dst = append(dst, `,"input_tokens_details":{"cached_tokens":`...)
-	dst = strconv.AppendInt(dst, u.Cached, 10)
-	dst = append(dst, `,"cache_write_tokens":0},"output_tokens":`...)
-	dst = strconv.AppendInt(dst, u.Output, 10)
-	dst = append(dst, `,"output_tokens_details":{"reasoning_tokens":`...)
-	dst = strconv.AppendInt(dst, u.Reasoning, 10)
-	dst = append(dst, `},"total_tokens":`...)
-	dst = strconv.AppendInt(dst, u.Total, 10)
+	dst = appendInt(dst, `{"input_tokens":`, u.Input)
+	dst = appendInt(dst, `,"input_tokens_details":{"cached_tokens":`, u.Cached)
+	dst = appendInt(dst, `,"cache_write_tokens":0},"output_tokens":`, u.Output)
+	dst = appendInt(dst, `,"output_tokens_details":{"reasoning_tokens":`, u.Reasoning)
+	dst = appendInt(dst, `},"total_tokens":`, u.Total)
 	return append(dst, '}')
 }
 
 func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model string) []byte {
-	dst = append(dst, `,"model":`...)
-	dst = jsontext.AppendString(dst, model)
+	dst = appendString(dst, `,"model":`, model)
 	if r.Stored {
 		dst = append(dst, stored...)
 	} else {
 		dst = append(dst, `,"background":false,"store":false`...)
 	}
-	dst = append(dst, `,"previous_response_id":`...)
-	dst = appendStringOrNull(dst, r.Previous)
+	dst = appendStringOrNull(dst, `,"previous_response_id":`, r.Previous)
 	dst = append(dst, `,"instructions":`...)
 	dst = appendRawOrNull(dst, r.Instructions)
 	if r.set&^notOptions == 0 {
@@ -154,60 +135,43 @@ var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fi
 var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})
 
 func (r *Request) appendOptions(dst []byte, tools []Tool, choice ToolChoice) []byte {
-	dst = append(dst, `,"max_output_tokens":`...)
-	dst = appendOrNull(dst, r.MaxOutputTokens)
-	dst = append(dst, `,"max_tool_calls":`...)
-	dst = appendOrNull(dst, r.MaxToolCalls)
-	dst = append(dst, `,"temperature":`...)
-	dst = appendOr(dst, r.Temperature, "1")
-	dst = append(dst, `,"top_p":`...)
-	dst = appendOr(dst, r.TopP, "1")
-	dst = append(dst, `,"presence_penalty":`...)
-	dst = appendOr(dst, r.PresencePenalty, "0")
-	dst = append(dst, `,"frequency_penalty":`...)
-	dst = appendOr(dst, r.FrequencyPenalty, "0")
-	dst = append(dst, `,"top_logprobs":`...)
-	dst = strconv.AppendInt(dst, int64(r.TopLogprobs), 10)
-	dst = append(dst, `,"parallel_tool_calls":`...)
-	dst = appendOr(dst, r.ParallelToolCalls, "true")
-	dst = append(dst, `,"tools":[`...)
+	dst = appendOr(dst, `,"max_output_tokens":`, r.MaxOutputTokens, "null")
+	dst = appendOr(dst, `,"max_tool_calls":`, r.MaxToolCalls, "null")
+	dst = appendOr(dst, `,"temperature":`, r.Temperature, "1")
+	dst = appendOr(dst, `,"top_p":`, r.TopP, "1")
+	dst = appendOr(dst, `,"presence_penalty":`, r.PresencePenalty, "0")
+	dst = appendOr(dst, `,"frequency_penalty":`, r.FrequencyPenalty, "0")
+	dst = appendInt(dst, `,"top_logprobs":`, int64(r.TopLogprobs))
+	dst = appendOr(dst, `,"parallel_tool_calls":`, r.ParallelToolCalls, "true")
+	dst = appendTexts(dst, `,"tools":[`)
 	dst = appendTools(dst, tools)
-	dst = append(dst, `],"tool_choice":`...)
+	dst = appendTexts(dst, `],"tool_choice":`)
 	dst = choice.appendEcho(dst)
-	dst = append(dst, `,"truncation":`...)
+	truncation := "disabled"
 	if r.TruncationAuto {
-		dst = append(dst, `"auto"`...)
-	} else {
-		dst = append(dst, `"disabled"`...)
+		truncation = "auto"
 	}
-	dst = append(dst, `,"text":{"format":`...)
+	dst = appendTexts(dst, `,"truncation":"`, truncation, `","text":{"format":`)
 	dst = r.Format.appendEcho(dst)
 	if r.Verbosity != "" {
-		dst = append(dst, `,"verbosity":`...)
-		dst = jsontext.AppendString(dst, r.Verbosity)
+		dst = appendString(dst, `,"verbosity":`, r.Verbosity)
 	}
 	dst = appendEchoed(dst, r.Text)
-	dst = append(dst, `},"reasoning":`...)
 	if r.ReasoningSet {
-		dst = append(dst, `{"effort":`...)
-		dst = appendStringOrNull(dst, r.ReasoningEffort)
-		dst = append(dst, `,"summary":`...)
-		dst = appendStringOrNull(dst, r.ReasoningSummary)
+		dst = appendStringOrNull(dst, `},"reasoning":{"effort":`, r.ReasoningEffort)
+		dst = appendStringOrNull(dst, `,"summary":`, r.ReasoningSummary)
 		dst = appendEchoed(dst, r.Reasoning)
 		dst = append(dst, '}')
 	} else {
-		dst = append(dst, "null"...)
+		dst = appendTexts(dst, `},"reasoning":null`)
 	}
-	dst = append(dst, `,"service_tier":"`...)
-	if r.ServiceTier != "" {
-		dst = append(dst, r.ServiceTier...)
-	} else {
-		dst = append(dst, "default"...)
+	tier := r.ServiceTier
+	if tier == "" {
+		tier = "default"
 	}
-	dst = append(dst, `","safety_identifier":`...)
-	dst = appendOrNull(dst, r.SafetyIdentifier)
-	dst = append(dst, `,"prompt_cache_key":`...)
-	dst = appendOrNull(dst, r.PromptCacheKey)
+	dst = appendString(dst, `,"service_tier":`, tier)
+	dst = appendOr(dst, `,"safety_identifier":`, r.SafetyIdentifier, "null")
+	dst = appendOr(dst, `,"prompt_cache_key":`, r.PromptCacheKey, "null")
 	if r.User != nil {
 		dst = append(dst, `,"user":`...)
 		dst = jsontext.AppendValue(dst, r.User)
@@ -229,18 +193,12 @@ func (r *Request) appendOptions(dst []byte, tools []Tool, choice ToolChoice) []b
 }
 
 func (f *Format) appendEcho(dst []byte) []byte {
-	dst = append(dst, `{"type":"`...)
-	dst = append(dst, f.Type...)
-	dst = append(dst, '"')
+	dst = appendTexts(dst, `{"type":"`, f.Type, `"`)
 	if f.Type == "json_schema" {
-		dst = append(dst, `,"name":"`...)
-		dst = append(dst, f.Name...)
-		dst = append(dst, `","description":`...)
-		dst = appendOrNull(dst, f.Description)
-		dst = append(dst, `,"schema":`...)
-		dst = jsontext.AppendValue(dst, f.Schema)
-		dst = append(dst, `,"strict":`...)
-		dst = appendOr(dst, f.Strict, "false")
+		dst = appendTexts(dst, `,"name":"`, f.Name)
+		dst = appendOr(dst, `","description":`, f.Description, "null")
+		dst = appendOr(dst, `,"schema":`, f.Schema, "null")
+		dst = appendOr(dst, `,"strict":`, f.Strict, "false")
 	}
 	dst = appendEchoed(dst, f.Extra)
 	return append(dst, '}')
@@ -254,13 +212,6 @@ func appendEchoed(dst []byte, members []Member) []byte {
 		dst = jsontext.AppendValue(dst, m.Value)
 	}
 	return dst
-}
-
-func appendOr(dst []byte, v *fastjson.Value, absent string) []byte {
-	if v == nil {
-		return append(dst, absent...)
-	}
-	return jsontext.AppendValue(dst, v)
 }
 
 func appendRawOrNull(dst []byte, v *fastjson.Value) []byte {

@@ -50,31 +50,31 @@ func ParseToolChoice(v *fastjson.Value, dropped []string) (ToolChoice, *Error) {
 		switch key {
 		case "type":
 		case "mode":
-			choice.Mode, err = oneOf(v, At(path, key), "none", "auto", "required")
+			choice.Mode, err = oneOf(v, Of(path, key), "none", "auto", "required")
 		case "tools":
 			if v.Type() != fastjson.TypeArray {
-				return WrongType(At(path, key), "an array", v)
+				return WrongType(Of(path, key), "an array", v)
 			}
 			if named = len(v.GetArray()); named > maxAllowedTools {
-				return invalidCode(At(path, key), "array_above_max_length", "has "+strconv.Itoa(named)+" entries, the limit is "+strconv.Itoa(maxAllowedTools))
+				return invalidCode(Of(path, key), "array_above_max_length", "has "+strconv.Itoa(named)+" entries, the limit is "+strconv.Itoa(maxAllowedTools))
 			}
 			for i, entry := range v.GetArray() {
 				if namesDropped(entry, dropped) {
 					continue
 				}
-				ref, err := parseToolRef(entry, At(path, key, i))
+				ref, err := parseToolRef(entry, At(Of(path, key), i))
 				if err != nil {
 					return err
 				}
 				choice.Tools = append(choice.Tools, ref)
 			}
 		default:
-			err = unknown(At(path, key))
+			err = unknown(Of(path, key))
 		}
 		return err
 	})
 	if err == nil && named == 0 {
-		err = invalidCode(At(path, "tools"), "missing_required_parameter", "must name at least one tool")
+		err = invalidCode(Of(path, "tools"), "missing_required_parameter", "must name at least one tool")
 	}
 	return choice, err
 }
@@ -100,26 +100,26 @@ func namesDropped(v *fastjson.Value, dropped []string) bool {
 }
 
 func parseToolRef(v *fastjson.Value, path string) (ref ToolRef, err *Error) {
-	ref.Path = At(path, "name")
+	ref.Path = Of(path, "name")
 	err = members(v, path, func(key string, v *fastjson.Value) (err *Error) {
 		switch key {
 		case "type":
-			ref.Type, err = oneOf(v, At(path, key), "function", "custom", "shell", "local_shell", "apply_patch", "tool_search")
+			ref.Type, err = oneOf(v, Of(path, key), "function", "custom", "shell", "local_shell", "apply_patch", "tool_search")
 		case "name":
-			ref.Name, err = text(v, At(path, key), MaxName)
+			ref.Name, err = text(v, Of(path, key), MaxName)
 		case "namespace":
-			ref.Namespace, err = text(v, At(path, key), MaxName)
+			ref.Namespace, err = text(v, Of(path, key), MaxName)
 		default:
-			err = unknown(At(path, key))
+			err = unknown(Of(path, key))
 		}
 		return err
 	})
 	switch {
 	case err != nil:
 	case ref.Type == "":
-		err = invalidCode(At(path, "type"), "missing_required_parameter", "is required")
+		err = invalidCode(Of(path, "type"), "missing_required_parameter", "is required")
 	case IsClientRun(ref.Type):
-		ref.Path = At(path, "type")
+		ref.Path = Of(path, "type")
 		if ref.Name != "" || ref.Namespace != "" {
 			err = invalidCode(path, "invalid_value", "a tool of type "+ref.Type+" has no name")
 		}
@@ -136,9 +136,7 @@ func (c ToolChoice) appendEcho(dst []byte) []byte {
 	case !c.Allowed:
 		return c.Tools[0].appendEcho(dst)
 	}
-	dst = append(dst, `{"type":"allowed_tools","mode":"`...)
-	dst = append(dst, c.Mode...)
-	dst = append(dst, `","tools":[`...)
+	dst = appendTexts(dst, `{"type":"allowed_tools","mode":"`, c.Mode, `","tools":[`)
 	for i, ref := range c.Tools {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -149,16 +147,12 @@ func (c ToolChoice) appendEcho(dst []byte) []byte {
 }
 
 func (r ToolRef) appendEcho(dst []byte) []byte {
-	dst = append(dst, `{"type":"`...)
-	dst = append(dst, r.Type...)
-	dst = append(dst, '"')
+	dst = appendTexts(dst, `{"type":"`, r.Type, `"`)
 	if r.Name != "" {
-		dst = append(dst, `,"name":`...)
-		dst = jsontext.AppendString(dst, r.Name)
+		dst = appendString(dst, `,"name":`, r.Name)
 	}
 	if r.Namespace != "" {
-		dst = append(dst, `,"namespace":`...)
-		dst = jsontext.AppendString(dst, r.Namespace)
+		dst = appendString(dst, `,"namespace":`, r.Namespace)
 	}
 	return append(dst, '}')
 }

@@ -68,8 +68,13 @@ func oneOf(v *fastjson.Value, param string, allowed ...string) (string, *Error) 
 		}
 		list += a
 	}
-	return "", invalidCode(param, "invalid_value", "unknown value "+strconv.Quote(short(s))+"; allowed: "+list)
+	return "", invalidCode(param, "invalid_value", "unknown value "+quote(s)+"; allowed: "+list)
 }
+
+// quote quotes what a client sent, shortened, in a message.
+//
+//go:noinline
+func quote(s string) string { return strconv.Quote(short(s)) }
 
 // short cuts a string that is quoted in a message.
 func short(s string) string {

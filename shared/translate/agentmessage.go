@@ -22,8 +22,7 @@ func (w *requestWork) agentMessage(o *fastjson.Object, i int) *responses.Error {
 	if err := w.beginTurn(); err != nil {
 		return err
 	}
-	w.nextMessage()
-	w.str(`{"role":"user","content":[`)
+	w.nextMessage(`{"role":"user","content":[`)
 	for j, part := range parts {
 		if j > 0 {
 			w.str(`,`)

@@ -31,17 +31,14 @@ func (w *requestWork) flushAssistant() {
 		a.reset() // at most a thought that is only encrypted
 		return
 	}
-	w.nextMessage()
-	w.str(`{"role":"assistant","content":`)
+	w.nextMessage(`{"role":"assistant","content":`)
 	if a.hasText || len(a.calls) == 0 && !a.hasRefusal {
 		w.quoted(a.content)
 	} else {
 		w.str(`null`)
 	}
 	if len(a.reasoning) > 0 {
-		w.str(`,"`)
-		w.str(w.opt.ReasoningField)
-		w.str(`":`)
+		w.word(`,"`, w.opt.ReasoningField, `":`)
 		w.quoted(a.reasoning)
 	}
 	if a.hasRefusal {
@@ -58,10 +55,9 @@ func (w *requestWork) flushAssistant() {
 	a.reset()
 }
 
+//go:noinline
 func (w *requestWork) quoted(escaped []byte) {
-	w.str(`"`)
-	w.dst = append(w.dst, escaped...)
-	w.str(`"`)
+	w.dst = append(append(append(w.dst, '"'), escaped...), '"')
 }
 
 // call adds a tool call, the item of the input. Arguments are the escaped inside

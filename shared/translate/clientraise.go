@@ -101,7 +101,10 @@ func appendTexts(dst []byte, v *fastjson.Value) ([]byte, bool) {
 	return jsontext.AppendValue(dst, v), len(texts) > 0
 }
 
-// appendOthers appends the members of o that are not named and not null.
+// appendOthers appends the members of o that are not named and not null. It is
+// not inlined: each copy would have its closure once more.
+//
+//go:noinline
 func appendOthers(dst []byte, o *fastjson.Object, named ...string) []byte {
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if jsontext.IsNull(v) || slices.Contains(named, string(key)) {

@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"strconv"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -26,7 +24,7 @@ func partType(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 }
 
 func unknownPart(at place, typ []byte) *responses.Error {
-	return invalidValue(at.of("type"), "parts of type "+strconv.Quote(cut(string(typ)))+" are not supported here")
+	return invalidValue(at.of("type"), "parts of type "+quote(string(typ))+" are not supported here")
 }
 
 // appendText appends the escaped inside of a member that must be a string.
@@ -269,8 +267,7 @@ func (w *requestWork) flushMedia() {
 	if len(w.media) == 0 {
 		return
 	}
-	w.nextMessage()
-	w.str(`{"role":"user","content":[`)
+	w.nextMessage(`{"role":"user","content":[`)
 	w.dst = append(w.dst, w.media...)
 	w.str(`]}`)
 	w.media = w.media[:0]

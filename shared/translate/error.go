@@ -166,6 +166,7 @@ func TimeoutError() *responses.Error {
 	return responses.NewError(504, "upstream_timeout", "the model server did not answer in time")
 }
 
+//go:noinline
 func badUpstream(what string) *responses.Error {
 	return responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)
 }

@@ -1,10 +1,6 @@
 package translate
 
-import (
-	"strconv"
-
-	"antwort/shared/responses"
-)
+import "antwort/shared/responses"
 
 // isCut reports whether the finish_reason says that the answer is not whole.
 func isCut(reason string) bool {
@@ -33,7 +29,7 @@ func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int6
 		s.Status = "failed"
 		why := "without a finish reason"
 		if reason != "" {
-			why = "with the finish reason " + strconv.Quote(cut(reason))
+			why = "with the finish reason " + quote(reason)
 		}
 		s.Err = responses.NewError(502, "upstream_error", "the model server ended the answer "+why)
 	default:

@@ -57,8 +57,7 @@ func (w *requestWork) input() *responses.Error {
 func (w *requestWork) inputString() *responses.Error {
 	w.flushSystem()
 	start := len(w.dst)
-	w.nextMessage()
-	w.str(`{"role":"user","content":"`)
+	w.nextMessage(`{"role":"user","content":"`)
 	var ok bool
 	if w.dst, ok = jsontext.AppendRaw(w.dst, w.r.Input); !ok {
 		if w.r.Input.Type() != fastjson.TypeArray {
@@ -78,12 +77,15 @@ func emptyInput() *responses.Error {
 	return invalidValue("input", "is empty, and there are no instructions: there is nothing to answer")
 }
 
-// nextMessage separates the next message from the one before.
-func (w *requestWork) nextMessage() {
+// nextMessage begins the next message, behind a comma when it is not the first.
+//
+//go:noinline
+func (w *requestWork) nextMessage(head string) {
 	if w.messages > 0 {
-		w.str(`,`)
+		w.dst = append(w.dst, ',')
 	}
 	w.messages++
+	w.dst = append(w.dst, head...)
 }
 
 // systemText takes the text of instructions or of a system or developer
@@ -92,8 +94,7 @@ func (w *requestWork) nextMessage() {
 func (w *requestWork) systemText(text []byte) {
 	switch {
 	case !w.opt.FoldSystem:
-		w.nextMessage()
-		w.str(`{"role":"system","content":`)
+		w.nextMessage(`{"role":"system","content":`)
 		w.quoted(text)
 		w.str(`}`)
 	case !w.begun:
@@ -119,8 +120,7 @@ func (w *requestWork) flushSystem() {
 		return
 	}
 	w.hasSystem = false
-	w.nextMessage()
-	w.str(`{"role":"system","content":`)
+	w.nextMessage(`{"role":"system","content":`)
 	w.quoted(w.system)
 	w.systemEnd = len(w.dst) - 1
 	w.str(`}`)

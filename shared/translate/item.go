@@ -28,9 +28,10 @@ func (p place) path() string {
 	if p.list == "" {
 		return responses.At("input", p.item)
 	}
-	return responses.At("input", p.item, p.list, p.part)
+	return responses.At(responses.Of(responses.At("input", p.item), p.list), p.part)
 }
 
+//go:noinline
 func (p place) of(member string) string {
 	if p.item < 0 {
 		return p.path()
@@ -88,7 +89,7 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
 		return nil
 	}
-	message := "items of type " + strconv.Quote(cut(string(typ))) + " are not supported"
+	message := "items of type " + quote(string(typ)) + " are not supported"
 	if isHosted(string(typ)) {
 		message += ": nobody here runs that tool. To answer without such items, the gateway's operator can set translation.unsupported_tools: drop"
 	}
@@ -138,8 +139,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		if err := w.beginTurn(); err != nil {
 			return err
 		}
-		w.nextMessage()
-		w.str(`{"role":"user","content":`)
+		w.nextMessage(`{"role":"user","content":`)
 		if err := w.userContent(content, i); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		}
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(item(i).of("role"), "unknown role "+strconv.Quote(cut(string(role.GetStringBytes())))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+quote(string(role.GetStringBytes()))+"; allowed: user, assistant, system, developer")
 }
 
 // itemString returns a member that must be a string and not empty; it lives as
@@ -183,19 +183,26 @@ func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Er
 	return s, nil
 }
 
+//go:noinline
 func missing(param string) *responses.Error {
 	err := responses.Invalid(param, "is required")
 	err.Code = "missing_required_parameter"
 	return err
 }
 
+//go:noinline
 func invalidValue(param, message string) *responses.Error {
 	err := responses.Invalid(param, message)
 	err.Code = "invalid_value"
 	return err
 }
 
-// cut shortens what a client sent for a message that quotes it.
+// quote quotes what a client or an upstream sent, shortened, in a message.
+//
+//go:noinline
+func quote(s string) string { return strconv.Quote(cut(s)) }
+
+// cut shortens what a client or an upstream sent.
 func cut(s string) string {
 	if len(s) > 64 {
 		return strings.ToValidUTF8(s[:61], "") + "..."

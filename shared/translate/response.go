@@ -3,7 +3,6 @@ package translate
 import (
 	"bytes"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
 	"antwort/shared/chat"
@@ -91,7 +90,7 @@ func emptyAnswer(hasText bool, unread string) *responses.Error {
 	case !hasText:
 		return badUpstream("an answer without a message")
 	case unread != "":
-		return badUpstream("an answer in a form that is not read, in its member " + strconv.Quote(cut(unread)))
+		return badUpstream("an answer in a form that is not read, in its member " + quote(unread))
 	}
 	return nil
 }

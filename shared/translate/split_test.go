@@ -43,7 +43,8 @@ func TestEverySplitGivesTheSameEvents(t *testing.T) {
 					}
 				}
 				for i := range in {
-					if end.eol == "\n" || i > 0 && (isEnd(in[i-1]) || isEnd(in[i])) {
+					// One goroutine does all of it: the race detector sees nothing in further cuts.
+					if end.eol == "\n" && !raceEnabled || i > 0 && (isEnd(in[i-1]) || isEnd(in[i])) {
 						check("at byte", i, in[:i], in[i:])
 					}
 				}

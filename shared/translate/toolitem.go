@@ -64,8 +64,7 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (er
 		return err
 	}
 	// No flushMedia: the results of one turn's calls follow each other.
-	w.nextMessage()
-	w.str(`{"role":"tool","tool_call_id":`)
+	w.nextMessage(`{"role":"tool","tool_call_id":`)
 	w.dst = jsontext.AppendString(w.dst, id)
 	w.str(`,"content":`)
 	w.quoted(text)

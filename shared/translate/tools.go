@@ -35,13 +35,9 @@ func (w *requestWork) tools(choice responses.ToolChoice) *responses.Error {
 	case sent == 0:
 		return nil // what says how tools are called goes with them
 	case choice.Mode == "":
-		w.str(`,"tool_choice":{"type":"function","function":{"name":"`)
-		w.str(w.toolset.nameOfRef(choice.Tools[0]))
-		w.str(`"}}`)
+		w.word(`,"tool_choice":{"type":"function","function":{"name":"`, w.toolset.nameOfRef(choice.Tools[0]), `"}}`)
 	case w.r.ToolChoice != nil:
-		w.str(`,"tool_choice":"`)
-		w.str(choice.Mode)
-		w.str(`"`)
+		w.word(`,"tool_choice":"`, choice.Mode, `"`)
 	}
 	w.member("parallel_tool_calls", w.r.ParallelToolCalls)
 	return nil
@@ -83,13 +79,11 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 	if responses.IsClientRun(ref.Type) {
 		return invalidValue(ref.Path, "there is no tool of type "+ref.Type+" in tools")
 	}
-	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+strconv.Quote(cut(ref.Name))+" in tools")
+	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+quote(ref.Name)+" in tools")
 }
 
 func (w *requestWork) tool(t *loweredTool) {
-	w.str(`{"type":"function","function":{"name":"`)
-	w.str(t.upstream)
-	w.str(`"`)
+	w.word(`{"type":"function","function":{"name":"`, t.upstream, `"`)
 	if text := t.description(); len(text) > 0 {
 		w.str(`,"description":`)
 		w.dst = jsontext.AppendString(w.dst, text)

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"slices"
-	"strconv"
 
 	"antwort/shared/responses"
 )
@@ -76,7 +75,7 @@ func (s *toolset) addOne(tool, namespace *responses.Tool, fromItem bool) *respon
 	case fromItem && s.lowered[at].is(&t):
 		s.lowered[at] = t
 	default:
-		return invalidValue(t.Path()+".name", "two tools have the name "+strconv.Quote(cut(t.Name)))
+		return invalidValue(t.Path()+".name", "two tools have the name "+quote(t.Name))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,19 @@ var (
 	node       = []string{"node"}
 	java       = []string{"java"}
 )
+
+// missing names a program that the suite needs and that clients/install cannot
+// install, "" when all are there.
+func (c *client) missing() string {
+	if slices.Equal(c.packages, java) {
+		for _, program := range []string{"javac", "mvn"} {
+			if _, err := exec.LookPath(program); err != nil {
+				return program
+			}
+		}
+	}
+	return ""
+}
 
 var clients = []client{
 	{"codex", "Codex CLI", npm("@openai/codex"), true, node, goTest("codex", "TestClient")},

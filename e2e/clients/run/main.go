@@ -135,6 +135,10 @@ func choose(args []string) ([]choice, error) {
 	var chosen []choice
 	if len(args) == 0 {
 		for _, c := range clients {
+			if missing := c.missing(); missing != "" {
+				fmt.Fprintf(os.Stderr, "e2e-clients: %s is left out: %s is missing\n", c.name, missing)
+				continue
+			}
 			chosen = append(chosen, choice{client: c})
 		}
 	}

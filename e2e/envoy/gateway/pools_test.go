@@ -257,11 +257,12 @@ func failsOver(t *testing.T, url string, equal []*member) {
 				if !assert.NoError(t, err, "before its first byte") {
 					return
 				}
-				first, err := bufio.NewReader(resp.Body).ReadString('\n')
+				body := bufio.NewReader(resp.Body) // it may read all at once
+				first, err := body.ReadString('\n')
 				if !assert.Equal(t, 200, resp.StatusCode, "before its first byte: %s", first) || !assert.NoError(t, err) {
 					return
 				}
-				rest, err := io.ReadAll(resp.Body)
+				rest, err := io.ReadAll(body)
 				_ = resp.Body.Close()
 				if err != nil || !strings.HasSuffix(string(rest), "[DONE]\n\n") {
 					cut.Add(1)

@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What clients send, within the limits and beyond, takes neither tier over the
+// memory that the quickstart gives it, and cuts no stream of others.
+func TestMemoryLimitsHold(t *testing.T) {
+	llm(t)
+	deploy(t, "quickstarts/06-responses-proxy/base", "antwort", "antwort-backend", "antwort-frontend")
+	url := service(t, "antwort", "antwort-frontend")
+	backend := service(t, "antwort", "antwort-backend")
+	works(t, url)
+
+	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+	unknown := func(values string) string { return `{"model":"/mnt/models","input":"a","x":[` + values + `]}` }
+	objects := unknown(many(`{"a":0}`, 29<<17))
+	text := `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 6<<20) + `"}`
+	attacks := []struct {
+		name        string
+		url, coding string
+		body        []byte
+		atOnce      int
+	}{
+		{"ten gzip bodies of small objects, to the frontend", url, "gzip", zipped(t, objects), 10},
+		{"ten gzip bodies of small objects, to the backend", backend, "gzip", zipped(t, objects), 10},
+		{"24 gzip bodies of one text, to the backend", backend, "gzip", zipped(t, text+strings.Repeat(" ", 24<<20)), 24},
+		{"seven large bodies, to the frontend", url, "", []byte(text), 7},
+		{"small objects in clear, to the frontend", url, "", []byte(objects), 4},
+		{"as many small messages as there may be, to the frontend", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 8},
+	}
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			started, ended := make(chan struct{}), make(chan error, 1)
+			go func() { ended <- stream(url, 100, 100*time.Millisecond, started) }()
+			select {
+			case <-started:
+			case err := <-ended:
+				t.Fatalf("the stream beside it did not begin: %v", err)
+			}
+			var all sync.WaitGroup
+			var mu sync.Mutex
+			statuses := map[string]int{}
+			for range a.atOnce {
+				all.Go(func() {
+					status := send(a.url, a.coding, a.body)
+					mu.Lock()
+					statuses[status]++
+					mu.Unlock()
+				})
+			}
+			all.Wait()
+			if err := <-ended; err != nil {
+				t.Errorf("the stream beside it: %v", err)
+			}
+			t.Logf("answers by status: %v", statuses)
+			for status := range statuses {
+				// Who is refused before all is sent may find the connection closed.
+				if !slices.Contains([]string{"200", "400", "413", "503", "cut"}, status) {
+					t.Errorf("status %s", status)
+				}
+			}
+			restarts := kubectl(t, "get", "pods", "-n", "antwort", "-o", `jsonpath={range .items[*]}{.metadata.name} restarts {.status.containerStatuses[0].restartCount}, last {.status.containerStatuses[0].lastState.terminated.reason}{"\n"}{end}`)
+			for line := range strings.Lines(restarts) {
+				if !strings.Contains(line, "restarts 0,") {
+					t.Error(line)
+				}
+			}
+			works(t, url)
+		})
+	}
+}
+
+// send posts a body and gives the answer's status in words.
+func send(url, coding string, body []byte) string {
+	req, err := http.NewRequest(http.MethodPost, url+"/v1/responses", bytes.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if coding != "" {
+		req.Header.Set("Content-Encoding", coding)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "cut"
+	}
+	defer resp.Body.Close()
+	return fmt.Sprint(resp.StatusCode)
+}
+
+func zipped(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
