@@ -43,7 +43,7 @@ func (s *stage) gates(llm, server target) error {
 	} {
 		t, err := s.run(gate.name, "/readyz", s.antwort, func(port int) []string {
 			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
-				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nobservability: {log: {level: warn}}\nauth:\n  %sroutes:\n%s",
+				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nstate: {type: none}\nobservability: {log: {level: warn}}\nauth:\n  %sroutes:\n%s",
 				port, gate.auth, gate.routes))}
 		})
 		t.credential = gate.credential

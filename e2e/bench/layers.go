@@ -28,7 +28,7 @@ func (s *stage) layers(llm target) error {
 		}
 		t, err := s.run(l.name, "/readyz", s.antwort, func(port int) []string {
 			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
-				"server: {host: 127.0.0.1, port: %d, take_over: %s}\nengine: {provider: vllm, backend_url: %s, transport: %s}\nobservability: {log: {level: warn}}\n",
+				"server: {host: 127.0.0.1, port: %d, take_over: %s}\nengine: {provider: vllm, backend_url: %s, transport: %s}\nstate: {type: none}\nobservability: {log: {level: warn}}\n",
 				port, l.takeOver, llm.url, l.transport))}
 		})
 		if err := s.add(t, err, proxyName); err != nil {

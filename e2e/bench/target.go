@@ -100,7 +100,7 @@ func (s *stage) file(name, text string) string {
 func (s *stage) tier(name, command, provider, upstream, log string) (target, error) {
 	return s.run(name, "/readyz", s.antwort, func(port int) []string {
 		config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
-			"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nobservability: {log: {level: %s}}\n", port, provider, upstream, log))
+			"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nstate: {type: none}\nobservability: {log: {level: %s}}\n", port, provider, upstream, log))
 		args := []string{command, "--config", config}
 		if command == "envoy" {
 			args = append(args, "--concurrency", "1")
@@ -150,7 +150,7 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if s.only.has(llm.name) {
 		s.list = append(s.list, llm)
 	}
-	if !s.only.has(append(layerNames(), proxyName, server.name, front, both)...) {
+	if !s.only.has(append(slices.Concat(layerNames(), storeNames()), proxyName, server.name, front, both)...) {
 		return nil
 	}
 	proxy, err := s.run(proxyName, "/v1/models", reverseProxy, func(port int) []string {
@@ -168,6 +168,9 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 		}
 	}
 	if err := s.layers(llm); err != nil {
+		return err
+	}
+	if err := s.stores(llm, server); err != nil {
 		return err
 	}
 	if !s.only.has(front, both) {

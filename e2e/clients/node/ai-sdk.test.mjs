@@ -1,4 +1,4 @@
-// The AI SDK with @ai-sdk/openai through the chain, with store: false as a gateway without a store needs it.
+// The AI SDK with @ai-sdk/openai through the chain, with store: false as a gateway without a store needs it, and on its defaults.
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
@@ -67,9 +67,26 @@ testCase("image", "an image reaches the model", async () => {
   assert.match(r.text, /image_url image\/png/);
 });
 
-testCase("default-store", "without store: false a second turn is refused, and the error says what to set", async () => {
+testCase("default-store", "on its defaults a second turn refers to the first one's items where there is a store, and is refused where there is none, with what to set", async () => {
   const own = { model, maxRetries: 0 };
   const first = await generateText({ ...own, prompt: 'mock: reasoning="plan" text="Fine."\nhi' });
-  await assert.rejects(generateText({ ...own, messages: [{ role: "user", content: "hi" }, ...first.response.messages, { role: "user", content: "and now?" }] }),
-    (e) => e.statusCode === 400 && /item_reference/.test(e.message));
+  const second = generateText({ ...own, messages: [{ role: "user", content: "hi" }, ...first.response.messages, { role: "user", content: "and now?" }] });
+  if (process.env.E2E_SERVER === "0") {
+    await assert.rejects(second, (e) => e.statusCode === 400 && /item_reference/.test(e.message));
+    return;
+  }
+  const lines = assistantLines((await second).text);
+  assert.equal(lines.length, 1);
+  for (const part of ['reasoning="plan"', "Fine."]) assert.ok(lines[0].includes(part), lines[0]);
 });
+
+testCase("default-tools", "on its defaults a tool loop with a thought and text before the call goes back by reference, whole", async () => {
+  const cities = [];
+  const r = await generateText({ model, maxRetries: 0, tools: { get_weather: weather(cities) }, stopWhen: stepCountIs(3),
+    prompt: 'mock: reasoning="my plan" text="Let me look." call=get_weather\nOslo' });
+  assert.deepEqual(cities, ["Oslo"]);
+  assert.match(r.text, /The tools say: "?sunny/);
+  const lines = assistantLines(r.text);
+  assert.equal(lines.length, 1, r.text);
+  for (const part of ['reasoning="my plan"', "Let me look.", "calls get_weather"]) assert.ok(lines[0].includes(part), lines[0]);
+}, { needsServer: true });

@@ -1,5 +1,5 @@
 """Microsoft Agent Framework's OpenAIChatClient, which speaks Responses, through the chain, with store=False as a gateway
-without a store needs it."""
+without a store needs it, and on its defaults."""
 
 import asyncio
 
@@ -78,3 +78,25 @@ def test_image(agent):
     """An image reaches the model."""
     message = Message(role="user", contents=[Content.from_text("look"), Content.from_data(data=DOT, media_type="image/png")])
     assert "image_url image/png" in asyncio.run(agent().run(message)).text
+
+
+@pytest.mark.server
+def test_defaults(base_url):
+    """On its defaults, streamed: a session of two turns with a tool loop, continued by previous_response_id."""
+    cities = []
+
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        cities.append(city)
+        return "sunny"
+
+    async def main():
+        a = Agent(OpenAIChatClient(model=MODEL, base_url=base_url, api_key="unused"), tools=[get_weather])
+        session = a.create_session()
+        await a.run("mock: reasoning=\"my plan\" call=get_weather\nOslo", session=session)
+        return "".join([piece.text async for piece in a.run("mock: echo\nand now?", session=session, stream=True)])
+
+    text = asyncio.run(main())
+    assert cities == ["Oslo"]
+    for part in ("Oslo", "calls get_weather", "sunny", "and now?"):
+        assert part in text

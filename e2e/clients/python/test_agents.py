@@ -219,3 +219,21 @@ def test_store_false(model):
     assert weather.calls == ["weather"]
     assistant = [line for line in result.final_output.splitlines() if " assistant:" in line]
     assert len(assistant) == 1 and 'reasoning="my plan"' in assistant[0]
+
+
+@pytest.mark.server
+def test_previous_response(model):
+    """auto_previous_response_id: only what is new is sent, through a tool loop and a second run by previous_response_id."""
+    weather = Weather([])
+    agent = agents.Agent(name="a", model=model, tools=[weather.tool()])
+
+    async def main():
+        first = await agents.Runner.run(agent, "weather in Oslo", max_turns=4, auto_previous_response_id=True)
+        plain = agents.Agent(name="b", model=model)
+        return first, await agents.Runner.run(plain, "and now?", previous_response_id=first.last_response_id)
+
+    first, second = asyncio.run(main())
+    assert weather.calls == ["weather in Oslo"] and first.final_output.startswith("The tools say: It is sunny (1).")
+    assert first.final_output.count('user: "weather in Oslo"') == 1
+    for part in ('user: "weather in Oslo"', "calls get_weather", 'user: "and now?"'):
+        assert part in second.final_output

@@ -121,3 +121,18 @@ def test_errors(chat):
         chat().invoke("mock: status=429\nhi")
     with pytest.raises(openai.APIError):
         list(chat().stream("mock: cut-after=5\nhello world"))
+
+
+@pytest.mark.server
+def test_previous_response(chat):
+    """use_previous_response_id: the model sees every turn, a call and its result among them, though only the last is sent."""
+    bound = chat(use_previous_response_id=True).bind_tools([get_weather])
+    history = [HumanMessage("weather in Bonn")]
+    answer = bound.invoke(history)
+    history += [answer, get_weather.invoke(answer.tool_calls[0])]
+    history.append(bound.invoke(history))
+    history.append(HumanMessage("and now?"))
+    text = chat(use_previous_response_id=True).invoke(history).text
+    for part in ('user: "weather in Bonn"', "calls get_weather", "sunny in weather in Bonn", 'user: "and now?"'):
+        assert text.count(part) >= 1, text
+    assert text.count('user: "weather in Bonn"') == 1

@@ -66,3 +66,12 @@ def test_image(llm):
     """An image reaches the model."""
     message = ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="look"), ImageBlock(image=DOT, image_mimetype="image/png")])
     assert "image_url image/png" in llm().chat([message]).message.content
+
+
+@pytest.mark.server
+def test_previous_response(llm):
+    """track_previous_responses: the second turn has the first in its history."""
+    model = llm(track_previous_responses=True)
+    model.chat([ChatMessage(role="user", content="first question")])
+    text = model.chat([ChatMessage(role="user", content="second question")]).message.content
+    assert "first question" in text and "second question" in text

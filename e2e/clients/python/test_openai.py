@@ -417,9 +417,41 @@ def test_request_id(client):
 
 
 def test_store(client):
-    """store is accepted, and the answer says that nothing was stored."""
+    """store is accepted, does not reach the model, and the answer says whether it was stored."""
     r = client.responses.create(model=MODEL, input="hi", store=True)
-    assert r.store is False and "store=" not in r.output_text
+    assert r.store is (os.environ.get("E2E_SERVER") != "0") and "store=" not in r.output_text
+    assert client.responses.create(model=MODEL, input="hi", store=False).store is False
+
+
+@pytest.mark.server
+def test_continue(client):
+    """previous_response_id, whole and streamed: the model sees every turn, a call among them, each once and in order."""
+    first = client.responses.create(model=MODEL, input="weather in Oslo", tools=[WEATHER])
+    (call,) = (item for item in first.output if item.type == "function_call")
+    second = client.responses.create(model=MODEL, previous_response_id=first.id, tools=[WEATHER],
+                                     input=[{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}])
+    assert second.previous_response_id == first.id
+    with client.responses.stream(model=MODEL, previous_response_id=second.id, input="and now?") as stream:
+        text = stream.get_final_response().output_text
+    places = [text.index(part) for part in ('user: "weather in Oslo"', "calls get_weather", "sunny", 'user: "and now?"')]
+    assert places == sorted(places) and text.count("weather in Oslo") >= 1
+
+
+@pytest.mark.server
+def test_retrieve(client):
+    """What was answered can be read again, its input page by page, and deleted."""
+    made = client.responses.create(model=MODEL, input=[user(f"number {n}") for n in range(45)])
+    assert client.responses.retrieve(made.id).to_dict() == made.to_dict()
+    for order in ("asc", "desc"):
+        items = list(client.responses.input_items.list(made.id, order=order))
+        numbers = [int(item.content[0].text.split()[1]) if not isinstance(item.content, str) else int(item.content.split()[1]) for item in items]
+        assert numbers == (list(range(45)) if order == "asc" else list(reversed(range(45))))
+    client.responses.delete(made.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(made.id)
+    with pytest.raises(openai.BadRequestError) as e:
+        client.responses.create(model=MODEL, input="and now?", previous_response_id=made.id)
+    assert e.value.code == "previous_response_not_found"
 
 
 def test_async(base_url):

@@ -81,3 +81,19 @@ def test_history(model):
     first = agent.run_sync("first question")
     lines = agent.run_sync("second question", message_history=first.all_messages()).output.splitlines()
     assert lines[1] == '1 user: "first question"' and lines[3] == '3 user: "second question"'
+
+
+@pytest.mark.server
+def test_previous_response(model):
+    """openai_previous_response_id auto: the second run sends what is new, and the model sees all."""
+    agent = Agent(model, model_settings=OpenAIResponsesModelSettings(openai_previous_response_id="auto"))
+
+    @agent.tool_plain
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        return "sunny"
+
+    first = agent.run_sync("mock: call=get_weather\nOslo")
+    second = agent.run_sync("mock: echo\nand now?", message_history=first.all_messages())
+    for part in ("Oslo", "calls get_weather", "sunny", "and now?"):
+        assert part in second.output

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// store is a server that keeps responses. The server without one is a target
+// anyway, and so is its measure.
+type store struct{ name, state string }
+
+func serverStores(dir string) []store {
+	return []store{
+		{"server, stored in memory", "{type: memory}"},
+		{"server, stored in SQLite", "{type: sqlite, sqlite: {path: " + filepath.Join(dir, "responses.db") + "}}"},
+	}
+}
+
+func storeNames() (names []string) {
+	for _, st := range serverStores("") {
+		names = append(names, st.name)
+	}
+	return names
+}
+
+// stores starts them.
+func (s *stage) stores(llm, server target) error {
+	for _, st := range serverStores(s.dir) {
+		if !s.only.has(st.name) {
+			continue
+		}
+		t, err := s.run(st.name, "/readyz", s.antwort, func(port int) []string {
+			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm, backend_url: %s}\nstate: %s\nobservability: {log: {level: warn}}\n",
+				port, llm.url, st.state))}
+		})
+		if err := s.add(t, err, server.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
