@@ -1,6 +1,6 @@
 // Package pgtest starts a Postgres for tests: a real one, of its own, on a Unix
 // socket. Tests enter by [Start]; where no initdb is found they are skipped, but
-// fail where ANTWORT_TEST_POSTGRES=required says that there must be one.
+// fail where TEST_POSTGRES=required says that there must be one.
 package pgtest
 
 import (
@@ -44,8 +44,8 @@ func Start(t testing.TB) *Server {
 func place(t testing.TB) *Server {
 	bin := find()
 	if bin == "" {
-		if os.Getenv("ANTWORT_TEST_POSTGRES") == "required" {
-			t.Fatal("there is no initdb, on PATH or below /usr/lib/postgresql, and ANTWORT_TEST_POSTGRES=required wants one")
+		if os.Getenv("TEST_POSTGRES") == "required" {
+			t.Fatal("there is no initdb, on PATH or below /usr/lib/postgresql, and TEST_POSTGRES=required wants one")
 		}
 		t.Skip("there is no initdb, on PATH or below /usr/lib/postgresql: nothing is tested with Postgres (Debian has it in the package postgresql)")
 	}
