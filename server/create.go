@@ -11,6 +11,7 @@ import (
 	"antwort/server/turns"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
+	"antwort/shared/jsontext"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
@@ -22,7 +23,7 @@ func (x *exchange) respond() *failure.Failure {
 	x.decision, x.body = nil, nil
 	if x.gen.turns.Stores() && x.endpoint.IsAboutStored() {
 		answer, f := x.gen.turns.Answer(x.r.Context(), &turns.Question{
-			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery,
+			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery, Memory: &x.held,
 		})
 		if f == nil {
 			x.json(http.StatusOK, answer)
@@ -101,7 +102,13 @@ func (x *exchange) beginTurn(body []byte) (*turns.Turn, *failure.Failure) {
 	if err := responses.Check(body, x.gen.limits); err != nil {
 		return nil, failure.Of(failure.InvalidRequest, err)
 	}
-	return x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held})
+	begun, f := x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held})
+	if f == nil && begun.Refers {
+		if err := responses.Check(begun.Body, x.gen.limits); err != nil {
+			return nil, failure.Of(failure.InvalidRequest, err)
+		}
+	}
+	return begun, f
 }
 
 // translateRequest appends the upstream's request to chat.
@@ -121,7 +128,7 @@ func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn) (tur
 		if f = x.held.RoomFor(past, chat); f != nil {
 			return nil, f
 		}
-		f = x.held.Parsing(past, values, func() *failure.Failure { return x.held.Parsing(body, values, request) })
+		f = x.held.Parsing(past, jsontext.Values(past), func() *failure.Failure { return x.held.Parsing(body, values, request) })
 	} else {
 		f = x.held.Parsing(body, values, request)
 	}

@@ -481,6 +481,34 @@ func TestReferencesToItems(t *testing.T) {
 	})
 }
 
+// A short request that refers to a long item again and again becomes no long one.
+func TestReferencesAreBounded(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *running, llm *seen) {
+		read(t, r.ask(`"input":[{"id":"mine","role":"user","content":"`+strings.Repeat("a", 100<<10)+`"}]`))
+		one := read(t, r.ask(`"input":[{"role":"user","content":"`+strings.Repeat("a", 100<<10)+`"}]`))
+		item := `{"type":"item_reference","id":"msg_` + strings.TrimPrefix(one.ID, "resp_") + `i00"}`
+		asked := llm.asked()
+		for _, store := range []string{"true", "false"} {
+			refused(t, r.ask(`"store":`+store+`,"input":[`+item+strings.Repeat(","+item, 10)+`]`), 400, "input", "context_too_long", "the items that it refers to")
+		}
+		require.Equal(t, asked, llm.asked())
+	}, func(c *config.Config) { c.State.MaxContextBytes = 1 << 20 })
+}
+
+// What is read of the turns before takes its memory by what is in them, however
+// little of it the model is told.
+func TestValuesOfTheHistoryAreHeldMemory(t *testing.T) {
+	llm := newSeen(t)
+	r := start(t, config.VLLM, llm.url, func(c *config.Config) { c.State.Type, c.Limits.InFlightBytes = config.MemoryState, 32<<20 })
+	ready(t, r)
+	turn := `"input":[{"role":"user","content":"hi","x":[0` + strings.Repeat(",0", 30_000) + `]}]`
+	one := read(t, r.ask(turn))
+	for range 2 {
+		one = read(t, r.next(one.ID, turn))
+	}
+	refused(t, r.next(one.ID, turn), 413, "", "request_too_large", "limits.in_flight_bytes")
+}
+
 func TestHistoryThatIsSentAgain(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *running, _ *seen) {
 		one := read(t, r.ask(`"input":"a"`))

@@ -22,6 +22,7 @@ type Question struct {
 	Method   string
 	Path     string // of the endpoint
 	Query    string
+	Memory   Memory // is asked for what the answer takes
 }
 
 // Answer returns the body of the answer.
@@ -51,6 +52,9 @@ func (t *Turns) Answer(ctx context.Context, q *Question) ([]byte, *failure.Failu
 	r, err := t.store.Get(ctx, owner, id)
 	if err != nil {
 		return nil, t.failed(ctx, err, wire)
+	}
+	if !q.Memory.Hold(2 * r.Bytes()) { // the record, and the answer until it is sent
+		return nil, q.Memory.Refusal()
 	}
 	switch {
 	case q.Endpoint == policy.Cancel:

@@ -77,6 +77,7 @@ type Turn struct {
 	ID      string          // the random part of the ids of the response
 	Created int64           // in Unix seconds
 	Body    []byte          // the request's, with the items in the place of references to them
+	Refers  bool            // Body is another than that of the request, and longer
 	Past    *translate.Past // nil: nothing is stored here
 
 	memory Memory
@@ -119,7 +120,10 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 		return nil, f
 	}
 	if refers {
-		u.Body = asked.AppendBody(nil, input)
+		u.Body, u.Refers = asked.AppendBody(nil, input), true
+		if f := b.fits(input, &u.Past.Stored); f != nil {
+			return nil, f
+		}
 	}
 	if !u.Past.Stored && asked.Previous == "" {
 		return u, nil
@@ -166,9 +170,6 @@ func (b *beginning) check(asked *history.Ask, stored *bool) *failure.Failure {
 		}
 	case !*stored:
 		return nil
-	case int64(len(asked.Input)) > s.MaxInputBytes:
-		problem = failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
-			"the input is over the "+strconv.FormatInt(s.MaxInputBytes, 10)+" bytes that are stored of a request: send store false"))
 	case b.store.Over(b.owner, s.MaxOwnerBytes):
 		problem = failure.Of(failure.StateQuota, responses.NewError(http.StatusTooManyRequests, "state_quota_exceeded",
 			"as much is stored for you as may be: delete responses, or send store false"))
@@ -177,6 +178,21 @@ func (b *beginning) check(asked *history.Ask, stored *bool) *failure.Failure {
 		return problem
 	}
 	*stored = *stored && problem == nil
+	return b.fits(asked.Input, stored)
+}
+
+// fits refuses an input that is too long to be stored although the request says that
+// it must be.
+func (b *beginning) fits(input []byte, stored *bool) *failure.Failure {
+	most := b.cfg.State.MaxInputBytes
+	if !*stored || int64(len(input)) <= most {
+		return nil
+	}
+	if b.explicit {
+		return failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
+			"the input is over the "+strconv.FormatInt(most, 10)+" bytes that are stored of a request: send store false"))
+	}
+	*stored = false
 	return nil
 }
 
@@ -234,48 +250,96 @@ func unavailable() *failure.Failure {
 	return failure.Of(failure.StateUnavailable, e)
 }
 
-// resolve puts the items in the place of references to them.
+// resolve puts the items in the place of references to them. What it takes is asked
+// for before it is taken.
 func (b *beginning) resolve(input []byte, chain []state.Turn) (resolved []byte, refers bool, f *failure.Failure) {
-	rows := map[string]*state.Record{}
+	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.State.CommitTimeout)
+	defer cancel()
+	r := references{beginning: b, ctx: ctx, chain: chain, size: len(input)}
 	resolved, refers, err := history.Resolve(input, func(id string) ([]byte, *responses.Error) {
-		for i := range chain {
-			if item := inTurn(chain[i].Input, chain[i].Output, id); item != nil {
-				return item, nil
-			}
+		item, f := r.find(id)
+		if f != nil {
+			r.failed = f
+			return nil, f.Reply
 		}
-		random, ours := history.Origin(id)
-		if !ours {
-			return nil, nil
-		}
-		row, seen := rows[random]
-		if !seen {
-			var err error
-			if row, err = b.store.Get(b.ctx, b.owner, random); err != nil && !errors.Is(err, state.ErrNotFound) {
-				f = b.broken(b.ctx, err)
-				return nil, unavailable().Reply
-			}
-			rows[random] = row
-			if row != nil && !b.ask.Memory.Hold(row.Bytes()) {
-				f = b.ask.Memory.Refusal()
-				return nil, f.Reply
-			}
-		}
-		if row == nil {
-			return nil, nil
-		}
-		return inTurn(row.Input, row.Output, id), nil
+		return item, nil
 	})
-	if f == nil && err != nil {
+	switch {
+	case r.failed != nil:
+		f = r.failed
+	case err != nil:
 		f = failure.Of(failure.InvalidRequest, err)
 	}
 	return resolved, refers, f
 }
 
-func inTurn(input, output []byte, id string) []byte {
-	if item := history.Find(output, id); item != nil {
-		return item
+// references are the items that an input refers to.
+type references struct {
+	*beginning
+	ctx    context.Context // ends in time
+	chain  []state.Turn
+	index  history.Index            // of the chain; nil until an item is looked for
+	rows   map[string]history.Index // of other responses that were read, by the random part of their ids
+	size   int                      // of the input with what was found
+	failed *failure.Failure
+}
+
+// find returns the item of an id, nil when the caller has none.
+func (r *references) find(id string) ([]byte, *failure.Failure) {
+	if r.index == nil {
+		r.index, r.rows = history.Index{}, map[string]history.Index{}
+		for i := range r.chain {
+			r.index.Add(r.chain[i].Output)
+			r.index.Add(r.chain[i].Input)
+		}
+		if !r.ask.Memory.Hold(copies * r.size) {
+			return nil, r.ask.Memory.Refusal()
+		}
 	}
-	return history.Find(input, id)
+	item := r.index[id]
+	if random, ours := history.Origin(id); item == nil && ours {
+		row, f := r.row(random)
+		if f != nil {
+			return nil, f
+		}
+		item = row[id]
+	}
+	if r.size += len(item); int64(r.size) > r.cfg.State.MaxContextBytes {
+		e := responses.NewError(http.StatusBadRequest, "context_too_long", "the input has more than "+strconv.FormatInt(r.cfg.State.MaxContextBytes, 10)+
+			" bytes with the items that it refers to: compact it, or start anew")
+		e.Param = "input"
+		return nil, failure.Of(failure.InvalidRequest, e)
+	}
+	if !r.ask.Memory.Hold(copies * len(item)) {
+		return nil, r.ask.Memory.Refusal()
+	}
+	return item, nil
+}
+
+// copies are how often an item is held that was referred to: in the input, in the
+// body, and once more while either grows.
+const copies = 3
+
+// row are the items of a response, none when the caller has no such response.
+func (r *references) row(random string) (history.Index, *failure.Failure) {
+	items, seen := r.rows[random]
+	if seen {
+		return items, nil
+	}
+	row, err := r.store.Get(r.ctx, r.owner, random)
+	switch {
+	case err == nil:
+		if !r.ask.Memory.Hold(row.Bytes()) {
+			return nil, r.ask.Memory.Refusal()
+		}
+		items = history.Index{}
+		items.Add(row.Output)
+		items.Add(row.Input)
+	case !errors.Is(err, state.ErrNotFound):
+		return nil, r.broken(r.beginning.ctx, err)
+	}
+	r.rows[random] = items
+	return items, nil
 }
 
 // join puts the history together that stands before the input.

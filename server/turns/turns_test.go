@@ -191,3 +191,20 @@ func TestWithoutAStoreNothingIsAsked(t *testing.T) {
 	require.True(t, kept)
 	require.Nil(t, failed)
 }
+
+// full is a store with one response.
+type full struct {
+	scripted
+	record state.Record
+}
+
+func (s *full) Get(context.Context, state.Owner, string) (*state.Record, error) { return &s.record, nil }
+
+func TestWhatIsReadAgainIsHeldMemory(t *testing.T) {
+	s := &full{record: state.Record{Input: []byte(`[]`), Output: []byte(`[]`), Shell: []byte(`{}`), Cut: 1}}
+	for _, endpoint := range []*policy.Endpoint{policy.Stored, policy.InputItems} {
+		_, f := New(config.Default(), s).Answer(t.Context(), &Question{Endpoint: endpoint, Method: "GET", Path: "/v1/responses/resp_" + id, Memory: room(false)})
+		require.NotNil(t, f)
+		require.Equal(t, failure.Overloaded, f.Kind)
+	}
+}

@@ -121,7 +121,9 @@ func TestTurnsAreJoined(t *testing.T) {
 
 func TestReferencesAreResolved(t *testing.T) {
 	stored := []byte(`[{"id":"a","x":1},{"id":"b","x":2}]`)
-	find := func(id string) ([]byte, *responses.Error) { return history.Find(stored, id), nil }
+	index := history.Index{}
+	index.Add(stored)
+	find := func(id string) ([]byte, *responses.Error) { return index[id], nil }
 	for name, c := range map[string]struct{ input, resolved, error string }{
 		"none":           {`[{"role":"user","content":"a"}]`, "", ""},
 		"a text":         {`"a"`, "", ""},

@@ -33,38 +33,47 @@ func Origin(id string) (random string, ok bool) {
 	return "", false
 }
 
-// Find returns the item of an id in a JSON array of items, nil when it is not there.
-func Find(items []byte, id string) (found []byte) {
+// An Index finds items by their ids.
+type Index map[string][]byte
+
+// Add adds a JSON array of items. Of an id the item that was added first counts.
+func (x Index) Add(items []byte) {
 	jsontext.Elements(items, func(raw []byte) bool {
-		if it := look(raw); string(it.id) == id {
-			found = raw
+		if it := look(raw); it.id != nil {
+			if id := string(it.id); x[id] == nil {
+				x[id] = raw
+			}
 		}
-		return found == nil
+		return true
 	})
-	return found
 }
 
 // Resolve returns the input with the items in the places of those that refer to them,
-// and whether there are any. find returns the item of an id, nil for none.
+// and whether there are any. find returns the item of an id, nil for none; it is
+// asked before anything is copied.
 func Resolve(input []byte, find func(id string) ([]byte, *responses.Error)) (resolved []byte, any bool, err *responses.Error) {
 	i := 0
 	jsontext.Elements(input, func(raw []byte) bool {
-		it := look(raw)
-		if it.typ == "item_reference" && it.id != nil {
-			any = true
+		if it := look(raw); it.typ == "item_reference" && it.id != nil {
 			var found []byte
-			found, err = find(string(it.id))
-			if err == nil && found == nil {
+			if found, err = find(string(it.id)); err == nil && found == nil {
 				err = noItem(it.id, i)
 			}
-			raw = found
+			if err != nil {
+				return false
+			}
+			if !any {
+				any = true
+				resolved = append(resolved, input[:cap(input)-cap(raw)]...) // all before it
+			} else {
+				resolved = append(resolved, ',')
+			}
+			resolved = append(resolved, found...)
+		} else if any {
+			resolved = append(append(resolved, ','), raw...)
 		}
-		if resolved = append(resolved, ','); i == 0 {
-			resolved[0] = '['
-		}
-		resolved = append(resolved, raw...)
 		i++
-		return err == nil
+		return true
 	})
 	if err != nil || !any {
 		return input, false, err

@@ -37,6 +37,15 @@ func Elements(array []byte, visit func(value []byte) bool) {
 	}
 }
 
+// Values returns how many values a document has that Check has passed, of any kind,
+// the members of objects included.
+func Values(b []byte) int {
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: true}
+	s.space()
+	_ = s.value()
+	return s.values
+}
+
 // First returns how long the JSON value is that b begins with, white space
 // before it included, and false when b does not begin with a whole one. A number
 // ends where its digits do.

@@ -14,6 +14,7 @@ const (
 	interval  = time.Minute
 	sweepStep = 500
 	stepPause = 10 * time.Millisecond // between two steps: others get their turn
+	stepTime  = time.Minute           // for one step: a store that hangs must not hold up all that come later
 )
 
 // Run removes what has expired until ctx ends, first at once.
@@ -33,7 +34,9 @@ func (k *Keeper) Run(ctx context.Context) {
 // Tidy removes what has expired by now, and counts what is there.
 func (k *Keeper) Tidy(ctx context.Context) {
 	for more := true; more; {
-		swept, err := k.Sweep(ctx, k.now(), sweepStep)
+		step, cancel := context.WithTimeout(ctx, stepTime)
+		swept, err := k.Sweep(step, k.now(), sweepStep)
+		cancel()
 		if err != nil {
 			k.complain("removing what has expired", err)
 			return
@@ -47,7 +50,9 @@ func (k *Keeper) Tidy(ctx context.Context) {
 			}
 		}
 	}
-	if _, err := k.Usage(ctx); err != nil {
+	step, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	if _, err := k.Usage(step); err != nil {
 		k.complain("counting what is kept", err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,13 +36,16 @@ type Store struct {
 	now   func() time.Time
 	check bool
 
-	ready  atomic.Bool // the tables are as they should be
-	making sync.Mutex
+	ready  atomic.Bool   // the tables are as they should be
+	making chan struct{} // has one place: for who sees to the tables
 	over   atomic.Bool
 }
 
 // connectTime bounds a connection's making, where the DSN does not.
 const connectTime = 3 * time.Second
+
+// openTime bounds how long Open waits for tables; another process may be making them.
+const openTime = time.Minute
 
 // Open opens the database. When it cannot be reached, the store is unavailable
 // until it can; when its tables are of another antwort, that is the error.
@@ -68,8 +70,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("cannot be used: " + secretless(err))
 	}
-	s := &Store{pool: pool, now: opt.Now, check: opt.CheckOnly}
-	if err := s.prepare(ctx); errors.Is(err, errTables) {
+	s := &Store{pool: pool, now: opt.Now, check: opt.CheckOnly, making: make(chan struct{}, 1)}
+	begin, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	if err := s.prepare(begin); errors.Is(err, errTables) {
 		pool.Close()
 		return nil, err
 	}
@@ -93,8 +97,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	if s.ready.Load() {
 		return nil
 	}
-	s.making.Lock()
-	defer s.making.Unlock()
+	select {
+	case s.making <- struct{}{}:
+		defer func() { <-s.making }()
+	case <-ctx.Done():
+		return unavailable(ctx, ctx.Err())
+	}
 	if s.ready.Load() {
 		return nil
 	}
