@@ -198,7 +198,9 @@ type full struct {
 	record state.Record
 }
 
-func (s *full) Get(context.Context, state.Owner, string) (*state.Record, error) { return &s.record, nil }
+func (s *full) Get(context.Context, state.Owner, string) (*state.Record, error) {
+	return &s.record, nil
+}
 
 func TestWhatIsReadAgainIsHeldMemory(t *testing.T) {
 	s := &full{record: state.Record{Input: []byte(`[]`), Output: []byte(`[]`), Shell: []byte(`{}`), Cut: 1}}
