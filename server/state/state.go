@@ -13,6 +13,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -79,4 +80,22 @@ type Used struct {
 type Swept struct {
 	Responses int
 	More      bool // threads have expired that are there still
+}
+
+// Each calls each with the owner's responses of the ids, in their order, but for those
+// that have gone meanwhile, until it returns an error.
+func Each(ctx context.Context, s Store, owner Owner, ids []string, each func(*Record) error) error {
+	for _, id := range ids {
+		r, err := s.Get(ctx, owner, id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = each(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -38,9 +38,6 @@ func (w *Walk) Add(t Turn, parent string) {
 	w.next = parent
 }
 
-// Next is the response that comes next, "" at the beginning of the chain.
-func (w *Walk) Next() string { return w.next }
-
 // End returns the whole chain when there is nothing more to come.
 func (w *Walk) End() ([]Turn, error) {
 	switch {

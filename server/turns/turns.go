@@ -253,9 +253,12 @@ func unavailable() *failure.Failure {
 // resolve puts the items in the place of references to them. What it takes is asked
 // for before it is taken.
 func (b *beginning) resolve(input []byte, chain []state.Turn) (resolved []byte, refers bool, f *failure.Failure) {
-	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.State.CommitTimeout)
-	defer cancel()
-	r := references{beginning: b, ctx: ctx, chain: chain, size: len(input)}
+	r := references{beginning: b, chain: chain, size: len(input)}
+	defer func() {
+		if r.cancel != nil {
+			r.cancel()
+		}
+	}()
 	resolved, refers, err := history.Resolve(input, func(id string) ([]byte, *responses.Error) {
 		item, f := r.find(id)
 		if f != nil {
@@ -276,7 +279,8 @@ func (b *beginning) resolve(input []byte, chain []state.Turn) (resolved []byte, 
 // references are the items that an input refers to.
 type references struct {
 	*beginning
-	ctx    context.Context // ends in time
+	ctx    context.Context // ends in time; nil until an item is looked for
+	cancel context.CancelFunc
 	chain  []state.Turn
 	index  history.Index            // of the chain; nil until an item is looked for
 	rows   map[string]history.Index // of other responses that were read, by the random part of their ids
@@ -287,6 +291,7 @@ type references struct {
 // find returns the item of an id, nil when the caller has none.
 func (r *references) find(id string) ([]byte, *failure.Failure) {
 	if r.index == nil {
+		r.ctx, r.cancel = context.WithTimeout(r.beginning.ctx, r.cfg.State.CommitTimeout)
 		r.index, r.rows = history.Index{}, map[string]history.Index{}
 		for i := range r.chain {
 			r.index.Add(r.chain[i].Output)

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -135,19 +134,7 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		r, err := s.Get(ctx, owner, id)
-		if errors.Is(err, state.ErrNotFound) {
-			continue // it has gone meanwhile
-		}
-		if err == nil {
-			err = each(r)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return state.Each(ctx, s, owner, ids, each)
 }
 
 // Usage returns what every owner has.

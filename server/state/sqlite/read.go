@@ -119,19 +119,7 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		r, err := s.Get(ctx, owner, id)
-		if errors.Is(err, state.ErrNotFound) {
-			continue // it has gone meanwhile
-		}
-		if err == nil {
-			err = each(r)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return state.Each(ctx, s, owner, ids, each)
 }
 
 // ids are those of an owner's responses, the oldest first.
