@@ -32,6 +32,7 @@ type AccessCase struct {
 	Only   string // provider, when the other one decides in another way
 
 	Status          int
+	Envoy           int    // Status in real Envoy, where it differs: Envoy takes away what Connection names
 	Code, Param     string // of the error
 	Subject, Tenant string // of the caller
 }
@@ -70,6 +71,9 @@ func (c *AccessCase) complete() {
 	}
 	if c.Target == "" {
 		c.Target = "/v1/responses"
+	}
+	if c.Envoy == 0 {
+		c.Envoy = c.Status
 	}
 }
 

@@ -79,7 +79,7 @@ func TestAccess(t *testing.T) {
 					up.take()
 					got := raw(t, g.URL, string(c.Wire("gateway")))
 					seen := up.take()
-					if c.Status == 200 {
+					if c.Envoy == 200 {
 						require.Equal(t, 200, got.status, got.body)
 						require.Len(t, seen, 1)
 						assert.Equal(t, []string{c.Subject}, seen[0]["X-Antwort-Subject"])
@@ -91,7 +91,7 @@ func TestAccess(t *testing.T) {
 					}
 					require.Empty(t, seen, "it reached the backend")
 					probe := slices.Contains([]string{"//healthz"}, c.Target) // which Envoy makes /healthz of
-					if got.status == c.Status || probe {
+					if got.status == c.Envoy || probe {
 						return
 					}
 					require.Contains(t, []int{400, 403, 404}, got.status, got.body)
