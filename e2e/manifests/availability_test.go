@@ -40,7 +40,7 @@ func TestDisruptionBudgets(t *testing.T) {
 
 // Whoever takes over the frontend reaches the backend and nothing else.
 func TestFrontendCallsTheBackendOnly(t *testing.T) {
-	for _, folder := range []string{"base", "openshift", "two-backends"} {
+	for _, folder := range []string{"base", "openshift", "two-backends", "sqlite", "postgres", "owners"} {
 		all, err := Build("quickstarts/06-responses-proxy/" + folder)
 		require.NoError(t, err)
 		policy := named(t, all, "NetworkPolicy/antwort-frontend")
@@ -60,13 +60,17 @@ func TestFrontendCallsTheBackendOnly(t *testing.T) {
 	}
 }
 
+// Two backends are on two nodes where there are, and neither keeps to itself what
+// it keeps.
 func TestTwoBackends(t *testing.T) {
-	all, err := Build("quickstarts/06-responses-proxy/two-backends")
-	require.NoError(t, err)
-	assert.Equal(t, 1, named(t, all, "Deployment/antwort-frontend").at("spec", "replicas"))
-	backend := named(t, all, "Deployment/antwort-backend")
-	assert.Equal(t, 2, backend.at("spec", "replicas"))
-	spread := backend.at("spec", "template", "spec", "topologySpreadConstraints").([]any)
-	require.Len(t, spread, 1)
-	assert.Equal(t, backend.at("spec", "selector"), spread[0].(map[string]any)["labelSelector"])
+	for _, folder := range []string{"two-backends", "postgres"} {
+		all, err := Build("quickstarts/06-responses-proxy/" + folder)
+		require.NoError(t, err)
+		assert.Equal(t, 1, named(t, all, "Deployment/antwort-frontend").at("spec", "replicas"))
+		backend := named(t, all, "Deployment/antwort-backend")
+		assert.Equal(t, 2, backend.at("spec", "replicas"))
+		spread := backend.at("spec", "template", "spec", "topologySpreadConstraints").([]any)
+		require.Len(t, spread, 1)
+		assert.Equal(t, backend.at("spec", "selector"), spread[0].(map[string]any)["labelSelector"])
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"antwort/server/configfile"
+	"antwort/shared/config"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,7 +64,7 @@ func TestPods(t *testing.T) {
 	each(t, func(t *testing.T, folder string, all []Object) {
 		for _, o := range all {
 			pod, _ := o.at("spec", "template", "spec").(map[string]any)
-			if o.text("kind") != "Deployment" || pod == nil {
+			if kind := o.text("kind"); kind != "Deployment" && kind != "StatefulSet" || pod == nil {
 				continue
 			}
 			containers := pod["containers"].([]any)
@@ -82,8 +83,18 @@ func TestPods(t *testing.T) {
 			assert.NotNil(t, c.at("resources", "limits", "memory"), o)
 			assert.NotNil(t, c["readinessProbe"], o)
 			assert.NotNil(t, c["livenessProbe"], o)
+			if o.text("kind") == "StatefulSet" { // the database for a try
+				assert.Equal(t, true, p.at("securityContext", "runAsNonRoot"), o)
+				assert.Equal(t, true, c.at("securityContext", "readOnlyRootFilesystem"), o)
+				assert.Regexp(t, `^docker\.io/library/postgres:\d+\.\d+-\w+$`, image, "%s: one version", o)
+				continue
+			}
+			fields := []string{"runAsUser", "runAsGroup", "fsGroup"}
+			if len(claims(p)) > 0 && o.String() == "Deployment/antwort-backend" {
+				fields = fields[:2] // whose group a volume is, the README says
+			}
 			for _, at := range []Object{p, c} {
-				for _, field := range []string{"runAsUser", "runAsGroup", "fsGroup"} {
+				for _, field := range fields {
 					assert.Nil(t, at.at("securityContext", field), "%s: %s would be refused by restricted-v2", o, field)
 				}
 			}
@@ -109,29 +120,66 @@ func TestGracePeriod(t *testing.T) {
 			}
 			pod := Object(o.at("spec", "template", "spec").(map[string]any))
 			container := Object(pod["containers"].([]any)[0].(map[string]any))
-			cfg := config(t, all, pod)
+			cfg := configOf(t, all, pod)
 			sleep, _ := container.at("lifecycle", "preStop", "sleep", "seconds").(int)
 			grace, _ := pod["terminationGracePeriodSeconds"].(int)
 			assert.Positive(t, sleep, "%s: a pod must go on accepting until all nodes know that it leaves", o)
 			assert.Greater(t, time.Duration(grace-sleep)*time.Second, cfg.drain, o)
+			if len(claims(pod)) > 0 {
+				assert.Equal(t, map[string]any{"type": "Recreate"}, o.at("spec", "strategy"), "%s: one pod has the volume", o)
+				continue
+			}
 			assert.Equal(t, 0, o.at("spec", "strategy", "rollingUpdate", "maxUnavailable"), o)
 		}
 	})
 }
 
-type configured struct{ drain time.Duration }
+// claims are the names of the claims that a pod mounts.
+func claims(pod Object) (names []string) {
+	volumes, _ := pod["volumes"].([]any)
+	for _, v := range volumes {
+		if name := Object(v.(map[string]any)).text("persistentVolumeClaim", "claimName"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
-// config is the configuration that a pod of this list mounts.
-func config(t *testing.T, all []Object, pod Object) configured {
+// configured is what the tests look at in a configuration.
+type configured struct {
+	drain         time.Duration
+	state, folder string // where responses are kept, and in which folder, if it is one
+	dsn           string // file with the database's URL
+	translates    bool
+	auth          []config.APIKey
+	key           string // file with the key for the backend
+}
+
+// configOf is the configuration that a pod of this list mounts, with what its
+// environment says.
+func configOf(t *testing.T, all []Object, pod Object) configured {
+	t.Helper()
+	for _, v := range os.Environ() { // of the pod before
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "ANTWORT_") {
+			t.Setenv(name, "")
+		}
+	}
+	container := Object(pod["containers"].([]any)[0].(map[string]any))
+	variables, _ := container["env"].([]any)
+	for _, v := range variables {
+		if v := Object(v.(map[string]any)); strings.HasPrefix(v.text("name"), "ANTWORT_") {
+			t.Setenv(v.text("name"), v.text("value"))
+		}
+	}
 	for _, v := range pod["volumes"].([]any) {
 		name := Object(v.(map[string]any)).text("configMap", "name")
 		for _, o := range all {
 			if name != "" && o.text("kind") == "ConfigMap" && o.text("metadata", "name") == name {
 				file := filepath.Join(t.TempDir(), "config.yaml")
 				require.NoError(t, os.WriteFile(file, []byte(o.text("data", "config.yaml")), 0o600))
-				c, err := configfile.Load(file)
+				c, err := configfile.LoadUnresolved(file)
 				require.NoError(t, err, name)
-				return configured{c.Server.DrainTimeout}
+				return configured{c.Server.DrainTimeout, c.StateType(), filepath.Dir(c.State.SQLite.Path), c.State.Postgres.DSNFile, c.Translates(), c.Auth.APIKeys, c.Engine.APIKeyFile}
 			}
 		}
 	}
@@ -190,6 +238,9 @@ func TestBackendIsForItsCallers(t *testing.T) {
 	for folder, caller := range map[string]map[string]any{
 		"base":          {"app.kubernetes.io/name": "antwort-frontend"},
 		"two-backends":  {"app.kubernetes.io/name": "antwort-frontend"},
+		"sqlite":        {"app.kubernetes.io/name": "antwort-frontend"},
+		"postgres":      {"app.kubernetes.io/name": "antwort-frontend"},
+		"owners":        {"app.kubernetes.io/name": "antwort-frontend"},
 		"openshift":     {"app.kubernetes.io/name": "antwort-frontend"},
 		"istio":         {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
 		"istio-gated":   {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
