@@ -32,5 +32,6 @@ share(){ dir(){ go -C $HERE/controlplane list -m -f '{{.Dir}}' $1; }; go -C $HER
 [ -s $CACHE/share/routes.crd.yaml ] || step "templates and CRDs" share
 need=(); for p in etcd-server:etcd runc:runc iproute2:ip nftables:nft conntrack:conntrack socat:socat openssl:openssl curl:curl; do
   PATH=$PATH:/usr/sbin command -v ${p#*:} >/dev/null || need+=(${p%%:*}); done
+[ -n "$(pg_bin)" ] || need+=(postgresql)
 [ -x /usr/lib/cni/ptp ] || need+=(containernetworking-plugins)
 [ ${#need[@]} -eq 0 ] || step "apt ${need[*]}" sh -c "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ${need[*]} >/dev/null"

@@ -20,6 +20,7 @@ cp $root/bin/images/digests.txt $CACHE/digests.txt
 [ "${KEEP:-}" ] || { setsid bash -c 'tail --pid=$0 -f /dev/null; exec ./cluster.sh down' $$ >/dev/null 2>&1 & guard=$!; }
 step "control plane" ./cluster.sh up
 step "the cluster's own images" ./images.sh base
+step "Postgres' image" ./images.sh postgres
 step "node and cluster DNS" ./node.sh up
 if [ "${ISTIO:-1}" = 1 ]; then
   step "Istio's images" ./images.sh istio

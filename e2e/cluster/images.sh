@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes the cluster's own images and pushes them to the local registry, which containerd uses as mirror of every registry name:
-# "registry.k8s.io/coredns/coredns:1" is served from 127.0.0.1:5000/coredns/coredns:1.   usage: images.sh base | istio
+# "registry.k8s.io/coredns/coredns:1" is served from 127.0.0.1:5000/coredns/coredns:1.   usage: images.sh base | istio | postgres
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"; R=$RUN/img; L=$CACHE/layers; mkdir -p $R $L
 pack(){ tar -C $R/$1 --owner=0 --group=0 --sort=name --mtime=@0 -c . | gzip -1n >$L/$1.tmp; mv $L/$1.tmp $L/$1.tar.gz; }
@@ -25,4 +25,18 @@ istio(){
   fi
   "$HERE/image.sh" testing/proxyv2:latest /usr/local/bin/pilot-agent $L/proxyv2.tar.gz
 }
-case ${1:-} in base) base;; istio) istio;; *) echo "usage: images.sh base | istio" >&2; exit 2;; esac
+postgres(){ # Debian's, in the place of the official image that the quickstart names, which no registry here has; a program of ours starts it
+  local B=$(pg_bin) P=$R/postgres l n
+  if stale postgres $B/postgres $HERE/img/postgres/main.go; then
+    mkdir -p $P/{bin,usr/bin,etc,tmp,var/run/postgresql,var/lib/postgresql/data,usr/share,$B,${B%/bin}/lib}; chmod 1777 $P/tmp
+    CGO_ENABLED=0 GOWORK=off go build -trimpath -ldflags '-s -w' -o $P/entrypoint $HERE/img/postgres/main.go
+    cp $B/{postgres,initdb,pg_isready,psql} $P$B/; cp $(realpath /bin/sh) $P/bin/sh; for n in pg_isready psql; do ln -sf $B/$n $P/usr/bin/$n; done
+    for l in ${B%/bin}/lib/*.so; do [[ $l == */llvmjit.so ]] || cp $l $P${B%/bin}/lib/; done
+    mkdir -p $P/usr/share/postgresql; cp -r /usr/share/postgresql/$(basename ${B%/bin}) $P/usr/share/postgresql/; cp -r /usr/share/zoneinfo $P/usr/share/
+    for l in $(ldd $P$B/* $P/bin/sh | grep -o '/[^ ]*\.so[^ ]*' | sort -u); do mkdir -p $P${l%/*}; cp -L $l $P$l; done
+    printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n' >$P/etc/passwd; pack postgres
+  fi
+  n=$(sed -n 's/^ *newTag: //p' $HERE/../../quickstarts/shared/postgres/kustomization.yaml)
+  "$HERE/image.sh" library/postgres:$n /entrypoint $L/postgres.tar.gz 999:999
+}
+case ${1:-} in postgres) postgres;; base) base;; istio) istio;; *) echo "usage: images.sh base | istio | postgres" >&2; exit 2;; esac

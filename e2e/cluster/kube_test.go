@@ -102,7 +102,7 @@ func remove(t *testing.T, folder, namespace string) {
 func nothingLeft(t *testing.T, namespace string) {
 	t.Helper()
 	eventually(t, 90*time.Second, func() error {
-		out, err := try("get", "all,configmap,networkpolicy,poddisruptionbudget,serviceaccount,endpointslices", "-n", namespace, "-o", "name", "--ignore-not-found")
+		out, err := try("get", "all,configmap,persistentvolumeclaim,networkpolicy,poddisruptionbudget,serviceaccount,endpointslices", "-n", namespace, "-o", "name", "--ignore-not-found")
 		if err != nil {
 			return err
 		}

@@ -12,3 +12,4 @@ K(){ in_ns kubectl --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
 spawn(){ local n=$1; shift; in_ns_bg "$@" >"$LOG/$n.log" 2>&1 </dev/null & echo $! >"$PIDS/$n.pid"; }
 in_ns_bg(){ exec nsenter --net=/run/netns/$NS setsid "$@"; }
 until_ok(){ local t=$((SECONDS+$1)); shift; until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $t ] || { "$@"; return; }; sleep .2; done; }
+pg_bin(){ ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1; }   # Debian's Postgres, "" where there is none
