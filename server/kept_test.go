@@ -479,7 +479,7 @@ func TestStoredInPostgres(t *testing.T) {
 		"turns": TestTurnsFollowEachOther, "of their turn": TestInstructionsAndToolsAreOfTheirTurn, "calls": TestCallsAreContinuedByTheirOutputs,
 		"alone": TestCallsAndOutputsThatAreAlone, "thoughts": TestThoughtsGoOn, "twice": TestResponseIsContinuedTwice, "too long": TestConversationThatIsTooLong,
 		"ids": TestIdsThatAreNone, "delete": TestDelete, "items": TestItemsOfTheInputAreListed, "ids of items": TestIdsOfItems,
-		"references": TestReferencesToItems, "sent again": TestHistoryThatIsSentAgain, "at once": TestContinuedAtOnce, "owners": TestOwnersOfResponses,
+		"references": TestReferencesToItems, "sent again": TestHistoryThatIsSentAgain, "at once": TestContinuedAtOnce, "owners": TestOwnersOfResponses, "somebody else's": TestSomebodyElsesIsLookedForAsUnknown,
 		"cut": TestCutAnswerIsStoredAsFailed, "left": TestLeftAnswerIsStoredAsCancelled,
 	} {
 		t.Run(name, test)

@@ -338,3 +338,22 @@ func TestVersions(t *testing.T) {
 	_, rest, _ := strings.Cut(string(mod), "modernc.org/libc ")
 	assert.Equal(t, strings.Fields(rest)[0], list("{{.Version}}", "modernc.org/libc"), "go.mod must have the version that modernc.org/sqlite was made with")
 }
+
+// To delete what is somebody else's writes as little as to delete what never was.
+func TestSomebodyElsesIsDeletedAsUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := opened(t, path)
+	hers := commit(t, s, "")
+	written := func(owner state.Owner, id string, want error) (bytes int64) {
+		before, err := os.Stat(path + "-wal")
+		require.NoError(t, err)
+		require.ErrorIs(t, s.Delete(ctx, owner, id), want)
+		after, err := os.Stat(path + "-wal")
+		require.NoError(t, err)
+		return after.Size() - before.Size()
+	}
+	bob := state.Owner{2}
+	require.Zero(t, written(bob, strings.Repeat("0", len(hers.ID)), state.ErrNotFound))
+	require.Zero(t, written(bob, hers.ID, state.ErrNotFound))
+	require.Positive(t, written(alice, hers.ID, nil))
+}
