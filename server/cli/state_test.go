@@ -125,7 +125,7 @@ func TestTablesAreMadeByCommand(t *testing.T) {
 	for range 2 {
 		code, out, stderr := run(t, "state", "migrate", "--config", file)
 		assert.Equal(t, exitOK, code, stderr)
-		assert.Equal(t, "the tables have version 1\n", out)
+		assert.Equal(t, "the tables have version 2\n", out)
 	}
 	code, out, stderr := run(t, "state", "stats", "--config", file)
 	assert.Equal(t, exitOK, code, stderr)

@@ -54,6 +54,16 @@ func (e *UnusableError) Error() string {
 // Is is for errors.Is.
 func (e *UnusableError) Is(target error) bool { return target == ErrUnusable }
 
+// Final reports whether a store has decided: it was asked in vain, but was there.
+func Final(err error) bool {
+	for _, decided := range [...]error{ErrNotFound, ErrMissing, ErrTooLarge, ErrConflict, ErrQueueFull, ErrLost} {
+		if errors.Is(err, decided) {
+			return true
+		}
+	}
+	return false
+}
+
 // Unavailable is ErrUnavailable with its cause, which is for the log only: it may
 // tell where the store is.
 func Unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }

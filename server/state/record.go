@@ -15,6 +15,10 @@ type Record struct {
 	// more at most; 0 is for ever. It is read by Commit only.
 	TTL time.Duration
 
+	// Replay is how long the log of a job is kept after its end. It is read by Finish
+	// and Cancel only.
+	Replay time.Duration
+
 	// The resource is Shell[:Cut] + Output + Shell[Cut:].
 	Input  []byte // the items of this request, a JSON array
 	Output []byte // the items of the answer, a JSON array
@@ -48,11 +52,13 @@ type Turn struct {
 	Output []byte
 }
 
-// Status is how a response ended. The numbers are those in databases.
+// Status is how a response ended, or how far it has come. The numbers are those in databases.
 type Status uint8
 
-// The ways that a response can end. 0 and 1 are for those that have not.
+// The ways that a response can end, and before them those of jobs that have not.
 const (
+	Queued     Status = 0
+	InProgress Status = 1
 	Completed  Status = 2
 	Incomplete Status = 3
 	Cancelled  Status = 4
@@ -65,8 +71,14 @@ func (s Status) Continuable() bool { return s >= Completed && s <= Cancelled }
 // Flags are what else is known of a response. The numbers are those in databases.
 type Flags uint8
 
-// Streamed is a response that was streamed. 1 is for those in the background.
-const Streamed Flags = 2
+// What is known of a response.
+const (
+	Background Flags = 1 // it is a job's
+	Streamed   Flags = 2 // it was streamed
+)
+
+// Logs reports whether such a response has a log.
+func (f Flags) Logs() bool { return f == Background|Streamed }
 
 // maxID bounds an id, in bytes.
 const maxID = 64

@@ -5,7 +5,7 @@
 //	Store.Chain ─► Turns, oldest first ─► what stands before the next input
 //	Store.Get   ─► Record ─► the same resource
 //
-// Only what is final enters. A store keeps bytes and reads none of them: it knows
+// Only what is final enters, and jobs: what will be. A store keeps bytes and reads none of them: it knows
 // owners, ids and times, and no JSON. The rooms below this one keep them in the
 // process (memory), in a file (sqlite) and in a database for several processes
 // (postgres); statetest says what all of them do.
@@ -18,10 +18,12 @@ import (
 )
 
 // Store keeps responses. It is safe for concurrent use. Every method but Sweep,
-// Usage and Close sees what belongs to the given owner and nothing else: what is
+// Usage, Close and those of a lease sees what belongs to the given owner and nothing else: what is
 // somebody else's is as what never was. An id that is none is ErrNotFound without
 // a look. What a method returns is the caller's own, to be changed at will.
 type Store interface {
+	Jobs
+
 	// Ready says whether the store can be reached: nil, or ErrUnavailable.
 	Ready(ctx context.Context) error
 
@@ -43,7 +45,8 @@ type Store interface {
 	Commit(ctx context.Context, r *Record) error
 
 	// Sweep removes up to limit threads that have expired by now, each with all its
-	// responses.
+	// responses, but for those with a job that has not ended; and logs whose time is
+	// over.
 	Sweep(ctx context.Context, now time.Time, limit int) (Swept, error)
 
 	// Purge removes all that an owner has and returns how many responses it was.

@@ -2,8 +2,6 @@ package turns
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"antwort/server/state"
 	"antwort/shared/config"
@@ -39,39 +37,11 @@ func (u *Turn) Keep(o responses.Outcome) (kept bool, failed *responses.Error) {
 	r.Shell = r.Shell[:len(r.Shell):len(r.Shell)]
 	ctx, cancel := context.WithTimeout(context.Background(), u.turns.cfg.State.CommitTimeout)
 	defer cancel()
-	switch err := u.commit(ctx); {
+	switch err := u.turns.store.Commit(ctx, r); {
 	case err == nil:
 		return true, nil
-	case final(err), status == state.Failed, u.turns.cfg.State.OnFailure == config.AnswerOnFailure:
+	case state.Final(err), status == state.Failed, u.turns.cfg.State.OnFailure == config.AnswerOnFailure:
 		return false, nil
 	}
 	return false, unavailable().Reply
-}
-
-// The pauses between two attempts to commit.
-const (
-	firstPause = 20 * time.Millisecond
-	lastPause  = time.Second
-)
-
-// commit tries until ctx ends, but not again what is final.
-func (u *Turn) commit(ctx context.Context) error {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := u.turns.store.Commit(ctx, &u.record)
-		if err == nil || final(err) || ctx.Err() != nil {
-			return err
-		}
-		next := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			next.Stop()
-			return err
-		case <-next.C:
-		}
-	}
-}
-
-// final reports whether a store has decided: it was asked in vain, but was there.
-func final(err error) bool {
-	return errors.Is(err, state.ErrMissing) || errors.Is(err, state.ErrTooLarge) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrNotFound)
 }

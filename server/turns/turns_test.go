@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"antwort/server/state"
 	"antwort/shared/config"
@@ -68,7 +66,7 @@ func begin(t *testing.T, s *scripted, body string, edit func(*config.Config)) (*
 	return New(cfg, s).Begin(t.Context(), &Ask{ID: id, Created: 7, Body: []byte(body), Memory: room(true)})
 }
 
-// How often a commit is tried, and what is told when it does not succeed.
+// What is told when a commit does not succeed.
 func TestCommitting(t *testing.T) {
 	down := state.Unavailable(errors.New("HUSH"))
 	for name, c := range map[string]struct {
@@ -77,48 +75,42 @@ func TestCommitting(t *testing.T) {
 		answer  bool
 		kept    bool
 		failed  string
-		took    time.Duration
 	}{
 		"at once":                      {commits: []error{nil}, status: "completed", kept: true},
-		"at the third time":            {commits: []error{down, down, nil}, status: "completed", kept: true, took: 60 * time.Millisecond},
-		"never":                        {commits: []error{down}, status: "completed", failed: "state_unavailable", took: 10 * time.Second},
-		"never, but it is answered":    {commits: []error{down}, status: "completed", answer: true, took: 10 * time.Second},
-		"never, and it has failed":     {commits: []error{down}, status: "failed", took: 10 * time.Second},
+		"not":                          {commits: []error{down}, status: "completed", failed: "state_unavailable"},
+		"not, but it is answered":      {commits: []error{down}, status: "completed", answer: true},
+		"not, and it has failed":       {commits: []error{down}, status: "failed"},
 		"the chain is gone":            {commits: []error{&state.MissingError{ID: "x"}}, status: "completed"},
 		"it is too large":              {commits: []error{state.ErrTooLarge}, status: "completed"},
-		"a fault, and then not":        {commits: []error{errors.New("odd"), nil}, status: "incomplete", kept: true, took: 20 * time.Millisecond},
+		"a fault":                      {commits: []error{errors.New("odd")}, status: "incomplete", failed: "state_unavailable"},
 		"an answer that has not ended": {commits: []error{down}, status: "", kept: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &scripted{commits: c.commits}
-				u, f := begin(t, s, `{"input":"a"}`, func(cfg *config.Config) {
-					if c.answer {
-						cfg.State.OnFailure = config.AnswerOnFailure
-					}
-				})
-				require.Nil(t, f)
-				u.Streams()
-				begun := time.Now()
-				kept, failed := u.Keep(responses.Outcome{Status: c.status, Resource: []byte(`{"id":"x","output":[{"a":1}],"b":2}`), OutputBytes: 7})
-				require.Equal(t, c.took, time.Since(begun))
-				require.Equal(t, c.kept, kept)
-				require.Equal(t, c.failed != "", failed != nil)
-				if failed != nil {
-					require.Equal(t, c.failed, failed.Code)
-					require.Equal(t, 503, failed.Status)
-					require.NotContains(t, failed.Message, "HUSH")
-				}
-				if len(s.kept) > 0 {
-					r := s.kept[0]
-					require.Equal(t, `[{"a":1}]`, string(r.Output))
-					require.Equal(t, `{"id":"x","output":,"b":2}`, string(r.Shell))
-					require.Equal(t, `{"id":"x","output":[{"a":1}],"b":2}`, string(r.AppendResource(nil)))
-					require.Equal(t, `[{"id":"msg_`+id+`i00","type":"message","role":"user","content":"a"}]`, string(r.Input))
-					require.Equal(t, state.Streamed, r.Flags)
-					require.NoError(t, r.Check())
+			s := &scripted{commits: c.commits}
+			u, f := begin(t, s, `{"input":"a"}`, func(cfg *config.Config) {
+				if c.answer {
+					cfg.State.OnFailure = config.AnswerOnFailure
 				}
 			})
+			require.Nil(t, f)
+			u.Streams()
+			kept, failed := u.Keep(responses.Outcome{Status: c.status, Resource: []byte(`{"id":"x","output":[{"a":1}],"b":2}`), OutputBytes: 7})
+			require.Equal(t, c.kept, kept)
+			require.Equal(t, c.failed != "", failed != nil)
+			if failed != nil {
+				require.Equal(t, c.failed, failed.Code)
+				require.Equal(t, 503, failed.Status)
+				require.NotContains(t, failed.Message, "HUSH")
+			}
+			if len(s.kept) > 0 {
+				r := s.kept[0]
+				require.Equal(t, `[{"a":1}]`, string(r.Output))
+				require.Equal(t, `{"id":"x","output":,"b":2}`, string(r.Shell))
+				require.Equal(t, `{"id":"x","output":[{"a":1}],"b":2}`, string(r.AppendResource(nil)))
+				require.Equal(t, `[{"id":"msg_`+id+`i00","type":"message","role":"user","content":"a"}]`, string(r.Input))
+				require.Equal(t, state.Streamed, r.Flags)
+				require.NoError(t, r.Check())
+			}
 		})
 	}
 }

@@ -130,42 +130,67 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// A commit is tried again until the store is there, or time is up.
-func TestCommitIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &recovering{at: time.Now().Add(5 * time.Second)}
-		k := keeper.New(b, keeper.Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
-		enough, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		require.NoError(t, k.Commit(enough, nil))
-		assert.Less(t, time.Since(b.at), time.Second)
-		assert.Less(t, b.tries.Load(), int32(12))
-
-		b.at = time.Now().Add(time.Minute)
-		short, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		start := time.Now()
-		require.ErrorIs(t, k.Commit(short, nil), state.ErrUnavailable)
-		assert.LessOrEqual(t, time.Since(start), 3*time.Second)
-		b.tries.Store(0)
-		require.ErrorIs(t, k.Commit(ctx, nil), state.ErrUnavailable, "without a deadline nobody waits")
-		assert.EqualValues(t, 1, b.tries.Load())
-	})
-}
-
-// recovering is a store that is there from a time on.
-type recovering struct {
-	state.Store
-	at    time.Time
-	tries atomic.Int32
-}
-
-func (r *recovering) Commit(context.Context, *state.Record) error {
-	r.tries.Add(1)
-	if time.Now().Before(r.at) {
-		return state.Unavailable(errors.New("it is not there yet"))
+// A write is tried again until the store is there, or has decided, or time is up.
+func TestWritesAreTriedAgain(t *testing.T) {
+	down, odd := state.Unavailable(errors.New("it is not there yet")), errors.New("odd")
+	for name, c := range map[string]struct {
+		results []error // the last one again and again
+		time    time.Duration
+		want    error
+		took    time.Duration
+	}{
+		"at once":                     {results: []error{nil}, time: 10 * time.Second},
+		"at the third time":           {results: []error{down, down, nil}, time: 10 * time.Second, took: 60 * time.Millisecond},
+		"never":                       {results: []error{down}, time: 10 * time.Second, want: state.ErrUnavailable, took: 10 * time.Second},
+		"a fault, and then not":       {results: []error{odd, nil}, time: 10 * time.Second, took: 20 * time.Millisecond},
+		"decided":                     {results: []error{state.ErrTooLarge}, time: 10 * time.Second, want: state.ErrTooLarge},
+		"lost":                        {results: []error{down, state.ErrLost}, time: 10 * time.Second, want: state.ErrLost, took: 20 * time.Millisecond},
+		"without a deadline, at once": {results: []error{down, nil}, want: state.ErrUnavailable},
+	} {
+		for op, write := range map[string]func(context.Context, *keeper.Keeper) error{
+			"commit": func(ctx context.Context, k *keeper.Keeper) error { return k.Commit(ctx, nil) },
+			"accept": func(ctx context.Context, k *keeper.Keeper) error { return k.Accept(ctx, nil, 0) },
+			"append": func(ctx context.Context, k *keeper.Keeper) error { return k.Append(ctx, state.Lease{}, state.Events{}) },
+			"finish": func(ctx context.Context, k *keeper.Keeper) error {
+				return k.Finish(ctx, state.Lease{}, nil, state.Events{})
+			},
+		} {
+			t.Run(name+" "+op, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					k := keeper.New(&scripted{results: c.results}, keeper.Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+					ctx := ctx
+					if c.time > 0 {
+						var cancel func()
+						ctx, cancel = context.WithTimeout(ctx, c.time)
+						defer cancel()
+					}
+					begun := time.Now()
+					require.ErrorIs(t, write(ctx, k), c.want)
+					require.Equal(t, c.took, time.Since(begun))
+				})
+			})
+		}
 	}
-	return nil
+}
+
+// scripted is a store whose writes end as the test says.
+type scripted struct {
+	state.Store
+	results []error
+	asked   int
+}
+
+func (s *scripted) next() error {
+	err := s.results[min(s.asked, len(s.results)-1)]
+	s.asked++
+	return err
+}
+
+func (s *scripted) Commit(context.Context, *state.Record) error             { return s.next() }
+func (s *scripted) Accept(context.Context, *state.Job, int) error           { return s.next() }
+func (s *scripted) Append(context.Context, state.Lease, state.Events) error { return s.next() }
+func (s *scripted) Finish(context.Context, state.Lease, *state.Record, state.Events) error {
+	return s.next()
 }
 
 func TestStoresThatCannotBeOpened(t *testing.T) {

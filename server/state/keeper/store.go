@@ -29,6 +29,7 @@ func result(err error) string {
 	}{
 		{context.Canceled, "left"}, {state.ErrUnavailable, "unavailable"}, {state.ErrNotFound, "not_found"}, {state.ErrMissing, "missing"},
 		{state.ErrTooLong, "too_long"}, {state.ErrUnusable, "unusable"}, {state.ErrTooLarge, "too_large"}, {state.ErrConflict, "conflict"},
+		{state.ErrQueueFull, "queue_full"}, {state.ErrLost, "lost"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.name
@@ -55,29 +56,36 @@ func (k *Keeper) Delete(ctx context.Context, owner state.Owner, id string) (err 
 	return k.store.Delete(ctx, owner, id)
 }
 
-// Waits before a commit is tried again: each twice the one before.
+// Waits before a write is tried again: each twice the one before.
 const (
-	firstWait = 50 * time.Millisecond
+	firstWait = 20 * time.Millisecond
 	lastWait  = time.Second
 )
 
-// Commit is the store's, tried again while the store cannot be reached and ctx,
-// where it has a deadline, has time for it.
-func (k *Keeper) Commit(ctx context.Context, r *state.Record) (err error) {
-	defer func(start time.Time) { k.done("commit", start, err) }(time.Now())
+// again does a write, and again while ctx, which must have a deadline then, has time
+// for it; but not what the store has decided.
+func (k *Keeper) again(ctx context.Context, op string, write func() error) (err error) {
+	defer func(start time.Time) { k.done(op, start, err) }(time.Now())
 	deadline, has := ctx.Deadline()
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		err = k.store.Commit(ctx, r)
-		if !errors.Is(err, state.ErrUnavailable) || !has || time.Until(deadline) < wait || k.closed.Load() {
+		err = write()
+		if err == nil || state.Final(err) || !has || ctx.Err() != nil || k.closed.Load() {
 			return err
 		}
 		k.note(err)
+		next := time.NewTimer(min(wait, time.Until(deadline)))
 		select {
 		case <-ctx.Done():
+			next.Stop()
 			return err
-		case <-time.After(wait):
+		case <-next.C:
 		}
 	}
+}
+
+// Commit is the store's, tried again.
+func (k *Keeper) Commit(ctx context.Context, r *state.Record) error {
+	return k.again(ctx, "commit", func() error { return k.store.Commit(ctx, r) })
 }
 
 // Sweep is the store's.

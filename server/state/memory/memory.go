@@ -40,6 +40,7 @@ type Store struct {
 	threads   *list.List // of *thread, the one used longest ago in front
 	expiring  expiring
 	owners    map[state.Owner]*owned
+	jobs      jobs
 }
 
 // response is one response and where its content is.
@@ -53,6 +54,7 @@ type response struct {
 	input, output, shell int   // sizes
 	cut                  int
 	at                   []uint32  // blocks
+	job                  *job      // nil: it was never one
 	next, prev           *response // of the thread
 }
 
@@ -62,6 +64,7 @@ type thread struct {
 	owner     state.Owner
 	responses *response // the newest
 	bytes     int64
+	jobs      int   // that have not ended: while there are any, the thread stays
 	expires   int64 // in milliseconds; 0: never
 	use       *list.Element
 	place     int // in expiring; -1: not there
@@ -209,31 +212,39 @@ func (s *Store) Commit(ctx context.Context, rec *state.Record) error {
 	}
 	defer s.mu.Unlock()
 	if r := s.responses[rec.ID]; r != nil {
-		if r.thread.owner == rec.Owner && r.parent == rec.Parent && r.status == rec.Status && r.created == rec.Created.UnixMilli() {
+		if r.is(rec) && r.status == rec.Status {
 			return nil // it was kept before
 		}
 		return state.ErrConflict
 	}
+	_, err := s.keep(rec, 0)
+	return err
+}
+
+// is reports whether a record is of the same response.
+func (r *response) is(rec *state.Record) bool {
+	return r.thread.owner == rec.Owner && r.parent == rec.Parent && r.created == rec.Created.UnixMilli()
+}
+
+// keep keeps a response that is new, with more bytes for what comes with it.
+func (s *Store) keep(rec *state.Record, more int64) (*response, error) {
 	id, parentID := strings.Clone(rec.ID), ""
 	t, depth := &thread{id: id, owner: rec.Owner, place: -1}, 1
 	if rec.Parent != "" {
 		parent := s.find(rec.Owner, rec.Parent)
 		if parent == nil {
-			return &state.MissingError{ID: rec.Parent}
+			return nil, &state.MissingError{ID: rec.Parent}
 		}
 		t, depth, parentID = parent.thread, parent.depth+1, parent.id
 	}
 	need := cost(rec.Bytes())
-	if t.bytes+need > s.max {
-		return state.ErrTooLarge
+	if !s.room(t, need+more) {
+		return nil, state.ErrTooLarge
 	}
 	if t.use == nil {
 		s.begin(t)
 	}
 	s.used(t)
-	for s.bytes+need > s.max {
-		s.drop(s.threads.Front().Value.(*thread))
-	}
 	r := &response{
 		id: id, parent: parentID, thread: t, depth: depth, status: rec.Status, flags: rec.Flags,
 		created: rec.Created.UnixMilli(), input: len(rec.Input), output: len(rec.Output), shell: len(rec.Shell), cut: rec.Cut,
@@ -245,7 +256,22 @@ func (s *Store) Commit(ctx context.Context, rec *state.Record) error {
 	s.responses[r.id], t.responses = r, r
 	s.account(t, 1, need)
 	s.touch(t, rec.TTL)
-	return nil
+	return r, nil
+}
+
+// room makes room for more of a thread: others go, those first that were used longest
+// ago, but none with a job that has not ended. It reports whether there is.
+func (s *Store) room(t *thread, need int64) bool {
+	if t.bytes+need > s.max {
+		return false
+	}
+	for e := s.threads.Front(); e != nil && s.bytes+need > s.max; {
+		other := e.Value.(*thread)
+		if e = e.Next(); other != t && other.jobs == 0 {
+			s.drop(other)
+		}
+	}
+	return s.bytes+need <= s.max
 }
 
 // cost is what a response of so much content takes.
@@ -297,6 +323,9 @@ func (s *Store) remove(r *response) {
 		r.thread.responses = r.next
 	}
 	s.account(r.thread, -1, -cost(r.input+r.output+r.shell))
+	if r.job != nil {
+		s.forget(r)
+	}
 }
 
 // drop forgets a thread and returns how many responses it had.
@@ -321,12 +350,22 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (swept stat
 		return swept, err
 	}
 	defer s.mu.Unlock()
-	for at := now.UnixMilli(); len(s.expiring) > 0 && s.expiring[0].expires <= at; limit-- {
-		if limit == 0 {
+	at := now.UnixMilli()
+	s.sweepLogs(at)
+	var stay []*thread // because of their jobs
+	for ; len(s.expiring) > 0 && s.expiring[0].expires <= at; limit-- {
+		if t := s.expiring[0]; t.jobs > 0 {
+			stay = append(stay, heap.Pop(&s.expiring).(*thread))
+			continue
+		}
+		if limit <= 0 {
 			swept.More = true
 			break
 		}
 		swept.Responses += s.drop(s.expiring[0])
+	}
+	for _, t := range stay {
+		heap.Push(&s.expiring, t)
 	}
 	return swept, nil
 }
@@ -398,7 +437,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.responses, s.owners, s.expiring = nil, nil, nil
+	s.responses, s.owners, s.expiring, s.jobs = nil, nil, nil, jobs{}
 	s.threads.Init()
 	return s.blocks.close()
 }

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"os"
@@ -119,4 +120,32 @@ func TestResidentMemory(t *testing.T) {
 	}
 	t.Logf("%d MiB resident of %d MiB given", most>>20, given>>20)
 	assert.LessOrEqual(t, most, int64(given)*3/2)
+}
+
+// A full store forgets no thread whose job has not ended, and what is refused for
+// that leaves room for the job to end.
+func TestThreadWithJobStays(t *testing.T) {
+	s := open(t, 1<<20, nil)
+	j := statetest.Job(state.Owner{1}, "")
+	require.NoError(t, s.Accept(t.Context(), j, 0))
+	c, err := s.Claim(t.Context(), time.Hour)
+	require.NoError(t, err)
+	for range 1000 {
+		require.NoError(t, s.Commit(t.Context(), statetest.Turn(state.Owner{2}, "")))
+	}
+	large := state.Events{First: 2, Last: 2, Data: bytes.Repeat([]byte("a"), 400_000)}
+	require.NoError(t, s.Append(t.Context(), c.Lease, large))
+	large.First, large.Last = 3, 3
+	require.NoError(t, s.Append(t.Context(), c.Lease, large), "the others have gone")
+	large.First, large.Last = 4, 4
+	require.ErrorIs(t, s.Append(t.Context(), c.Lease, large), state.ErrTooLarge)
+	r := c.Record
+	r.Status = state.Completed
+	require.ErrorIs(t, s.Finish(t.Context(), c.Lease, &r, large), state.ErrTooLarge)
+	require.ErrorIs(t, s.Commit(t.Context(), &state.Record{ID: "a", Owner: state.Owner{2}, Status: state.Completed, Input: large.Data}), state.ErrTooLarge)
+	r.Status = state.Failed
+	require.NoError(t, s.Finish(t.Context(), c.Lease, &r, state.Events{First: 4, Last: 4, Data: []byte("end")}))
+	require.NoError(t, s.Commit(t.Context(), &state.Record{ID: "a", Owner: state.Owner{2}, Status: state.Completed, Input: large.Data}))
+	_, err = s.Get(t.Context(), state.Owner{1}, j.ID)
+	require.ErrorIs(t, err, state.ErrNotFound, "it has ended, and goes as any other")
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -97,21 +98,13 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 	}
 	var r *state.Record
 	err := s.read(ctx, getQuery, func(rows pgx.Rows) error {
-		for rows.Next() {
-			var status, flags int16
-			var created int64
-			var input, output, shell []byte
-			r = &state.Record{Owner: owner}
-			if err := rows.Scan(&r.ID, &r.Thread, &r.Parent, &r.Depth, &status, &flags, &created, &r.Cut, &input, &output, &shell); err != nil {
-				return unavailable(ctx, err)
-			}
-			r.Status, r.Flags, r.Created = state.Status(status), state.Flags(flags), time.UnixMilli(created) //nolint:gosec // a Record's
-			for to, from := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {
-				var err error
-				if *to, err = packed.Unpack(from); err != nil {
-					return err
-				}
-			}
+		var err error
+		r, err = scanRecord(rows, owner)
+		switch {
+		case errors.Is(err, state.ErrNotFound):
+			return nil
+		case err != nil:
+			return unavailable(ctx, err)
 		}
 		return nil
 	}, id, owner[:])
@@ -119,6 +112,32 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 		err = state.ErrNotFound
 	}
 	return r, err
+}
+
+// scanRecord reads the one row of getQuery, ErrNotFound when there is none.
+func scanRecord(rows pgx.Rows, owner state.Owner) (*state.Record, error) {
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		return nil, state.ErrNotFound
+	}
+	var status, flags int16
+	var created int64
+	var input, output, shell []byte
+	r := &state.Record{Owner: owner}
+	if err := rows.Scan(&r.ID, &r.Thread, &r.Parent, &r.Depth, &status, &flags, &created, &r.Cut, &input, &output, &shell); err != nil {
+		return nil, err
+	}
+	r.Status, r.Flags, r.Created = state.Status(status), state.Flags(flags), time.UnixMilli(created) //nolint:gosec // a Record's
+	for to, from := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {
+		var err error
+		if *to, err = packed.Unpack(from); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // Export calls each with all that an owner has.
@@ -137,10 +156,17 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 	return state.Each(ctx, s, owner, ids, each)
 }
 
+// Logs are counted where they are, so that adding to one changes nothing else.
+const usageQuery = `
+	SELECT owner, sum(turns)::bigint, sum(bytes)::bigint FROM (
+		SELECT owner, turns, bytes FROM antwort_threads
+		UNION ALL SELECT r.owner, 0, octet_length(e.data) FROM antwort_events e JOIN antwort_responses r ON r.id = e.response
+	) AS a GROUP BY owner`
+
 // Usage returns what every owner has.
 func (s *Store) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
 	all := map[state.Owner]state.Used{}
-	err := s.read(ctx, "SELECT owner, sum(turns)::bigint, sum(bytes)::bigint FROM antwort_threads GROUP BY owner", func(rows pgx.Rows) error {
+	err := s.read(ctx, usageQuery, func(rows pgx.Rows) error {
 		for rows.Next() {
 			var owner []byte
 			var used state.Used

@@ -51,18 +51,7 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	if err := s.prepare(ctx); err != nil {
 		return state.Unavailable(err)
 	}
-	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
-	var expires *int64
-	if r.TTL > 0 {
-		at := s.now().Add(r.TTL).UnixMilli()
-		expires = &at
-	}
-	args := []any{r.ID, r.Owner[:], int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell,
-		expires, int64(len(input) + len(output) + len(shell))}
-	statement := firstStatement
-	if r.Parent != "" {
-		statement, args = nextStatement, append(args, r.Parent, r.Slack().Milliseconds())
-	}
+	statement, args := s.insertion(r)
 	var thread string
 	err := s.pool.QueryRow(ctx, statement, args...).Scan(&thread)
 	switch {
@@ -76,6 +65,22 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 		return s.notInserted(ctx, r)
 	}
 	return unavailable(ctx, err)
+}
+
+// insertion is the statement that inserts a record, and its arguments.
+func (s *Store) insertion(r *state.Record) (statement string, args []any) {
+	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	var expires *int64
+	if r.TTL > 0 {
+		at := s.now().Add(r.TTL).UnixMilli()
+		expires = &at
+	}
+	args = []any{r.ID, r.Owner[:], int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell,
+		expires, int64(len(input) + len(output) + len(shell))}
+	if r.Parent == "" {
+		return firstStatement, args
+	}
+	return nextStatement, append(args, r.Parent, r.Slack().Milliseconds())
 }
 
 // Codes of errors, see the appendix A of Postgres' documentation.
@@ -113,7 +118,7 @@ const (
 	deleteStatement = `
 		WITH gone AS (
 			DELETE FROM antwort_responses WHERE id = $1 AND owner = $2
-			RETURNING thread, octet_length(input) + octet_length(output) + octet_length(shell) AS bytes
+			RETURNING thread, octet_length(input) + octet_length(output) + octet_length(shell) + coalesce(octet_length(request), 0) AS bytes
 		)
 		UPDATE antwort_threads t SET bytes = t.bytes - gone.bytes, turns = turns - 1 FROM gone WHERE t.id = gone.thread RETURNING t.id`
 	emptyStatement = "DELETE FROM antwort_threads WHERE id = $1 AND turns <= 0"
@@ -147,9 +152,14 @@ func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error 
 // Several processes sweep at once: what one has locked the others leave to it.
 const (
 	sweepStatement = `
-		WITH old AS (SELECT id FROM antwort_threads WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)
+		WITH old AS (
+			SELECT id FROM antwort_threads t WHERE expires <= $1 AND ` + idle + ` ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED
+		)
 		DELETE FROM antwort_threads t USING old WHERE t.id = old.id RETURNING t.turns`
-	moreQuery = "SELECT EXISTS (SELECT 1 FROM antwort_threads WHERE expires <= $1)"
+	moreQuery = "SELECT EXISTS (SELECT 1 FROM antwort_threads t WHERE expires <= $1 AND " + idle + ")"
+
+	// A thread stays while there is a job of it.
+	idle = "NOT EXISTS (SELECT 1 FROM antwort_responses r WHERE r.thread = t.id AND r.status < 2)"
 
 	purgeStatement = `
 		WITH all_of AS (SELECT id FROM antwort_threads WHERE owner = $1 LIMIT $2 FOR UPDATE)
@@ -177,16 +187,22 @@ func (s *Store) drop(ctx context.Context, statement string, args ...any) (thread
 
 // Sweep removes threads that have expired.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swept, error) {
+	logs, err := s.sweepLogs(ctx, now.UnixMilli(), limit)
+	if err != nil {
+		return state.Swept{}, err
+	}
 	threads, responses, err := s.drop(ctx, sweepStatement, now.UnixMilli(), limit)
-	swept := state.Swept{Responses: responses}
+	swept := state.Swept{Responses: responses, More: logs}
 	if err != nil || threads == 0 {
 		return swept, err
 	}
 	err = s.read(ctx, moreQuery, func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := rows.Scan(&swept.More); err != nil {
+			var more bool
+			if err := rows.Scan(&more); err != nil {
 				return unavailable(ctx, err)
 			}
+			swept.More = swept.More || more
 		}
 		return nil
 	}, now.UnixMilli())

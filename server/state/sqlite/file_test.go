@@ -123,9 +123,11 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 	require.NoError(t, db.Close())
 	taken := filepath.Join(folder, "taken.db")
 	opened(t, taken)
+	all, err := steps()
+	require.NoError(t, err)
 	for path, reason := range map[string]string{
 		text:                                  "database",
-		newer:                                 "was written by a newer antwort: its tables have version 99, this antwort knows 1",
+		newer:                                 fmt.Sprintf("was written by a newer antwort: its tables have version 99, this antwort knows %d", len(all)),
 		taken:                                 "is in use: another antwort has it",
 		filepath.Join(folder, "none", "a.db"): "no such file or directory",
 		folder:                                "is a directory",
@@ -152,7 +154,7 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, migrate(ctx, conn, all[:version], false))
 		_, err = conn.ExecContext(ctx, `INSERT INTO threads VALUES ('a', x'01000000000000000000000000000000', 1, NULL, 3, 1);
-			INSERT INTO responses VALUES ('a', x'01000000000000000000000000000000', 'a', NULL, 1, 2, 0, 1, 0, x'0041', x'0042', x'0043')`)
+			INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell) VALUES ('a', x'01000000000000000000000000000000', 'a', NULL, 1, 2, 0, 1, 0, x'0041', x'0042', x'0043')`)
 		require.NoError(t, err)
 		next := append(all[:version:version], all[version:]...)
 		next = append(next, "ALTER TABLE threads ADD COLUMN more TEXT")

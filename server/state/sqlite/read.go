@@ -11,13 +11,13 @@ import (
 )
 
 // reads are the statements of the readers.
-type reads struct{ chain, get, ids, usage *sql.Stmt }
+type reads struct{ chain, get, ids, usage, claimable, log, queued *sql.Stmt }
 
 // columns are those of a record, in the order of scan.
 const columns = "id, thread, coalesce(parent, ''), depth, status, flags, created, cut, input, output, shell"
 
 func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
-	for stmt, text := range map[**sql.Stmt]string{
+	return prepare(ctx, db, map[**sql.Stmt]string{
 		// The walk comes first, and the newest response of it: it is the order in
 		// which a recursive query gives its rows.
 		&r.chain: `WITH RECURSIVE chain (id, parent) AS (
@@ -25,16 +25,17 @@ func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
 				UNION ALL SELECT r.id, r.parent FROM chain JOIN responses r ON r.id = chain.parent AND r.owner = ?2
 			) SELECT r.id, coalesce(r.parent, ''), r.depth, r.status, r.flags, r.input, r.output
 			FROM chain CROSS JOIN responses r ON r.id = chain.id`,
-		&r.get:   "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
-		&r.ids:   "SELECT id FROM responses WHERE owner = ? ORDER BY created, id",
-		&r.usage: "SELECT owner, sum(turns), sum(bytes) FROM threads GROUP BY owner",
-	} {
-		var err error
-		if *stmt, err = db.PrepareContext(ctx, text); err != nil {
-			return err
-		}
-	}
-	return nil
+		&r.get: "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
+		&r.ids: "SELECT id FROM responses WHERE owner = ? ORDER BY created, id",
+		&r.usage: `SELECT owner, sum(turns), sum(bytes) FROM (
+				SELECT owner, turns, bytes FROM threads
+				UNION ALL SELECT r.owner, 0, length(e.data) FROM events e JOIN responses r ON r.id = e.response
+			) GROUP BY owner`,
+		&r.claimable: "SELECT id FROM responses WHERE status < 2 AND (lease_until IS NULL OR lease_until <= ?) LIMIT 1",
+		&r.log: `SELECT r.status, r.flags, r.log_until, e.first, e.last, e.data FROM responses r
+			LEFT JOIN events e ON e.response = r.id AND e.last > ?3 WHERE r.id = ?1 AND r.owner = ?2 ORDER BY e.first LIMIT ?4`,
+		&r.queued: "SELECT count(*) FROM responses WHERE status = 0 AND status < 2",
+	})
 }
 
 // Chain returns the response and all before it.
@@ -94,15 +95,24 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
+	r, err := readRecord(ctx, s.read.get, owner, id)
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return nil, unavailable(ctx, err)
+	}
+	return r, err
+}
+
+// readRecord reads one response by a statement that asks for its columns.
+func readRecord(ctx context.Context, get *sql.Stmt, owner state.Owner, id string) (*state.Record, error) {
 	r := new(state.Record)
 	var input, output, shell []byte
 	var created int64
-	err := s.read.get.QueryRowContext(ctx, id, owner[:]).Scan(&r.ID, &r.Thread, &r.Parent, &r.Depth, &r.Status, &r.Flags, &created, &r.Cut, &input, &output, &shell)
+	err := get.QueryRowContext(ctx, id, owner[:]).Scan(&r.ID, &r.Thread, &r.Parent, &r.Depth, &r.Status, &r.Flags, &created, &r.Cut, &input, &output, &shell)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, state.ErrNotFound
 	case err != nil:
-		return nil, unavailable(ctx, err)
+		return nil, err
 	}
 	r.Owner, r.Created = owner, time.UnixMilli(created)
 	for to, text := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {

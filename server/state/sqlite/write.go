@@ -15,8 +15,8 @@ type statements struct {
 	begin, first, next, grow, known, remove, shrink, empty, expired, drop, owned, more *sql.Stmt
 }
 
-func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
-	for stmt, text := range map[**sql.Stmt]string{
+func (s *statements) all() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{
 		&s.begin: "INSERT INTO threads (id, owner, created, expires, bytes, turns) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
 		&s.first: `INSERT INTO responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
 			VALUES (?1, ?2, ?1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING`,
@@ -27,15 +27,23 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		// write the index of expires.
 		&s.grow: `UPDATE threads SET bytes = bytes + ?2, turns = turns + 1,
 			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires BETWEEN ?3 AND ?3 + ?4 THEN expires ELSE ?3 + ?4 END WHERE id = ?1`,
-		&s.known:   "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
-		&s.remove:  "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell)",
-		&s.shrink:  "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
-		&s.empty:   "DELETE FROM threads WHERE id = ? AND turns <= 0",
-		&s.expired: "SELECT id, turns FROM threads WHERE expires <= ? ORDER BY expires LIMIT ?",
-		&s.owned:   "SELECT id, turns FROM threads WHERE owner = ? LIMIT ?",
-		&s.drop:    "DELETE FROM threads WHERE id = ?",
-		&s.more:    "SELECT EXISTS (SELECT 1 FROM threads WHERE expires <= ?)",
-	} {
+		&s.known:  "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
+		&s.remove: "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell) + coalesce(length(request), 0)",
+		&s.shrink: "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
+		&s.empty:  "DELETE FROM threads WHERE id = ? AND turns <= 0",
+		&s.expired: `SELECT id, turns FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
+			ORDER BY expires LIMIT ?`,
+		&s.owned: "SELECT id, turns FROM threads WHERE owner = ? LIMIT ?",
+		&s.drop:  "DELETE FROM threads WHERE id = ?",
+		&s.more:  `SELECT EXISTS (SELECT 1 FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2))`,
+	}
+}
+
+// prepare prepares statements.
+func prepare(ctx context.Context, conn interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}, all map[**sql.Stmt]string) error {
+	for stmt, text := range all {
 		var err error
 		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
 			return err
@@ -44,10 +52,10 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-func (s *statements) close() error {
+func closeStatements(all map[**sql.Stmt]string) error {
 	var errs []error
-	for _, stmt := range [...]*sql.Stmt{s.begin, s.first, s.next, s.grow, s.known, s.remove, s.shrink, s.empty, s.expired, s.drop, s.owned, s.more} {
-		errs = append(errs, stmt.Close())
+	for stmt := range all {
+		errs = append(errs, (*stmt).Close())
 	}
 	return errors.Join(errs...)
 }
@@ -151,12 +159,18 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swep
 	var swept state.Swept
 	err := s.writer.write(ctx, func(ctx context.Context, w *writer) (err error) {
 		at := now.UnixMilli()
+		logs, err := w.sweepLogs(ctx, at, limit)
+		if err != nil {
+			return err
+		}
 		if swept.Responses, _, err = w.dropAll(ctx, w.stmts.expired, at, limit); err != nil || swept.Responses == 0 {
+			swept.More = logs
 			return err
 		}
 		if err := w.stmts.more.QueryRowContext(ctx, at).Scan(&swept.More); err != nil {
 			return broken(err)
 		}
+		swept.More = swept.More || logs
 		return w.vacuum(ctx)
 	})
 	if err != nil {

@@ -27,6 +27,7 @@ type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	stmts statements
+	jobs  jobStatements
 	now   func() time.Time
 
 	queue chan *write
@@ -54,7 +55,10 @@ func newWriter(ctx context.Context, db *sql.DB, now func() time.Time, check bool
 	if err := migrate(ctx, w.conn, all, check); err != nil {
 		return nil, err
 	}
-	if err := w.stmts.prepare(ctx, w.conn); err != nil {
+	if err := prepare(ctx, w.conn, w.stmts.all()); err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, w.conn, w.jobs.all()); err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -180,7 +184,7 @@ func (w *writer) end() error {
 	w.mu.Unlock()
 	close(w.queue)
 	<-w.over
-	return errors.Join(w.stmts.close(), checkpoint(context.Background(), w.conn)) // an open statement keeps the files
+	return errors.Join(closeStatements(w.stmts.all()), closeStatements(w.jobs.all()), checkpoint(context.Background(), w.conn)) // an open statement keeps the files
 }
 
 // checkpoint empties the log of changes into the file, unless another process keeps

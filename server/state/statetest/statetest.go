@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,7 +91,7 @@ func (c *clock) advance(d time.Duration) { c.at.Add(d.Milliseconds()) }
 
 // Run holds a kind of store against all that is expected of every one.
 func Run(t *testing.T, open Open) {
-	for name, test := range map[string]func(*testing.T, state.Store, *clock){
+	tests := map[string]func(*testing.T, state.Store, *clock){
 		"what is committed is read back byte for byte":    readBack,
 		"a chain is whole and in order":                   inOrder,
 		"two responses may continue one":                  forks,
@@ -113,7 +114,9 @@ func Run(t *testing.T, open Open) {
 		"a caller that left gets its own error":           cancelled,
 		"a record that is none is refused":                badRecords,
 		"a closed store is unavailable":                   closed,
-	} {
+	}
+	maps.Copy(tests, jobTests)
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
 			test(t, open(t, c.now), c)
