@@ -141,7 +141,7 @@ func talk(t *testing.T, all []*chat, url string) (stop func() (failed int64, fir
 				case <-done:
 					after++
 				default:
-					time.Sleep(100 * time.Millisecond) // a user reads
+					time.Sleep(500 * time.Millisecond) // a user reads
 				}
 				err := c.say(url)
 				if err == nil {
@@ -238,20 +238,20 @@ func TestKeptInPostgres(t *testing.T) {
 	works(t, url)
 	secondTurn(t, url)
 
-	all := chats(16)
+	all := chats(8)
 	stop := talk(t, all, url)
 	eventually(t, 60*time.Second, func() error { return served(2) })
 	start = time.Now()
 	for _, d := range []string{"antwort-backend", "antwort-frontend"} {
 		kubectl(t, "rollout", "restart", "-n", "antwort", "deployment/"+d)
+		ready(t, "antwort", d)
 	}
-	ready(t, "antwort", "antwort-backend", "antwort-frontend")
 	took := time.Since(start)
 	failed, first := stop()
 	if failed > 0 {
 		t.Errorf("%d turns failed during the rollout, the first: %v", failed, first)
 	}
-	t.Logf("rollout of both tiers in %.1f s under 16 chats of %d turns in all: %d failed", took.Seconds(), turns(all), failed)
+	t.Logf("rollout of both tiers in %.1f s under 8 chats of %d turns in all: %d failed", took.Seconds(), turns(all), failed)
 
 	stop = talk(t, all, url)
 	kubectl(t, "delete", "pod", "-n", "antwort", "postgres-0", "--grace-period=0", "--force")
