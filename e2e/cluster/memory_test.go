@@ -36,7 +36,7 @@ func TestMemoryLimitsHold(t *testing.T) {
 		{"24 gzip bodies of one text, to the backend", backend, "gzip", zipped(t, text+strings.Repeat(" ", 24<<20)), 24},
 		{"seven large bodies, to the frontend", url, "", []byte(text), 7},
 		{"small objects in clear, to the frontend", url, "", []byte(objects), 4},
-		{"as many small messages as there may be, to the frontend", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 256 MiB
+		{"as many small messages as there may be, to the frontend", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 512 MiB
 	}
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
