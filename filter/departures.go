@@ -4,18 +4,20 @@ import "time"
 
 // departures are the long bodies that have been given to Envoy and are, likely, not
 // with the upstream yet: Envoy holds them, and nobody says when it does no more.
-// They count for a second, or until the answer begins.
-type departures map[*exchange]instant
+// They count until the answer begins, or for as long as an upstream may need that reads
+// slowly: a second, and one more for each 16 MiB.
+type departures map[*exchange]instant // when they count no more
 
 const (
 	departureTime  = time.Second
-	departureBytes = 1 << 20 // shorter bodies do not count
+	departurePace  = 16 << 20 // bytes in departureTime
+	departureBytes = 1 << 20  // shorter bodies do not count
 )
 
 // check lets those go that have had their time.
 func (d departures) check(now instant) {
-	for x, since := range d {
-		if now.since(since) >= departureTime {
+	for x, until := range d {
+		if now >= until {
 			x.departed()
 		}
 	}
@@ -29,7 +31,7 @@ func (x *exchange) departs(n int) {
 	if x.departures == nil {
 		x.departures = make(departures)
 	}
-	x.departures[x] = x.clock.now()
+	x.departures[x] = x.clock.now() + instant(departureTime+departureTime*time.Duration(n)/departurePace)
 	x.setHeld(x.holding.bytes + n)
 	x.leaving = n
 }

@@ -79,7 +79,9 @@ func hundredDeltas() []string {
 
 func serveForBench(b *testing.B, p config.Provider, backend string) string {
 	b.Helper()
-	s, err := New(defaults(p, backend), Options{})
+	cfg := defaults(p, backend)
+	cfg.State.Type = config.NoState // BenchmarkStored measures it
+	s, err := New(cfg, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -51,6 +51,7 @@ type exchange struct {
 	origin   string // of the page in a browser that may read the answer; "": none
 
 	decision *policy.Decision // of a request of the Responses API, until it is carried out
+	decided  policy.Decision  // where it is
 	body     *buffer.Buffer   // that was read for the decision; nil: none was
 	upload   *reqbody.Upload  // a body that is passed on while it comes; nil: none is
 	call     *dispatch.Call   // nil until the request has a way
@@ -124,14 +125,16 @@ func (x *exchange) decide() *failure.Failure {
 	case !e.routed:
 		return nil
 	}
-	d, f := x.gen.decider.Begin(policy.Request{Endpoint: e.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
+	var f *failure.Failure
+	d := &x.decided
+	*d, f = x.gen.decider.Begin(policy.Request{Endpoint: e.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
 	if f == nil && d.Need != policy.Nothing {
 		x.body, f = x.reqBody().Read()
 	}
 	if f == nil && d.Need == policy.Body {
 		f = x.held.Parsing(x.body.B, x.gen.cfg.Limits.JSONValues, func() *failure.Failure { return d.Body(x.body.B) })
 	}
-	x.rec.Model, x.decision = d.Model, &d
+	x.rec.Model, x.decision = d.Model, d
 	return f
 }
 

@@ -2,8 +2,8 @@
 // one machine, as ratios: of the servers to Go's httputil.ReverseProxy, of the
 // filter and of antwort envoy to a plain Envoy, all with one worker.
 //
-//	bench [-antwort PATH] [-envoy PATH] [-filter PATH,PATH] [-scale N] [-rounds N]
-//	      [-only TEXT,TEXT] [-workload TEXT,TEXT] [-log LEVEL]
+//	bench [-antwort PATH] [-before PATH] [-envoy PATH] [-filter PATH,PATH] [-scale N]
+//	      [-rounds N] [-only TEXT,TEXT] [-workload TEXT,TEXT] [-log LEVEL]
 //
 // The load comes from vegeta, closed loop, in rounds in which the targets take
 // turns; CPU and memory are those of the measured processes, from /proc. A
@@ -26,20 +26,21 @@ import (
 
 // options are the command's flags.
 type options struct {
-	antwort, envoy, filters, only, load, log string
-	scale, rounds, streams                   int
+	antwort, before, envoy, filters, only, load, log string
+	scale, rounds, streams                           int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.antwort, "antwort", "../bin/antwort", "the binary")
+	flag.StringVar(&o.before, "before", "", "an earlier binary, whose servers are measured beside those of -antwort")
 	flag.StringVar(&o.envoy, "envoy", os.Getenv("ENVOY"), "an Envoy binary; without one the filter is not measured")
 	flag.StringVar(&o.filters, "filter", "../bin/filter.wasm", "the filter; more of them, with commas, are measured beside it")
 	flag.IntVar(&o.scale, "scale", 1, "multiplies the number of requests")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often the targets take turns")
 	flag.IntVar(&o.streams, "streams", 500, "streams held for the memory figure")
-	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, and what they are compared to")
-	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these: small, 20 KB, 126 KB, stream of, paced, memory, held")
+	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, or is one with = in front, and what they are compared to")
+	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 20 KB, 126 KB, stream of, paced, memory, held")
 	flag.StringVar(&o.log, "log", "info", "log level of antwort envoy; info, the default, writes a line for each request")
 	flag.Parse()
 	ctx, cancel := child.Context()
@@ -77,6 +78,11 @@ func run(ctx context.Context, o options) error {
 			s.antwort = path
 		} else {
 			s.filters = append(s.filters, path)
+		}
+	}
+	if o.before != "" {
+		if s.before, err = filepath.Abs(o.before); err != nil {
+			return err
 		}
 	}
 	proxy := filepath.Join(dir, "reverseproxy")

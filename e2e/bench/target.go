@@ -37,10 +37,11 @@ const (
 // to, is started and measured too.
 type choice []string
 
-// has reports whether one of the names contains a chosen text.
+// has reports whether one of the names contains a chosen text, or is one that is
+// chosen with = in front.
 func (c choice) has(names ...string) bool {
 	for _, name := range names {
-		if len(c) == 0 || slices.ContainsFunc(c, func(part string) bool { return strings.Contains(name, part) }) {
+		if len(c) == 0 || slices.ContainsFunc(c, func(part string) bool { return "="+name == part || strings.Contains(name, part) }) {
 			return true
 		}
 	}
@@ -52,6 +53,7 @@ type stage struct {
 	ctx       context.Context
 	dir       string
 	antwort   string
+	before    string // an earlier one; "": none
 	envoy     string
 	filters   []string // paths of filter.wasm, the first the one of this tree
 	only      choice
@@ -173,6 +175,9 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if err := s.stores(llm, server); err != nil {
 		return err
 	}
+	if err := s.earlier(llm, server); err != nil {
+		return err
+	}
 	if !s.only.has(front, both) {
 		return nil
 	}
@@ -181,6 +186,27 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 		return err
 	}
 	s.list = append(s.list, chained(both, proxyName, frontend, server))
+	return nil
+}
+
+// earlier are the servers of the earlier binary, the frontend in front of the same
+// backend. It may not know state.type, which an environment variable sets for those
+// that do: the others only warn of it.
+func (s *stage) earlier(llm, server target) error {
+	if s.before == "" {
+		return nil
+	}
+	for _, tier := range []struct{ name, provider, upstream string }{
+		{"server before", "vllm", llm.url}, {"frontend before", "vllm-responses", server.url},
+	} {
+		t, err := s.run(tier.name, "/readyz", "env", func(port int) []string {
+			return []string{"ANTWORT_STATE_TYPE=none", s.before, "serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nobservability: {log: {level: warn}}\n", port, tier.provider, tier.upstream))}
+		})
+		if err := s.add(t, err, proxyName); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

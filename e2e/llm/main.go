@@ -37,6 +37,7 @@ type phase struct {
 var phases = []phase{
 	{"tools", []string{"--enable-auto-tool-choice", "--tool-call-parser", "hermes"}, slices.Concat(textCases, toolCases, formatCases, errorCases, conductCases)},
 	{"reasoning", []string{"--reasoning-parser", "granite", "--structured-outputs-config.enable_in_reasoning=true"}, reasoningCases},
+	{"codex", codexFlags, codexCases},
 }
 
 const modelStartLimit = 5 * time.Minute

@@ -26,6 +26,7 @@ type Conn struct {
 	left  int64  // of a body with a length, to come
 	held  []byte // of the next requests
 	one   [1]byte
+	early [512]byte // what is held may lie here
 
 	handling atomic.Bool // from a handler's start to its answer's end
 	sign     atomic.Pointer[func()]

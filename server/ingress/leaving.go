@@ -43,16 +43,21 @@ func (c *Conn) readAhead() error {
 	if len(c.held) >= heldMost {
 		return c.stay()
 	}
-	into := c.one[:]
-	if n := len(c.held); n > 0 {
+	if len(c.held) == 0 { // most of what comes early is a whole header
+		n, err := c.Conn.Read(c.early[:])
+		if n == 0 {
+			return err
+		}
+		c.held = c.early[:n:n]
+	} else {
+		n := len(c.held)
 		c.held = slices.Grow(c.held, heldMost-n)
-		into = c.held[n:heldMost]
+		more, err := c.Conn.Read(c.held[n:heldMost])
+		if more == 0 {
+			return err
+		}
+		c.held = c.held[:n+more]
 	}
-	n, err := c.Conn.Read(into)
-	if n == 0 {
-		return err
-	}
-	c.held = append(c.held, into[:n]...)
 	for bytes.HasPrefix(c.held, emptyLine) {
 		c.held = c.held[len(emptyLine):]
 	}
