@@ -62,6 +62,7 @@ e2e-envoy: build envoy ## The filter in real Envoy
 .PHONY: e2e-llm
 e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)
 	e2e/llm/install
+	e2e/clients/install node
 	cd e2e && $(GO) build -o ../bin/e2e-llm ./llm && exec ../bin/e2e-llm
 
 FUZZTIME ?= 30s

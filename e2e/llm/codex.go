@@ -17,7 +17,7 @@ import (
 // before its user does.
 var codexFlags = []string{"--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--max-model-len", "8192"}
 
-// codexCases are a session of the real Codex CLI, as npm installs it. What it does with
+// codexCases are a session of the real Codex CLI, as e2e/clients installs it. What it does with
 // tools is shown by e2e/clients: a model of this size calls none by itself.
 var codexCases = []testCase{
 	{"codex", func(s *session) string {
@@ -56,6 +56,7 @@ model_context_window = 8192
 model_instructions_file = %q
 approval_policy = "never"
 sandbox_mode = "read-only"
+web_search = "disabled"
 check_for_update_on_startup = false
 
 [analytics]

@@ -1,8 +1,8 @@
 // Command llm starts a real vLLM on this machine's CPU with a small real
 // model, a chain of antwort in front of it, and sends the chain what its users
 // send: the quickstart's requests, tools, structured outputs, streams, wrong
-// requests. It prints what came, with times and tokens. From the folder e2e,
-// after llm/install:
+// requests; and runs a session of the real Codex. It prints what came, with times
+// and tokens. From the folder e2e, after llm/install and clients/install node:
 //
 //	go run ./llm                     everything; about 5 minutes
 //	go run ./llm json-schema         one case

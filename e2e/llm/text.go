@@ -102,6 +102,19 @@ var textCases = []testCase{
 		s.check(strings.Contains(a.text(), "Bob"), "text %q", a.text())
 		return a.text()
 	}},
+	{"continued", func(s *session) string {
+		first := s.ask(object{"input": "My name is Bob. Say hello to me.", "max_output_tokens": 40})
+		input := []any{object{"role": "user", "content": "My name is Bob. Say hello to me."}}
+		for _, i := range first.response.Output {
+			input = append(input, i)
+		}
+		const question = "What is my name?"
+		whole := s.ask(object{"input": append(input, object{"role": "user", "content": question}), "max_output_tokens": 40})
+		chained := s.ask(object{"previous_response_id": first.response.ID, "input": question, "max_output_tokens": 40})
+		s.check(chained.response.Usage.Input == whole.response.Usage.Input, "%d input tokens, with the history sent along %d", chained.response.Usage.Input, whole.response.Usage.Input)
+		s.check(chained.text() == whole.text(), "%q, with the history sent along %q", chained.text(), whole.text())
+		return chained.text()
+	}},
 	{"vllm-parameters", func(s *session) string {
 		a := s.ask(object{"input": "Paris is in", "structured_outputs": object{"choice": []string{"Germany", "France"}}})
 		s.check(a.text() == "Germany" || a.text() == "France", "text %q", a.text())
