@@ -21,8 +21,8 @@ import (
 // stateCmd are the commands for what is kept. They work beside a server.
 type stateCmd struct {
 	Stats   stateStatsCmd   `cmd:"" help:"Print how much is kept, and of how many owners."`
-	Export  stateExportCmd  `cmd:"" help:"Print all responses of one owner, one JSON object a line."`
-	Purge   statePurgeCmd   `cmd:"" help:"Remove all responses of one owner for good."`
+	Export  stateExportCmd  `cmd:"" help:"Print all responses and conversations of one owner, one JSON object a line."`
+	Purge   statePurgeCmd   `cmd:"" help:"Remove all responses and conversations of one owner for good."`
 	Migrate stateMigrateCmd `cmd:"" help:"Bring the tables of a Postgres up to date, for servers with state.postgres.migrate: check."`
 }
 
@@ -84,15 +84,16 @@ func (cmd *stateStatsCmd) Run(ctx context.Context, io *streams) (err error) {
 	for owner, used := range usage {
 		all = append(all, owned{owner, used})
 		sum.Responses += used.Responses
+		sum.Conversations += used.Conversations
 		sum.Bytes += used.Bytes
 	}
 	slices.SortFunc(all, func(a, b owned) int {
 		return cmp.Or(cmp.Compare(b.used.Bytes, a.used.Bytes), slices.Compare(a.owner[:], b.owner[:]))
 	})
 	w := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "store\t%s\nowners\t%d\nresponses\t%d\nbytes\t%d\n", cfg.StateType(), len(all), sum.Responses, sum.Bytes)
+	fmt.Fprintf(w, "store\t%s\nowners\t%d\nresponses\t%d\nconversations\t%d\nbytes\t%d\n", cfg.StateType(), len(all), sum.Responses, sum.Conversations, sum.Bytes)
 	for _, o := range all[:min(listed, len(all))] {
-		fmt.Fprintf(w, "owner %s\t%d responses, %d bytes\n", hex.EncodeToString(o.owner[:]), o.used.Responses, o.used.Bytes)
+		fmt.Fprintf(w, "owner %s\t%d responses, %d conversations, %d bytes\n", hex.EncodeToString(o.owner[:]), o.used.Responses, o.used.Conversations, o.used.Bytes)
 	}
 	return w.Flush()
 }
@@ -132,7 +133,7 @@ type stateExportCmd struct {
 }
 
 func (stateExportCmd) Help() string {
-	return `Each line has a response as it was answered, and the input of its request; the oldest is first.
+	return `Each line has a response as it was answered, and the input of its request; the oldest is first. After them come the conversations, each with its items.
 
 Example:
 
@@ -143,6 +144,14 @@ Example:
 type exported struct {
 	Input    json.RawMessage `json:"input"`
 	Response json.RawMessage `json:"response"`
+}
+
+// exportedConversation is another one.
+type exportedConversation struct {
+	ID        string            `json:"conversation"`
+	CreatedAt int64             `json:"created_at"`
+	Metadata  json.RawMessage   `json:"metadata"`
+	Items     []json.RawMessage `json:"items"`
 }
 
 func (cmd *stateExportCmd) Run(ctx context.Context, io *streams) (err error) {
@@ -160,6 +169,15 @@ func (cmd *stateExportCmd) Run(ctx context.Context, io *streams) (err error) {
 	lines.SetEscapeHTML(false)
 	if err := store.Export(ctx, owner, func(r *state.Record) error {
 		return lines.Encode(exported{r.Input, r.AppendResource(nil)})
+	}); err != nil {
+		return err
+	}
+	if err := state.EachConversation(ctx, store, owner, func(c *state.Conversation, items []state.Item) error {
+		line := exportedConversation{"conv_" + c.ID, c.Created.Unix(), c.Metadata, make([]json.RawMessage, len(items))}
+		for i := range items {
+			line.Items[i] = items[i].Data
+		}
+		return lines.Encode(line)
 	}); err != nil {
 		return err
 	}
@@ -191,9 +209,9 @@ func (cmd *statePurgeCmd) Run(ctx context.Context, io *streams) (err error) {
 	}
 	removed, err := store.Purge(ctx, owner)
 	if err != nil {
-		return fmt.Errorf("%d responses were removed, then: %w", removed, err)
+		return fmt.Errorf("%d responses and %d conversations were removed, then: %w", removed.Responses, removed.Conversations, err)
 	}
-	_, err = fmt.Fprintf(io.Out, "%d responses removed\n", removed)
+	_, err = fmt.Fprintf(io.Out, "%d responses and %d conversations removed\n", removed.Responses, removed.Conversations)
 	return err
 }
 

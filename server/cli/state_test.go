@@ -43,21 +43,23 @@ func TestWhatIsKeptIsLookedAtTakenOutAndRemoved(t *testing.T) {
 	for _, r := range []*state.Record{first, second, his} {
 		require.NoError(t, s.Commit(t.Context(), r))
 	}
+	conversation := statetest.Conversation(t, s, teamA, "one")
 
 	code, out, stderr := run(t, "state", "stats", "--config", file)
 	require.Equal(t, exitOK, code, stderr)
-	assert.Regexp(t, `^store +sqlite\nowners +2\nresponses +3\nbytes +\d+\nowner 07000000000000000000000000000000 +1 responses, \d+ bytes\nowner [0-9a-f]{32} +2 responses, \d+ bytes\n$`, out)
+	assert.Regexp(t, `^store +sqlite\nowners +2\nresponses +3\nconversations +1\nbytes +\d+\nowner [0-9a-f]{32} +2 responses, 1 conversations, \d+ bytes\nowner 07000000000000000000000000000000 +1 responses, 0 conversations, \d+ bytes\n$`, out)
 
 	code, out, stderr = run(t, "state", "export", "--config", file, "--tenant", "team-a")
 	require.Equal(t, exitOK, code, stderr)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	require.Len(t, lines, 2)
+	require.Len(t, lines, 3)
 	assert.Equal(t, `{"input":[1],"response":{"output":["<&>"]}}`, lines[0])
 	assert.True(t, json.Valid([]byte(lines[1])))
+	assert.Equal(t, `{"conversation":"conv_`+conversation.ID+`","created_at":1800000000,"metadata":{"a":"b"},"items":[{"id":"one"}]}`, lines[2])
 
 	code, out, stderr = run(t, "state", "purge", "--config", file, "--tenant", "team-a")
 	require.Equal(t, exitOK, code, stderr)
-	assert.Equal(t, "2 responses removed\n", out)
+	assert.Equal(t, "2 responses and 1 conversations removed\n", out)
 	_, err = s.Get(t.Context(), teamA, first.ID)
 	require.ErrorIs(t, err, state.ErrNotFound)
 	_, err = s.Get(t.Context(), other, his.ID)
@@ -95,7 +97,7 @@ func TestCommandsOfStateSayWhatIsMissing(t *testing.T) {
 		assert.Equal(t, c.code, code, name)
 		assert.Contains(t, stderr, c.says, name)
 		if code == exitOK {
-			assert.Equal(t, "0 responses removed\n", out, name)
+			assert.Equal(t, "0 responses and 0 conversations removed\n", out, name)
 		}
 	}
 }
@@ -125,7 +127,7 @@ func TestTablesAreMadeByCommand(t *testing.T) {
 	for range 2 {
 		code, out, stderr := run(t, "state", "migrate", "--config", file)
 		assert.Equal(t, exitOK, code, stderr)
-		assert.Equal(t, "the tables have version 2\n", out)
+		assert.Equal(t, "the tables have version 3\n", out)
 	}
 	code, out, stderr := run(t, "state", "stats", "--config", file)
 	assert.Equal(t, exitOK, code, stderr)

@@ -13,6 +13,12 @@ func (r *Record) Check() error {
 		return errors.New("the record's cut is not in its shell")
 	case r.Status < Completed || r.Status > Failed:
 		return errors.New("the record's response has not ended")
+	case r.Joins == nil:
+		if r.Flags&Conversed != 0 {
+			return errors.New("the record's conversation is not named")
+		}
+	case r.Flags&Conversed == 0 || r.Parent != "" || !IsID(r.Joins.Conversation) || r.Joins.Holder == "":
+		return errors.New("the record's conversation is none")
 	}
 	return nil
 }

@@ -43,11 +43,17 @@ func (e *TooLongError) Error() string {
 // Is is for errors.Is.
 func (e *TooLongError) Is(target error) bool { return target == ErrTooLong }
 
-// UnusableError says how a response ended that cannot be continued. It is
+// UnusableError says why a response cannot be continued. It is
 // ErrUnusable.
-type UnusableError struct{ Status Status }
+type UnusableError struct {
+	Status    Status
+	Conversed bool // it belongs to a conversation, by which alone it goes on
+}
 
 func (e *UnusableError) Error() string {
+	if e.Conversed {
+		return ErrUnusable.Error() + ": it belongs to a conversation"
+	}
 	return fmt.Sprintf("%v: its status is %d", ErrUnusable, e.Status)
 }
 
@@ -56,7 +62,7 @@ func (e *UnusableError) Is(target error) bool { return target == ErrUnusable }
 
 // Final reports whether a store has decided: it was asked in vain, but was there.
 func Final(err error) bool {
-	for _, decided := range [...]error{ErrNotFound, ErrMissing, ErrTooLarge, ErrConflict, ErrQueueFull, ErrLost} {
+	for _, decided := range [...]error{ErrNotFound, ErrMissing, ErrTooLarge, ErrConflict, ErrQueueFull, ErrLost, ErrLocked, ErrNoItem, ErrDuplicate} {
 		if errors.Is(err, decided) {
 			return true
 		}

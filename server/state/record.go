@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Record is one response as it is kept.
 type Record struct {
@@ -18,6 +21,11 @@ type Record struct {
 	// Replay is how long the log of a job is kept after its end. It is read by Finish
 	// and Cancel only.
 	Replay time.Duration
+
+	// Joins says to which conversation the response is added; nil: to none. It is read
+	// by Commit only: a response that was added has the flag Conversed, and the
+	// conversation as its thread.
+	Joins *Joins
 
 	// The resource is Shell[:Cut] + Output + Shell[Cut:].
 	Input  []byte // the items of this request, a JSON array
@@ -41,7 +49,9 @@ func (r *Record) AppendResource(dst []byte) []byte {
 func (r *Record) Bytes() int { return len(r.Input) + len(r.Output) + len(r.Shell) }
 
 // Slack is how much longer than TTL a thread may be kept.
-func (r *Record) Slack() time.Duration { return min(r.TTL/24, time.Hour) }
+func (r *Record) Slack() time.Duration { return slack(r.TTL) }
+
+func slack(ttl time.Duration) time.Duration { return min(ttl/24, time.Hour) }
 
 // Turn is what continuing a chain needs of one of its responses.
 type Turn struct {
@@ -75,10 +85,11 @@ type Flags uint8
 const (
 	Background Flags = 1 // it is a job's
 	Streamed   Flags = 2 // it was streamed
+	Conversed  Flags = 4 // it belongs to a conversation
 )
 
 // Logs reports whether such a response has a log.
-func (f Flags) Logs() bool { return f == Background|Streamed }
+func (f Flags) Logs() bool { return f&(Background|Streamed) == Background|Streamed }
 
 // maxID bounds an id, in bytes.
 const maxID = 64
@@ -88,11 +99,12 @@ const idPrefix = "resp_"
 
 // IDOf returns the part of a response's id that a Record has, and whether the id
 // is one at all.
-func IDOf(wire string) (id string, ok bool) {
-	if len(wire) <= len(idPrefix) || wire[:len(idPrefix)] != idPrefix {
+func IDOf(wire string) (id string, ok bool) { return idAfter(idPrefix, wire) }
+
+func idAfter(prefix, wire string) (id string, ok bool) {
+	if id, ok = strings.CutPrefix(wire, prefix); !ok {
 		return "", false
 	}
-	id = wire[len(idPrefix):]
 	return id, IsID(id)
 }
 

@@ -23,6 +23,7 @@ import (
 // a look. What a method returns is the caller's own, to be changed at will.
 type Store interface {
 	Jobs
+	Conversations
 
 	// Ready says whether the store can be reached: nil, or ErrUnavailable.
 	Ready(ctx context.Context) error
@@ -40,8 +41,11 @@ type Store interface {
 	Delete(ctx context.Context, owner Owner, id string) error
 
 	// Commit keeps a response and returns when it is safe. It finds the thread and
-	// the depth by the parent, whose absence is a *MissingError. Committing the same
-	// record again is a success: who does not know whether it was kept may try.
+	// the depth by the parent, whose absence is a *MissingError. With a record that
+	// Joins a conversation it adds the items and unlocks at the same time; ErrNotFound
+	// is that the conversation is gone, ErrLost that somebody else has locked it, and a
+	// *DuplicateError that it has one of the items. Committing the same record again is
+	// a success: who does not know whether it was kept may try.
 	Commit(ctx context.Context, r *Record) error
 
 	// Sweep removes up to limit threads that have expired by now, each with all its
@@ -49,11 +53,11 @@ type Store interface {
 	// over.
 	Sweep(ctx context.Context, now time.Time, limit int) (Swept, error)
 
-	// Purge removes all that an owner has and returns how many responses it was.
-	Purge(ctx context.Context, owner Owner) (int, error)
+	// Purge removes all that an owner has and returns how much it was.
+	Purge(ctx context.Context, owner Owner) (Removed, error)
 
-	// Export calls each with all that an owner has, the oldest first, until it
-	// returns an error.
+	// Export calls each with all responses that an owner has, the oldest first, until
+	// it returns an error. Conversations are exported by EachConversation.
 	Export(ctx context.Context, owner Owner, each func(*Record) error) error
 
 	// Usage returns what every owner has.
@@ -75,14 +79,34 @@ type Bounds struct {
 
 // Used is what an owner has.
 type Used struct {
-	Responses int
-	Bytes     int64 // as the store counts: what is compressed counts so
+	Responses     int
+	Conversations int
+	Bytes         int64 // as the store counts: what is compressed counts so
+}
+
+// Removed is what a Purge, or a Sweep, has removed.
+type Removed struct {
+	Responses     int
+	Conversations int
+}
+
+// Thread counts a thread that was removed.
+func (r *Removed) Thread(responses int, conversation bool) {
+	if r.Responses += responses; conversation {
+		r.Conversations++
+	}
+}
+
+// Add counts what else was removed.
+func (r *Removed) Add(more Removed) {
+	r.Responses += more.Responses
+	r.Conversations += more.Conversations
 }
 
 // Swept is what a Sweep did.
 type Swept struct {
-	Responses int
-	More      bool // threads have expired that are there still
+	Removed
+	More bool // threads have expired that are there still
 }
 
 // Each calls each with the owner's responses of the ids, in their order, but for those

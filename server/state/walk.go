@@ -13,9 +13,9 @@ type Walk struct {
 }
 
 // Begin takes what is known of the newest response before its content is read.
-func (w *Walk) Begin(status Status, depth int) error {
-	if !status.Continuable() {
-		return &UnusableError{status}
+func (w *Walk) Begin(status Status, flags Flags, depth int) error {
+	if !status.Continuable() || flags&Conversed != 0 {
+		return &UnusableError{status, flags&Conversed != 0}
 	}
 	if limit := w.Bounds.Depth; limit > 0 && depth > limit {
 		return &TooLongError{DepthBound, int64(limit)}

@@ -29,7 +29,7 @@ func result(err error) string {
 	}{
 		{context.Canceled, "left"}, {state.ErrUnavailable, "unavailable"}, {state.ErrNotFound, "not_found"}, {state.ErrMissing, "missing"},
 		{state.ErrTooLong, "too_long"}, {state.ErrUnusable, "unusable"}, {state.ErrTooLarge, "too_large"}, {state.ErrConflict, "conflict"},
-		{state.ErrQueueFull, "queue_full"}, {state.ErrLost, "lost"},
+		{state.ErrQueueFull, "queue_full"}, {state.ErrLost, "lost"}, {state.ErrLocked, "locked"}, {state.ErrNoItem, "no_item"}, {state.ErrDuplicate, "duplicate"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.name
@@ -95,7 +95,7 @@ func (k *Keeper) Sweep(ctx context.Context, now time.Time, limit int) (swept sta
 }
 
 // Purge is the store's.
-func (k *Keeper) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+func (k *Keeper) Purge(ctx context.Context, owner state.Owner) (removed state.Removed, err error) {
 	defer func(start time.Time) { k.done("purge", start, err) }(time.Now())
 	return k.store.Purge(ctx, owner)
 }

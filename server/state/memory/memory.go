@@ -32,15 +32,16 @@ type Store struct {
 	max int64
 	now func() time.Time
 
-	mu        sync.Mutex
-	closed    bool
-	blocks    blocks
-	bytes     int64 // of all threads
-	responses map[string]*response
-	threads   *list.List // of *thread, the one used longest ago in front
-	expiring  expiring
-	owners    map[state.Owner]*owned
-	jobs      jobs
+	mu            sync.Mutex
+	closed        bool
+	conversations map[string]*thread
+	blocks        blocks
+	bytes         int64 // of all threads
+	responses     map[string]*response
+	threads       *list.List // of *thread, the one used longest ago in front
+	expiring      expiring
+	owners        map[state.Owner]*owned
+	jobs          jobs
 }
 
 // response is one response and where its content is.
@@ -58,7 +59,8 @@ type response struct {
 	next, prev           *response // of the thread
 }
 
-// thread is a response and all that continue it.
+// thread is a response and all that continue it, or a conversation with the responses
+// of it.
 type thread struct {
 	id        string
 	owner     state.Owner
@@ -67,14 +69,17 @@ type thread struct {
 	jobs      int   // that have not ended: while there are any, the thread stays
 	expires   int64 // in milliseconds; 0: never
 	use       *list.Element
-	place     int // in expiring; -1: not there
+
+	conversation *conversation // nil: it is a chain
+	place        int           // in expiring; -1: not there
 }
 
 // owned is what an owner has.
 type owned struct {
-	threads   map[*thread]struct{}
-	responses int
-	bytes     int64
+	threads       map[*thread]struct{}
+	responses     int
+	conversations int
+	bytes         int64
 }
 
 // overhead is what a response and its thread take beside the content, in bytes: on
@@ -88,7 +93,7 @@ func New(opt Options) *Store {
 	}
 	return &Store{
 		max: opt.MaxBytes, now: opt.Now, threads: list.New(),
-		responses: map[string]*response{}, owners: map[state.Owner]*owned{},
+		responses: map[string]*response{}, conversations: map[string]*thread{}, owners: map[state.Owner]*owned{},
 	}
 }
 
@@ -141,7 +146,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 		return nil, state.ErrNotFound
 	}
 	walk := state.Walk{Bounds: bounds}
-	if err := walk.Begin(r.status, r.depth); err != nil {
+	if err := walk.Begin(r.status, r.flags, r.depth); err != nil {
 		return nil, err
 	}
 	s.used(r.thread)
@@ -196,7 +201,7 @@ func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error 
 	if r == nil {
 		return state.ErrNotFound
 	}
-	if s.remove(r); r.thread.responses == nil {
+	if s.remove(r); r.thread.responses == nil && r.thread.conversation == nil {
 		s.drop(r.thread)
 	}
 	return nil
@@ -217,6 +222,9 @@ func (s *Store) Commit(ctx context.Context, rec *state.Record) error {
 		}
 		return state.ErrConflict
 	}
+	if rec.Joins != nil {
+		return s.join(rec)
+	}
 	_, err := s.keep(rec, 0)
 	return err
 }
@@ -230,7 +238,10 @@ func (r *response) is(rec *state.Record) bool {
 func (s *Store) keep(rec *state.Record, more int64) (*response, error) {
 	id, parentID := strings.Clone(rec.ID), ""
 	t, depth := &thread{id: id, owner: rec.Owner, place: -1}, 1
-	if rec.Parent != "" {
+	switch {
+	case rec.Joins != nil:
+		t = s.conversations[rec.Joins.Conversation]
+	case rec.Parent != "":
 		parent := s.find(rec.Owner, rec.Parent)
 		if parent == nil {
 			return nil, &state.MissingError{ID: rec.Parent}
@@ -333,6 +344,14 @@ func (s *Store) drop(t *thread) (n int) {
 	for ; t.responses != nil; n++ {
 		s.remove(t.responses)
 	}
+	if c := t.conversation; c != nil {
+		for _, it := range c.items {
+			s.removeItem(t, it)
+		}
+		s.account(t, 0, -conversationCost(c.metadata))
+		delete(s.conversations, t.id)
+		s.owners[t.owner].conversations--
+	}
 	s.threads.Remove(t.use)
 	if t.place >= 0 {
 		heap.Remove(&s.expiring, t.place)
@@ -362,7 +381,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (swept stat
 			swept.More = true
 			break
 		}
-		swept.Responses += s.drop(s.expiring[0])
+		t := s.expiring[0]
+		swept.Thread(s.drop(t), t.conversation != nil)
 	}
 	for _, t := range stay {
 		heap.Push(&s.expiring, t)
@@ -371,14 +391,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (swept stat
 }
 
 // Purge removes all that an owner has.
-func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed state.Removed, err error) {
 	if err := s.open(ctx); err != nil {
-		return 0, err
+		return removed, err
 	}
 	defer s.mu.Unlock()
 	if o := s.owners[owner]; o != nil {
 		for t := range o.threads {
-			removed += s.drop(t)
+			removed.Thread(s.drop(t), t.conversation != nil)
 		}
 	}
 	return removed, nil
@@ -427,7 +447,7 @@ func (s *Store) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
 	defer s.mu.Unlock()
 	all := make(map[state.Owner]state.Used, len(s.owners))
 	for owner, o := range s.owners {
-		all[owner] = state.Used{Responses: o.responses, Bytes: o.bytes}
+		all[owner] = state.Used{Responses: o.responses, Conversations: o.conversations, Bytes: o.bytes}
 	}
 	return all, nil
 }
@@ -437,7 +457,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.responses, s.owners, s.expiring, s.jobs = nil, nil, nil, jobs{}
+	s.responses, s.conversations, s.owners, s.expiring, s.jobs = nil, nil, nil, nil, jobs{}
 	s.threads.Init()
 	return s.blocks.close()
 }

@@ -72,6 +72,32 @@ func TestFullStoreForgetsTheThreadUsedLongestAgoWhole(t *testing.T) {
 	assert.NoError(t, err, "no more than needed goes")
 }
 
+func TestFullStoreForgetsConversationsWhole(t *testing.T) {
+	s := open(t, 100<<10, nil)
+	old, used := statetest.Conversation(t, s, alice, "one"), statetest.Conversation(t, s, alice, "one")
+	noise := func(c *state.Conversation, size int) error {
+		b := state.Batch{ID: statetest.NewID(), Items: []state.Item{{ID: statetest.NewID(), Data: make([]byte, size)}}}
+		return s.AddItems(ctx, alice, c.ID, b)
+	}
+	for _, c := range []*state.Conversation{old, used, old, used} {
+		require.NoError(t, noise(c, 10<<10))
+	}
+	require.NoError(t, s.Lock(ctx, alice, old.ID, "a", time.Minute))
+	require.NoError(t, noise(used, 60<<10)) // there is room for one of both
+	_, err := s.GetConversation(ctx, alice, old.ID)
+	assert.ErrorIs(t, err, state.ErrNotFound)
+	items, _, err := s.Items(ctx, alice, used.ID, state.Span{})
+	require.NoError(t, err)
+	assert.Len(t, items, 4, "all of the other")
+	assert.ErrorIs(t, noise(used, 50<<10), state.ErrTooLarge)
+	items, _, err = s.Items(ctx, alice, used.ID, state.Span{})
+	require.NoError(t, err)
+	assert.Len(t, items, 4)
+	all, err := s.Usage(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 1, all[alice].Conversations)
+}
+
 func TestConversationLargerThanTheStoreIsRefusedAndForgetsNothing(t *testing.T) {
 	s := open(t, 100<<10, nil)
 	first, other := turn("", 60<<10), turn("", 10<<10)

@@ -93,10 +93,8 @@ func (s *Store) transact(ctx context.Context, do func(pgx.Tx) error) error {
 	var own error
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		err := do(tx)
-		for _, known := range [...]error{state.ErrNotFound, state.ErrQueueFull, state.ErrLost, state.ErrConflict, state.ErrMissing} {
-			if errors.Is(err, known) {
-				own = err
-			}
+		if state.Final(err) {
+			own = err
 		}
 		return err
 	})

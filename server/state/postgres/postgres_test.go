@@ -262,7 +262,7 @@ func TestTablesOfEarlierVersions(t *testing.T) {
 		}
 		conn := connect()
 		require.NoError(t, migrate(ctx, conn, all[:version], false))
-		_, err := conn.PgConn().Exec(ctx, `INSERT INTO antwort_threads VALUES ('a', '\x01000000000000000000000000000000', 1, NULL, 3, 1);
+		_, err := conn.PgConn().Exec(ctx, `INSERT INTO antwort_threads (id, owner, created, expires, bytes, turns) VALUES ('a', '\x01000000000000000000000000000000', 1, NULL, 3, 1);
 			INSERT INTO antwort_responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell) VALUES ('a', '\x01000000000000000000000000000000', 'a', NULL, 1, 2, 0, 1, 0, '\x0041', '\x0042', '\x0043')`).ReadAll()
 		require.NoError(t, err)
 		next := append(all[:len(all):len(all)], "ALTER TABLE antwort_threads ADD COLUMN more text")

@@ -49,7 +49,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 			}
 			l.turn.Status, l.turn.Flags = state.Status(status), state.Flags(flags) //nolint:gosec // a Record's
 			if l.turn.ID == id {
-				if err := walk.Begin(l.turn.Status, l.depth); err != nil {
+				if err := walk.Begin(l.turn.Status, l.turn.Flags, l.depth); err != nil {
 					return err
 				}
 			}
@@ -158,9 +158,9 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 
 // Logs are counted where they are, so that adding to one changes nothing else.
 const usageQuery = `
-	SELECT owner, sum(turns)::bigint, sum(bytes)::bigint FROM (
-		SELECT owner, turns, bytes FROM antwort_threads
-		UNION ALL SELECT r.owner, 0, octet_length(e.data) FROM antwort_events e JOIN antwort_responses r ON r.id = e.response
+	SELECT owner, sum(turns)::bigint, sum(kind)::bigint, sum(bytes)::bigint FROM (
+		SELECT owner, turns, kind, bytes FROM antwort_threads
+		UNION ALL SELECT r.owner, 0, 0, octet_length(e.data) FROM antwort_events e JOIN antwort_responses r ON r.id = e.response
 	) AS a GROUP BY owner`
 
 // Usage returns what every owner has.
@@ -170,7 +170,7 @@ func (s *Store) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
 		for rows.Next() {
 			var owner []byte
 			var used state.Used
-			if err := rows.Scan(&owner, &used.Responses, &used.Bytes); err != nil {
+			if err := rows.Scan(&owner, &used.Responses, &used.Conversations, &used.Bytes); err != nil {
 				return unavailable(ctx, err)
 			}
 			all[state.Owner(owner)] = used

@@ -51,6 +51,9 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	if err := s.prepare(ctx); err != nil {
 		return state.Unavailable(err)
 	}
+	if r.Joins != nil {
+		return s.join(ctx, r)
+	}
 	statement, args := s.insertion(r)
 	var thread string
 	err := s.pool.QueryRow(ctx, statement, args...).Scan(&thread)
@@ -58,11 +61,11 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, pgx.ErrNoRows):
-		return s.notInserted(ctx, r)
+		return s.why(ctx, r)
 	case isCode(err, foreignKeyViolation): // the thread has gone meanwhile
 		return &state.MissingError{ID: r.Parent}
 	case isCode(err, uniqueViolation): // it is there, in another thread
-		return s.notInserted(ctx, r)
+		return s.why(ctx, r)
 	}
 	return unavailable(ctx, err)
 }
@@ -94,20 +97,31 @@ func isCode(err error, code string) bool {
 	return errors.As(err, &pg) && pg.Code == code
 }
 
+// why is notInserted outside of a transaction.
+func (s *Store) why(ctx context.Context, r *state.Record) error {
+	err := notInserted(ctx, s.pool, r)
+	if err == nil || state.Final(err) {
+		return err
+	}
+	return unavailable(ctx, err)
+}
+
 // notInserted says why a response was not: it is there, or its parent is not.
-func (s *Store) notInserted(ctx context.Context, r *state.Record) error {
+func notInserted(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}, r *state.Record) error {
 	var owner []byte
 	var parent string
 	var status int16
 	var created int64
-	err := s.pool.QueryRow(ctx, knownQuery, r.ID).Scan(&owner, &parent, &status, &created)
+	err := db.QueryRow(ctx, knownQuery, r.ID).Scan(&owner, &parent, &status, &created)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows) && r.Parent != "":
 		return &state.MissingError{ID: r.Parent}
 	case errors.Is(err, pgx.ErrNoRows):
 		return state.ErrConflict
 	case err != nil:
-		return unavailable(ctx, err)
+		return err
 	case state.Owner(owner) == r.Owner && parent == r.Parent && status == int16(r.Status) && created == r.Created.UnixMilli():
 		return nil
 	}
@@ -121,7 +135,7 @@ const (
 			RETURNING thread, octet_length(input) + octet_length(output) + octet_length(shell) + coalesce(octet_length(request), 0) AS bytes
 		)
 		UPDATE antwort_threads t SET bytes = t.bytes - gone.bytes, turns = turns - 1 FROM gone WHERE t.id = gone.thread RETURNING t.id`
-	emptyStatement = "DELETE FROM antwort_threads WHERE id = $1 AND turns <= 0"
+	emptyStatement = "DELETE FROM antwort_threads WHERE id = $1 AND turns <= 0 AND kind = 0"
 )
 
 // Delete removes one response.
@@ -155,7 +169,7 @@ const (
 		WITH old AS (
 			SELECT id FROM antwort_threads t WHERE expires <= $1 AND ` + idle + ` ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED
 		)
-		DELETE FROM antwort_threads t USING old WHERE t.id = old.id RETURNING t.turns`
+		DELETE FROM antwort_threads t USING old WHERE t.id = old.id RETURNING t.turns, t.kind`
 	moreQuery = "SELECT EXISTS (SELECT 1 FROM antwort_threads t WHERE expires <= $1 AND " + idle + ")"
 
 	// A thread stays while there is a job of it.
@@ -163,26 +177,28 @@ const (
 
 	purgeStatement = `
 		WITH all_of AS (SELECT id FROM antwort_threads WHERE owner = $1 LIMIT $2 FOR UPDATE)
-		DELETE FROM antwort_threads t USING all_of WHERE t.id = all_of.id RETURNING t.turns`
+		DELETE FROM antwort_threads t USING all_of WHERE t.id = all_of.id RETURNING t.turns, t.kind`
 )
 
-// drop removes threads, and says how many, and how many responses they had.
-func (s *Store) drop(ctx context.Context, statement string, args ...any) (threads, responses int, err error) {
+// drop removes threads, and says how many, and how much they had.
+func (s *Store) drop(ctx context.Context, statement string, args ...any) (threads int, removed state.Removed, err error) {
 	if err := s.prepare(ctx); err != nil {
-		return 0, 0, state.Unavailable(err)
+		return 0, removed, state.Unavailable(err)
 	}
 	rows, err := s.pool.Query(ctx, statement, args...)
 	if err != nil {
-		return 0, 0, unavailable(ctx, err)
+		return 0, removed, unavailable(ctx, err)
 	}
-	turns, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	var turns, kind int
+	_, err = pgx.ForEachRow(rows, []any{&turns, &kind}, func() error {
+		threads++
+		removed.Thread(turns, kind == 1)
+		return nil
+	})
 	if err != nil {
-		return 0, 0, unavailable(ctx, err)
+		return 0, state.Removed{}, unavailable(ctx, err)
 	}
-	for _, n := range turns {
-		responses += n
-	}
-	return len(turns), responses, nil
+	return threads, removed, nil
 }
 
 // Sweep removes threads that have expired.
@@ -191,8 +207,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swep
 	if err != nil {
 		return state.Swept{}, err
 	}
-	threads, responses, err := s.drop(ctx, sweepStatement, now.UnixMilli(), limit)
-	swept := state.Swept{Responses: responses, More: logs}
+	threads, removed, err := s.drop(ctx, sweepStatement, now.UnixMilli(), limit)
+	swept := state.Swept{Removed: removed, More: logs}
 	if err != nil || threads == 0 {
 		return swept, err
 	}
@@ -213,13 +229,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swep
 const purgeStep = 200
 
 // Purge removes all that an owner has.
-func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed state.Removed, err error) {
 	for threads := purgeStep; threads == purgeStep; {
-		var responses int
-		if threads, responses, err = s.drop(ctx, purgeStatement, owner[:], purgeStep); err != nil {
+		var step state.Removed
+		if threads, step, err = s.drop(ctx, purgeStatement, owner[:], purgeStep); err != nil {
 			return removed, err
 		}
-		removed += responses
+		removed.Add(step)
 	}
 	return removed, nil
 }

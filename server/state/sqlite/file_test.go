@@ -153,7 +153,7 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		conn, err := db.Conn(ctx)
 		require.NoError(t, err)
 		require.NoError(t, migrate(ctx, conn, all[:version], false))
-		_, err = conn.ExecContext(ctx, `INSERT INTO threads VALUES ('a', x'01000000000000000000000000000000', 1, NULL, 3, 1);
+		_, err = conn.ExecContext(ctx, `INSERT INTO threads (id, owner, created, expires, bytes, turns) VALUES ('a', x'01000000000000000000000000000000', 1, NULL, 3, 1);
 			INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell) VALUES ('a', x'01000000000000000000000000000000', 'a', NULL, 1, 2, 0, 1, 0, x'0041', x'0042', x'0043')`)
 		require.NoError(t, err)
 		next := append(all[:version:version], all[version:]...)
@@ -186,7 +186,7 @@ func TestBesideAServer(t *testing.T) {
 	require.NoError(t, err)
 	n, err := beside.Purge(ctx, alice)
 	require.NoError(t, err)
-	assert.Equal(t, 1, n)
+	assert.Equal(t, state.Removed{Responses: 1}, n)
 	require.NoError(t, beside.Close())
 	_, err = serving.Get(ctx, alice, first.ID)
 	require.ErrorIs(t, err, state.ErrNotFound)

@@ -11,7 +11,7 @@ import (
 )
 
 // reads are the statements of the readers.
-type reads struct{ chain, get, ids, usage, claimable, log, queued *sql.Stmt }
+type reads struct{ chain, get, ids, usage, claimable, log, queued, conversation, conversationIDs, item, after, ascending, descending *sql.Stmt }
 
 // columns are those of a record, in the order of scan.
 const columns = "id, thread, coalesce(parent, ''), depth, status, flags, created, cut, input, output, shell"
@@ -27,14 +27,21 @@ func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
 			FROM chain CROSS JOIN responses r ON r.id = chain.id`,
 		&r.get: "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
 		&r.ids: "SELECT id FROM responses WHERE owner = ? ORDER BY created, id",
-		&r.usage: `SELECT owner, sum(turns), sum(bytes) FROM (
-				SELECT owner, turns, bytes FROM threads
-				UNION ALL SELECT r.owner, 0, length(e.data) FROM events e JOIN responses r ON r.id = e.response
+		&r.usage: `SELECT owner, sum(turns), sum(kind), sum(bytes) FROM (
+				SELECT owner, turns, kind, bytes FROM threads
+				UNION ALL SELECT r.owner, 0, 0, length(e.data) FROM events e JOIN responses r ON r.id = e.response
 			) GROUP BY owner`,
 		&r.claimable: "SELECT id FROM responses WHERE status < 2 AND (lease_until IS NULL OR lease_until <= ?) LIMIT 1",
 		&r.log: `SELECT r.status, r.flags, r.log_until, e.first, e.last, e.data FROM responses r
 			LEFT JOIN events e ON e.response = r.id AND e.last > ?3 WHERE r.id = ?1 AND r.owner = ?2 ORDER BY e.first LIMIT ?4`,
 		&r.queued: "SELECT count(*) FROM responses WHERE status = 0 AND status < 2",
+
+		&r.conversation:    conversationQuery,
+		&r.conversationIDs: conversationIDQuery,
+		&r.item:            itemQuery,
+		&r.after:           afterQuery,
+		&r.ascending:       ascendingQuery,
+		&r.descending:      descendingQuery,
 	})
 }
 
@@ -58,7 +65,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 			return nil, unavailable(ctx, err)
 		}
 		if first {
-			if err := walk.Begin(t.Status, depth); err != nil {
+			if err := walk.Begin(t.Status, t.Flags, depth); err != nil {
 				return nil, err
 			}
 		}
@@ -163,7 +170,7 @@ func (s *Store) Usage(ctx context.Context) (map[state.Owner]state.Used, error) {
 	for rows.Next() {
 		var owner []byte
 		var used state.Used
-		if err := rows.Scan(&owner, &used.Responses, &used.Bytes); err != nil {
+		if err := rows.Scan(&owner, &used.Responses, &used.Conversations, &used.Bytes); err != nil {
 			return nil, unavailable(ctx, err)
 		}
 		all[state.Owner(owner)] = used

@@ -30,10 +30,10 @@ func (s *statements) all() map[**sql.Stmt]string {
 		&s.known:  "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
 		&s.remove: "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell) + coalesce(length(request), 0)",
 		&s.shrink: "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
-		&s.empty:  "DELETE FROM threads WHERE id = ? AND turns <= 0",
-		&s.expired: `SELECT id, turns FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
+		&s.empty:  "DELETE FROM threads WHERE id = ? AND turns <= 0 AND kind = 0",
+		&s.expired: `SELECT id, turns, kind FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
 			ORDER BY expires LIMIT ?`,
-		&s.owned: "SELECT id, turns FROM threads WHERE owner = ? LIMIT ?",
+		&s.owned: "SELECT id, turns, kind FROM threads WHERE owner = ? LIMIT ?",
 		&s.drop:  "DELETE FROM threads WHERE id = ?",
 		&s.more:  `SELECT EXISTS (SELECT 1 FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2))`,
 	}
@@ -66,6 +66,9 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 		return err
 	}
 	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	if r.Joins != nil {
+		return s.join(ctx, r, input, output, shell)
+	}
 	head := *r // it may be written after the caller has left
 	return s.writer.write(ctx, func(ctx context.Context, w *writer) error { return w.commit(ctx, &head, input, output, shell) })
 }
@@ -163,7 +166,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swep
 		if err != nil {
 			return err
 		}
-		if swept.Responses, _, err = w.dropAll(ctx, w.stmts.expired, at, limit); err != nil || swept.Responses == 0 {
+		var threads int
+		if swept.Removed, threads, err = w.dropAll(ctx, w.stmts.expired, at, limit); err != nil || threads == 0 {
 			swept.More = logs
 			return err
 		}
@@ -191,50 +195,51 @@ func (w *writer) vacuum(ctx context.Context) error {
 }
 
 // dropAll removes the threads that a query names, up to limit.
-func (w *writer) dropAll(ctx context.Context, which *sql.Stmt, argument any, limit int) (responses, threads int, err error) {
+func (w *writer) dropAll(ctx context.Context, which *sql.Stmt, argument any, limit int) (removed state.Removed, threads int, err error) {
 	rows, err := which.QueryContext(ctx, argument, limit)
 	if err != nil {
-		return 0, 0, broken(err)
+		return removed, 0, broken(err)
 	}
 	var ids []string
 	for rows.Next() {
 		var id string
-		var turns int
-		if err := rows.Scan(&id, &turns); err != nil {
-			return 0, 0, broken(errors.Join(err, rows.Close()))
+		var turns, kind int
+		if err := rows.Scan(&id, &turns, &kind); err != nil {
+			return removed, 0, broken(errors.Join(err, rows.Close()))
 		}
 		ids = append(ids, id)
-		responses += turns
+		removed.Thread(turns, kind == 1)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return 0, 0, broken(err)
+		return removed, 0, broken(err)
 	}
 	for _, id := range ids {
 		if _, err := w.stmts.drop.ExecContext(ctx, id); err != nil {
-			return 0, 0, broken(err)
+			return removed, 0, broken(err)
 		}
 	}
-	return responses, len(ids), nil
+	return removed, len(ids), nil
 }
 
 // purgeStep is how many threads of an owner one transaction removes.
 const purgeStep = 200
 
 // Purge removes all that an owner has, from the log of changes too.
-func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed int, err error) {
+func (s *Store) Purge(ctx context.Context, owner state.Owner) (removed state.Removed, err error) {
 	for more := true; more; {
-		var responses, threads int
+		var step state.Removed
+		var threads int
 		err := s.writer.write(ctx, func(ctx context.Context, w *writer) (err error) {
-			responses, threads, err = w.dropAll(ctx, w.stmts.owned, owner[:], purgeStep)
+			step, threads, err = w.dropAll(ctx, w.stmts.owned, owner[:], purgeStep)
 			return err
 		})
 		if err != nil {
 			return removed, err
 		}
-		removed += responses
+		removed.Add(step)
 		more = threads == purgeStep
 	}
-	if removed > 0 {
+	if removed != (state.Removed{}) {
 		if err := checkpoint(ctx, s.readers); err != nil {
 			return removed, unavailable(ctx, err)
 		}

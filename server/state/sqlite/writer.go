@@ -24,11 +24,12 @@ type write struct {
 
 // writer is the one connection that writes, in a goroutine of its own.
 type writer struct {
-	db    *sql.DB
-	conn  *sql.Conn
-	stmts statements
-	jobs  jobStatements
-	now   func() time.Time
+	db            *sql.DB
+	conn          *sql.Conn
+	stmts         statements
+	jobs          jobStatements
+	conversations conversationStatements
+	now           func() time.Time
 
 	queue chan *write
 	over  chan struct{} // closed when nobody writes any more
@@ -59,6 +60,9 @@ func newWriter(ctx context.Context, db *sql.DB, now func() time.Time, check bool
 		return nil, err
 	}
 	if err := prepare(ctx, w.conn, w.jobs.all()); err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, w.conn, w.conversations.all()); err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -184,7 +188,7 @@ func (w *writer) end() error {
 	w.mu.Unlock()
 	close(w.queue)
 	<-w.over
-	return errors.Join(closeStatements(w.stmts.all()), closeStatements(w.jobs.all()), checkpoint(context.Background(), w.conn)) // an open statement keeps the files
+	return errors.Join(closeStatements(w.stmts.all()), closeStatements(w.jobs.all()), closeStatements(w.conversations.all()), checkpoint(context.Background(), w.conn)) // an open statement keeps the files
 }
 
 // checkpoint empties the log of changes into the file, unless another process keeps

@@ -116,6 +116,7 @@ func Run(t *testing.T, open Open) {
 		"a closed store is unavailable":                   closed,
 	}
 	maps.Copy(tests, jobTests)
+	maps.Copy(tests, conversationTests)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
@@ -328,7 +329,7 @@ func expiry(t *testing.T, s state.Store, c *clock) {
 	c.advance(all[0].Slack() + 2*time.Second)
 	swept, err = s.Sweep(ctx, c.now(), 100)
 	require.NoError(t, err)
-	assert.Equal(t, state.Swept{Responses: 10}, swept)
+	assert.Equal(t, state.Swept{Removed: state.Removed{Responses: 10}}, swept)
 	for _, r := range all {
 		_, err := s.Get(ctx, alice, r.ID)
 		assert.ErrorIs(t, err, state.ErrNotFound)
@@ -347,7 +348,7 @@ func lessTime(t *testing.T, s state.Store, c *clock) {
 	c.advance(2 * time.Hour)
 	swept, err := s.Sweep(ctx, c.now(), 100)
 	require.NoError(t, err)
-	assert.Equal(t, state.Swept{Responses: 2}, swept)
+	assert.Equal(t, state.Swept{Removed: state.Removed{Responses: 2}}, swept)
 }
 
 func sweeping(t *testing.T, s state.Store, c *clock) {
@@ -387,7 +388,7 @@ func purge(t *testing.T, s state.Store, _ *clock) {
 	commit(t, s, alice, "")
 	n, err := s.Purge(ctx, alice)
 	require.NoError(t, err)
-	assert.Equal(t, 4, n)
+	assert.Equal(t, state.Removed{Responses: 4}, n)
 	for _, r := range his {
 		_, err := s.Get(ctx, alice, r.ID)
 		assert.ErrorIs(t, err, state.ErrNotFound)
