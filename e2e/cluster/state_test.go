@@ -38,7 +38,7 @@ func disk(t *testing.T, claim string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() { // after the claim
-		kubectl(t, "delete", "persistentvolume", claim)
+		kubectl(t, "delete", "persistentvolume", claim, "--timeout=60s")
 		if err := os.RemoveAll(path); err != nil {
 			t.Error(err)
 		}
@@ -320,4 +320,37 @@ func TestOwnersApart(t *testing.T) {
 	if status, body, err := post(backend, capital); err != nil || status != 401 {
 		t.Errorf("expected 401 at the backend, got %d %s %v", status, body, err)
 	}
+}
+
+// What the README's table says of stores is what a user sees.
+func TestTroubleOfStores(t *testing.T) {
+	llm(t)
+	namespace(t)
+	t.Run("no volume", func(t *testing.T) {
+		forget(t)
+		remove := func() { remove(t, "quickstarts/06-responses-proxy/sqlite", "antwort") }
+		t.Cleanup(remove)
+		kubectl(t, "apply", "-k", "quickstarts/06-responses-proxy/sqlite", "-n", "antwort")
+		event(t, "antwort", "antwort-backend", "unbound immediate PersistentVolumeClaims")
+		disk(t, "antwort-backend-state")
+		t.Cleanup(remove) // the claim goes before its volume
+		ready(t, "antwort", "antwort-backend")
+	})
+	t.Run("no Secret, and no database", func(t *testing.T) {
+		forget(t)
+		t.Cleanup(func() { remove(t, "quickstarts/06-responses-proxy/postgres", "antwort") })
+		kubectl(t, "apply", "-k", "quickstarts/06-responses-proxy/postgres", "-n", "antwort")
+		event(t, "antwort", "FailedMount", `MountVolume.SetUp failed for volume "postgres" : secret "antwort-postgres" not found`)
+		kubectl(t, "create", "secret", "generic", "antwort-postgres", "-n", "antwort", "--from-literal=dsn=postgres://antwort:none@postgres:5432/antwort?sslmode=disable")
+		event(t, "antwort", "Readiness probe failed", "503", "antwort-backend")
+		logs(t, "antwort", "antwort-backend", "the store of responses cannot be reached", "lookup postgres")
+	})
+	t.Run("no keys", func(t *testing.T) {
+		forget(t)
+		t.Cleanup(func() { remove(t, "quickstarts/06-responses-proxy/owners", "antwort") })
+		kubectl(t, "apply", "-k", "quickstarts/06-responses-proxy/owners", "-n", "antwort")
+		event(t, "antwort", "FailedMount", `MountVolume.SetUp failed for volume "keys" : secret "antwort-keys" not found`)
+		user := openShell(t)
+		user.run(openReadme(t, readme06).blocks(t, "For each tenant apart")[0].text)
+	})
 }
