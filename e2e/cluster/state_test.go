@@ -307,17 +307,37 @@ func TestOwnersApart(t *testing.T) {
 	llm(t)
 	namespace(t)
 	t.Cleanup(func() { remove(t, "quickstarts/06-responses-proxy/owners", "antwort") })
-	doc := openReadme(t, readme06)
 	user := openShell(t)
-	user.run(doc.blocks(t, "For each tenant apart")[0].text)
-	user.run("export URL=" + service(t, "antwort", "antwort-frontend"))
-	blocks := doc.blocks(t, "Of two tenants")
+	user.run(openReadme(t, readme06).blocks(t, "For each tenant apart")[0].text)
+	apart(t, user)
+}
+
+// The same with a gateway of Istio, whose filter has the keys from its environment.
+func TestIstioTellsTenantsApart(t *testing.T) {
+	llm(t)
+	namespace(t)
+	privileged(t, "antwort")
+	t.Cleanup(func() { remove(t, "quickstarts/06-responses-proxy/istio-owners", "antwort") })
+	user := openShell(t)
+	blocks := openReadme(t, readme06).blocks(t, "For each tenant apart")
+	secret, _, _ := strings.Cut(blocks[0].text, "kubectl apply")
+	user.run(secret)
+	user.run(blocks[1].text)
+	apart(t, user)
+}
+
+// apart runs the README's block of two tenants.
+func apart(t *testing.T, user *shell) {
+	t.Helper()
+	url := service(t, "antwort", "antwort-frontend")
+	fails(t, url, 401, "missing_api_key")
+	user.run("export URL=" + url)
+	blocks := openReadme(t, readme06).blocks(t, "Of two tenants")
 	if got := user.run(blocks[0].text); got != strings.TrimSpace(blocks[1].text) {
 		t.Errorf("expected %s, got %s", blocks[1].text, got)
 	}
 	// Whoever reaches the backend without the frontend's key is nobody there.
-	backend := service(t, "antwort", "antwort-backend")
-	if status, body, err := post(backend, capital); err != nil || status != 401 {
+	if status, body, err := post(service(t, "antwort", "antwort-backend"), capital); err != nil || status != 401 {
 		t.Errorf("expected 401 at the backend, got %d %s %v", status, body, err)
 	}
 }

@@ -243,6 +243,7 @@ func TestBackendIsForItsCallers(t *testing.T) {
 		"owners":        {"app.kubernetes.io/name": "antwort-frontend"},
 		"openshift":     {"app.kubernetes.io/name": "antwort-frontend"},
 		"istio":         {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
+		"istio-owners":  {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
 		"istio-gated":   {"gateway.networking.k8s.io/gateway-name": "antwort-frontend"},
 		"istio-classic": {"istio": "antwort-frontend"},
 	} {
