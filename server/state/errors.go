@@ -72,4 +72,9 @@ func Final(err error) bool {
 
 // Unavailable is ErrUnavailable with its cause, which is for the log only: it may
 // tell where the store is.
-func Unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
+func Unavailable(cause error) error {
+	if errors.Is(cause, ErrUnavailable) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, cause)
+}
