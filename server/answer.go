@@ -34,6 +34,7 @@ func (x *exchange) text(status int, body string) {
 func (x *exchange) fail(f *failure.Failure) {
 	x.body.Put()
 	x.body = nil
+	x.turn.Leave() // who is told may come again at once
 	x.rec.Fail(f.Kind, f.Cause)
 	e := f.Reply
 	if e == nil {

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
@@ -22,13 +24,22 @@ func (x *exchange) respond() *failure.Failure {
 	d, body := x.decision, x.body
 	x.decision, x.body = nil, nil
 	if x.gen.turns.Stores() && x.endpoint.IsAboutStored() {
-		answer, f := x.gen.turns.Answer(x.r.Context(), &turns.Question{
+		q := &turns.Question{
 			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery, Memory: &x.held,
-		})
+		}
+		var answer []byte
+		var f *failure.Failure
+		if q.Endpoint.IsAboutConversations() {
+			answer, f = x.gen.turns.AnswerConversation(x.r.Context(), q, x.sender())
+		} else {
+			answer, f = x.gen.turns.Answer(x.r.Context(), q)
+		}
 		if f == nil {
 			x.json(http.StatusOK, answer)
+			x.body.Put()
+			x.body = nil
 		}
-		if f == nil || d.Translates || f.Kind != failure.NotStored {
+		if f == nil || d.Translates || f.Kind != failure.NotStored || x.body != nil {
 			return f
 		}
 	}
@@ -36,6 +47,60 @@ func (x *exchange) respond() *failure.Failure {
 		return x.translate(d, body)
 	}
 	return x.forward(d, body)
+}
+
+// sender is who asks for a conversation.
+func (x *exchange) sender() *turns.Sender {
+	return &turns.Sender{ID: x.gen.newID(), Unix: x.Unix(), Body: x.jsonBody, Check: x.checkItems}
+}
+
+// jsonBody reads the body of a request that may do without one.
+func (x *exchange) jsonBody() ([]byte, *failure.Failure) {
+	if x.r.ContentLength == 0 {
+		return nil, nil
+	}
+	if err := policy.ContentType(x.field("content-type")); err != nil {
+		return nil, failure.Of(failure.WrongContentType, err)
+	}
+	body, f := x.reqBody().Read()
+	if f != nil {
+		return nil, f
+	}
+	x.body = body
+	if err := responses.Check(body.B, x.gen.limits); err != nil {
+		return nil, failure.Of(failure.InvalidRequest, err)
+	}
+	return body.B, nil
+}
+
+// checkItems refuses items and metadata that a request for a response could not have.
+func (x *exchange) checkItems(items, metadata []byte) *failure.Failure {
+	if items == nil {
+		items = []byte(`"-"`)
+	}
+	if metadata == nil {
+		metadata = []byte("{}")
+	}
+	request := slices.Concat([]byte(`{"model":"-","input":`), items, []byte(`,"metadata":`), metadata, []byte{'}'})
+	chat := buffer.Metered(&x.held)
+	defer chat.Put()
+	f := x.held.RoomFor(request, chat)
+	if f != nil {
+		return f
+	}
+	return x.held.Parsing(request, x.gen.cfg.Limits.JSONValues, func() *failure.Failure {
+		var turn *translate.Turn
+		var err *responses.Error
+		if chat.B, turn, err = x.gen.translator.Checked(chat.B, request, len(request)/8, "-", 0); err != nil {
+			if rest, ok := strings.CutPrefix(err.Param, "input"); ok {
+				param := "items" + rest
+				err.Param, err.Message = param, strings.Replace(err.Message, err.Param, param, 1)
+			}
+			return failure.Of(failure.InvalidRequest, err)
+		}
+		turn.Free()
+		return nil
+	})
 }
 
 // Provider vllm: POST /v1/responses becomes POST /v1/chat/completions.
@@ -46,6 +111,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	chat := buffer.Metered(&x.held)
 	var turn *translate.Turn
 	begun, f := x.beginTurn(body.B)
+	x.turn = begun
 	if f == nil {
 		turn, f = x.translateRequest(chat, begun)
 	}
@@ -105,7 +171,7 @@ func (x *exchange) beginTurn(body []byte) (*turns.Turn, *failure.Failure) {
 	begun, f := x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held})
 	if f == nil && begun.Refers {
 		if err := responses.Check(begun.Body, x.gen.limits); err != nil {
-			return nil, failure.Of(failure.InvalidRequest, err)
+			return begun, failure.Of(failure.InvalidRequest, err)
 		}
 	}
 	return begun, f

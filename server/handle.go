@@ -11,6 +11,7 @@ import (
 	"antwort/server/ingress"
 	"antwort/server/observe"
 	"antwort/server/reqbody"
+	"antwort/server/turns"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -54,6 +55,7 @@ type exchange struct {
 	decided  policy.Decision  // where it is
 	body     *buffer.Buffer   // that was read for the decision; nil: none was
 	upload   *reqbody.Upload  // a body that is passed on while it comes; nil: none is
+	turn     *turns.Turn      // that is to be left; nil: there is none
 	call     *dispatch.Call   // nil until the request has a way
 
 	unlink   func() bool // parts the work upstream from the request's context
@@ -176,6 +178,7 @@ func (x *exchange) Panicked(p any) {
 
 // record completes the record and hands it in. Every exchange comes here once.
 func (x *exchange) record() {
+	x.turn.Leave()
 	if c := x.call; c != nil {
 		c.Release()
 		x.rec.Retries += c.Retries

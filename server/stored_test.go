@@ -524,7 +524,7 @@ func TestNothingToCancelOrToReplay(t *testing.T) {
 		one := read(t, r.ask(`"input":"a"`))
 		refused(t, r.call("POST", "/v1/responses/"+one.ID+"/cancel", ""), 400, "", "not_cancellable", "Cannot cancel a synchronous response.")
 		refused(t, r.call("GET", "/v1/responses/"+one.ID+"?stream=true&starting_after=1", ""), 400, "", "stream_unavailable", "background")
-		for member, code := range map[string]string{`"background":true`: "unsupported_parameter", `"conversation":"conv_1"`: "previous_response_not_found"} {
+		for member, code := range map[string]string{`"background":true`: "unsupported_parameter"} {
 			a := r.ask(`"input":"a",` + member)
 			require.Equal(t, 400, a.status)
 			_, _, got := a.errorCode(t)
@@ -543,7 +543,7 @@ func TestPathsOfTheAPI(t *testing.T) {
 		a := r.call("PUT", path, "")
 		refused(t, a, 405, "", "method_not_allowed", "use "+allow)
 		require.Equal(t, allow, a.header.Get("Allow"))
-		if strings.Contains(path, "conversations") || strings.HasSuffix(path, "compact") || strings.HasSuffix(path, "tokens") {
+		if strings.HasSuffix(path, "compact") || strings.HasSuffix(path, "tokens") {
 			method, _, _ := strings.Cut(allow, ",")
 			refused(t, r.call(method, path, ""), 404, "", "unsupported_endpoint", "this server")
 		}

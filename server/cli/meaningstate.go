@@ -41,7 +41,11 @@ func kept(c *config.Config) string {
 	if c.State.MaxOwnerBytes > 0 {
 		quota = ", " + text("state.max_owner_bytes") + " each"
 	}
-	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + whose + quota
+	conversations := ", those of /v1/conversations until they are deleted"
+	if c.State.ConversationTTL > 0 {
+		conversations = ", those of /v1/conversations until " + config.FormatDuration(c.State.ConversationTTL) + " after their last items"
+	}
+	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota
 }
 
 // stateWarnings are what of state is allowed but probably not meant.

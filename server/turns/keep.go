@@ -27,14 +27,10 @@ func (u *Turn) Keep(o responses.Outcome) (kept bool, failed *responses.Error) {
 	if u.turns == nil || status == 0 {
 		return true, nil
 	}
-	start, end := o.Output()
-	r := &u.record
-	r.Status = status
-	// A copy: a store that gave no answer in time may look at it still.
-	r.Shell = make([]byte, 0, len(o.Resource))
-	r.Shell = append(append(r.Shell, o.Resource[:start]...), o.Resource[end:]...)
-	r.Cut, r.Output = start, append(r.Shell[len(r.Shell):], o.Resource[start:end]...)
-	r.Shell = r.Shell[:len(r.Shell):len(r.Shell)]
+	r := u.ended(o)
+	if u.hold != nil {
+		return u.keepJoined(r)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), u.turns.cfg.State.CommitTimeout)
 	defer cancel()
 	switch err := u.turns.store.Commit(ctx, r); {
@@ -44,4 +40,17 @@ func (u *Turn) Keep(o responses.Outcome) (kept bool, failed *responses.Error) {
 		return false, nil
 	}
 	return false, unavailable().Reply
+}
+
+// ended is the turn's record with an outcome.
+func (u *Turn) ended(o responses.Outcome) *state.Record {
+	start, end := o.Output()
+	r := &u.record
+	r.Status = statuses[o.Status]
+	// A copy: a store that gave no answer in time may look at it still.
+	r.Shell = make([]byte, 0, len(o.Resource))
+	r.Shell = append(append(r.Shell, o.Resource[:start]...), o.Resource[end:]...)
+	r.Cut, r.Output = start, append(r.Shell[len(r.Shell):], o.Resource[start:end]...)
+	r.Shell = r.Shell[:len(r.Shell):len(r.Shell)]
+	return r
 }

@@ -87,8 +87,24 @@ func notFound(wire string) *failure.Failure {
 
 // page lists items of the input.
 func page(query url.Values, include []string, items []byte) ([]byte, *failure.Failure) {
-	p := history.Page{After: query.Get("after"), Limit: 20}
-	var e *responses.Error
+	p, e := pageOf(query)
+	for _, i := range include {
+		p.Images = p.Images || i == "message.input_image.image_url"
+	}
+	var list []byte
+	if e == nil {
+		list, e = p.Append(nil, items)
+	}
+	if e != nil {
+		e.Code = "invalid_value"
+		return nil, failure.Of(failure.InvalidRequest, e)
+	}
+	return list, nil
+}
+
+// pageOf says which items a query asks for.
+func pageOf(query url.Values) (p history.Page, e *responses.Error) {
+	p = history.Page{After: query.Get("after"), Limit: 20}
 	if limit := query.Get("limit"); limit != "" {
 		n, err := strconv.Atoi(limit)
 		if err != nil || n < 1 || n > 100 {
@@ -103,18 +119,10 @@ func page(query url.Values, include []string, items []byte) ([]byte, *failure.Fa
 	default:
 		e = responses.Invalid("order", "must be asc or desc")
 	}
-	for _, i := range include {
-		p.Images = p.Images || i == "message.input_image.image_url"
-	}
-	var list []byte
-	if e == nil {
-		list, e = p.Append(nil, items)
-	}
 	if e != nil {
 		e.Code = "invalid_value"
-		return nil, failure.Of(failure.InvalidRequest, e)
 	}
-	return list, nil
+	return p, e
 }
 
 // includes are the values of include, in the ways that clients write lists.

@@ -84,6 +84,7 @@ type Turn struct {
 	held   int          // for what Translated lets go of
 	turns  *Turns       // nil: nothing is stored
 	record state.Record // but for how it ended
+	hold   *hold        // of the conversation that it is for; nil: it is for none
 }
 
 // History are the items of the turns before, nil when the request goes on from none.
@@ -105,6 +106,9 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
 	u.Past = new(translate.Past)
 	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore
+	if asked.Conversation != "" {
+		return u, b.converse(u, &asked)
+	}
 	if f := b.check(&asked, &u.Past.Stored); f != nil {
 		return nil, f
 	}
@@ -152,7 +156,8 @@ type beginning struct {
 	ctx      context.Context
 	ask      *Ask
 	owner    state.Owner
-	explicit bool // it says itself that it wants to be stored
+	explicit bool   // it says itself that it wants to be stored
+	field    string // that names what it goes on from; "": previous_response_id
 }
 
 // check refuses what cannot be stored although the request says that it must be;
@@ -171,8 +176,7 @@ func (b *beginning) check(asked *history.Ask, stored *bool) *failure.Failure {
 	case !*stored:
 		return nil
 	case b.store.Over(b.owner, s.MaxOwnerBytes):
-		problem = failure.Of(failure.StateQuota, responses.NewError(http.StatusTooManyRequests, "state_quota_exceeded",
-			"as much is stored for you as may be: delete responses, or send store false"))
+		problem = overQuota()
 	}
 	if problem != nil && b.explicit {
 		return problem
@@ -223,11 +227,15 @@ func (b *beginning) refused(err error, previous string) *failure.Failure {
 	case errors.Is(err, state.ErrNotFound):
 		e = responses.NoPrevious(policy.Clip(previous, 128))
 	case errors.As(err, &long) && long.Bound == state.DepthBound:
-		e = history.TooLong("has more than " + strconv.FormatInt(long.Limit, 10) + " responses")
+		e = history.TooLong(history.Previous, "has more than "+strconv.FormatInt(long.Limit, 10)+" responses")
 	case errors.As(err, &long):
-		e = history.TooLong("has more than " + strconv.FormatInt(long.Limit, 10) + " bytes")
+		e = history.TooLong(history.Previous, "has more than "+strconv.FormatInt(long.Limit, 10)+" bytes")
 	case errors.Is(err, state.ErrUnusable):
-		e = responses.NewError(http.StatusBadRequest, "previous_response_unusable", "Previous response with id '"+previous+"' has failed and cannot be continued: continue the one before.")
+		why := "has failed and cannot be continued: continue the one before."
+		if unusable := (*state.UnusableError)(nil); errors.As(err, &unusable) && unusable.Conversed {
+			why = "belongs to a conversation and is continued by it alone: send conversation."
+		}
+		e = responses.NewError(http.StatusBadRequest, "previous_response_unusable", "Previous response with id '"+previous+"' "+why)
 		e.Param = "previous_response_id"
 	default:
 		return b.broken(b.ctx, err)
@@ -307,7 +315,11 @@ func (r *references) find(id string) ([]byte, *failure.Failure) {
 		if f != nil {
 			return nil, f
 		}
-		item = row[id]
+		if item = row[id]; item == nil && row == nil {
+			if item, f = r.ofConversation(random, id); f != nil {
+				return nil, f
+			}
+		}
 	}
 	if r.size += len(item); int64(r.size) > r.cfg.State.MaxContextBytes {
 		e := responses.NewError(http.StatusBadRequest, "context_too_long", "the input has more than "+strconv.FormatInt(r.cfg.State.MaxContextBytes, 10)+
@@ -358,7 +370,7 @@ func (b *beginning) join(u *Turn, chain []state.Turn, kept []byte) *failure.Fail
 		return b.ask.Memory.Refusal()
 	}
 	u.memory, u.held = b.ask.Memory, 2*size
-	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill}
+	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill, Field: b.field}
 	items, err := rules.Join(make([]byte, 0, size), all, kept)
 	if err != nil {
 		return failure.Of(failure.InvalidRequest, err)

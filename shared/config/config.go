@@ -208,20 +208,23 @@ type JWT struct {
 
 // State is what is kept of responses, so that they can be read again and continued.
 type State struct {
-	Type            string        // AutoState, NoState, MemoryState, SQLiteState or PostgresState: see StateType
-	DefaultStore    bool          // requests that do not say store are stored
-	Scope           string        // TenantScope or SubjectScope
-	TTL             time.Duration // 0: see StateTTL
-	OnFailure       string        // FailOnFailure or AnswerOnFailure
-	CommitTimeout   time.Duration
-	OpenCalls       string // Refuse or Fill
-	MaxDepth        int
-	MaxContextBytes int64
-	MaxInputBytes   int64
-	MaxOwnerBytes   int64 // 0: no bound
-	Memory          StateMemory
-	SQLite          StateSQLite
-	Postgres        StatePostgres
+	Type              string        // AutoState, NoState, MemoryState, SQLiteState or PostgresState: see StateType
+	DefaultStore      bool          // requests that do not say store are stored
+	Scope             string        // TenantScope or SubjectScope
+	TTL               time.Duration // 0: see StateTTL
+	ConversationTTL   time.Duration // 0: for ever
+	ConversationWait  time.Duration
+	ConversationLease time.Duration
+	OnFailure         string // FailOnFailure or AnswerOnFailure
+	CommitTimeout     time.Duration
+	OpenCalls         string // Refuse or Fill
+	MaxDepth          int
+	MaxContextBytes   int64
+	MaxInputBytes     int64
+	MaxOwnerBytes     int64 // 0: no bound
+	Memory            StateMemory
+	SQLite            StateSQLite
+	Postgres          StatePostgres
 }
 
 // StateMemory is the store in the process.

@@ -33,7 +33,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		Auth:    Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},
 		Routing: Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute, ModelsTime: 5 * time.Second},
 		State: State{
-			Type: AutoState, DefaultStore: true, Scope: TenantScope, OnFailure: FailOnFailure, CommitTimeout: 10 * time.Second, OpenCalls: Refuse,
+			Type: AutoState, DefaultStore: true, Scope: TenantScope, ConversationWait: 5 * time.Second, ConversationLease: 30 * time.Second, OnFailure: FailOnFailure, CommitTimeout: 10 * time.Second, OpenCalls: Refuse,
 			MaxDepth: 1000, MaxContextBytes: 32 << 20, MaxInputBytes: 16 << 20, Memory: StateMemory{MaxBytes: 64 << 20},
 			SQLite: StateSQLite{Sync: FullSync}, Postgres: StatePostgres{MaxConnections: 10, Migrate: Auto},
 		},

@@ -365,6 +365,19 @@ var stateKeys = []key{{
 	doc:     "How long a conversation is kept after its last turn. It goes as a whole: none loses its beginning.",
 	example: "720h",
 }, {
+	path:    "state.conversation_ttl",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.State.ConversationTTL }, min: time.Second, max: 876_000 * time.Hour, zero: "for ever"},
+	doc:     "How long a conversation of `/v1/conversations` is kept after its last items, with the responses of it. OpenAI keeps conversations for ever.",
+	example: "8760h",
+}, {
+	path:  "state.conversation_wait",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.State.ConversationWait }, def: 5 * time.Second, min: time.Millisecond, max: 5 * time.Minute},
+	doc:   "How long a response waits for another one of the same conversation to end; then it is 400 `conversation_locked`.",
+}, {
+	path:  "state.conversation_lease",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.State.ConversationLease }, def: 30 * time.Second, min: 100 * time.Millisecond, max: time.Hour},
+	doc:   "After how long without a sign of life of the process that makes a response a conversation is free again. The clock is the store's.",
+}, {
 	path:  "state.on_failure",
 	value: &enum{at: func(c *Config) *string { return &c.State.OnFailure }, def: FailOnFailure, words: []string{FailOnFailure, AnswerOnFailure}},
 	doc:   "When the store fails while the model answers: `fail` the request, or give the `answer` and say `store: false` in it.",

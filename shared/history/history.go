@@ -4,7 +4,7 @@
 //
 //	request bytes ─ Read ─► Ask ─ Keep ─► the items to be stored, each with an id
 //	turns, input ─ Join ─► the items that translation reads before those of the input
-//	stored items ─ Page ─► GET /v1/responses/{id}/input_items
+//	stored items ─ Page, AppendList ─► GET /v1/responses/{id}/input_items, …/conversations/{id}/items
 //
 // Only JSON that jsontext.Check has passed enters. Who may see what, and where it is
 // kept, is not decided here.
@@ -19,8 +19,10 @@ import (
 // says. It refers to the body.
 type Ask struct {
 	Previous string // the response to be continued; "" for none
-	Store    Wish
-	Input    []byte // as it stands in the body; nil without one
+	// Conversation is the one that the response is for; "" for none.
+	Conversation string
+	Store        Wish
+	Input        []byte // as it stands in the body; nil without one
 
 	body    []byte
 	inputAt int
@@ -45,6 +47,8 @@ func Read(body []byte) (a Ask) {
 			if text, ok := jsontext.Text(value); ok {
 				a.Previous = string(decoded(text))
 			}
+		case "conversation":
+			a.Conversation = conversationOf(value)
 		case "store":
 			switch string(value) {
 			case "true":
@@ -58,6 +62,20 @@ func Read(body []byte) (a Ask) {
 		return true
 	})
 	return a
+}
+
+// conversationOf is the id of a conversation, which is given by itself or in an object.
+func conversationOf(value []byte) (id string) {
+	if text, ok := jsontext.Text(value); ok {
+		return string(decoded(text))
+	}
+	jsontext.Members(value, func(name, value []byte, _ int) bool {
+		if text, ok := jsontext.Text(value); ok && string(decoded(name)) == "id" {
+			id = string(decoded(text))
+		}
+		return true
+	})
+	return id
 }
 
 // AppendBody appends the body with other items in the place of its input.

@@ -14,8 +14,9 @@ type Turn struct{ Input, Output []byte }
 
 // Rules are what else a conversation must keep to.
 type Rules struct {
-	Items int  // it has at most so many; 0: any number
-	Fill  bool // calls without an output get an empty one, instead of being refused
+	Items int    // it has at most so many; 0: any number
+	Fill  bool   // calls without an output get an empty one, instead of being refused
+	Field string // of the request that names the conversation; "": previous_response_id
 }
 
 // Join appends the items of the turns, the oldest first, as one JSON array: what
@@ -44,7 +45,7 @@ func (r Rules) Join(dst []byte, turns []Turn, input []byte) ([]byte, *responses.
 		j.pair()
 	}
 	if j.err == nil && r.Items > 0 && j.items > r.Items {
-		j.err = TooLong("has " + strconv.Itoa(j.items) + " items, the limit is " + strconv.Itoa(r.Items))
+		j.err = TooLong(r.field(), "has "+strconv.Itoa(j.items)+" items, the limit is "+strconv.Itoa(r.Items))
 	}
 	if j.err != nil {
 		return dst, j.err
@@ -52,9 +53,23 @@ func (r Rules) Join(dst []byte, turns []Turn, input []byte) ([]byte, *responses.
 	return append(j.dst, ']'), nil
 }
 
-// TooLong refuses a conversation that is over a limit; which says over which.
-func TooLong(which string) *responses.Error {
-	return invalid("previous_response_id", "context_too_long", "the conversation "+which+": compact it, or start anew")
+func (r *Rules) field() string {
+	if r.Field != "" {
+		return r.Field
+	}
+	return Previous
+}
+
+// The fields of a request that name what it goes on from.
+const (
+	Previous     = "previous_response_id"
+	Conversation = "conversation"
+)
+
+// TooLong refuses a conversation that is over a limit; field is that of the request
+// which names it, and which says over which.
+func TooLong(field, which string) *responses.Error {
+	return invalid(field, "context_too_long", "the conversation "+which+": compact it, or start anew")
 }
 
 type join struct {
@@ -104,7 +119,7 @@ func (j *join) next(it item, index int) {
 	j.items++
 	if !j.note(&it) {
 		j.err = invalid(responses.At("input", index), "duplicate_item",
-			"Duplicate item found with id "+string(it.id)+". Remove duplicate items from your input and try again: the conversation of previous_response_id has it already.")
+			"Duplicate item found with id "+string(it.id)+". Remove duplicate items from your input and try again: the conversation of "+j.rules.field()+" has it already.")
 	}
 }
 

@@ -10,11 +10,20 @@ import (
 // which each has an id. A text becomes one message of the user. The client's own ids
 // stay, but for those that are none, or that an item before has. random is the random
 // part of the response's ids.
-func Keep(dst, input []byte, random string) []byte {
+func Keep(dst, input []byte, random string) []byte { return keep(dst, input, random, 0, false) }
+
+// KeepApart is Keep for items that become a conversation's, in which each id stands
+// once: an item that is paired by its id gets another one, and its own as call_id. first
+// is the number of the first item in its id.
+func KeepApart(dst, input []byte, random string, first int) []byte {
+	return keep(dst, input, random, first, true)
+}
+
+func keep(dst, input []byte, random string, number int, apart bool) []byte {
 	dst = append(dst, '[')
 	if text, ok := jsontext.Text(input); ok {
 		dst = append(dst, `{"id":"`...)
-		dst = appendID(dst, "message", random, 0)
+		dst = appendID(dst, "message", random, number)
 		dst = append(dst, `","type":"message","role":"user","content":"`...)
 		dst = append(dst, text...)
 		return append(dst, `"}]`...)
@@ -25,10 +34,10 @@ func Keep(dst, input []byte, random string) []byte {
 			dst = append(dst, ',')
 		}
 		it := look(raw)
-		if isID(it.id) && seen.add(it.id) {
+		if isID(it.id) && !(apart && it.isKeyed()) && seen.add(it.id) {
 			dst = append(dst, raw...)
 		} else {
-			dst = it.appendAs(dst, random, i)
+			dst = it.appendAs(dst, random, number+i)
 		}
 		i++
 		return true

@@ -40,25 +40,59 @@ func (p Page) Append(dst, items []byte) ([]byte, *responses.Error) {
 		first++
 	}
 	end := min(len(all), first+p.Limit)
+	return appendList(dst, end-first, func(i int) *item { return at(first + i) }, end < len(all), p.Images), nil
+}
+
+// AppendList appends the list of these items, as an answer has it. more says that
+// there are others, images that it has the data of images.
+func AppendList(dst []byte, items [][]byte, more, images bool) []byte {
+	return appendList(dst, len(items), func(i int) *item {
+		it := look(items[i])
+		return &it
+	}, more, images)
+}
+
+// AppendItem appends one item as a list has it.
+func AppendItem(dst, raw []byte, images bool) []byte {
+	it := look(raw)
+	return it.appendShown(dst, images)
+}
+
+func appendList(dst []byte, n int, at func(int) *item, more, images bool) []byte {
 	dst = append(dst, `{"object":"list","data":[`...)
-	for i := first; i < end; i++ {
-		if i > first {
+	var first, last []byte
+	for i := range n {
+		it := at(i)
+		if last = it.id; i == 0 {
+			first = it.id
+		} else {
 			dst = append(dst, ',')
 		}
-		dst = at(i).appendShown(dst, p.Images)
+		dst = it.appendShown(dst, images)
 	}
 	dst = append(dst, `],"first_id":`...)
-	if first < end {
-		dst = jsontext.AppendString(dst, at(first).id)
+	if n > 0 {
+		dst = jsontext.AppendString(dst, first)
 		dst = append(dst, `,"last_id":`...)
-		dst = jsontext.AppendString(dst, at(end-1).id)
+		dst = jsontext.AppendString(dst, last)
 	} else {
 		dst = append(dst, `null,"last_id":null`...)
 	}
-	if end < len(all) {
-		return append(dst, `,"has_more":true}`...), nil
+	if more {
+		return append(dst, `,"has_more":true}`...)
 	}
-	return append(dst, `,"has_more":false}`...), nil
+	return append(dst, `,"has_more":false}`...)
+}
+
+// Each yields the items of a JSON array with their ids. Of an answer calls and
+// thoughts that broke off are left out, as they must not be acted on.
+func Each(items []byte, answer bool, yield func(id string, raw []byte)) {
+	jsontext.Elements(items, func(raw []byte) bool {
+		if it := look(raw); !answer || !it.brokeOff() {
+			yield(string(it.id), raw)
+		}
+		return true
+	})
 }
 
 // appendShown appends an item as it is listed: a message says that it is one, has a

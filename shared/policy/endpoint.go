@@ -31,7 +31,7 @@ var (
 	Stored      = &Endpoint{Name: "/v1/responses/{id}", Allow: "GET, DELETE"}
 	Cancel      = &Endpoint{Name: "/v1/responses/{id}/cancel", Allow: "POST"}
 	InputItems  = &Endpoint{Name: "/v1/responses/{id}/input_items", Allow: "GET"}
-	// Those of conversations, which are kept by backends only.
+	// Those of conversations.
 	Conversations     = &Endpoint{Name: "/v1/conversations", Allow: "POST"}
 	Conversation      = &Endpoint{Name: "/v1/conversations/{id}", Allow: "GET, POST, DELETE"}
 	ConversationItems = &Endpoint{Name: "/v1/conversations/{id}/items", Allow: "GET, POST"}
@@ -109,8 +109,15 @@ func findConversation(rest string) *Endpoint {
 	return nil
 }
 
-// IsAboutStored reports whether requests ask for a response that was stored.
-func (e *Endpoint) IsAboutStored() bool { return e == Stored || e == Cancel || e == InputItems }
+// IsAboutStored reports whether requests ask for what was stored.
+func (e *Endpoint) IsAboutStored() bool {
+	return e == Stored || e == Cancel || e == InputItems || e.IsAboutConversations()
+}
+
+// IsAboutConversations reports whether requests ask for conversations, or make them.
+func (e *Endpoint) IsAboutConversations() bool {
+	return e == Conversations || e == Conversation || e == ConversationItems || e == ConversationItem
+}
 
 // IsResponses reports whether a path is of the Responses API or its conversations, a
 // known endpoint or not.

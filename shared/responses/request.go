@@ -53,7 +53,9 @@ type Request struct {
 	Metadata         *fastjson.Object
 
 	Previous string // the response that the request continues; empty for none
-	Stored   bool   // the answer will be stored, says whoever does it: no field says so by itself
+
+	Conversation string // the one that the response is for; empty for none
+	Stored       bool   // the answer will be stored, says whoever does it: no field says so by itself
 
 	Extra []Member // fields to be passed on as they are, in the request's order
 

@@ -119,6 +119,10 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 		dst = append(dst, `,"background":false,"store":false`...)
 	}
 	dst = appendStringOrNull(dst, `,"previous_response_id":`, r.Previous)
+	if r.Conversation != "" {
+		dst = appendString(dst, `,"conversation":{"id":`, r.Conversation)
+		dst = append(dst, '}')
+	}
 	dst = append(dst, `,"instructions":`...)
 	dst = appendRawOrNull(dst, r.Instructions)
 	if r.set&^notOptions == 0 {
@@ -129,7 +133,7 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 
 // notOptions are the fields that appendOptions does not show.
 var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"] |
-	1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"]
+	1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"] | 1<<fieldIndex["conversation"]
 
 // defaultOptions are the options of a request that sets none, as most do.
 var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})

@@ -178,7 +178,7 @@ func (t *Translator) Checked(dst, body []byte, values int, id string, now int64)
 }
 
 // Continued is Checked where responses are stored; past is nil where none are. What
-// is wrong with an item of the past is told of previous_response_id.
+// is wrong with an item of the past is told of previous_response_id, or of conversation.
 func (t *Translator) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
 	size := len(body)
@@ -197,8 +197,11 @@ func (t *Translator) Continued(dst, body []byte, values int, past *Past, id stri
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
 	}
-	if past == nil && w.r.Previous != "" {
+	switch {
+	case past == nil && w.r.Previous != "":
 		return dst, nil, responses.NotStored()
+	case past == nil && w.r.Conversation != "":
+		return dst, nil, responses.NoConversations()
 	}
 	if w.history, w.past = nil, 0; past != nil {
 		w.r.Stored = past.Stored
@@ -212,7 +215,9 @@ func (t *Translator) Continued(dst, body []byte, values int, past *Past, id stri
 	out := w.dst
 	w.dst = nil
 	if err != nil {
-		u.Free()
+		if u.Free(); w.r.Conversation != "" && err.Param == "previous_response_id" {
+			err.Param = "conversation"
+		}
 		return dst, nil, err
 	}
 	return out, u, nil
