@@ -28,6 +28,10 @@ var ourOwn = map[string]bool{
 	"Host": true, "Content-Length": true, "Accept-Encoding": true, "Expect": true, "X-Request-Id": true, hopField: true,
 }
 
+// envoys begins the names of the fields that steer an Envoy, or speak in its name: a
+// gateway or a sidecar between here and the backend would believe a client's.
+const envoys = "X-Envoy-"
+
 // addressed are fields that are for whoever answers, and so never for one
 // connection (RFC 9110 section 7.6.1), whatever Connection says: the backend must
 // see what was decided by. Those that routes match are too.
@@ -45,7 +49,7 @@ func AppendRequest(dst []byte, h http.Header, decisive map[string]string) (lines
 		delete(named, name)
 	}
 	for name, values := range h {
-		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || policy.IsReserved(name) {
+		if hopByHop[name] || ourOwn[name] || named[name] || tellsForwarding(name) || policy.IsReserved(name) || strings.HasPrefix(name, envoys) {
 			continue
 		}
 		for _, v := range values {
