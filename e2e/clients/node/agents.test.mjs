@@ -1,6 +1,6 @@
 // The Agents SDK for JavaScript through the chain, with its Responses model and the tools that it runs itself.
 import assert from "node:assert/strict";
-import { Agent, applyDiff, applyPatchTool, OpenAIResponsesModel, run, setTracingDisabled, shellTool, tool } from "@openai/agents";
+import { Agent, applyDiff, applyPatchTool, OpenAIConversationsSession, OpenAIResponsesModel, run, setTracingDisabled, shellTool, tool } from "@openai/agents";
 import OpenAI from "openai";
 import { z } from "zod";
 import { assistantLines, baseURL, testCase } from "./report.mjs";
@@ -75,3 +75,17 @@ testCase("apply-patch-tool", "applyPatchTool: the client applies the model's pat
   assert.match(r.finalOutput, /created a\.txt/);
   assert.match(r.finalOutput, /calls apply_patch/);
 });
+
+testCase("conversations-session", "OpenAIConversationsSession keeps a chat with a tool loop in a conversation, and a second run goes on from it", async () => {
+  const cities = [];
+  const session = new OpenAIConversationsSession({ client });
+  const first = await run(new Agent({ name: "a", model, tools: [weather(cities)] }), "weather in Oslo", { session });
+  assert.deepEqual(cities, ["weather in Oslo"]);
+  assert.match(first.finalOutput, /The tools say: sunny/);
+  const second = await run(new Agent({ name: "b", model }), "and now?", { session });
+  for (const part of ['user: [text "weather in Oslo"]', "calls get_weather", 'user: "and now?"']) assert.ok(second.finalOutput.includes(part), second.finalOutput);
+  assert.equal((await session.getItems()).length, 6);
+  await session.popItem();
+  assert.equal((await session.getItems()).length, 5);
+  await session.clearSession();
+}, { needsServer: true });

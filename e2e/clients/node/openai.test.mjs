@@ -176,3 +176,32 @@ testCase("models", "models.list() gives upstream's models", async () => {
   for await (const m of client.models.list()) names.push(m.id);
   assert.deepEqual(names, [model]);
 });
+
+testCase("conversations", "a conversation is made, read, changed and deleted; its items page by page; responses on it see it and become a part of it", async () => {
+  const message = (n) => ({ type: "message", role: "user", content: `number ${n}` });
+  const made = await client.conversations.create({ items: [message(0)], metadata: { topic: "demo" } });
+  assert.equal(made.object, "conversation");
+  assert.deepEqual(await client.conversations.retrieve(made.id), made);
+  let added;
+  for (let first = 1; first < 45; first += 11) {
+    added = await client.conversations.items.create(made.id, { items: Array.from({ length: 11 }, (_, i) => message(first + i)) });
+    assert.equal(added.data.length, 11);
+  }
+  const numbers = [];
+  for await (const item of client.conversations.items.list(made.id, { order: "asc", limit: 7 })) numbers.push(Number(item.content[0].text.split(" ")[1]));
+  assert.deepEqual(numbers, Array.from({ length: 45 }, (_, i) => i));
+  const one = added.data[0];
+  assert.deepEqual(await client.conversations.items.retrieve(one.id, { conversation_id: made.id }), one);
+  assert.deepEqual(await client.conversations.items.delete(one.id, { conversation_id: made.id }), made);
+  assert.deepEqual((await client.conversations.update(made.id, { metadata: { a: "b" } })).metadata, { a: "b" });
+
+  const chat = await client.conversations.create();
+  const first = await client.responses.create({ model, input: "hello", conversation: chat.id });
+  assert.equal(first.conversation.id, chat.id);
+  const final = await client.responses.stream({ model, input: "and now?", conversation: { id: chat.id } }).finalResponse();
+  assert.match(final.output_text, /1 user: "hello"/);
+  assert.match(final.output_text, /3 user: "and now\?"/);
+  assert.equal((await client.conversations.items.list(chat.id)).data.length, 4);
+  assert.deepEqual(await client.conversations.delete(chat.id), { id: chat.id, object: "conversation.deleted", deleted: true });
+  await assert.rejects(client.conversations.retrieve(chat.id), (e) => e instanceof OpenAI.NotFoundError && e.code === "conversation_not_found");
+}, { needsServer: true });

@@ -237,3 +237,46 @@ def test_previous_response(model):
     assert first.final_output.count('user: "weather in Oslo"') == 1
     for part in ('user: "weather in Oslo"', "calls get_weather", 'user: "and now?"'):
         assert part in second.final_output
+
+
+@pytest.mark.server
+def test_conversations_session(base_url, model):
+    """OpenAIConversationsSession keeps a chat with a tool loop in a conversation; a second run, streamed, goes on from it."""
+    client = openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=30)
+    session = agents.OpenAIConversationsSession(openai_client=client)
+    weather = Weather([])
+
+    async def main():
+        first = await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4, session=session)
+        second = agents.Runner.run_streamed(agents.Agent(name="b", model=model), "and now?", session=session)
+        async for _ in second.stream_events():
+            pass
+        items = await session.get_items()
+        last = await session.get_items(limit=2)
+        popped = await session.pop_item()
+        left = await session.get_items()
+        await session.clear_session()
+        return first, second, items, last, popped, left
+
+    first, second, items, last, popped, left = asyncio.run(main())
+    assert weather.calls == ["weather in Oslo"] and first.final_output.startswith("The tools say: It is sunny (1).")
+    for part in ('user: [text "weather in Oslo"]', "calls get_weather", 'user: "and now?"'):
+        assert part in second.final_output
+    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output", "message", "message", "message"]
+    assert last == items[-2:] and popped == items[-1] and left == items[:-1]
+
+
+@pytest.mark.server
+def test_conversation_id(model):
+    """conversation_id: the server has the history, only what is new is sent."""
+    weather = Weather([])
+
+    async def main():
+        chat = await model._client.conversations.create()
+        first = await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4, conversation_id=chat.id)
+        return first, await agents.Runner.run(agents.Agent(name="b", model=model), "and now?", conversation_id=chat.id)
+
+    first, second = asyncio.run(main())
+    assert weather.calls == ["weather in Oslo"] and first.final_output.count('user: "weather in Oslo"') == 1
+    for part in ('user: "weather in Oslo"', "calls get_weather", 'user: "and now?"'):
+        assert part in second.final_output

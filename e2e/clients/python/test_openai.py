@@ -454,6 +454,42 @@ def test_retrieve(client):
     assert e.value.code == "previous_response_not_found"
 
 
+@pytest.mark.server
+def test_conversations(client):
+    """A conversation is made, read, changed and deleted; its items page by page; responses on it, whole and streamed, see it and become a part of it."""
+    made = client.conversations.create(items=[{"type": "message", **user("number 0")}], metadata={"topic": "demo"})
+    assert made.object == "conversation" and made.metadata == {"topic": "demo"} and client.conversations.retrieve(made.id) == made
+    for first in range(1, 45, 11):
+        added = client.conversations.items.create(made.id, items=[{"type": "message", **user(f"number {n}")} for n in range(first, first + 11)])
+        assert len(added.data) == 11 and not added.has_more
+    for order in ("asc", "desc"):
+        numbers = [int(item.content[0].text.split()[1]) for item in client.conversations.items.list(made.id, order=order, limit=7)]
+        assert numbers == (list(range(45)) if order == "asc" else list(reversed(range(45))))
+    one = added.data[0]
+    assert client.conversations.items.retrieve(one.id, conversation_id=made.id) == one
+    assert client.conversations.items.delete(one.id, conversation_id=made.id) == made
+    assert client.conversations.update(made.id, metadata={"a": "b"}).metadata == {"a": "b"}
+
+    chat = client.conversations.create()
+    first = client.responses.create(model=MODEL, input="weather in Oslo", tools=[WEATHER], conversation=chat.id)
+    assert first.conversation.id == chat.id
+    (call,) = (item for item in first.output if item.type == "function_call")
+    with client.responses.stream(model=MODEL, conversation={"id": chat.id}, tools=[WEATHER],
+                                 input=[{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}]) as stream:
+        final = stream.get_final_response()
+    assert final.conversation.id == chat.id and 'user: "weather in Oslo"' in final.output_text and "calls get_weather" in final.output_text
+    kinds = [item.type for item in client.conversations.items.list(chat.id, order="asc")]
+    assert kinds == ["message", "function_call", "function_call_output", "message"]
+    for bad in ({"previous_response_id": first.id}, {"conversation": chat.id, "previous_response_id": first.id}):
+        with pytest.raises(openai.BadRequestError):
+            client.responses.create(model=MODEL, input="hi", **bad)
+    gone = client.conversations.delete(chat.id)
+    assert gone.deleted and gone.object == "conversation.deleted" and gone.id == chat.id
+    with pytest.raises(openai.NotFoundError) as e:
+        client.conversations.items.list(chat.id)
+    assert e.value.code == "conversation_not_found"
+
+
 def test_async(base_url):
     """The asynchronous client: many streams at once, each with its own prompt, none mixed up."""
     async def one(client, n):
