@@ -3,17 +3,22 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/state"
 	"antwort/server/state/pgtest"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 )
 
 // conversation makes one.
@@ -329,6 +334,114 @@ func TestTurnsOfAConversationNeverInterleave(t *testing.T) {
 			require.Equal(t, strings.Replace(items[i], "q", "r", 1), items[i+1])
 			require.Contains(t, items[i+2], fmt.Sprintf("assistant: I received %d messages", i+2), "it was told of all before, and of nothing else")
 		}
+	})
+}
+
+// conversing is a server whose store a test has in its hands too, and a conversation.
+func conversing(t *testing.T, llm string, edit ...func(*config.Config)) (r *running, f *faulty, id string) {
+	r, f = faultyStore(t, llm, append(edit, func(c *config.Config) { c.State.CommitTimeout = 200 * time.Millisecond })...)
+	ready(t, r)
+	return r, f, r.conversation("{}")
+}
+
+// nobody is the owner of all where nobody is asked who calls.
+func nobody() state.Owner { return state.Owner(policy.Owner(config.Default(), nil)) }
+
+// Check 46, too: who was killed holds its conversation as long as its lease.
+func TestLockOfAKilledProcessLapses(t *testing.T) {
+	llm := newSeen(t)
+	r, f, id := conversing(t, llm.url)
+	hold := func(lease time.Duration) {
+		require.NoError(t, f.Store.Lock(t.Context(), nobody(), strings.TrimPrefix(id, "conv_"), "killed", lease))
+	}
+	hold(300 * time.Millisecond)
+	begun := time.Now()
+	_ = read(t, r.on(id, `"input":"a"`))
+	require.GreaterOrEqual(t, time.Since(begun), 290*time.Millisecond)
+	require.Len(t, r.items(id), 2)
+	short, f, id := conversing(t, llm.url, func(c *config.Config) { c.State.ConversationWait = 50 * time.Millisecond })
+	require.NoError(t, f.Store.Lock(t.Context(), nobody(), strings.TrimPrefix(id, "conv_"), "killed", time.Hour))
+	refused(t, short.on(id, `"input":"a"`), 400, "conversation", "conversation_locked", "")
+}
+
+// What cannot be added is not told as an answer, and what is said of it tells nothing of
+// the store.
+func TestAnswerThatCannotBeAddedToItsConversation(t *testing.T) {
+	type meanwhile func(f *faulty, id string) error
+	for name, c := range map[string]struct {
+		does meanwhile
+		code string
+		edit func(*config.Config)
+	}{
+		"the store is away": {func(f *faulty, _ string) error { f.down.Store(true); return nil }, "state_unavailable", nil},
+		"it is deleted": {func(f *faulty, id string) error {
+			return f.Store.DeleteConversation(context.Background(), nobody(), id)
+		},
+			"conversation_not_found", nil},
+		"somebody else has it": {func(f *faulty, id string) error {
+			for { // until the lease is over, as if this process had slept
+				if err := f.Store.Lock(context.Background(), nobody(), id, "other", time.Hour); !errors.Is(err, state.ErrLocked) {
+					return err
+				}
+			}
+		}, "conversation_locked", func(c *config.Config) { c.State.ConversationLease = 100 * time.Millisecond }},
+		"the answer is given none the less": {func(f *faulty, _ string) error { f.down.Store(true); return nil }, "",
+			func(c *config.Config) { c.State.OnFailure = config.AnswerOnFailure }},
+	} {
+		for _, stream := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, stream), func(t *testing.T) {
+				var f *faulty
+				var id string
+				llm := upstreamOf(t, chats(func(w http.ResponseWriter, _ *http.Request) {
+					f.deaf.Store(true)
+					assert.NoError(t, c.does(f, strings.TrimPrefix(id, "conv_")))
+					if stream {
+						sending(w)(chatRole + chatText("a") + chatFinish + chatUsage + chatDone)
+						return
+					}
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = io.WriteString(w, chatWhole)
+				}))
+				edit := c.edit
+				if edit == nil {
+					edit = func(*config.Config) {}
+				}
+				var r *running
+				r, f, id = conversing(t, llm, edit)
+				a := r.on(id, fmt.Sprintf(`"input":"a","stream":%t`, stream))
+				f.down.Store(false)
+				require.NotContains(t, a.body, "HUSH")
+				switch {
+				case c.code == "":
+					require.False(t, read(t, a).Store)
+				case stream:
+					res := read(t, a)
+					require.Equal(t, "failed", res.Status)
+					require.Equal(t, c.code, res.Error.Code)
+				default:
+					require.GreaterOrEqual(t, a.status, 400)
+					_, _, code := a.errorCode(t)
+					require.Equal(t, c.code, code)
+				}
+				if c.code != "conversation_not_found" {
+					require.Eventually(t, func() bool { return r.call("GET", "/v1/conversations/"+id, "").status == 200 }, guard, 10*time.Millisecond)
+					require.Empty(t, r.items(id))
+				}
+			})
+		}
+	}
+}
+
+// Images stay in a conversation: who lists it sends them back to the model.
+func TestImagesOfAConversation(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *running, llm *seen) {
+		const image = `data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==`
+		id := r.conversation(`{"items":[{"role":"user","content":[{"type":"input_text","text":"see"},{"type":"input_image","image_url":"` + image + `"}]}]}`)
+		_ = read(t, r.on(id, `"input":"what is it?"`))
+		llm.mu.Lock()
+		require.Contains(t, llm.chat[len(llm.chat)-1], image)
+		llm.mu.Unlock()
+		require.Contains(t, r.call("GET", "/v1/conversations/"+id+"/items", "").body, image)
 	})
 }
 

@@ -239,7 +239,8 @@ type faulty struct {
 	state.Store
 	down    atomic.Bool
 	commits atomic.Int32
-	mends   int32 // after so many commits it is there again; 0: never
+	mends   int32       // after so many commits it is there again; 0: never
+	deaf    atomic.Bool // no lock is renewed
 }
 
 var errHush = errors.New("HUSH: 10.0.0.1 does not answer")
@@ -289,6 +290,13 @@ func (f *faulty) Commit(ctx context.Context, r *state.Record) error {
 		return err
 	}
 	return f.Store.Commit(ctx, r)
+}
+
+func (f *faulty) RenewLock(ctx context.Context, o state.Owner, id, holder string, lease time.Duration) error {
+	if f.deaf.Load() {
+		return state.Unavailable(errHush)
+	}
+	return f.Store.RenewLock(ctx, o, id, holder, lease)
 }
 
 // faultyStore is a server with one.

@@ -36,7 +36,9 @@ const mostItems = 20
 // asking is a question about a conversation.
 type asking struct {
 	*Turns
-	ctx   context.Context
+	came  context.Context // the request's
+	ctx   context.Context // of what is asked of the store
+	end   context.CancelFunc
 	q     *Question
 	from  *Sender
 	owner state.Owner
@@ -54,9 +56,9 @@ func (t *Turns) AnswerConversation(ctx context.Context, q *Question, from *Sende
 	if _, f := includes(query); f != nil {
 		return nil, f
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.cfg.State.CommitTimeout)
-	defer cancel()
-	a := asking{Turns: t, ctx: ctx, q: q, from: from, owner: state.Owner(policy.Owner(t.cfg, q.Caller))}
+	a := asking{Turns: t, came: ctx, end: func() {}, q: q, from: from, owner: state.Owner(policy.Owner(t.cfg, q.Caller))}
+	a.begin()
+	defer func() { a.end() }()
 	if q.Endpoint == policy.Conversations {
 		return a.create()
 	}
@@ -79,12 +81,18 @@ func (t *Turns) AnswerConversation(ctx context.Context, q *Question, from *Sende
 	case http.MethodPost:
 		return a.update()
 	case http.MethodDelete:
-		if err := t.store.DeleteConversation(ctx, a.owner, a.id); err != nil {
+		if err := t.store.DeleteConversation(a.ctx, a.owner, a.id); err != nil {
 			return nil, a.failed(err)
 		}
 		return []byte(`{"id":"` + a.wire + `","object":"conversation.deleted","deleted":true}`), nil
 	}
-	return a.show(t.store.GetConversation(ctx, a.owner, a.id))
+	return a.show(t.store.GetConversation(a.ctx, a.owner, a.id))
+}
+
+// begin gives the store its time anew: a body may come slowly.
+func (a *asking) begin() {
+	a.end()
+	a.ctx, a.end = context.WithTimeout(a.came, a.cfg.State.CommitTimeout)
 }
 
 // show is a conversation as it is told.
@@ -115,7 +123,7 @@ func (a *asking) failed(err error) *failure.Failure {
 	case errors.Is(a.ctx.Err(), context.DeadlineExceeded):
 		return unavailable().Because(err)
 	}
-	return a.broken(a.ctx, err)
+	return a.broken(a.came, err)
 }
 
 // said is what a body says.
@@ -124,6 +132,7 @@ type said struct{ items, metadata []byte }
 // read reads the body: a JSON object with items, metadata, or both.
 func (a *asking) read(allowed ...string) (s said, f *failure.Failure) {
 	body, f := a.from.Body()
+	a.begin()
 	if f != nil || len(body) == 0 {
 		return s, f
 	}

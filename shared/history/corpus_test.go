@@ -15,8 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every case of the corpus goes on for two turns, once with what was kept of it and
-// once with the whole history sent again: the model gets the same bytes.
+// Every case of the corpus goes on for two turns, once with what was kept of it, in a
+// chain and in a conversation, and once with the whole history sent again: the model
+// gets the same bytes.
 func TestHistoryByChainIsHistoryInline(t *testing.T) {
 	cases, err := corpus.Load()
 	require.NoError(t, err)
@@ -31,15 +32,19 @@ func TestHistoryByChainIsHistoryInline(t *testing.T) {
 				return // no answer that could go on
 			}
 			var turns []history.Turn
+			var conversation []json.RawMessage
 			inline := itemsSent(ask.Input)
 			input := ask.Input
 			for range 2 {
 				kept := history.Keep(nil, input, corpus.ID+"x"[:len(turns)])
 				turns = append(turns, history.Turn{Input: kept, Output: output})
 				inline = append(inline, whole(elements(output))...)
+				add := func(_ string, raw []byte) { conversation = append(conversation, raw) }
+				history.Each(history.KeepApart(nil, input, corpus.ID+"c"[:len(turns)-1], 0), false, add)
+				history.Each(output, true, add)
 				next := append(outputsFor(t, inline), json.RawMessage(`{"role":"user","content":"go on"}`))
 				input = array(next)
-				output = []byte(`[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"\ud83d\ude00 yes"}],"status":"completed"}]`)
+				output = []byte(`[{"id":"msg_second","type":"message","role":"assistant","content":[{"type":"output_text","text":"\ud83d\ude00 yes"}],"status":"completed"}]`)
 
 				past, failed := history.Rules{}.Join(nil, turns, history.Keep(nil, input, corpus.ID+"y"))
 				if failed != nil {
@@ -52,6 +57,18 @@ func TestHistoryByChainIsHistoryInline(t *testing.T) {
 				want, e := translated(translator, ask.AppendBody(nil, array(inline)), nil)
 				require.Nil(t, e)
 				require.Equal(t, string(want), string(chain))
+
+				past, failed = history.Rules{Field: history.Conversation}.Join(nil, []history.Turn{{Input: array(conversation)}}, history.KeepApart(nil, input, corpus.ID+"d", 0))
+				require.Nil(t, failed)
+				conversed, e := translated(translator, ask.AppendBody(nil, input), &translate.Past{Stored: true, Items: past})
+				require.Nil(t, e)
+				require.Equal(t, string(want), string(conversed))
+				ids := map[string]bool{}
+				history.Each(array(conversation), false, func(id string, _ []byte) {
+					require.NotEmpty(t, id)
+					require.False(t, ids[id], "%s stands once", id)
+					ids[id] = true
+				})
 				compared++
 			}
 		})
