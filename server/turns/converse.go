@@ -148,6 +148,10 @@ func (u *Turn) keepJoined(r *state.Record) (kept bool, failed *responses.Error) 
 	case err == nil:
 		h.freed()
 		return true, nil
+	case !state.Final(err):
+		go h.release() // the client has waited for the store long enough
+	}
+	switch {
 	case !adds, !state.Final(err) && u.turns.cfg.State.OnFailure == config.AnswerOnFailure:
 		return false, nil
 	case errors.Is(err, state.ErrNotFound):

@@ -46,6 +46,8 @@ func (b *beginning) lock(conversation, wire string) (*hold, *failure.Failure) {
 		cancel()
 		switch {
 		case err == nil:
+			h.mu.Lock() // renew looks at the timer
+			defer h.mu.Unlock()
 			h.timer = time.AfterFunc(s.ConversationLease/3, h.renew)
 			return h, nil
 		case errors.Is(err, state.ErrNotFound):
@@ -95,25 +97,23 @@ func (h *hold) stop() {
 	}
 }
 
-// freed says that the lock was given back.
-func (h *hold) freed() {
+// freed says that the lock is given back, and reports whether that was said before.
+func (h *hold) freed() (before bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.free = true
+	before, h.free = h.free, true
+	return before
 }
 
 // releaseTime bounds giving a lock back; after it the lease lapses.
-const releaseTime = 5 * time.Second
+const releaseTime = 2 * time.Second
 
-// release gives the lock back, unless that was done.
+// release gives the lock back, unless that was done, or is being done.
 func (h *hold) release() {
 	h.stop()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.free {
+	if h.freed() {
 		return
 	}
-	h.free = true
 	ctx, cancel := context.WithTimeout(context.Background(), min(releaseTime, h.turns.cfg.State.CommitTimeout))
 	defer cancel()
 	_ = h.turns.store.Unlock(ctx, h.owner, h.conversation, h.holder) // the lease ends by itself

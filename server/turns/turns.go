@@ -5,6 +5,7 @@
 //	body of a request ─ Begin ─► Turn: its history, for translation
 //	how the answer ended ─ Turn.Keep ─► the store, or why not
 //	GET, DELETE … ─ Answer ─► the store ─► the body of an answer
+//	/v1/conversations ─ AnswerConversation ─► the store ─► the body of an answer
 //
 // Requests enter whose caller is known and whose JSON was checked. Everything is
 // asked of the store in the name of the caller's owner. No backend and no connection
