@@ -2,7 +2,10 @@
 
 package abi
 
-import "math"
+import (
+	"math"
+	"runtime"
+)
 
 // Numbers of header maps (proxy_map_type_t) and buffers (proxy_buffer_type_t) in
 // the ABI.
@@ -42,8 +45,20 @@ func ReadBuffer(buffer uint32) ([]byte, bool) {
 	reading = true
 	status := hostGetBufferBytes(buffer, 0, math.MaxInt32, ptr(&written.data), ptr(&written.size))
 	b := read()
+	if came += len(b); came >= bytesPerTurn {
+		came = 0
+		runtime.Gosched()
+	}
 	return b, status == 0 && len(b) > 0
 }
+
+// bytesPerTurn is after how many bytes of bodies the garbage collector gets a turn,
+// as after streamsPerTurn streams. Large bodies are large allocations with nothing in
+// them to look through: those do little of its work, and hundreds of MB of them were
+// made before it had come to its end.
+const bytesPerTurn = 1 << 20
+
+var came int // bytes since its last turn
 
 // room is what both read into, again and again: an allocation for every chunk is
 // most of what reading one costs. reading says that the host call which is
