@@ -125,9 +125,36 @@ func saysNothing(text []byte) bool {
 
 func isOneOf(all [][]byte, text []byte) bool {
 	for _, other := range all {
-		if bytes.Equal(other, text) {
+		if isSameText(other, text) {
 			return true
 		}
 	}
 	return false
+}
+
+// isSameText reports whether two JSON texts differ in nothing but the blanks between
+// their tokens.
+func isSameText(a, b []byte) bool {
+	inString, escaped := false, false
+	for {
+		if !inString {
+			a, b = trimLeft(a), trimLeft(b)
+		}
+		if len(a) == 0 || len(b) == 0 {
+			return len(a) == len(b)
+		}
+		c := a[0]
+		if c != b[0] {
+			return false
+		}
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = inString
+		case c == '"':
+			inString = !inString
+		}
+		a, b = a[1:], b[1:]
+	}
 }
