@@ -23,6 +23,7 @@ func (b *beginning) converse(u *Turn, asked *history.Ask) *failure.Failure {
 		return failure.Of(failure.InvalidRequest, e)
 	}
 	b.explicit, b.field = true, history.Conversation // what it says is kept in any case
+	u.Past.Conversation = asked.Conversation
 	if f := b.room(asked.Input); f != nil {
 		return f
 	}

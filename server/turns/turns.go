@@ -107,6 +107,9 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
 	u.Past = new(translate.Past)
 	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore
+	if asked.Unclear != nil {
+		return nil, failure.Of(failure.InvalidRequest, asked.Unclear)
+	}
 	if asked.Conversation != "" {
 		return u, b.converse(u, &asked)
 	}

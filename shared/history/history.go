@@ -21,8 +21,10 @@ type Ask struct {
 	Previous string // the response to be continued; "" for none
 	// Conversation is the one that the response is for; "" for none.
 	Conversation string
-	Store        Wish
-	Input        []byte // as it stands in the body; nil without one
+	// Unclear is what is wrong with the conversation that the request names.
+	Unclear *responses.Error
+	Store   Wish
+	Input   []byte // as it stands in the body; nil without one
 
 	body    []byte
 	inputAt int
@@ -48,7 +50,7 @@ func Read(body []byte) (a Ask) {
 				a.Previous = string(decoded(text))
 			}
 		case "conversation":
-			a.Conversation = conversationOf(value)
+			a.Conversation, a.Unclear = conversationOf(value)
 		case "store":
 			switch string(value) {
 			case "true":
@@ -65,17 +67,40 @@ func Read(body []byte) (a Ask) {
 }
 
 // conversationOf is the id of a conversation, which is given by itself or in an object.
-func conversationOf(value []byte) (id string) {
-	if text, ok := jsontext.Text(value); ok {
-		return string(decoded(text))
-	}
-	jsontext.Members(value, func(name, value []byte, _ int) bool {
-		if text, ok := jsontext.Text(value); ok && string(decoded(name)) == "id" {
-			id = string(decoded(text))
+func conversationOf(value []byte) (id string, err *responses.Error) {
+	path := Conversation
+	text, ok := jsontext.Text(value)
+	switch {
+	case string(value) == "null":
+		return "", nil
+	case ok:
+	case value[0] != '{':
+		return "", invalid(path, "invalid_type", "must be a string or an object")
+	default:
+		path = responses.Of(path, "id")
+		err = invalid(path, "missing_required_parameter", "is required")
+		var other *responses.Error
+		jsontext.Members(value, func(name, value []byte, _ int) bool {
+			if member := decoded(name); string(member) != "id" {
+				other = invalid(responses.Of(Conversation, clip(member)), "unknown_parameter", "unknown parameter")
+			} else if text, ok = jsontext.Text(value); ok {
+				err = other
+			} else {
+				err = invalid(path, "invalid_type", "must be a string")
+			}
+			return true
+		})
+		if err == nil {
+			err = other
 		}
-		return true
-	})
-	return id
+	}
+	if err == nil && len(text) == 0 {
+		err = invalid(path, "invalid_value", "is empty")
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(decoded(text)), nil
 }
 
 // AppendBody appends the body with other items in the place of its input.

@@ -99,7 +99,10 @@ var fields = []struct {
 		}
 		return err
 	}},
-	{"conversation", readConversation},
+	{"conversation", func(r *Request, _ *fastjson.Value, _ string) *Error {
+		r.Converses = true // which one, says whoever keeps it
+		return nil
+	}},
 	{"prompt", func(r *Request, v *fastjson.Value, name string) *Error {
 		return invalidCode(name, "unsupported_parameter", "prompt templates are stored on the server, and this one has none: send instructions and input")
 	}},
@@ -191,36 +194,6 @@ func NotStored() *Error {
 // NoConversations refuses a request for a conversation where none is kept.
 func NoConversations() *Error {
 	return invalidCode("conversation", "previous_response_not_found", "no conversation is kept here: send the whole conversation as input items, or previous_response_id where responses are stored")
-}
-
-// readConversation reads conversation: an id, or an object with one.
-func readConversation(r *Request, v *fastjson.Value, name string) (err *Error) {
-	path := name
-	switch v.Type() {
-	case fastjson.TypeObject:
-		path = Of(name, "id")
-		id := v.Get("id")
-		if id == nil {
-			return invalidCode(path, "missing_required_parameter", "is required")
-		}
-		err = members(v, name, func(key string, v *fastjson.Value) *Error {
-			if key != "id" {
-				return unknown(Of(name, key))
-			}
-			return nil
-		})
-		v = id
-	case fastjson.TypeString:
-	default:
-		return WrongType(name, "a string or an object", v)
-	}
-	if err == nil {
-		r.Conversation, err = text(v, path, 256)
-	}
-	if err == nil && r.Conversation == "" {
-		err = invalidCode(path, "invalid_value", "is empty")
-	}
-	return err
 }
 
 // NoPrevious refuses a request that continues a response that there is not, or that

@@ -54,7 +54,8 @@ type Request struct {
 
 	Previous string // the response that the request continues; empty for none
 
-	Conversation string // the one that the response is for; empty for none
+	Converses    bool   // the request names a conversation
+	Conversation string // the one that the response is for, says whoever keeps it; empty for none
 	Stored       bool   // the answer will be stored, says whoever does it: no field says so by itself
 
 	Extra []Member // fields to be passed on as they are, in the request's order

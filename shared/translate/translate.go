@@ -154,7 +154,8 @@ const treeValues = 4 << 10
 
 // A Past is what a store adds to a request.
 type Past struct {
-	Stored bool // the answer will be
+	Stored       bool   // the answer will be
+	Conversation string // the id of the one that it is for; empty for none
 	// Items are those of the turns before, a JSON array that was checked when it was
 	// stored; nil when the request continues none.
 	Items []byte
@@ -200,11 +201,11 @@ func (t *Translator) Continued(dst, body []byte, values int, past *Past, id stri
 	switch {
 	case past == nil && w.r.Previous != "":
 		return dst, nil, responses.NotStored()
-	case past == nil && w.r.Conversation != "":
+	case past == nil && w.r.Converses:
 		return dst, nil, responses.NoConversations()
 	}
 	if w.history, w.past = nil, 0; past != nil {
-		w.r.Stored = past.Stored
+		w.r.Stored, w.r.Conversation = past.Stored, past.Conversation
 		if err := w.remember(past.Items); err != nil {
 			return dst, nil, err
 		}
