@@ -28,7 +28,7 @@ func TestCorpus(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, store := range []string{config.NoState, config.MemoryState} {
-				if store == config.NoState || !strings.HasPrefix(c.Name, "made_refuse_item_reference") && c.Name != "made_refuse_previous_response_id" && c.Name != "made_refuse_conversation" {
+				if store == config.NoState || !strings.HasPrefix(c.Name, "made_refuse_item_reference") && c.Name != "made_refuse_previous_response_id" && c.Name != "made_refuse_conversation" && c.Name != "made_refuse_background" {
 					throughBoth(t, c, store)
 				}
 			}

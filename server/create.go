@@ -9,6 +9,7 @@ import (
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
 	"antwort/server/header"
+	"antwort/server/state"
 	"antwort/server/streaming"
 	"antwort/server/turns"
 	"antwort/server/upstream"
@@ -24,21 +25,9 @@ func (x *exchange) respond() *failure.Failure {
 	d, body := x.decision, x.body
 	x.decision, x.body = nil, nil
 	if x.gen.turns.Stores() && x.endpoint.IsAboutStored() {
-		q := &turns.Question{
+		f := x.stored(&turns.Question{
 			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery, Memory: &x.held,
-		}
-		var answer []byte
-		var f *failure.Failure
-		if q.Endpoint.IsAboutConversations() {
-			answer, f = x.gen.turns.AnswerConversation(x.r.Context(), q, x.sender())
-		} else {
-			answer, f = x.gen.turns.Answer(x.r.Context(), q)
-		}
-		if f == nil {
-			x.json(http.StatusOK, answer)
-			x.body.Put()
-			x.body = nil
-		}
+		})
 		if f == nil || d.Translates || f.Kind != failure.NotStored || x.body != nil {
 			return f
 		}
@@ -47,6 +36,36 @@ func (x *exchange) respond() *failure.Failure {
 		return x.translate(d, body)
 	}
 	return x.forward(d, body)
+}
+
+// stored answers a question about a stored response or a conversation.
+func (x *exchange) stored(q *turns.Question) *failure.Failure {
+	if q.Endpoint.IsAboutConversations() {
+		answer, f := x.gen.turns.AnswerConversation(x.r.Context(), q, x.sender())
+		if f == nil {
+			x.json(http.StatusOK, answer)
+			x.body.Put()
+			x.body = nil
+		}
+		return f
+	}
+	replay, f := x.gen.turns.Replay(x.r.Context(), q)
+	if f != nil {
+		return f
+	}
+	if replay != nil {
+		x.follow(replay)
+		return nil
+	}
+	answer, f := x.gen.turns.Answer(x.r.Context(), q)
+	if f != nil {
+		return f
+	}
+	if q.Method != http.MethodGet {
+		x.gen.jobs.Cancelled(turns.ID(q))
+	}
+	x.json(http.StatusOK, answer)
+	return nil
 }
 
 // sender is who asks for a conversation.
@@ -110,8 +129,12 @@ func (x *exchange) checkItems(items, metadata []byte) *failure.Failure {
 func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
 	chat := buffer.Metered(&x.held)
 	var turn *translate.Turn
+	var task *turns.Task
 	begun, f := x.beginTurn(body.B)
 	x.turn = begun
+	if f == nil && begun.Background() && x.job == nil {
+		task, f = x.task(body.B)
+	}
 	if f == nil {
 		turn, f = x.translateRequest(chat, begun)
 	}
@@ -127,6 +150,10 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	if f != nil {
 		chat.Put()
 		return f
+	}
+	if task != nil {
+		chat.Put()
+		return x.accept(turn, begun, task)
 	}
 	req := &dispatch.Request{
 		Request: upstream.Request{
@@ -147,6 +174,10 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	}
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
+	if x.job != nil {
+		x.answerJob(ctx, cancel, turn, begun)
+		return nil
+	}
 	if turn.Streaming() {
 		var keeper streaming.Keeper
 		if begun.Stored() {
@@ -164,11 +195,15 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 
 // beginTurn finds out what the request goes on from, where responses are stored.
 func (x *exchange) beginTurn(body []byte) (*turns.Turn, *failure.Failure) {
-	id, created := x.gen.newID(), x.Unix()
+	id, created, job := x.gen.newID(), x.Unix(), (*state.Job)(nil)
+	if x.job != nil {
+		job = x.job.Job
+		id, created = job.ID, job.Created.Unix()
+	}
 	if err := responses.Check(body, x.gen.limits); err != nil {
 		return nil, failure.Of(failure.InvalidRequest, err)
 	}
-	begun, f := x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held})
+	begun, f := x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job})
 	if f == nil && begun.Refers {
 		if err := responses.Check(begun.Body, x.gen.limits); err != nil {
 			return begun, failure.Of(failure.InvalidRequest, err)

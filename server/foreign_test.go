@@ -12,7 +12,7 @@ import (
 	"antwort/shared/config"
 )
 
-var operations = regexp.MustCompile(`(?m)^antwort_state_operations_total\{op="(chain|get|delete|commit)",provider="[^"]*",result="(\w+)"\} (\d+)$`)
+var operations = regexp.MustCompile(`(?m)^antwort_state_operations_total\{op="(chain|get|delete|commit|cancel|events)",provider="[^"]*",result="(\w+)"\} (\d+)$`)
 
 // asked are the operations of the store so far that requests asked for.
 func asked(t *testing.T, r *running) map[string]int {
@@ -37,9 +37,9 @@ func TestSomebodyElsesIsLookedForAsUnknown(t *testing.T) {
 		status             int
 	}{
 		"read":             {"GET", "/ID", "", "get not_found", 404},
-		"replay":           {"GET", "/ID?stream=true", "", "get not_found", 404},
+		"replay":           {"GET", "/ID?stream=true", "", "events not_found", 404},
 		"delete":           {"DELETE", "/ID", "", "delete not_found", 404},
-		"cancel":           {"POST", "/ID/cancel", "", "get not_found", 404},
+		"cancel":           {"POST", "/ID/cancel", "", "cancel not_found", 404},
 		"input items":      {"GET", "/ID/input_items", "", "get not_found", 404},
 		"continue":         {"POST", "", `{"model":"/mnt/models","input":"b","previous_response_id":"ID"}`, "chain not_found", 400},
 		"continue, stream": {"POST", "", `{"model":"/mnt/models","input":"b","stream":true,"previous_response_id":"ID"}`, "chain not_found", 400},

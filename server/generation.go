@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"antwort/server/background"
 	"antwort/server/dispatch"
 	"antwort/server/header"
 	"antwort/server/identity"
@@ -56,11 +57,12 @@ type common struct {
 	observer   *observe.Observer
 	dispatcher *dispatch.Dispatcher
 	door       *ingress.Door
-	held       reqbody.Bound   // what all exchanges hold
-	store      *keeper.Keeper  // of responses; nil: there is none
-	hasAdmin   bool            // a port of its own has the metrics
-	draining   atomic.Bool     // no more clients are received
-	ending     context.Context // ends, with a cause, what is left after draining
+	held       reqbody.Bound       // what all exchanges hold
+	store      *keeper.Keeper      // of responses; nil: there is none
+	jobs       *background.Workers // on responses that nobody waits for; nil: there is no store
+	hasAdmin   bool                // a port of its own has the metrics
+	draining   atomic.Bool         // no more clients are received
+	ending     context.Context     // ends, with a cause, what is left after draining
 }
 
 // newGeneration makes the generation of a configuration. It goes on with what

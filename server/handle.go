@@ -58,6 +58,7 @@ type exchange struct {
 	turn     *turns.Turn      // that is to be left; nil: there is none
 	call     *dispatch.Call   // nil until the request has a way
 
+	job      *job        // that is worked on; nil: a client waits
 	unlink   func() bool // parts the work upstream from the request's context
 	detached bool        // a stream's goroutine ends the exchange
 }

@@ -92,6 +92,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
+	if s.store != nil {
+		s.jobs = s.newJobs(cfg)
+	}
 	door := ingress.Options{
 		Handler:           s,
 		ReadHeaderTimeout: cfg.Server.ReadHeaderTimeout,
@@ -136,6 +139,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer func() { s.inForce.Load().callers.Stop(nil) }()
 	if s.store != nil {
 		go s.store.Run(watch)
+		go s.jobs.Work(watch)
 		defer func() { // after the last answer
 			if err := s.store.Close(); err != nil {
 				s.log.Error("closing the store of responses", "problem", err.Error())
@@ -190,6 +194,37 @@ func (s *Server) pools() *dispatch.Pools {
 
 // ServeHTTP answers one request by the configuration in force.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
+
+// lastWords is how long ended exchanges may take to tell their clients.
+const lastWords = 2 * time.Second
+
+// drain ends a server that has stopped to serve: what runs may finish until
+// drain_timeout or the cut, the rest is told of its end.
+func (s *Server) drain() {
+	last := s.inForce.Load()
+	timeout := last.cfg.Server.DrainTimeout
+	s.draining.Store(true)
+	s.log.Info("draining", "timeout", timeout.String())
+	limit, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	over := func() {
+		s.end(dispatch.ErrShutdown)
+		time.AfterFunc(lastWords, cancel)
+	}
+	deadline := time.AfterFunc(timeout, over)
+	defer deadline.Stop()
+	defer context.AfterFunc(s.cut, over)()
+	if s.door.Drain(limit) != nil {
+		s.log.Warn("some clients did not read their answers' end in time")
+	}
+	if s.jobs != nil {
+		s.jobs.Wait(limit)
+	}
+	s.end(dispatch.ErrShutdown)
+	s.door.Close()
+	last.pools.CloseIdle(nil)
+	s.log.Info("stopped")
+}
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 

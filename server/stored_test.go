@@ -524,12 +524,6 @@ func TestNothingToCancelOrToReplay(t *testing.T) {
 		one := read(t, r.ask(`"input":"a"`))
 		refused(t, r.call("POST", "/v1/responses/"+one.ID+"/cancel", ""), 400, "", "not_cancellable", "Cannot cancel a synchronous response.")
 		refused(t, r.call("GET", "/v1/responses/"+one.ID+"?stream=true&starting_after=1", ""), 400, "", "stream_unavailable", "background")
-		for member, code := range map[string]string{`"background":true`: "unsupported_parameter"} {
-			a := r.ask(`"input":"a",` + member)
-			require.Equal(t, 400, a.status)
-			_, _, got := a.errorCode(t)
-			require.Equal(t, code, got)
-		}
 	})
 }
 

@@ -41,11 +41,12 @@ func kept(c *config.Config) string {
 	if c.State.MaxOwnerBytes > 0 {
 		quota = ", " + text("state.max_owner_bytes") + " each"
 	}
+	background := "; " + text("state.background.workers") + " with background: true at a time, " + text("state.background.queue") + " of an owner may wait"
 	conversations := ", those of /v1/conversations until they are deleted"
 	if c.State.ConversationTTL > 0 {
 		conversations = ", those of /v1/conversations until " + config.FormatDuration(c.State.ConversationTTL) + " after their last items"
 	}
-	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota
+	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota + background
 }
 
 // stateWarnings are what of state is allowed but probably not meant.
@@ -57,7 +58,7 @@ func stateWarnings(c *config.Config) (w []string) {
 	for _, path := range c.StateKeys() {
 		_, name, _ := strings.Cut(path, ".")
 		store, _, ofOne := strings.Cut(name, ".")
-		if path != "state.type" && (kind == config.NoState || ofOne && store != kind) {
+		if path != "state.type" && (kind == config.NoState || ofOne && store != kind && store != "background") {
 			w = append(w, path+": no effect, state.type is "+kind)
 		}
 	}

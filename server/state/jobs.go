@@ -43,10 +43,10 @@ type Jobs interface {
 	Finish(ctx context.Context, l Lease, r *Record, e Events) error
 
 	// Cancel ends a job that has not ended. end makes of the record the one that it
-	// ends as, and returns the event that says so, without a number where there is no
-	// log; next is the number of that event. The record is returned as it stands, and
-	// as it was where it had ended.
-	Cancel(ctx context.Context, owner Owner, id string, end func(r *Record, next int64) []byte) (*Record, error)
+	// ends as, and returns the event that says so, the one after those of the log;
+	// nothing where there is no log. It may be called after the caller has left. The
+	// record is returned as it stands, and as it was where it had ended.
+	Cancel(ctx context.Context, owner Owner, id string, end func(r *Record, log []Events) []byte) (*Record, error)
 
 	// Events reads the log after an event, some of it at a time.
 	Events(ctx context.Context, owner Owner, id string, after int64) (*Log, error)
@@ -79,6 +79,14 @@ type Lease struct {
 type Events struct {
 	First, Last int64
 	Data        []byte // empty: there are none
+}
+
+// Next is the number of the event after a whole log.
+func Next(log []Events) int64 {
+	if len(log) == 0 {
+		return 0
+	}
+	return log[len(log)-1].Last + 1
 }
 
 // Log is a part of what was shown of a job.

@@ -49,7 +49,11 @@ func (s *Stream) fail(f *failure.Failure) {
 // nothing was written, in terminal events after what is in out afterwards.
 func (s *Stream) end(f *failure.Failure, out *buffer.Buffer) {
 	s.rec.Fail(f.Kind, f.Cause)
-	switch s.phase.end(f) {
+	do := s.phase.end(f)
+	if do == explain && s.inEvents {
+		do = conclude
+	}
+	switch do {
 	case explain:
 		s.reply(f, out)
 	case conclude:

@@ -47,6 +47,7 @@ type Options struct {
 	Memory    buffer.Meter  // is asked for what the events hold
 	KeepAlive time.Duration // silence before a sign of life; 0: none is given
 	Idle      time.Duration // silence of either side before the end, until a backend has answered
+	InEvents  bool          // failures are told in events only, for there is no status
 }
 
 // Stream is a streamed answer. One goroutine pumps upstream bytes to the client; a
@@ -74,6 +75,8 @@ type Stream struct {
 	head   http.Header      // to begin with; nil: our own
 	keeps  bool             // the answer's connection is kept, if it ends as it should
 
+	inEvents bool // failures are told in events only
+
 	keeping bool // the end is being stored; mu is free meanwhile
 }
 
@@ -81,7 +84,7 @@ type Stream struct {
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
 		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
-		events: opt.Kind.events(), phase: newPhase(time.Now(), opt.KeepAlive),
+		events: opt.Kind.events(), inEvents: opt.InEvents, phase: newPhase(time.Now(), opt.KeepAlive),
 	}
 	s.idle.Store(int64(opt.Idle))
 	return s

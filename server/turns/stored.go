@@ -25,9 +25,9 @@ type Question struct {
 	Memory   Memory // is asked for what the answer takes
 }
 
-// Answer returns the body of the answer.
+// Answer returns the body of the answer, to a question that asks for no events.
 func (t *Turns) Answer(ctx context.Context, q *Question) ([]byte, *failure.Failure) {
-	wire, _, _ := strings.Cut(strings.TrimPrefix(q.Path, policy.Create.Name+"/"), "/")
+	wire := wireID(q.Path)
 	query, err := url.ParseQuery(q.Query)
 	if err != nil {
 		return nil, failure.Of(failure.InvalidRequest, responses.NewError(http.StatusBadRequest, "invalid_query", "the query is none"))
@@ -49,7 +49,12 @@ func (t *Turns) Answer(ctx context.Context, q *Question) ([]byte, *failure.Failu
 		}
 		return []byte(`{"id":"` + wire + `","object":"response","deleted":true}`), nil
 	}
-	r, err := t.store.Get(ctx, owner, id)
+	var r *state.Record
+	if q.Endpoint == policy.Cancel {
+		r, err = t.cancel(ctx, owner, id)
+	} else {
+		r, err = t.store.Get(ctx, owner, id)
+	}
 	if err != nil {
 		return nil, t.failed(ctx, err, wire)
 	}
@@ -57,15 +62,18 @@ func (t *Turns) Answer(ctx context.Context, q *Question) ([]byte, *failure.Failu
 		return nil, q.Memory.Refusal()
 	}
 	switch {
-	case q.Endpoint == policy.Cancel:
+	case q.Endpoint == policy.Cancel && r.Flags&state.Background == 0:
 		return nil, failure.Of(failure.InvalidRequest, responses.NewError(http.StatusBadRequest, "not_cancellable", "Cannot cancel a synchronous response."))
 	case q.Endpoint == policy.InputItems:
 		return page(query, include, r.Input)
-	case query.Get("stream") == "true":
-		return nil, failure.Of(failure.InvalidRequest, responses.NewError(http.StatusBadRequest, "stream_unavailable",
-			"Only a response that was created with background and stream can be streamed again."))
 	}
-	return r.AppendResource(make([]byte, 0, r.Bytes()-len(r.Input))), nil
+	return resource(r), nil
+}
+
+// wireID is the id in the path of an endpoint.
+func wireID(path string) string {
+	wire, _, _ := strings.Cut(strings.TrimPrefix(path, policy.Create.Name+"/"), "/")
+	return wire
 }
 
 // failed is what is told of a response that the store does not give.

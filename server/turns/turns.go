@@ -64,6 +64,10 @@ type Ask struct {
 	Created int64  // in Unix seconds, as the response says it
 	Body    []byte // that responses.Check has passed
 	Memory  Memory // is asked for what the history takes
+
+	// Job is the one that the request is worked on for; nil: a client waits. It has
+	// passed already what a request must before it is kept.
+	Job *state.Job
 }
 
 // Memory is asked for what is held.
@@ -81,11 +85,15 @@ type Turn struct {
 	Refers  bool            // Body is another than that of the request, and longer
 	Past    *translate.Past // nil: nothing is stored here
 
+	// ToldStreamed says that the events of a response in the background are told.
+	ToldStreamed bool
+
 	memory Memory
 	held   int          // for what Translated lets go of
 	turns  *Turns       // nil: nothing is stored
 	record state.Record // but for how it ended
 	hold   *hold        // of the conversation that it is for; nil: it is for none
+	job    *state.Job
 }
 
 // History are the items of the turns before, nil when the request goes on from none.
@@ -110,10 +118,17 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	if asked.Unclear != nil {
 		return nil, failure.Of(failure.InvalidRequest, asked.Unclear)
 	}
+	if asked.Background {
+		if f := b.background(u, &asked); f != nil {
+			return nil, f
+		}
+	}
 	if asked.Conversation != "" {
 		return u, b.converse(u, &asked)
 	}
-	if f := b.check(&asked, &u.Past.Stored); f != nil {
+	if u.job = a.Job; a.Job != nil {
+		b.owner = a.Job.Owner
+	} else if f := b.check(&asked, &u.Past.Stored); f != nil {
 		return nil, f
 	}
 	var chain []state.Turn
@@ -129,7 +144,7 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	}
 	if refers {
 		u.Body, u.Refers = asked.AppendBody(nil, input), true
-		if f := b.fits(input, &u.Past.Stored); f != nil {
+		if f := b.fits(input, &u.Past.Stored); a.Job == nil && f != nil {
 			return nil, f
 		}
 	}
@@ -236,8 +251,13 @@ func (b *beginning) refused(err error, previous string) *failure.Failure {
 		e = history.TooLong(history.Previous, "has more than "+strconv.FormatInt(long.Limit, 10)+" bytes")
 	case errors.Is(err, state.ErrUnusable):
 		why := "has failed and cannot be continued: continue the one before."
-		if unusable := (*state.UnusableError)(nil); errors.As(err, &unusable) && unusable.Conversed {
+		unusable := (*state.UnusableError)(nil)
+		switch {
+		case !errors.As(err, &unusable):
+		case unusable.Conversed:
 			why = "belongs to a conversation and is continued by it alone: send conversation."
+		case unusable.Status < state.Completed:
+			why = "has not ended yet and cannot be continued: wait for its end."
 		}
 		e = responses.NewError(http.StatusBadRequest, "previous_response_unusable", "Previous response with id '"+previous+"' "+why)
 		e.Param = "previous_response_id"

@@ -222,9 +222,19 @@ type State struct {
 	MaxContextBytes   int64
 	MaxInputBytes     int64
 	MaxOwnerBytes     int64 // 0: no bound
+	Background        StateBackground
 	Memory            StateMemory
 	SQLite            StateSQLite
 	Postgres          StatePostgres
+}
+
+// StateBackground is how responses are worked on while nobody waits for them.
+type StateBackground struct {
+	Workers int           // responses at a time
+	Queue   int           // of one owner, that have not ended
+	Lease   time.Duration // without a sign of life of a process, before another goes on
+	Replay  time.Duration // of events, after the end
+	MaxTime time.Duration // of one response
 }
 
 // StateMemory is the store in the process.

@@ -34,7 +34,8 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		Routing: Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute, ModelsTime: 5 * time.Second},
 		State: State{
 			Type: AutoState, DefaultStore: true, Scope: TenantScope, ConversationWait: 5 * time.Second, ConversationLease: 30 * time.Second, OnFailure: FailOnFailure, CommitTimeout: 10 * time.Second, OpenCalls: Refuse,
-			MaxDepth: 1000, MaxContextBytes: 32 << 20, MaxInputBytes: 16 << 20, Memory: StateMemory{MaxBytes: 64 << 20},
+			MaxDepth: 1000, MaxContextBytes: 32 << 20, MaxInputBytes: 16 << 20,
+			Background: StateBackground{Workers: 8, Queue: 1000, Lease: 30 * time.Second, Replay: 10 * time.Minute, MaxTime: time.Hour}, Memory: StateMemory{MaxBytes: 64 << 20},
 			SQLite: StateSQLite{Sync: FullSync}, Postgres: StatePostgres{MaxConnections: 10, Migrate: Auto},
 		},
 		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second},

@@ -407,6 +407,28 @@ var stateKeys = []key{{
 	doc:     "What one owner (`state.scope`) may have, looked at once a minute. Beyond it a request that says `store: true` is 429 `state_quota_exceeded`, and others are not kept.",
 	example: "10GiB",
 }, {
+	path:    "state.background.workers",
+	value:   &integer{at: func(c *Config) *int { return &c.State.Background.Workers }, def: 8, min: 1, max: 10_000},
+	doc:     "Responses with `background: true` that one process works on at a time; others wait.",
+	restart: Serve,
+}, {
+	path:  "state.background.queue",
+	value: &integer{at: func(c *Config) *int { return &c.State.Background.Queue }, def: 1000, min: 1, max: 1_000_000},
+	doc:   "Responses in the background of one owner (`state.scope`) that have not ended; one more is 429 `background_queue_full`.",
+}, {
+	path:    "state.background.lease",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.State.Background.Lease }, def: 30 * time.Second, min: 100 * time.Millisecond, max: time.Hour},
+	doc:     "After how long without a sign of life of the process that works on a response another takes it over. The clock is the store's.",
+	restart: Serve,
+}, {
+	path:  "state.background.replay",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.State.Background.Replay }, def: 10 * time.Minute, min: time.Second, max: 720 * time.Hour},
+	doc:   "How long after its end the events of a response in the background can be read again; later is 400 `stream_expired`, and the response itself can still be read.",
+}, {
+	path:  "state.background.max_time",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.State.Background.MaxTime }, def: time.Hour, min: time.Second, max: 168 * time.Hour},
+	doc:   "How long one response in the background is worked on before it fails.",
+}, {
 	path:    "state.memory.max_bytes",
 	value:   &size{at: func(c *Config) *int64 { return &c.State.Memory.MaxBytes }, def: 64 * mib, min: mib, max: 1 << 40},
 	doc:     "What `memory` may hold. When it is full, the conversations used longest ago go, each as a whole.",

@@ -42,6 +42,7 @@ const (
 
 	StateUnavailable // it cannot be reached
 	StateQuota       // the caller has as much in it as may be
+	Interrupted      // a response in the background was left by who worked on it, or took too long
 
 	// The upstream failed.
 
@@ -88,6 +89,7 @@ var texts = [kinds]string{
 	UnknownModel:        "unknown_model",
 	StateUnavailable:    "state_unavailable",
 	StateQuota:          "state_quota",
+	Interrupted:         "interrupted",
 	UpstreamConnect:     "upstream_connect",
 	UpstreamClosed:      "upstream_closed",
 	UpstreamTimeout:     "upstream_timeout",

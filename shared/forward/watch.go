@@ -25,6 +25,7 @@ type Watch struct {
 	errored  bool   // an error event passed
 	terminal bool   // a terminal event passed
 	passed   bool   // any event passed
+	goesOn   bool   // the response is in the background: it does not end with its stream
 	outcome  responses.Outcome
 }
 
@@ -44,8 +45,11 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 		} else {
 			whole = whole[:len(whole)+len(ev.Raw)] // events of one Write lie one after the other
 		}
-		if len(ev.Data) > 0 && ev.Data[0] == '{' {
+		switch {
+		case len(ev.Data) > 0 && ev.Data[0] == '{':
 			w.see(ev)
+		case !w.passed && string(ev.Data) == "[DONE]": // of a replay there was nothing left
+			w.terminal = true
 		}
 		if w.Most > 0 && len(w.items) > w.Most {
 			return whole, responses.AnswerTooLarge()
@@ -77,8 +81,11 @@ func (w *Watch) Outcome() responses.Outcome { return w.outcome }
 var parsers fastjson.ParserPool
 
 func (w *Watch) see(ev sse.Event) {
+	first := !w.passed
 	w.passed = true
-	switch name := string(ev.Name); name {
+	name := string(ev.Name)
+	defer func() { w.goesOn = w.goesOn || first && name != "response.created" && w.seq > 0 }()
+	switch name {
 	case "", "error", "response.created", "response.queued", "response.in_progress", "response.output_item.done",
 		"response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		w.read(ev.Data)
@@ -108,6 +115,7 @@ func (w *Watch) read(data []byte) {
 		w.outcome.Err = errorOf(v)
 	case "response.created", "response.queued", "response.in_progress":
 		w.resource = append(w.resource[:0], data...)
+		w.goesOn = v.GetBool("response", "background")
 	case "response.output_item.done":
 		if item := v.Get("item"); item.GetObject() != nil {
 			if len(w.items) > 0 {
@@ -157,7 +165,9 @@ func sequenceNumber(data []byte) (int, bool) {
 // End appends what ends the stream when its bytes have ended (cause nil) or
 // broke (cause says why). After a terminal event those are the bytes still
 // held; else error, response.failed with the finished items, and [DONE],
-// numbered on from what passed. Half an event never passes.
+// numbered on from what passed. Half an event never passes. A response in the
+// background goes on without its stream, so nothing is said of it then: who reads it
+// asks again for the rest.
 func (w *Watch) End(dst []byte, cause *responses.Error) []byte {
 	if w.terminal {
 		if cause == nil {
@@ -168,6 +178,10 @@ func (w *Watch) End(dst []byte, cause *responses.Error) []byte {
 	w.terminal = true
 	if cause == nil {
 		cause = responses.NewError(502, "upstream_cut", "the upstream ended the stream before the response was complete")
+	}
+	if w.goesOn {
+		w.outcome.Err = cause
+		return dst
 	}
 	if w.passed {
 		w.seq++

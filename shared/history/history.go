@@ -24,7 +24,10 @@ type Ask struct {
 	// Unclear is what is wrong with the conversation that the request names.
 	Unclear *responses.Error
 	Store   Wish
-	Input   []byte // as it stands in the body; nil without one
+	Stream  bool
+	// Background says that nobody waits for the answer.
+	Background bool
+	Input      []byte // as it stands in the body; nil without one
 
 	body    []byte
 	inputAt int
@@ -58,6 +61,10 @@ func Read(body []byte) (a Ask) {
 			case "false":
 				a.Store = No
 			}
+		case "background":
+			a.Background = string(value) == "true"
+		case "stream":
+			a.Stream = string(value) == "true"
 		case "input":
 			a.Input, a.inputAt = value, at
 		}

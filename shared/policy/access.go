@@ -81,6 +81,14 @@ type Identity struct {
 	models  []string // patterns; none: all
 }
 
+// NewIdentity is a caller who was one of Models before.
+func NewIdentity(subject, tenant string, models []string) *Identity {
+	return &Identity{subject, tenant, models}
+}
+
+// Models are patterns of the models that the caller may use; none: all.
+func (id *Identity) Models() []string { return id.models }
+
 // NewAccess is the access that a configuration with resolved secrets grants;
 // nil when it asks nobody for a credential.
 func NewAccess(c *config.Config) *Access {

@@ -15,7 +15,8 @@ func (o *Output) event(dst []byte, name string) []byte {
 // Seq is the sequence number of the next event.
 func (o *Output) Seq() int { return o.seq }
 
-// Rewind forgets the events from a sequence number on, which nobody has seen.
+// Rewind goes on at a sequence number: events from there on nobody has seen, and those
+// before it were told.
 func (o *Output) Rewind(seq int) { o.seq = seq }
 
 // AppendEventHead appends the head of an event up to its sequence number; its
@@ -41,11 +42,32 @@ func (o *Output) partEvent(dst []byte, name string) []byte {
 	return strconv.AppendInt(dst, int64(o.parts-1), 10)
 }
 
-// Begin appends response.created and response.in_progress.
+// Begin appends response.created and response.in_progress, unless they were told
+// before.
 func (o *Output) Begin(dst []byte) []byte {
+	if o.seq > 0 {
+		return dst
+	}
 	for _, name := range [...]string{"response.created", "response.in_progress"} {
 		dst, _ = o.lifecycle(dst, name, State{Status: "in_progress"})
 	}
+	return dst
+}
+
+// Queued are how many events Queue and Work append.
+const Queued = 3
+
+// Queue appends response.created and response.queued, of a response that nobody
+// works on yet. The resource is a part of what was appended.
+func (o *Output) Queue(dst []byte) (out, resource []byte) {
+	dst, _ = o.lifecycle(dst, "response.created", State{Status: "queued"})
+	return o.lifecycle(dst, "response.queued", State{Status: "queued"})
+}
+
+// Work appends response.in_progress, which follows what Queue has appended.
+func (o *Output) Work(dst []byte) []byte {
+	o.seq = Queued - 1
+	dst, _ = o.lifecycle(dst, "response.in_progress", State{Status: "in_progress"})
 	return dst
 }
 

@@ -84,11 +84,8 @@ var fields = []struct {
 		_, err := boolean(v, name)
 		return err
 	}},
-	{"background", func(r *Request, v *fastjson.Value, name string) *Error {
-		background, err := boolean(v, name)
-		if background {
-			return invalidCode(name, "unsupported_parameter", "no response is worked on here while nobody waits for it: send background false and read the answer, or stream it")
-		}
+	{"background", func(r *Request, v *fastjson.Value, name string) (err *Error) {
+		r.Background, err = boolean(v, name)
 		return err
 	}},
 	{"stream_options", readStreamOptions},
@@ -189,6 +186,12 @@ func Fields() iter.Seq2[string, string] {
 // NotStored refuses a request that continues a response where none is stored.
 func NotStored() *Error {
 	return invalidCode("previous_response_id", "previous_response_not_found", "no response is stored here: send the whole conversation as input items")
+}
+
+// NoBackground refuses a request that is to be worked on while nobody waits, where
+// no response is stored.
+func NoBackground() *Error {
+	return invalidCode("background", "unsupported_parameter", "no response is worked on here while nobody waits for it: send background false and read the answer, or stream it")
 }
 
 // NoConversations refuses a request for a conversation where none is kept.

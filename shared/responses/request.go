@@ -18,6 +18,8 @@ type Request struct {
 	Model  string
 	Input  *fastjson.Value // to be a string or an array; not decoded, so not checked
 	Stream bool
+	// Background says that nobody waits for the answer.
+	Background bool
 
 	Instructions      *fastjson.Value // to be a string; not decoded, so not checked
 	MaxOutputTokens   *fastjson.Value

@@ -48,7 +48,7 @@ const outputMember = `,"output":[`
 
 // A State is what changes of a response resource.
 type State struct {
-	Status      string // "in_progress", "completed", "incomplete" or "failed"
+	Status      string // "queued", "in_progress", "completed", "incomplete", "cancelled" or "failed"
 	CompletedAt int64  // Unix seconds; shown when completed
 	Reason      string // incomplete_details.reason
 	Err         *Error // error
@@ -72,7 +72,7 @@ func (r *Resource) Append(dst []byte, s State) []byte {
 		dst = appendTexts(dst, `,"completed_at":null`)
 	}
 	dst = appendTexts(dst, `,"error":`)
-	dst = s.Err.appendResponseError(dst)
+	dst = s.Err.AppendResponseError(dst)
 	if s.Reason == "" {
 		dst = appendTexts(dst, `,"incomplete_details":null`)
 	} else {
@@ -85,8 +85,8 @@ func (r *Resource) Append(dst []byte, s State) []byte {
 	return append(dst, '}')
 }
 
-// appendResponseError appends the resource's error member {"code","message"}.
-func (e *Error) appendResponseError(dst []byte) []byte {
+// AppendResponseError appends the resource's error member {"code","message"}.
+func (e *Error) AppendResponseError(dst []byte) []byte {
 	if e == nil {
 		return append(dst, "null"...)
 	}
@@ -113,9 +113,12 @@ func (u *Usage) append(dst []byte) []byte {
 
 func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model string) []byte {
 	dst = appendString(dst, `,"model":`, model)
-	if r.Stored {
+	switch {
+	case r.Background:
+		dst = append(dst, `,"background":true,"store":true`...) // it is stored already
+	case r.Stored:
 		dst = append(dst, stored...)
-	} else {
+	default:
 		dst = append(dst, `,"background":false,"store":false`...)
 	}
 	dst = appendStringOrNull(dst, `,"previous_response_id":`, r.Previous)
@@ -133,7 +136,7 @@ func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model 
 
 // notOptions are the fields that appendOptions does not show.
 var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fieldIndex["instructions"] | 1<<fieldIndex["stream"] | 1<<fieldIndex["store"] |
-	1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"] | 1<<fieldIndex["conversation"]
+	1<<fieldIndex["background"] | 1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"] | 1<<fieldIndex["conversation"]
 
 // defaultOptions are the options of a request that sets none, as most do.
 var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})
@@ -243,7 +246,7 @@ func AppendFailed(dst []byte, resource *fastjson.Object, items []byte, cause *Er
 		case "status":
 			dst = append(dst, `"failed"`...)
 		case "error":
-			dst = cause.appendResponseError(dst)
+			dst = cause.AppendResponseError(dst)
 		case "output":
 			dst = append(dst, '[')
 			dst = append(dst, items...)

@@ -37,6 +37,7 @@ func with(members []member, name string, k kind) []member {
 // and sequence_number. The name stands without "response.".
 var knownEvents = map[string][]member{
 	"created":     ofResponse,
+	"queued":      ofResponse,
 	"in_progress": ofResponse,
 	"completed":   ofResponse,
 	"incomplete":  ofResponse,
@@ -89,7 +90,7 @@ func (c *Checker) known(name string, v *fastjson.Value, data []byte) {
 		return
 	}
 	c.vocabulary(short)
-	if short == "created" || short == "in_progress" || short == "completed" || short == "incomplete" || short == "failed" {
+	if short == "created" || short == "queued" || short == "in_progress" || short == "completed" || short == "incomplete" || short == "failed" {
 		c.lifecycle(short, v.Get("response"), rawMember(data, "response"))
 		return
 	}

@@ -23,10 +23,13 @@ func (c *Checker) lifecycle(short string, r *fastjson.Value, raw []byte) {
 	switch {
 	case short == "created" && c.phase == beforeCreated:
 		c.phase = beforeInProgress
+		c.queued = r.GetBool("background") && string(r.GetStringBytes("status")) == "queued"
+	case short == "queued" && c.phase == beforeInProgress && c.queued: // of a response in the background
 	case short == "in_progress" && c.phase == beforeInProgress:
 		c.phase = running
-	case short != "created" && short != "in_progress" && c.phase == running,
-		short == "failed" && c.phase == beforeInProgress: // a stream that was cut right after its first event
+	case isEnd(short) && c.phase == running,
+		isEnd(short) && c.phase == beforeInProgress && c.queued, // it ended before it was begun
+		short == "failed" && c.phase == beforeInProgress:        // a stream that was cut right after its first event
 		c.phase = ended
 	default:
 		if c.phase == running {
@@ -36,13 +39,18 @@ func (c *Checker) lifecycle(short string, r *fastjson.Value, raw []byte) {
 		}
 		// what came counts, so that one fault is one problem
 		c.phase = max(c.phase, map[string]phase{"created": beforeInProgress, "in_progress": running}[short])
-		if short != "created" && short != "in_progress" {
+		if isEnd(short) {
 			c.phase = ended
 		}
 	}
 	c.resource(name, r, raw)
 	c.state(short, r, raw)
 	c.wasError = false
+}
+
+// isEnd reports whether an event ends a response.
+func isEnd(short string) bool {
+	return short != "created" && short != "queued" && short != "in_progress"
 }
 
 // resource checks the members of a resource, and that what repeats the request
@@ -102,10 +110,16 @@ func (c *Checker) usage(name string, u *fastjson.Value) {
 // state checks what an event says of the state of the response.
 func (c *Checker) state(short string, r *fastjson.Value, raw []byte) {
 	name, want := "response."+short, short
-	if short == "created" {
+	got := string(r.GetStringBytes("status"))
+	switch {
+	case short == "created" && !c.queued:
 		want = "in_progress"
+	case short == "created":
+		want = "queued"
+	case short == "incomplete" && got == "cancelled": // no event has that name
+		want = "cancelled"
 	}
-	if got := string(r.GetStringBytes("status")); got != want {
+	if got != want {
 		c.fail("status", "%s: expected status %q, got %q", name, want, got)
 	}
 	mustBe := func(key string, k kind) {
@@ -121,7 +135,7 @@ func (c *Checker) state(short string, r *fastjson.Value, raw []byte) {
 		}
 	}
 	switch short {
-	case "created", "in_progress":
+	case "created", "queued", "in_progress":
 		if output := r.GetArray("output"); len(output) > 0 {
 			c.fail("order", "%s: expected output [], got %d items", name, len(output))
 		}
@@ -131,6 +145,10 @@ func (c *Checker) state(short string, r *fastjson.Value, raw []byte) {
 		mustBe("completed_at", anInt)
 		mustBeNull("incomplete_details", "error")
 	case "incomplete":
+		if got == "cancelled" {
+			mustBeNull("completed_at", "incomplete_details", "error")
+			break
+		}
 		mustBe("incomplete_details", aObject)
 		if v := r.Get("incomplete_details", "reason"); r.GetObject("incomplete_details") != nil && !aString.is(v) {
 			c.fail("status", "%s: expected incomplete_details.reason to be a string, got %s", name, show(v))
@@ -144,13 +162,14 @@ func (c *Checker) state(short string, r *fastjson.Value, raw []byte) {
 			}
 		}
 	}
-	c.terminal(short, rawMember(raw, "output"))
+	c.terminal(short, got == "cancelled", rawMember(raw, "output"))
 }
 
 // terminal compares the output of the terminal event with the items that were
-// streamed, and their statuses with the response's.
-func (c *Checker) terminal(short string, output []byte) {
-	if c.item != nil && short != "failed" {
+// streamed, and their statuses with the response's. One that was cancelled ends at any
+// point.
+func (c *Checker) terminal(short string, cancelled bool, output []byte) {
+	if c.item != nil && short != "failed" && !cancelled {
 		c.fail("item", "expected output_item.done of item %d (%s) before response.%s", c.item.index, c.item.id, short)
 	}
 	items := rawElements(output)
@@ -174,7 +193,7 @@ func (c *Checker) terminal(short string, output []byte) {
 		case it.status == "": // reasoning items need none
 		case short == "completed" && it.status != "completed", short == "incomplete" && !last && it.status != "completed":
 			c.fail("status", "response.%s: expected output[%d] to be completed, it is %s", short, i, it.status)
-		case short == "incomplete" && last && it.status != "incomplete":
+		case short == "incomplete" && last && it.status != "incomplete" && !cancelled:
 			c.fail("status", "response.incomplete: expected the last item to be incomplete, it is %s", it.status)
 		}
 	}

@@ -72,6 +72,7 @@ type Checker struct {
 	counts map[string]int
 
 	sequence int
+	queued   bool // the response began as one in the background
 	phase    phase
 	wasError bool // the event before was an error event
 	reason   string

@@ -92,6 +92,9 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	u.resource.Answer(r, tools, choice, model, id, now)
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
+	if r.Background {
+		u.begun = responses.Queued
+	}
 	u.raised = raisedTools(u.raised[:0], w.toolset.lowered)
 	u.dropped = w.toolset.droppedTypes()
 	return nil

@@ -54,6 +54,7 @@ func (u *Turn) Stream() *Stream {
 		out:    u.output(),
 		repeat: repeat{head: s.repeat.head[:0], tail: s.repeat.tail[:0]},
 	}
+	s.out.Rewind(u.begun)
 	return s
 }
 

@@ -56,6 +56,7 @@ type Turn struct {
 	out       responses.Output
 	stream    Stream
 	streaming bool
+	begun     int  // events that are told by Queue and Work
 	summaries bool // thoughts are told as summaries
 	copies    bool // reasoning items have a copy of their thought
 	model     string
@@ -133,7 +134,7 @@ const keptBytes = 16 << 10
 // newTurn returns a turn of t without a request.
 func (t *Translator) newTurn() *Turn {
 	u := t.turns.Get().(*Turn)
-	u.from, u.outcome, u.state = t, responses.Outcome{}, responses.State{}
+	u.from, u.outcome, u.state, u.begun = t, responses.Outcome{}, responses.State{}, 0
 	return u
 }
 
@@ -156,6 +157,9 @@ const treeValues = 4 << 10
 type Past struct {
 	Stored       bool   // the answer will be
 	Conversation string // the id of the one that it is for; empty for none
+	// Background says that nobody waits for the answer, which is made as a stream then.
+	// Without a Past such a request is refused.
+	Background bool
 	// Items are those of the turns before, a JSON array that was checked when it was
 	// stored; nil when the request continues none.
 	Items []byte
@@ -204,8 +208,12 @@ func (t *Translator) Continued(dst, body []byte, values int, past *Past, id stri
 	case past == nil && w.r.Converses:
 		return dst, nil, responses.NoConversations()
 	}
+	if past == nil && w.r.Background {
+		return dst, nil, responses.NoBackground()
+	}
 	if w.history, w.past = nil, 0; past != nil {
 		w.r.Stored, w.r.Conversation = past.Stored, past.Conversation
+		w.r.Background, w.r.Stream = past.Background, w.r.Stream || past.Background
 		if err := w.remember(past.Items); err != nil {
 			return dst, nil, err
 		}

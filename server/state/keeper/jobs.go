@@ -41,7 +41,7 @@ func (k *Keeper) Finish(ctx context.Context, l state.Lease, r *state.Record, e s
 }
 
 // Cancel is the store's.
-func (k *Keeper) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, int64) []byte) (r *state.Record, err error) {
+func (k *Keeper) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, []state.Events) []byte) (r *state.Record, err error) {
 	defer func(start time.Time) { k.done("cancel", start, err) }(time.Now())
 	return k.store.Cancel(ctx, owner, id, end)
 }

@@ -267,7 +267,7 @@ func (s *Store) finish(r *response, rec *state.Record, e state.Events) {
 }
 
 // Cancel ends a job that has not ended.
-func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, int64) []byte) (*state.Record, error) {
+func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, []state.Events) []byte) (*state.Record, error) {
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
@@ -281,8 +281,12 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 	}
 	rec := s.record(r)
 	if rec.Status < state.Completed {
-		next := r.nextEvent()
-		s.finish(r, rec, state.Events{First: next, Last: next, Data: end(rec, next)})
+		log := make([]state.Events, len(r.job.log))
+		for i, b := range r.job.log {
+			log[i] = state.Events{First: b.first, Last: b.last, Data: s.blocks.read(b.at, b.size)}
+		}
+		next, data := state.Next(log), end(rec, log)
+		s.finish(r, rec, state.Events{First: next, Last: next, Data: data})
 	}
 	return rec, nil
 }

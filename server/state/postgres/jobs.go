@@ -311,7 +311,7 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, r *state.Record, before i
 }
 
 // Cancel ends a job that has not ended.
-func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, int64) []byte) (*state.Record, error) {
+func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, []state.Events) []byte) (*state.Record, error) {
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
@@ -330,11 +330,11 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 			return err
 		}
 		if r.Status < state.Completed {
-			var next int64
-			if err := tx.QueryRow(ctx, nextQuery, id).Scan(&next); err != nil {
+			log, err := wholeLog(ctx, tx, id)
+			if err != nil {
 				return err
 			}
-			data := end(r, next)
+			next, data := state.Next(log), end(r, log)
 			if err := s.finish(ctx, tx, r, size, state.Events{First: next, Last: next, Data: data}); err != nil {
 				return err
 			}
@@ -346,6 +346,21 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 		return nil, err
 	}
 	return record, nil
+}
+
+// wholeLog reads a whole log.
+func wholeLog(ctx context.Context, tx pgx.Tx, id string) ([]state.Events, error) {
+	rows, err := tx.Query(ctx, "SELECT first, last, data FROM antwort_events WHERE response = $1 ORDER BY first", id)
+	if err != nil {
+		return nil, err
+	}
+	log, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.Events])
+	for i := range log {
+		if err == nil {
+			log[i].Data, err = packed.Unpack(log[i].Data)
+		}
+	}
+	return log, err
 }
 
 // Events reads the log after an event.

@@ -12,7 +12,7 @@ import (
 
 // jobStatements are those of the writer about jobs.
 type jobStatements struct {
-	known, waiting, request, event, claimable, claim, held, renew, release, valid, size, finish, next, get, resize, oldLogs, dropLog, noLog *sql.Stmt
+	known, waiting, request, event, claimable, claim, held, renew, release, valid, size, finish, log, get, resize, oldLogs, dropLog, noLog *sql.Stmt
 }
 
 func (s *jobStatements) all() map[**sql.Stmt]string {
@@ -30,7 +30,7 @@ func (s *jobStatements) all() map[**sql.Stmt]string {
 		&s.valid:   "SELECT thread FROM responses WHERE id = ? AND attempt = ? AND status = 1",
 		&s.size:    "SELECT thread, attempt, status, length(output) + length(shell) + coalesce(length(request), 0) FROM responses WHERE id = ?",
 		&s.finish:  `UPDATE responses SET status = ?2, cut = ?3, output = ?4, shell = ?5, log_until = ?6, request = NULL, lease_until = NULL WHERE id = ?1`,
-		&s.next:    "SELECT coalesce(max(last), -1) + 1 FROM events WHERE response = ?",
+		&s.log:     "SELECT first, last, data FROM events WHERE response = ? ORDER BY first",
 		&s.get:     "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
 		&s.resize: `UPDATE threads SET bytes = bytes + ?2,
 			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires BETWEEN ?3 AND ?3 + ?4 THEN expires ELSE ?3 + ?4 END WHERE id = ?1`,
@@ -273,7 +273,7 @@ func (w *writer) finish(ctx context.Context, r *state.Record, before int, e stat
 }
 
 // Cancel ends a job that has not ended.
-func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, int64) []byte) (*state.Record, error) {
+func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, []state.Events) []byte) (*state.Record, error) {
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
@@ -300,20 +300,41 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 	return record, nil
 }
 
-func (w *writer) cancel(ctx context.Context, r *state.Record, end func(*state.Record, int64) []byte) error {
+func (w *writer) cancel(ctx context.Context, r *state.Record, end func(*state.Record, []state.Events) []byte) error {
 	var thread string
-	var attempt, size, next int64
+	var attempt, size int64
 	var status state.Status
 	if err := w.jobs.size.QueryRowContext(ctx, r.ID).Scan(&thread, &attempt, &status, &size); err != nil {
 		return broken(err)
 	}
-	if err := w.jobs.next.QueryRowContext(ctx, r.ID).Scan(&next); err != nil {
+	log, err := w.log(ctx, r.ID)
+	if err != nil {
 		return broken(err)
 	}
-	data := end(r, next)
+	next, data := state.Next(log), end(r, log)
 	head := *r
 	head.Output, head.Shell = packed.Pack(r.Output), packed.Pack(r.Shell)
 	return w.finish(ctx, &head, int(size), state.Events{First: next, Last: next, Data: data})
+}
+
+// log reads a whole log.
+func (w *writer) log(ctx context.Context, id string) (log []state.Events, err error) {
+	rows, err := w.jobs.log.QueryContext(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		var e state.Events
+		err := rows.Scan(&e.First, &e.Last, &e.Data)
+		if err == nil {
+			e.Data, err = packed.Unpack(e.Data)
+		}
+		if err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		log = append(log, e)
+	}
+	return log, errors.Join(rows.Err(), rows.Close())
 }
 
 // Events reads the log after an event.

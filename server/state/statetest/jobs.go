@@ -342,7 +342,8 @@ func logExpires(t *testing.T, s state.Store, clock *clock) {
 }
 
 // endCancelled ends a job as cancelled.
-func endCancelled(r *state.Record, next int64) []byte {
+func endCancelled(r *state.Record, log []state.Events) []byte {
+	next := state.Next(log)
 	r.Status, r.Output, r.TTL, r.Replay = state.Cancelled, []byte(`["`+r.ID+`"]`), time.Hour, time.Minute
 	return events(next, next).Data
 }
@@ -376,7 +377,7 @@ func jobCancelled(t *testing.T, s state.Store, _ *clock) {
 		text, over := log(t, s, alice, j.ID, -1)
 		assert.Equal(t, string(events(0, last).Data), text)
 		assert.True(t, over)
-		again, err := s.Cancel(ctx, alice, j.ID, func(*state.Record, int64) []byte {
+		again, err := s.Cancel(ctx, alice, j.ID, func(*state.Record, []state.Events) []byte {
 			t.Error("it has ended")
 			return nil
 		})
