@@ -116,7 +116,7 @@ func (x *exchange) passOn() *failure.Failure {
 		if watched = streaming.IsWatched(x.rec.Method, ans); watched { // its stream goes on with the call
 			// A backend with the same interval comes first with its own comment.
 			keepAlive := x.gen.cfg.Server.KeepAliveInterval
-			x.stream(ctx, cancel, streaming.Watched(x.gen.cfg.Limits), keepAlive+keepAlive/3, ans)
+			x.stream(ctx, cancel, streaming.Watched(x.gen.cfg.Limits, x.rec.Method == http.MethodGet), keepAlive+keepAlive/3, ans)
 			return nil
 		}
 		return x.passWhole(ctx, ans)

@@ -19,19 +19,21 @@ func IsWatched(method string, ans *upstream.Answer) bool {
 	return ans.Status == http.StatusOK && method != http.MethodHead && IsEventStream(ans.Header)
 }
 
-// Watched is the kind of a stream that is forwarded.
-func Watched(limits config.Limits) Kind {
-	return watched{int(limits.EventBytes), limits.ResponseBodyBytes}
+// Watched is the kind of a stream that is forwarded; replay says that it is of events
+// that are read again.
+func Watched(limits config.Limits, replay bool) Kind {
+	return watched{int(limits.EventBytes), limits.ResponseBodyBytes, replay}
 }
 
 type watched struct {
 	event  int   // longest event, in bytes
 	answer int64 // longest whole answer, in bytes
+	replay bool
 }
 
 func (w watched) events() Events {
 	ev := &watchedEvents{}
-	ev.watch.Framer.Max, ev.watch.Most = w.event, int(w.answer)
+	ev.watch.Framer.Max, ev.watch.Most, ev.watch.Replay = w.event, int(w.answer), w.replay
 	return ev
 }
 

@@ -18,6 +18,7 @@ import (
 type Watch struct {
 	Framer sse.Framer // its Max may be set before the first Write
 	Most   int        // bytes of finished items, which are kept for a stream that breaks; 0: no limit
+	Replay bool       // the events of a response in the background are read again, perhaps none are left
 
 	resource []byte // the last response.created, .queued or .in_progress event's data
 	items    []byte // finished items, separated by commas
@@ -48,7 +49,7 @@ func (w *Watch) Write(p []byte) (whole []byte, err error) {
 		switch {
 		case len(ev.Data) > 0 && ev.Data[0] == '{':
 			w.see(ev)
-		case !w.passed && string(ev.Data) == "[DONE]": // of a replay there was nothing left
+		case w.Replay && !w.passed && string(ev.Data) == "[DONE]": // nothing was left
 			w.terminal = true
 		}
 		if w.Most > 0 && len(w.items) > w.Most {
@@ -81,11 +82,8 @@ func (w *Watch) Outcome() responses.Outcome { return w.outcome }
 var parsers fastjson.ParserPool
 
 func (w *Watch) see(ev sse.Event) {
-	first := !w.passed
 	w.passed = true
-	name := string(ev.Name)
-	defer func() { w.goesOn = w.goesOn || first && name != "response.created" && w.seq > 0 }()
-	switch name {
+	switch name := string(ev.Name); name {
 	case "", "error", "response.created", "response.queued", "response.in_progress", "response.output_item.done",
 		"response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		w.read(ev.Data)
@@ -179,7 +177,7 @@ func (w *Watch) End(dst []byte, cause *responses.Error) []byte {
 	if cause == nil {
 		cause = responses.NewError(502, "upstream_cut", "the upstream ended the stream before the response was complete")
 	}
-	if w.goesOn {
+	if w.goesOn || w.Replay {
 		w.outcome.Err = cause
 		return dst
 	}

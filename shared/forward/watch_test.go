@@ -53,18 +53,24 @@ func TestEnd(t *testing.T) {
 		return `data: {"type":"response.failed","sequence_number":N,"response":{"id":"resp_1","status":"failed","error":{"code":"upstream_cut","message":"gone"},"output":[` + items + `],"metadata":{"k\u0007":"v"}}}` + "\n\n"
 	}
 	number := func(event, n string) string { return strings.Replace(event, "N", n, 1) }
-	for _, c := range []struct{ name, in, end string }{
-		{"cut after some items", created + item + delta + "event: response.out",
-			"event: error\n" + number(errorEvent, "5") + "event: response.failed\n" + number(failed(`{"id":"msg_1","content":[{"text":"a\u0000b"}]}`), "6") + "data: [DONE]\n\n"},
-		{"cut after created", created,
-			"event: error\n" + number(errorEvent, "1") + "event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
-		{"cut after an error event", created + "data: {\"type\":\"error\",\"sequence_number\":1}\n\n",
-			"event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
-		{"cut before any event", "event: resp", "event: error\n" + number(errorEvent, "0") + "data: [DONE]\n\n"},
-		{"broken after the terminal event", created + completed, ""},
+	inBackground := strings.Replace(created, `"status":`, `"background":true,"status":`, 1)
+	for _, c := range []struct {
+		name, in, end string
+		replay        bool
+	}{
+		{name: "of a response in the background", in: inBackground},
+		{name: "read again", in: delta, replay: true},
+		{name: "read again, with nothing left", in: "data: [DONE]\n\n", replay: true},
+		{name: "nothing but its end", in: "data: [DONE]\n\n", end: "event: error\n" + number(errorEvent, "0") + "data: [DONE]\n\n"},
+		{name: "cut after some items", in: created + item + delta + "event: response.out",
+			end: "event: error\n" + number(errorEvent, "5") + "event: response.failed\n" + number(failed(`{"id":"msg_1","content":[{"text":"a\u0000b"}]}`), "6") + "data: [DONE]\n\n"},
+		{name: "cut after created", in: created, end: "event: error\n" + number(errorEvent, "1") + "event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
+		{name: "cut after an error event", in: created + "data: {\"type\":\"error\",\"sequence_number\":1}\n\n", end: "event: response.failed\n" + number(failed(""), "2") + "data: [DONE]\n\n"},
+		{name: "cut before any event", in: "event: resp", end: "event: error\n" + number(errorEvent, "0") + "data: [DONE]\n\n"},
+		{name: "broken after the terminal event", in: created + completed, end: ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var w Watch
+			w := Watch{Replay: c.replay}
 			_, err := w.Write([]byte(c.in))
 			require.NoError(t, err)
 			require.Equal(t, c.end, string(w.End(nil, gone)))
