@@ -130,13 +130,13 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	chat := buffer.Metered(&x.held)
 	var turn *translate.Turn
 	var task *turns.Task
-	begun, f := x.beginTurn(body.B)
+	begun, values, f := x.beginTurn(body.B)
 	x.turn = begun
 	if f == nil && begun.Background() && x.job == nil {
 		task, f = x.task(body.B)
 	}
 	if f == nil {
-		turn, f = x.translateRequest(chat, begun)
+		turn, f = x.translateRequest(chat, begun, values)
 	}
 	if f == nil {
 		f = d.Translated(turn.Model(), begun.Body, begun.History())
@@ -193,34 +193,37 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn, begun) })
 }
 
-// beginTurn finds out what the request goes on from, where responses are stored.
-func (x *exchange) beginTurn(body []byte) (*turns.Turn, *failure.Failure) {
+// beginTurn finds out what the request goes on from, where responses are stored, and
+// how many JSON values the turn's body has.
+func (x *exchange) beginTurn(body []byte) (begun *turns.Turn, values int, f *failure.Failure) {
 	id, created, job := x.gen.newID(), x.Unix(), (*state.Job)(nil)
 	if x.job != nil {
 		job = x.job.Job
 		id, created = job.ID, job.Created.Unix()
 	}
-	if err := responses.Check(body, x.gen.limits); err != nil {
-		return nil, failure.Of(failure.InvalidRequest, err)
+	values, err := responses.Count(body, x.gen.limits)
+	if err != nil {
+		return nil, 0, failure.Of(failure.InvalidRequest, err)
 	}
-	begun, f := x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job})
+	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job})
 	if f == nil && begun.Refers {
-		if err := responses.Check(begun.Body, x.gen.limits); err != nil {
-			return begun, failure.Of(failure.InvalidRequest, err)
+		if values, err = responses.Count(begun.Body, x.gen.limits); err != nil {
+			return begun, 0, failure.Of(failure.InvalidRequest, err)
 		}
 	}
-	return begun, f
+	return begun, values, f
 }
 
-// translateRequest appends the upstream's request to chat.
-func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn) (turn *translate.Turn, f *failure.Failure) {
-	body, values := begun.Body, x.gen.cfg.Limits.JSONValues
+// translateRequest appends the upstream's request to chat; the turn's body has so many
+// values.
+func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn, values int) (turn *translate.Turn, f *failure.Failure) {
+	body := begun.Body
 	if f = x.held.RoomFor(body, chat); f != nil {
 		return nil, f
 	}
 	request := func() *failure.Failure {
 		var err *responses.Error
-		if chat.B, turn, err = x.gen.translator.Continued(chat.B, body, len(body)/8, begun.Past, begun.ID, begun.Created); err != nil {
+		if chat.B, turn, err = x.gen.translator.Continued(chat.B, body, values, begun.Past, begun.ID, begun.Created); err != nil {
 			return failure.Of(failure.InvalidRequest, err)
 		}
 		return nil

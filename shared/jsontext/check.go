@@ -35,33 +35,40 @@ func (e *SyntaxError) Error() string {
 // Check reports whether b is exactly one JSON value within the limits,
 // surrounded by nothing but white space. The error is a *SyntaxError.
 func Check(b []byte, lim Limits) error {
-	if !utf8.Valid(b) {
-		at := invalidUTF8(b)
-		if err := check(b[:at], lim); err != nil && err.Offset < at {
-			return err // comes first
-		}
-		return &SyntaxError{Offset: at, Problem: "invalid UTF-8"}
-	}
-	if err := check(b, lim); err != nil {
-		return err
-	}
-	return nil
+	_, err := Count(b, lim)
+	return err
 }
 
-func check(b []byte, lim Limits) *SyntaxError {
+// Count is Check, and returns how many values the document has, as Values does.
+func Count(b []byte, lim Limits) (values int, err error) {
+	if !utf8.Valid(b) {
+		at := invalidUTF8(b)
+		if _, err := check(b[:at], lim); err != nil && err.Offset < at {
+			return 0, err // comes first
+		}
+		return 0, &SyntaxError{Offset: at, Problem: "invalid UTF-8"}
+	}
+	values, problem := check(b, lim)
+	if problem != nil {
+		return 0, problem
+	}
+	return values, nil
+}
+
+func check(b []byte, lim Limits) (values int, err *SyntaxError) {
 	if lim.Depth <= 0 || lim.Depth > MaxDepth {
 		lim.Depth = MaxDepth
 	}
 	s := scanner{b: b, lim: lim}
 	s.space()
 	if err := s.value(); err != nil {
-		return err
+		return 0, err
 	}
 	s.space()
 	if s.i < len(b) {
-		return s.fail("unexpected data after the JSON value")
+		return 0, s.fail("unexpected data after the JSON value")
 	}
-	return nil
+	return s.values, nil
 }
 
 func invalidUTF8(b []byte) int {

@@ -85,10 +85,20 @@ type Member struct {
 
 // Check reports whether body is JSON within the limits.
 func Check(body []byte, lim Limits) *Error {
-	err := jsontext.Check(body, lim.Text())
+	_, err := Count(body, lim)
+	return err
+}
+
+// Count is Check, and returns how many values the body has.
+func Count(body []byte, lim Limits) (values int, problem *Error) {
+	values, err := jsontext.Count(body, lim.Text())
 	if err == nil {
-		return nil
+		return values, nil
 	}
+	return 0, wrongText(err)
+}
+
+func wrongText(err error) *Error {
 	var syntax *jsontext.SyntaxError
 	if errors.As(err, &syntax) && syntax.Limit {
 		return NewError(400, "limit_exceeded", "the request body is over a limit: "+err.Error())

@@ -170,10 +170,11 @@ type Past struct {
 // the response (letters and digits), now its creation in Unix seconds. Neither
 // result refers to body. With an error dst is returned as it was.
 func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
-	if err := responses.Check(body, t.opt.Limits); err != nil {
+	values, err := responses.Count(body, t.opt.Limits)
+	if err != nil {
 		return dst, nil, err
 	}
-	return t.Checked(dst, body, len(body)/8, id, now)
+	return t.Checked(dst, body, values, id, now)
 }
 
 // Checked is Request for a body that responses.Check has passed and that has
