@@ -268,17 +268,11 @@ func (s *Store) finish(r *response, rec *state.Record, e state.Events) {
 
 // Cancel ends a job that has not ended.
 func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end func(*state.Record, []state.Events) []byte) (*state.Record, error) {
-	if !state.IsID(id) {
-		return nil, state.ErrNotFound
-	}
-	if err := s.open(ctx); err != nil {
+	r, err := s.look(ctx, owner, id)
+	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	r := s.find(owner, id)
-	if r == nil {
-		return nil, state.ErrNotFound
-	}
 	rec := s.record(r)
 	if rec.Status < state.Completed {
 		log := make([]state.Events, len(r.job.log))
@@ -293,17 +287,11 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 
 // Events reads the log after an event.
 func (s *Store) Events(ctx context.Context, owner state.Owner, id string, after int64) (*state.Log, error) {
-	if !state.IsID(id) {
-		return nil, state.ErrNotFound
-	}
-	if err := s.open(ctx); err != nil {
+	r, err := s.look(ctx, owner, id)
+	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	r := s.find(owner, id)
-	if r == nil {
-		return nil, state.ErrNotFound
-	}
 	log := &state.Log{Flags: r.flags, Status: r.status}
 	if log.Expired = r.status >= state.Completed && (r.job == nil || r.job.until <= s.now().UnixMilli()); log.Expired {
 		return log, nil

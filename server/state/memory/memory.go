@@ -129,22 +129,31 @@ func (s *Store) find(owner state.Owner, id string) *response {
 	return nil
 }
 
-// used makes a thread the one that was used last.
-func (s *Store) used(t *thread) { s.threads.MoveToBack(t.use) }
-
-// Chain returns the response and all before it.
-func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds state.Bounds) ([]state.Turn, error) {
+// look locks the store and returns an owner's response. With an error it is not locked.
+func (s *Store) look(ctx context.Context, owner state.Owner, id string) (*response, error) {
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	defer s.mu.Unlock()
-	r := s.find(owner, id)
-	if r == nil {
-		return nil, state.ErrNotFound
+	if r := s.find(owner, id); r != nil {
+		return r, nil
 	}
+	s.mu.Unlock()
+	return nil, state.ErrNotFound
+}
+
+// used makes a thread the one that was used last.
+func (s *Store) used(t *thread) { s.threads.MoveToBack(t.use) }
+
+// Chain returns the response and all before it.
+func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds state.Bounds) ([]state.Turn, error) {
+	r, err := s.look(ctx, owner, id)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
 	walk := state.Walk{Bounds: bounds}
 	if err := walk.Begin(r.status, r.flags, r.depth); err != nil {
 		return nil, err
@@ -162,17 +171,11 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 
 // Get returns one response.
 func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.Record, error) {
-	if !state.IsID(id) {
-		return nil, state.ErrNotFound
-	}
-	if err := s.open(ctx); err != nil {
+	r, err := s.look(ctx, owner, id)
+	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	r := s.find(owner, id)
-	if r == nil {
-		return nil, state.ErrNotFound
-	}
 	s.used(r.thread)
 	return s.record(r), nil
 }
@@ -190,17 +193,11 @@ func (s *Store) record(r *response) *state.Record {
 
 // Delete removes one response.
 func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error {
-	if !state.IsID(id) {
-		return state.ErrNotFound
-	}
-	if err := s.open(ctx); err != nil {
+	r, err := s.look(ctx, owner, id)
+	if err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
-	r := s.find(owner, id)
-	if r == nil {
-		return state.ErrNotFound
-	}
 	if s.remove(r); r.thread.responses == nil && r.thread.conversation == nil {
 		s.drop(r.thread)
 	}
