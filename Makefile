@@ -57,7 +57,7 @@ e2e-clients: build envoy ## Real clients (agents, SDKs, frameworks) through serv
 
 .PHONY: e2e-envoy
 e2e-envoy: build envoy ## The filter in real Envoy
-	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 ./envoy/...
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 20m ./envoy/...
 
 .PHONY: e2e-llm
 e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)

@@ -28,6 +28,7 @@ Example:
 func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	signals, release := process.Catch(ctx)
 	defer release()
+	defer process.Ballast()()
 	cfg, err := cmd.load()
 	if err != nil {
 		return err
