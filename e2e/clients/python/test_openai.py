@@ -274,7 +274,7 @@ def test_error_parameters(client):
     for ask, param in (
         (dict(temperature=3), "temperature"),
         (dict(max_output_tokens=1), "max_output_tokens"),
-        (dict(background=True), "background"),
+        (dict(background=True, store=False), ("background", "store")),  # without a store, and with one
         (dict(tools=[{"type": "web_search"}]), "tools[0].type"),
         (dict(tools=[WEATHER], tool_choice={"type": "function", "name": "nope"}), "tool_choice"),
         (dict(input=[{"type": "nonsense"}]), "input[0].type"),
@@ -452,6 +452,27 @@ def test_retrieve(client):
     with pytest.raises(openai.BadRequestError) as e:
         client.responses.create(model=MODEL, input="and now?", previous_response_id=made.id)
     assert e.value.code == "previous_response_not_found"
+
+
+@pytest.mark.server
+def test_background(client):
+    """A response in the background is accepted at once, polled, streamed again from any event, and cancelled."""
+    made = client.responses.create(model=MODEL, input="mock: tokens=5 delay=10ms", background=True)
+    assert made.status == "queued" and made.background is True
+    while made.status in ("queued", "in_progress"):
+        time.sleep(0.05)
+        made = client.responses.retrieve(made.id)
+    assert made.status == "completed" and made.output_text
+    events = list(client.responses.create(model=MODEL, input="mock: tokens=5 delay=10ms", background=True, stream=True))
+    assert events[-1].type == "response.completed"
+    for after in range(len(events)):
+        again = list(client.responses.retrieve(events[0].response.id, stream=True, starting_after=after))
+        assert again == events[after + 1 :]
+    long = client.responses.create(model=MODEL, input="mock: tokens=1000 delay=50ms", background=True)
+    assert client.responses.cancel(long.id).status == "cancelled"
+    assert client.responses.cancel(long.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError):
+        client.responses.cancel(client.responses.create(model=MODEL, input="hi").id)
 
 
 @pytest.mark.server
