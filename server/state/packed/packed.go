@@ -2,7 +2,7 @@
 // is done to it, and compressed where that is worth it.
 //
 //	text ─► Pack ─► 0 text, or 1 zstd
-//	what a database has ─► Size, Unpack
+//	what a database has ─► Size, Unpack, UnpackPair
 package packed
 
 import (
@@ -87,4 +87,22 @@ func Unpack(packed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return text, nil
+}
+
+// UnpackPair unpacks two texts. Before that, room is told the size of each, and its
+// error ends it.
+func UnpackPair(room func(size int) error, a, b []byte) (first, second []byte, err error) {
+	for _, text := range [2][]byte{a, b} {
+		size, err := Size(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := room(size); err != nil {
+			return nil, nil, err
+		}
+	}
+	if first, err = Unpack(a); err == nil {
+		second, err = Unpack(b)
+	}
+	return first, second, err
 }

@@ -38,7 +38,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 	}
 	var links []link
 	var walk state.Walk
-	err := s.read(ctx, chainQuery, func(rows pgx.Rows) error {
+	err := s.read(ctx, chainQuery, func(rows pgx.Rows) (err error) {
 		links, walk = links[:0], state.Walk{Bounds: bounds}
 		for rows.Next() {
 			var l link
@@ -53,7 +53,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 					return err
 				}
 			}
-			if err := l.unpack(&walk, input, output); err != nil {
+			if l.turn.Input, l.turn.Output, err = packed.UnpackPair(walk.Room, input, output); err != nil {
 				return err
 			}
 			links = append(links, l)
@@ -68,23 +68,6 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 		walk.Add(l.turn, l.parent)
 	}
 	return walk.End()
-}
-
-// unpack unpacks what there is room for.
-func (l *link) unpack(walk *state.Walk, input, output []byte) error {
-	for to, from := range map[*[]byte][]byte{&l.turn.Input: input, &l.turn.Output: output} {
-		size, err := packed.Size(from)
-		if err != nil {
-			return err
-		}
-		if err := walk.Room(size); err != nil {
-			return err
-		}
-		if *to, err = packed.Unpack(from); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const getQuery = `

@@ -69,7 +69,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 				return nil, err
 			}
 		}
-		if t.Input, t.Output, err = unpackTurn(&walk, input, output); err != nil {
+		if t.Input, t.Output, err = packed.UnpackPair(walk.Room, input, output); err != nil {
 			return nil, err
 		}
 		walk.Add(t, parent)
@@ -78,23 +78,6 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 		return nil, unavailable(ctx, err)
 	}
 	return walk.End()
-}
-
-// unpackTurn unpacks what there is room for.
-func unpackTurn(walk *state.Walk, input, output []byte) (in, out []byte, err error) {
-	for _, text := range [2][]byte{input, output} {
-		size, err := packed.Size(text)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := walk.Room(size); err != nil {
-			return nil, nil, err
-		}
-	}
-	if in, err = packed.Unpack(input); err == nil {
-		out, err = packed.Unpack(output)
-	}
-	return in, out, err
 }
 
 // Get returns one response.
