@@ -18,8 +18,12 @@ func (k *Keeper) Claim(ctx context.Context, lease time.Duration) (j *state.Job, 
 	return k.store.Claim(ctx, lease)
 }
 
-// Renew is the store's.
+// Renew is the store's. Without leases the store is not asked, so nothing is said of
+// it.
 func (k *Keeper) Renew(ctx context.Context, leases []state.Lease, lease time.Duration) (held []state.Lease, err error) {
+	if len(leases) == 0 {
+		return nil, nil
+	}
 	defer func(start time.Time) { k.done("renew", start, err) }(time.Now())
 	return k.store.Renew(ctx, leases, lease)
 }

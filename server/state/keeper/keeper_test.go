@@ -90,6 +90,10 @@ func (b *broken) Ready(context.Context) error {
 
 func (b *broken) Commit(context.Context, *state.Record) error { return b.err }
 
+func (b *broken) Renew(context.Context, []state.Lease, time.Duration) ([]state.Lease, error) {
+	return nil, nil
+}
+
 func (b *broken) Chain(context.Context, state.Owner, string, state.Bounds) ([]state.Turn, error) {
 	return nil, &state.MissingError{ID: "a"}
 }
@@ -117,7 +121,10 @@ func TestReadiness(t *testing.T) {
 	b.err = down
 	assert.Equal(t, down, k.Commit(ctx, nil), "an operation shows it too")
 	ready(2, down)
-	_, err := k.Chain(ctx, alice, "a", state.Bounds{})
+	_, err := k.Renew(ctx, nil, time.Minute)
+	require.NoError(t, err)
+	ready(2, down) // for nobody was asked
+	_, err = k.Chain(ctx, alice, "a", state.Bounds{})
 	assert.ErrorIs(t, err, state.ErrMissing)
 	ready(2, nil) // for it has answered
 	b.err = state.Unavailable(context.Canceled)
