@@ -155,6 +155,9 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		chat.Put()
 		return x.accept(turn, begun, task)
 	}
+	if x.endpoint.Endpoint == policy.InputTokens {
+		return x.count(d, chat, turn)
+	}
 	req := &dispatch.Request{
 		Request: upstream.Request{
 			Method:     http.MethodPost,
@@ -205,7 +208,8 @@ func (x *exchange) beginTurn(body []byte) (begun *turns.Turn, values int, f *fai
 	if err != nil {
 		return nil, 0, failure.Of(failure.InvalidRequest, err)
 	}
-	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job})
+	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job,
+		Counts: x.endpoint.Endpoint == policy.InputTokens})
 	if f == nil && begun.Refers {
 		if values, err = responses.Count(begun.Body, x.gen.limits); err != nil {
 			return begun, 0, failure.Of(failure.InvalidRequest, err)

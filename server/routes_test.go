@@ -35,7 +35,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"wrong method for models", "POST", "/v1/models", "{}", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
 		{"WebSocket", "GET", "/v1/responses", "", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, 426, "invalid_request_error", "", "websocket_unsupported", nil},
 		{"plain GET", "GET", "/v1/responses", "", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
-		{"input tokens", "POST", "/v1/responses/input_tokens", ask, nil, 404, "not_found_error", "", "unsupported_endpoint", nil},
+		{"input tokens of nothing", "POST", "/v1/responses/input_tokens", "{}", nil, 400, "invalid_request_error", "input", "missing_required_parameter", nil},
 		{"input tokens read", "GET", "/v1/responses/input_tokens", "", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
 		{"stored response", "GET", "/v1/responses/resp_1", "", nil, 404, "not_found_error", "", "response_not_found", nil},
 		{"delete", "DELETE", "/v1/responses/resp_1", "", nil, 404, "not_found_error", "", "response_not_found", nil},

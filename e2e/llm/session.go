@@ -160,10 +160,12 @@ func (s *session) askAt(base string, body object) *answer {
 	return s.send(base, b)
 }
 
-func (s *session) send(base string, body []byte) *answer {
+func (s *session) send(base string, body []byte) *answer { return s.post(base+"/v1/responses", body) }
+
+func (s *session) post(url string, body []byte) *answer {
 	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/responses", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		panic(err)
 	}

@@ -48,6 +48,31 @@ var textCases = []testCase{
 		s.check(streamed.response.Usage != nil && *streamed.response.Usage == *whole.response.Usage, "usage differs: %v, streamed %v", whole.response.Usage, streamed.response.Usage)
 		return whole.text() + " (three times)"
 	}},
+	{"input-tokens", func(s *session) string {
+		tool := object{"type": "function", "name": "look_up", "description": "Looks a word up", "parameters": object{"type": "object", "properties": object{"word": object{"type": "string"}}}}
+		var seen []string
+		for _, request := range []object{
+			{"input": capital},
+			{"instructions": "You are a pirate.", "input": []any{object{"role": "developer", "content": "Answer in one word."}, object{"role": "user", "content": "Hi"}}},
+			{"input": "Look up: Brot.", "tools": []any{tool}, "tool_choice": "none"},
+			{"input": []any{object{"role": "user", "content": "Look up: Brot."}, object{"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": `{"word":"Brot"}`},
+				object{"type": "function_call_output", "call_id": "call_1", "output": "bread"}}, "tools": []any{tool}},
+			{"input": capital, "reasoning": object{"effort": "low"}},
+			{"input": capital, "chat_template_kwargs": object{"thinking": true}},
+		} {
+			request["max_output_tokens"] = 16
+			used := s.ask(request).response.Usage.Input
+			body, err := json.Marshal(request)
+			if err != nil {
+				panic(err)
+			}
+			body = s.post(s.url+"/v1/responses/input_tokens", body).body
+			want := fmt.Sprintf(`{"object":"response.input_tokens","input_tokens":%d}`, used)
+			s.check(string(body) == want, "counted %s, used %d: %v", body, used, request)
+			seen = append(seen, fmt.Sprint(used))
+		}
+		return strings.Join(seen, ", ") + " counted as used"
+	}},
 	{"instructions", func(s *session) string {
 		plain := s.ask(object{"input": "Hi"})
 		told := s.ask(object{"instructions": "You are a pirate.", "input": []any{

@@ -33,6 +33,7 @@ func New(opt Options) *Mock {
 		m.bench = fixedTokens(opt.Tokens, "")
 	}
 	m.mux.HandleFunc("/v1/chat/completions", m.chat)
+	m.mux.HandleFunc("/tokenize", m.tokenize)
 	m.mux.HandleFunc("/v1/models", get(m.models))
 	m.mux.HandleFunc("/health", get(func(http.ResponseWriter, *http.Request) {}))
 	m.mux.HandleFunc("/version", get(func(w http.ResponseWriter, _ *http.Request) {

@@ -24,12 +24,15 @@ func (b *beginning) converse(u *Turn, asked *history.Ask) *failure.Failure {
 	}
 	b.explicit, b.field = true, history.Conversation // what it says is kept in any case
 	u.Past.Conversation = asked.Conversation
-	if f := b.room(asked.Input); f != nil {
+	if f := b.room(asked.Input); !b.ask.Counts && f != nil {
 		return f
 	}
 	id, ok := state.ConversationIDOf(asked.Conversation)
 	if !ok {
 		return conversationMissing(asked.Conversation, history.Conversation)
+	}
+	if b.ask.Counts {
+		return b.goOn(u, asked, id)
 	}
 	var f *failure.Failure
 	if u.hold, f = b.lock(id, asked.Conversation); f != nil {
@@ -79,7 +82,7 @@ func (b *beginning) goOn(u *Turn, asked *history.Ask, id string) *failure.Failur
 	}
 	if refers {
 		u.Body, u.Refers = asked.AppendBody(nil, input), true
-		if f := b.room(input); f != nil {
+		if f := b.room(input); !b.ask.Counts && f != nil {
 			return f
 		}
 	}
@@ -89,6 +92,9 @@ func (b *beginning) goOn(u *Turn, asked *history.Ask, id string) *failure.Failur
 	}
 	if f := b.join(u, chain, kept); f != nil {
 		return f
+	}
+	if b.ask.Counts {
+		return nil
 	}
 	u.turns = b.Turns
 	u.record = state.Record{ID: b.ask.ID, Owner: b.owner, Created: time.Unix(b.ask.Created, 0), TTL: b.cfg.State.ConversationTTL, Input: kept}

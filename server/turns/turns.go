@@ -65,6 +65,10 @@ type Ask struct {
 	Body    []byte // that responses.Check has passed
 	Memory  Memory // is asked for what the history takes
 
+	// Counts says that nothing will be answered: nothing is kept, and no conversation
+	// waited for.
+	Counts bool
+
 	// Job is the one that the request is worked on for; nil: a client waits. It has
 	// passed already what a request must before it is kept.
 	Job *state.Job
@@ -114,11 +118,12 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	asked := history.Read(a.Body)
 	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
 	u.Past = new(translate.Past)
-	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore
+	b.explicit = b.explicit && !a.Counts
+	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore && !a.Counts
 	if asked.Unclear != nil {
 		return nil, failure.Of(failure.InvalidRequest, asked.Unclear)
 	}
-	if asked.Background {
+	if asked.Background && !a.Counts {
 		if f := b.background(u, &asked); f != nil {
 			return nil, f
 		}

@@ -87,6 +87,7 @@ type Engine struct {
 	BackendURL         string
 	DefaultModel       string
 	Pass               []string // other endpoints, as in /v1/…; one may end in /*
+	CountTokens        string   // Tokenize, CompletionCount or Off
 	APIKey             Secret   // whichever way it was given, after ResolveSecrets
 	APIKeyFile         string
 	APIKeyEnv          string
@@ -99,6 +100,13 @@ type Engine struct {
 	TLS                BackendTLS
 	Retry              Retry
 }
+
+// Values of engine.count_tokens.
+const (
+	Tokenize        = "tokenize"
+	CompletionCount = "completion"
+	Off             = "off"
+)
 
 // Values of engine.protocol.
 const (

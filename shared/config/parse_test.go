@@ -19,7 +19,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		},
 		Engine: Engine{
 			ConnectTimeout: 5 * time.Second, ResponseTimeout: 10 * time.Minute, StreamIdleTimeout: 5 * time.Minute,
-			MaxIdleConnections: 1024, Protocol: HTTP1, Transport: AutoTransport,
+			CountTokens: Tokenize, MaxIdleConnections: 1024, Protocol: HTTP1, Transport: AutoTransport,
 			Retry: Retry{MaxAttempts: 3, BaseDelay: 200 * time.Millisecond, MaxDelay: 5 * time.Second},
 		},
 		Translation: Translation{

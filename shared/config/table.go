@@ -131,6 +131,10 @@ var engineKeys = []key{{
 	doc:     "Other endpoints of the OpenAI API that go to the same backends unchanged, under the same `auth`, routes, retries and metrics: `chat/completions`, `completions`, `embeddings`, `rerank`, `tokenize`, `audio/*`. Each is there with `/v1` and without. What is not named is 404. A form (audio) passes where neither `routes` nor the models of the key depend on its model, else it is 415.",
 	example: `["chat/completions", "embeddings"]`,
 }, {
+	path:  "engine.count_tokens",
+	value: &enum{at: func(c *Config) *string { return &c.Engine.CountTokens }, def: Tokenize, words: []string{Tokenize, CompletionCount, Off}},
+	doc:   "How the server answers `POST /v1/responses/input_tokens` with `vllm`: `tokenize` asks vLLM's `/tokenize`, which stands beside `/v1` and generates nothing, but counts text only; `completion` has one token generated, which counts everything at the price of reading the prompt; `off` is 404. The filter has no such endpoint.",
+}, {
 	path:    "engine.api_key",
 	value:   &secret{at: func(c *Config) *Secret { return &c.Engine.APIKey }},
 	doc:     "Key for the backend, sent as `Authorization: Bearer …`. Of the three `api_key` keys at most one is set.",

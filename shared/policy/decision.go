@@ -27,10 +27,15 @@ type Tier struct {
 	Blind bool
 	// Stores says that responses are stored where they are translated.
 	Stores bool
+	// Counts says that the tokens of requests are counted where they are translated.
+	Counts bool
 	// Hosts says that one backend may stand for several, among which somebody else
 	// chooses.
 	Hosts bool
 }
+
+// makes reports whether requests for an endpoint are translated into others.
+func (t *Tier) makes(e *Endpoint) bool { return e == Create || e == InputTokens && t.Counts }
 
 // routeTraits are what of a route matters to a decision.
 type routeTraits struct {
@@ -146,7 +151,7 @@ func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
 		if f := x.choose(""); f != nil {
 			return x, f
 		}
-	case r.Endpoint != Create && r.Endpoint.hasModel() && !d.forwards:
+	case !d.tier.makes(r.Endpoint) && r.Endpoint.hasModel() && !d.forwards:
 		return x, failure.Of(failure.NotStored, r.Endpoint.NotHere())
 	}
 	if d.tier.Blind && x.passes() && (!decided || r.Caller.Restricted() || d.routes[x.Route].renames) {
@@ -185,7 +190,7 @@ func (x *Decision) readable() *failure.Failure {
 		}
 		return failure.Of(failure.WrongContentType, err)
 	}
-	mayTranslate := x.Need == Translation || x.Route < 0 && x.from.translates && x.request.Endpoint == Create
+	mayTranslate := x.Need == Translation || x.Route < 0 && x.from.translates && x.from.tier.makes(x.request.Endpoint)
 	if mayTranslate && x.from.tier.Decodes {
 		return nil
 	}
@@ -223,7 +228,7 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 		return failure.Of(failure.InvalidRequest, err)
 	}
 	x.Model = reading.Model
-	if x.Route < 0 && d.translates && x.request.Endpoint == Create {
+	if x.Route < 0 && d.translates && d.tier.makes(x.request.Endpoint) {
 		if x.Model == "" {
 			x.Model = d.defaultModel
 		}
@@ -327,7 +332,7 @@ func (x *Decision) goTo(route int) *failure.Failure {
 	if x.passes() {
 		x.Final, x.Translates = x.Translates, false
 	}
-	if x.Translates && x.request.Endpoint != Create && !(x.from.tier.Stores && x.request.Endpoint.IsAboutStored()) {
+	if x.Translates && !x.from.tier.makes(x.request.Endpoint) && !(x.from.tier.Stores && x.request.Endpoint.IsAboutStored()) {
 		return failure.Of(failure.NotStored, x.request.Endpoint.NotHere())
 	}
 	return nil

@@ -28,7 +28,7 @@ func (w *requestWork) agentMessage(o *fastjson.Object, i int) *responses.Error {
 			w.str(`,`)
 		}
 		var err *responses.Error
-		if w.dst, err = appendAgentPart(w.dst, part, place{i, "content", j}); err != nil {
+		if w.dst, err = w.appendAgentPart(w.dst, part, place{i, "content", j}); err != nil {
 			return err
 		}
 	}
@@ -39,13 +39,13 @@ func (w *requestWork) agentMessage(o *fastjson.Object, i int) *responses.Error {
 // appendAgentPart appends a part of such a message. What stands there as
 // encrypted_content is sealed by OpenAI only; here it is the argument of the call
 // that sent the message, as the model wrote it.
-func appendAgentPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+func (w *requestWork) appendAgentPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	typ, err := partType(part, at)
 	if err != nil {
 		return dst, err
 	}
 	if string(typ) != "encrypted_content" {
-		return appendPart(dst, part, at)
+		return w.appendPart(dst, part, at)
 	}
 	dst = append(dst, `{"type":"text","text":"`...)
 	dst, err = appendText(dst, part.Get("encrypted_content"), at, "encrypted_content")

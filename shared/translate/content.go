@@ -58,7 +58,7 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 			w.str(`,`)
 		}
 		var err *responses.Error
-		if w.dst, err = appendPart(w.dst, part, place{i, "content", j}); err != nil {
+		if w.dst, err = w.appendPart(w.dst, part, place{i, "content", j}); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 }
 
 // appendPart appends one chat part for a Responses input part.
-func appendPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	typ, err := partType(part, at)
 	if err != nil {
 		return dst, err
@@ -78,12 +78,15 @@ func appendPart(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.
 		dst, err = appendText(dst, part.Get("text"), at, "text")
 		return append(dst, `"}`...), err
 	case "input_image":
+		w.sawMedium(at)
 		return appendImage(dst, part, at)
 	case "input_video":
+		w.sawMedium(at)
 		dst = append(dst, `{"type":"video_url","video_url":{"url":"`...)
 		dst, err = appendText(dst, part.Get("video_url"), at, "video_url")
 		return append(dst, `"}}`...), err
 	case "input_audio":
+		w.sawMedium(at)
 		audio := part.Get("input_audio")
 		if audio.GetObject() == nil {
 			return dst, missing(at.of("input_audio"))
@@ -252,7 +255,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 			if len(w.media) > 0 {
 				w.media = append(w.media, ',')
 			}
-			w.media, err = appendPart(w.media, part, at)
+			w.media, err = w.appendPart(w.media, part, at)
 		}
 		if err != nil {
 			return nil, err

@@ -28,6 +28,8 @@ type requestWork struct {
 	hasLate   bool
 	assistant assistant // the assistant's message, not yet written
 	media     []byte    // media parts of tool results, for a user message after them
+	medium    place     // of the first part that is no text
+	hasMedium bool
 	results   results
 	toolset   toolset
 	scratch   []byte
@@ -37,7 +39,7 @@ type requestWork struct {
 // begin makes w ready for another request.
 func (w *requestWork) begin(opt *Options, dst []byte) {
 	w.opt, w.dst, w.items = opt, dst, nil
-	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate = 0, false, false, 0, false
+	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate, w.hasMedium = 0, false, false, 0, false, false
 	w.system, w.late, w.media = w.system[:0], w.late[:0], w.media[:0]
 	w.assistant.reset()
 	w.results.reset()
@@ -92,6 +94,7 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	u.resource.Answer(r, tools, choice, model, id, now)
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
+	u.medium, u.hasMedium, u.converses = w.medium, w.hasMedium, r.Conversation != ""
 	if r.Background {
 		u.begun = responses.Queued
 	}

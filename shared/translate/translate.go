@@ -60,7 +60,10 @@ type Turn struct {
 	summaries bool // thoughts are told as summaries
 	copies    bool // reasoning items have a copy of their thought
 	model     string
-	sent      int // bytes of the chat request up to its model's end
+	sent      int   // bytes of the chat request up to its model's end
+	medium    place // of the first part that is no text
+	hasMedium bool
+	converses bool // the history is a conversation's
 	raised    []raisedTool
 	dropped   string
 	state     responses.State // how the answer ended
