@@ -53,7 +53,7 @@ func (x *exchange) fail(f *failure.Failure) {
 func (x *exchange) start(status int) {
 	x.rec.Status = status
 	x.limitWriting()
-	header.AllowOrigin(x.header(), x.origin)
+	header.AllowOrigin(x.header(), x.origin, x.gen.cfg.Server.CORS.AllowedOrigins)
 	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
 }

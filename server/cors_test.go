@@ -99,6 +99,7 @@ func TestCORS(t *testing.T) {
 				resp, _ := fromPage(t, http.MethodOptions, r.url+"/v1/responses", other, "", "Access-Control-Request-Method", "POST")
 				assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 				assert.Empty(t, resp.Header.Get("Access-Control-Allow-Origin"))
+				assert.Equal(t, []string{"Origin"}, resp.Header.Values("Vary"), "a cache must not give the allowed page this answer")
 			})
 		})
 	}
@@ -113,4 +114,5 @@ func TestCORSOfEveryPageAndNone(t *testing.T) {
 	resp, _ = fromPage(t, http.MethodOptions, none.url+"/v1/models", other, "", "Access-Control-Request-Method", "GET")
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 	assert.Empty(t, resp.Header.Get("Access-Control-Allow-Origin"))
+	assert.Empty(t, resp.Header.Get("Vary"))
 }

@@ -67,6 +67,6 @@ func (x *exchange) takeOver(gone context.CancelCauseFunc) *ingress.Taken {
 // Dress completes the header of a streamed answer.
 func (x *exchange) Dress(h http.Header) {
 	h["X-Request-Id"] = []string{x.rec.ID}
-	header.AllowOrigin(h, x.origin)
+	header.AllowOrigin(h, x.origin, x.gen.cfg.Server.CORS.AllowedOrigins)
 	x.closeAfter(h)
 }

@@ -18,16 +18,20 @@ func Origin(h http.Header, allowed []string) string {
 }
 
 // AllowOrigin lets the page of an origin, "" for none, read the answer that the
-// header belongs to. What a backend says of it is replaced: it does not know this
-// gateway's pages.
-func AllowOrigin(h http.Header, origin string) {
+// header belongs to, where there are pages that may. What a backend says of it is
+// replaced: it does not know this gateway's pages. A cache must not give one page the
+// answer that another may not read, so all answers say that they depend on it.
+func AllowOrigin(h http.Header, origin string, allowed []string) {
+	if len(allowed) == 0 {
+		return
+	}
+	h.Add("Vary", "Origin")
 	if origin == "" {
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", policy.CORSAnswerFields)
 	h.Del("Access-Control-Allow-Credentials")
-	h.Add("Vary", "Origin")
 }
 
 // AllowRequest says what a page may ask.

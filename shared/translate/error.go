@@ -76,6 +76,7 @@ func isContextOverflow(said *chat.Error) bool {
 		"model's context length",     // vLLM since 2026, SGLang
 		"available context size",     // llama.cpp
 		"context size has been exce", // llama.cpp, while it generates
+		"context shift is disabled",  // llama.cpp of 2025, likewise
 		"exceeds the context length", // Ollama
 		"exceeds the context window",
 	} {

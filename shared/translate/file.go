@@ -93,7 +93,7 @@ func isTextType(mediaType string) bool {
 // whose bytes may look like text and are none.
 func hasMagic(file []byte) bool {
 	file = bytes.TrimLeft(file, "\ufeff \t\r\n")
-	for _, magic := range [...]string{"%PDF-", "%!PS", "{\\rtf"} {
+	for _, magic := range [...]string{"%PDF-", "%!PS", "{\\rtf", "PK\x03\x04", "PK\x05\x06", "GIF8", "OggS", "ID3", "\x7fELF"} {
 		if bytes.HasPrefix(file, []byte(magic)) {
 			return true
 		}
