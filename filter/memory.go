@@ -58,9 +58,13 @@ func budget(l config.Limits) int64 {
 }
 
 const (
-	valueBytes = 256 // of a JSON value in a parse tree
-	restBytes  = 16 << 20
+	valueBytes = 256                   // of a JSON value in a parse tree
+	restBytes  = 16<<20 + BallastBytes // the ballast counts for the collector, and takes nothing
 )
+
+// BallastBytes is how large the ballast of a module is, which the collector takes for
+// a heap.
+const BallastBytes = 8 << 20
 
 // limit has the garbage collector keep to the budget: it works harder before the
 // VM grows over it.

@@ -10,42 +10,54 @@ type Usage struct {
 
 // read reads a usage object. One without counts says nothing.
 func (u *Usage) read(v *fastjson.Value) {
-	input, hasInput := count(v, "prompt_tokens")
-	output, hasOutput := count(v, "completion_tokens")
-	total, hasTotal := count(v, "total_tokens")
-	if !hasInput && !hasOutput && !hasTotal {
+	var input, output, total, inputs, outputs, hit, cached, reasoning *fastjson.Value
+	visit(v, func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "prompt_tokens":
+			input = v
+		case "completion_tokens":
+			output = v
+		case "total_tokens":
+			total = v
+		case "prompt_tokens_details": // vLLM, SGLang, OpenAI
+			inputs = v
+		case "completion_tokens_details":
+			outputs = v
+		case "prompt_cache_hit_tokens": // DeepSeek
+			hit = v
+		case "cached_tokens": // Kimi
+			cached = v
+		case "reasoning_tokens": // SGLang
+			reasoning = v
+		}
+	})
+	if !isCount(input) && !isCount(output) && !isCount(total) {
 		return
 	}
-	*u = Usage{Known: true, Input: input, Output: output, Total: total}
-	if total == 0 {
-		u.Total = input + output
+	*u = Usage{Known: true, Input: count(input), Output: count(output), Total: count(total)}
+	if u.Total == 0 {
+		u.Total = u.Input + u.Output
 	}
-	u.Cached = firstCount(v, []string{"prompt_tokens_details", "cached_tokens"}, // vLLM, SGLang, OpenAI
-		[]string{"prompt_cache_hit_tokens"}, // DeepSeek
-		[]string{"cached_tokens"})           // Kimi
-	u.Reasoning = firstCount(v, []string{"completion_tokens_details", "reasoning_tokens"},
-		[]string{"reasoning_tokens"}) // SGLang
+	u.Cached = count(inputs.Get("cached_tokens"), hit, cached)
+	u.Reasoning = count(outputs.Get("reasoning_tokens"), reasoning)
 }
 
-// firstCount returns the first count that is there.
-func firstCount(v *fastjson.Value, paths ...[]string) int64 {
-	for _, path := range paths {
-		if n, ok := count(v, path...); ok {
-			return n
+// count is the first number of tokens among values, 0 without one. Some servers
+// write 10.0 for 10.
+func count(values ...*fastjson.Value) int64 {
+	for _, v := range values {
+		if isCount(v) {
+			return int64(v.GetFloat64())
 		}
 	}
 	return 0
 }
 
-// count reads a number of tokens; some servers write 10.0 for 10.
-func count(v *fastjson.Value, path ...string) (int64, bool) {
-	v = v.Get(path...)
+// isCount reports whether v is a number of tokens.
+func isCount(v *fastjson.Value) bool {
 	if v == nil || v.Type() != fastjson.TypeNumber {
-		return 0, false
+		return false
 	}
 	n := v.GetFloat64()
-	if !(n >= 0 && n < 1<<53) {
-		return 0, false
-	}
-	return int64(n), true
+	return n >= 0 && n < 1<<53
 }
