@@ -2,6 +2,7 @@ package filter
 
 import (
 	"strconv"
+	"strings"
 
 	"antwort/shared/failure"
 	"antwort/shared/responses"
@@ -20,6 +21,7 @@ type refusal struct {
 	err    *responses.Error // nil until it is known
 	status int              // of the answer
 	ownKey bool
+	after  string // its Retry-After, while the headers wait
 	text   body
 	sent   bool
 }
@@ -36,7 +38,7 @@ func (r *refusal) headers(h header, end bool) types.Action {
 	r.text = body{buffers: &r.buffers, length: h.length()}
 	if r.err == nil {
 		e := translate.UpstreamError(r.status, nil, "", r.ownKey)
-		if end || e.Status != r.status || e.Status >= 500 { // the text makes no difference
+		if end || r.status != 500 && (e.Status != r.status || e.Status >= 500) { // the text makes no difference
 			r.err = e
 		}
 	}
@@ -53,8 +55,17 @@ func (r *refusal) headers(h header, end bool) types.Action {
 		h.setAnswer(":status", strconv.Itoa(r.err.Status))
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(r.err.AppendBody(nil)))))
 	}
+	if r.waits() {
+		r.after = strings.Clone(h.get("retry-after"))
+		return types.ActionPause
+	}
 	return types.ActionContinue
 }
+
+// waits reports whether the headers wait for the text: a 500 may say that the request
+// is too long, which is a 400. In the profile inline they never do, and the body alone
+// says it.
+func (r *refusal) waits() bool { return r.err == nil && r.status == 500 && r.gated() }
 
 // codeDetails is Envoy's word for where an answer comes from, "" when unknown.
 func codeDetails() string {
@@ -64,7 +75,15 @@ func codeDetails() string {
 
 func (r *refusal) body(size int, end bool) types.Action {
 	if !r.sent && r.err == nil {
+		waits := r.waits()
 		r.read(answerChunk(size), end)
+		switch {
+		case waits && r.err != nil:
+			return r.reply(r.kind, r.err)
+		case waits:
+			setAnswerChunk(nil, size)
+			return pauseNoBuffer
+		}
 	}
 	var out []byte
 	if !r.sent && r.err != nil {
@@ -84,7 +103,7 @@ func (r *refusal) read(chunk []byte, end bool) {
 	if !whole {
 		all = r.text.buf
 	}
-	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], "", r.ownKey)
+	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], r.after, r.ownKey)
 	r.free()
 	r.holdAnswer(0)
 }
@@ -95,7 +114,7 @@ func (r *refusal) trailers() types.Action {
 	if r.sent {
 		return types.ActionContinue
 	}
-	return r.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, "", r.ownKey))
+	return r.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, r.after, r.ownKey))
 }
 
 func (r *refusal) free() { r.text.free() }

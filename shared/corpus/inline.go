@@ -1,14 +1,25 @@
 package corpus
 
-import "antwort/shared/translate"
+import (
+	"bytes"
+
+	"antwort/shared/translate"
+)
 
 // Inline is what is expected of the case where headers are never held back
-// (the filter's profile inline): status 200 has left before a failure of the
-// upstream's answer is known. A whole answer then becomes a response that has
-// failed, and a stream begins before its first event has come.
+// (the filter's profile inline): the upstream's status has left before what its
+// answer says is known. A whole answer that fails then becomes a response that has
+// failed, a stream begins before its first event has come, and an error keeps the
+// status of the upstream's.
 func (c *Case) Inline() Result {
 	want := c.Expected
-	if want.Error == nil || want.Chat == nil || c.Status != 200 {
+	if want.Error == nil || want.Chat == nil {
+		return want
+	}
+	if c.Status == 500 {
+		want.Error = bytes.Replace(want.Error, []byte(`"status":400`), []byte(`"status":500`), 1)
+	}
+	if c.Status != 200 {
 		return want
 	}
 	_, turn, _ := translate.New(c.Options).Request(nil, c.Request, ID, Created)
