@@ -30,17 +30,20 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 	@quickstarts/06-responses-proxy/local.sh run
 
 ##@ Test
+# Many tests wait more than they work: more of them than there are cores run beside each other.
+WAITING := -parallel 8
+
 .PHONY: quick
 quick: build ## The tests for the loop: all but the slowest cases, and no race detector
-	$(GO) test -short ./...
+	$(GO) test -short $(WAITING) ./...
 
 .PHONY: test
 test: build ## All tests that need nothing but Go, and the coverage that shared and server must have
 # The race detector makes wazero twenty times as slow at compiling a module: a run without it puts the modules into its cache.
 	$(SHIPPED) $(GO) test -run 'Example|TestPluginsShareAVM|TestIDsDiffer|TestPanics$$' ./filter/...
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race $(WAITING) -timeout 20m ./...
 # Counters of coverage under the race detector make reading JSON a hundred times as slow: a short run without it counts.
-	$(GO) test -short -coverpkg=./shared/...,./server/... -coverprofile=bin/coverage ./shared/... ./server/...
+	$(GO) test -short $(WAITING) -coverpkg=./shared/...,./server/... -coverprofile=bin/coverage ./shared/... ./server/...
 	@.ci/coverage bin/coverage shared 95 server 85
 	cd e2e && $(GO) test -race -count=1 ./child ./conformance/... ./routing
 	$(MAKE) test-ways test-manifests

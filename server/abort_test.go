@@ -64,6 +64,7 @@ func TestClientAbort(t *testing.T) {
 // A client that stops reading stops the upstream's reading, and is let go in
 // the end.
 func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	left := make(chan struct{})
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

@@ -210,6 +210,7 @@ func TestAllowedBodyIsForwardedUnchanged(t *testing.T) {
 // Keys are exchanged under load: nobody with a valid one is refused, who lost
 // it is, and a stream that began with it goes on.
 func TestKeysAreExchangedWhileServing(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte("old-key\n"), 0o600))
@@ -274,6 +275,7 @@ func TestKeysAreExchangedWhileServing(t *testing.T) {
 
 // A file that has lost its section auth, or is half written, lets nobody in.
 func TestNoLiveChangeLetsEverybodyIn(t *testing.T) {
+	t.Parallel()
 	is := newIssuer(t)
 	is.publish(key("1"))
 	for _, asks := range []func(*config.Config){withKeys(t, aliceKey("k")), is.asked} {

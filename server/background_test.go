@@ -179,6 +179,7 @@ func newHeld(t *testing.T) *held {
 func eachHeld(t *testing.T, test func(t *testing.T, r, other *running, llm *held), edit ...func(*config.Config)) {
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
+			beside(t)
 			llm := newHeld(t)
 			edit := append([]func(*config.Config){store}, edit...)
 			r := start(t, config.VLLM, llm.url, edit...)
@@ -319,6 +320,7 @@ func TestBackgroundCancelMeetsCompletion(t *testing.T) {
 	}
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
+			beside(t)
 			llm := newSeen(t)
 			r := start(t, config.VLLM, llm.url, store)
 			ready(t, r)
@@ -396,6 +398,7 @@ func TestBackgroundQueueIsFull(t *testing.T) {
 }
 
 func TestBackgroundTakesTooLong(t *testing.T) {
+	t.Parallel()
 	eachHeld(t, func(t *testing.T, r, _ *running, llm *held) {
 		_, told, events, _ := r.begin(llm)
 		told += events.until("response.failed") + events.next()
@@ -428,6 +431,7 @@ func lasting(t *testing.T, store func(*config.Config)) func() *keeper.Keeper {
 func TestBackgroundIsRecovered(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
+			beside(t)
 			ctx, again := context.Background(), lasting(t, store)
 			kept := again()
 			idle := startWith(t, Options{Store: kept}, config.VLLM, "http://127.0.0.1:9") // there is no model: nobody begins
@@ -530,6 +534,7 @@ func resourceLast(t *testing.T, body string) string {
 func TestBackgroundWhileTheServerStops(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
+			beside(t)
 			kept := lasting(t, store)
 			run := func(llm string, drain time.Duration) *running {
 				r := startWith(t, Options{Store: kept()}, config.VLLM, llm, func(c *config.Config) { c.Server.DrainTimeout = drain })
@@ -660,6 +665,9 @@ func (r *running) replayed(id string) string {
 
 // What two replicas do on one database.
 func TestBackgroundInPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same with another store takes long")
+	}
 	pg := pgtest.Start(t)
 	inPostgres = pg.Schema(t)
 	defer func() { inPostgres = "" }()

@@ -229,6 +229,7 @@ func TestOwnKeyRefused(t *testing.T) {
 
 // A backend may answer before it has the whole body, with a stream too.
 func TestForwardEarlyAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		answer func(http.ResponseWriter)

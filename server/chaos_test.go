@@ -51,6 +51,7 @@ func moody(t *testing.T, seed uint64, good string) string {
 // Whatever backends do: every client gets one whole answer, a stream that ends as
 // it should, or an error; and no place at a backend is left taken.
 func TestMoodyBackends(t *testing.T) {
+	t.Parallel()
 	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		for _, balance := range []string{config.LeastRequest, config.Affinity} {
 			t.Run(string(provider)+"/"+balance, func(t *testing.T) {

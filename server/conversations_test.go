@@ -367,6 +367,7 @@ func TestLockOfAKilledProcessLapses(t *testing.T) {
 // What cannot be added is not told as an answer, and what is said of it tells nothing of
 // the store.
 func TestAnswerThatCannotBeAddedToItsConversation(t *testing.T) {
+	t.Parallel()
 	type meanwhile func(f *faulty, id string) error
 	for name, c := range map[string]struct {
 		does meanwhile
@@ -578,6 +579,9 @@ func TestConversationsWithoutAStore(t *testing.T) {
 
 // Checks 44 to 46 with a database, and between replicas.
 func TestConversationsInPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same with another store takes long")
+	}
 	pg := pgtest.Start(t)
 	inPostgres = pg.Schema(t)
 	defer func() { inPostgres = "" }()

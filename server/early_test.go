@@ -109,6 +109,7 @@ func TestUpstreamsThatBreakDuringUploads(t *testing.T) {
 
 // A client that stops in the middle of an upload is told so.
 func TestUploadsThatStop(t *testing.T) {
+	t.Parallel()
 	llm := rawUpstream(t, func(conn net.Conn, r *bufio.Reader, _ *http.Request) { _, _ = io.Copy(io.Discard, r) })
 	r := start(t, config.VLLMResponses, llm, func(c *config.Config) { c.Server.ReadTimeout = 100 * time.Millisecond })
 	for range 10 {

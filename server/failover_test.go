@@ -153,6 +153,7 @@ func TestRequestsThatChangeSomething(t *testing.T) {
 
 // A body that may be sent again is held whole, within the limit.
 func TestLongForwardedBodiesAreSentAgain(t *testing.T) {
+	t.Parallel()
 	long := `{"model":"/mnt/models","input":"` + strings.Repeat("long ", 200_000) + `"}`
 	// It answers nothing, and reads half of the request.
 	closing := rawUpstream(t, func(conn net.Conn, r *bufio.Reader, _ *http.Request) {

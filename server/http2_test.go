@@ -107,6 +107,7 @@ func overFrames(t *testing.T, provider config.Provider, backend string, edit fun
 // A header over the limit is refused before anybody reads it: its stream ends
 // with 431, or the connection, depending on how far over it is.
 func TestHeadersOfHTTP2ThatAreTooLong(t *testing.T) {
+	t.Parallel()
 	up := &targets{}
 	dials := overFrames(t, config.VLLMResponses, upstreamOf(t, up), func(c *config.Config) { c.Server.MaxHeaderBytes = 8 << 10 })
 	some := field("x", strings.Repeat("y", 1000))
@@ -162,6 +163,7 @@ func TestHeadersOfHTTP2ThatAreTooLong(t *testing.T) {
 // Who sends slowly is let go over HTTP/2 too. A connection whose header does not
 // come has no request: it is idle.
 func TestSlowClientsOfHTTP2(t *testing.T) {
+	t.Parallel()
 	dials := overFrames(t, config.VLLM, upstreamOf(t, &targets{}), slowness)
 	post := requestFields("POST", "/v1/responses") + field("content-type", "application/json")
 	dialed := map[string]http2Client{}

@@ -299,6 +299,7 @@ func slowness(c *config.Config) {
 
 // Who sends slowly is let go: in the header, the body and between requests.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	c := newCertified(t, "antwort")
 	up := &targets{}
 	plain := start(t, config.VLLM, upstreamOf(t, up), slowness)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTimeLimits(t *testing.T) {
+	t.Parallel()
 	t.Run("no header within response_timeout", func(t *testing.T) {
 		for _, body := range []string{ask, askStream} {
 			left := make(chan struct{})
@@ -84,6 +85,7 @@ func TestTimeLimits(t *testing.T) {
 
 // Silent streams get comments, and their first events when nothing came yet.
 func TestKeepAlive(t *testing.T) {
+	t.Parallel()
 	often := func(c *config.Config) { c.Server.KeepAliveInterval = 20 * time.Millisecond }
 	for _, c := range []struct {
 		name    string

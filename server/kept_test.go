@@ -31,6 +31,7 @@ func TestContinuedAtOnce(t *testing.T) {
 	}
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
+			beside(t)
 			llm := newSeen(t)
 			r := start(t, config.VLLM, llm.url, store)
 			replicas := []*running{r}
@@ -191,6 +192,7 @@ func TestLeftAnswerIsStoredAsCancelled(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		for _, takes := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, takes), func(t *testing.T) {
+				beside(t)
 				var asked atomic.Pointer[string]
 				left := make(chan struct{}, 1)
 				llm := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
@@ -308,6 +310,7 @@ func faultyStore(t *testing.T, llm string, edit ...func(*config.Config)) (*runni
 
 // While the store is away nothing is begun that needs it.
 func TestStoreIsAway(t *testing.T) {
+	t.Parallel()
 	llm := newSeen(t)
 	for _, onFailure := range []string{config.FailOnFailure, config.AnswerOnFailure} {
 		r, f := faultyStore(t, llm.url, func(c *config.Config) { c.State.OnFailure = onFailure })
@@ -337,6 +340,7 @@ func TestStoreIsAway(t *testing.T) {
 // A store that goes while an answer is made: the client gets signs of life, and then
 // is not told that the answer is complete.
 func TestStoreGoesAwayMeanwhile(t *testing.T) {
+	t.Parallel()
 	var f *faulty
 	var asked atomic.Int32
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
@@ -479,6 +483,9 @@ func TestStoredBesideAForwardingRoute(t *testing.T) {
 
 // All of it holds for Postgres, too, and between replicas.
 func TestStoredInPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same with another store takes long")
+	}
 	pg := pgtest.Start(t)
 	inPostgres = pg.Schema(t)
 	defer func() { inPostgres = "" }()

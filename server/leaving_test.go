@@ -32,6 +32,7 @@ func ways(t *testing.T, backend string, visit func(t *testing.T, dial func(*test
 
 // What a client has sent before its answer's end hides its leaving not.
 func TestLeavingIsNoticedWhateverWasSent(t *testing.T) {
+	t.Parallel()
 	begun, left := make(chan struct{}, 1), make(chan struct{}, 1)
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -63,6 +63,7 @@ func TestBackendsStatus(t *testing.T) {
 // Routes may come, change and go while streams run: each stream goes on where it
 // is, its place is known to the next configuration, and nobody is refused.
 func TestChangedRoutes(t *testing.T) {
+	t.Parallel()
 	came, end := make(chan string, 100), make(chan struct{})
 	a, b, c := holding(t, came, "a", end), holding(t, came, "b", end), holding(t, came, "c", end)
 	routes := func(urls ...string) func(*config.Config) {
@@ -108,6 +109,7 @@ func TestChangedRoutes(t *testing.T) {
 // One route that is down does not keep the others out of service, and backends
 // of an earlier configuration are asked no more.
 func TestReadyWithOneBackendOfMany(t *testing.T) {
+	t.Parallel()
 	down := "http://" + testkit.Refused(t).String()
 	_, llm := mock(t, mockllm.Options{})
 	r := start(t, config.VLLM, "", withRoutes(t, fmt.Sprintf(`[{"name":"down","match":{"models":["d"]},"backends":[{"url":%q}]},{"name":"up","backends":[{"url":%q}]}]`, down, llm)))

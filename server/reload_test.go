@@ -36,6 +36,7 @@ func named(t *testing.T, name string, release <-chan struct{}) string {
 }
 
 func TestChangedConfiguration(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	one, two := named(t, "one", release), named(t, "two", nil)
 	r := start(t, config.VLLMResponses, one)
@@ -92,6 +93,7 @@ func TestChangedConfiguration(t *testing.T) {
 // A backend that is not there yet, and then not in the configuration any more,
 // is left alone.
 func TestBackendsOfTheOldConfigurationAreNotAskedAnyMore(t *testing.T) {
+	t.Parallel()
 	greeted, let := make(chan struct{}, 10), make(chan struct{}, 10)
 	old := upstreamOf(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		greeted <- struct{}{}

@@ -52,6 +52,7 @@ func streamingAll(w http.ResponseWriter) {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	type steps = []func(http.ResponseWriter)
 	for _, c := range []struct {
 		name       string
@@ -128,6 +129,7 @@ func TestConnectFailures(t *testing.T) {
 
 // An upstream that was there, and is not where it is said to be now.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	for _, p := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		t.Run(string(p), func(t *testing.T) {
 			_, llm := mock(t, mockllm.Options{})

@@ -97,6 +97,14 @@ func storedTypes(t *testing.T) map[string]func(*config.Config) {
 	}
 }
 
+// beside lets a test run beside others. Where all have one store they would work on each
+// other's jobs.
+func beside(t *testing.T) {
+	if inPostgres == "" {
+		t.Parallel()
+	}
+}
+
 // eachStore runs a test with every store, at the server itself and behind another.
 func eachStore(t *testing.T, test func(t *testing.T, r *running, llm *seen), edit ...func(*config.Config)) {
 	for name, store := range storedTypes(t) {
@@ -105,6 +113,7 @@ func eachStore(t *testing.T, test func(t *testing.T, r *running, llm *seen), edi
 				name += ", behind a frontend"
 			}
 			t.Run(name, func(t *testing.T) {
+				beside(t)
 				llm := newSeen(t)
 				r := start(t, config.VLLM, llm.url, append([]func(*config.Config){store}, edit...)...)
 				if ready(t, r); behind {

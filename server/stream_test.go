@@ -21,6 +21,7 @@ var wholeStream = []string{chatRole, chatText("one "), chatText("two"), chatFini
 // A stream that the upstream cuts, wherever, ends with a terminal event, and
 // never as completed before its finish_reason came.
 func TestCutStreams(t *testing.T) {
+	t.Parallel()
 	all := strings.Join(wholeStream, "")
 	var cut atomic.Pointer[func(w http.ResponseWriter)]
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {

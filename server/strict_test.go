@@ -75,6 +75,7 @@ func TestAnswersWithoutABody(t *testing.T) {
 // A client that asks for much and reads nothing is let go, also when each
 // answer is small.
 func TestClientsThatReadNoSmallAnswers(t *testing.T) {
+	t.Parallel()
 	_, llm := mock(t, mockllm.Options{})
 	r := start(t, config.VLLM, llm, func(c *config.Config) { c.Engine.StreamIdleTimeout = 300 * time.Millisecond })
 	c := dial(t, r)

@@ -174,6 +174,7 @@ func TestClientLeavesOverTLS(t *testing.T) {
 // A new certificate is for the connections that come; a stream goes on, and a
 // wrong one changes nothing.
 func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
 	c := newCertified(t, "first")
 	goOn := make(chan struct{})
 	r := c.start(t, config.VLLM, upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
@@ -224,6 +225,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 }
 
 func TestWhatTLSRefuses(t *testing.T) {
+	t.Parallel()
 	c := newCertified(t, "antwort")
 	r := c.start(t, config.VLLM, upstreamOf(t, &arrivals{}), slowness)
 	t.Run("old versions", func(t *testing.T) {

@@ -213,6 +213,7 @@ func TestTokensThroughTheChain(t *testing.T) {
 // Without the issuer's keys the pod is not ready, and whoever asks all the same
 // hears that it is not the token's fault.
 func TestIssuerIsDownAtTheStart(t *testing.T) {
+	t.Parallel()
 	is, k := newIssuer(t), key("1")
 	up := &arrivals{}
 	r := start(t, config.VLLM, upstreamOf(t, up), is.asked)
@@ -290,6 +291,7 @@ func TestIssuersKeysAreExchangedWhileServing(t *testing.T) {
 
 // A changed configuration is in force once it can let somebody in.
 func TestChangedIssuer(t *testing.T) {
+	t.Parallel()
 	one, two, k := newIssuer(t), newIssuer(t), key("1")
 	one.publish(k)
 	r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), one.asked)

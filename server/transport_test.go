@@ -54,6 +54,7 @@ func TestBackendsInHTTP2(t *testing.T) {
 // A changed client certificate counts from the next connection on; a wrong one
 // changes nothing.
 func TestChangedCertificateForTheBackend(t *testing.T) {
+	t.Parallel()
 	ca, dir := pki.New(t), t.TempDir()
 	pair, err := tls.X509KeyPair(ca.Issue(t, "llm.internal"))
 	require.NoError(t, err)

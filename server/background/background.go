@@ -82,9 +82,6 @@ func (w *Workers) Work(ctx context.Context) {
 		w.claim(ctx)
 		select {
 		case <-ctx.Done():
-			w.mu.Lock()
-			w.stopped = true
-			w.mu.Unlock()
 			return
 		case <-poll.C:
 			if n, err := w.opt.Store.Queued(ctx); err == nil {
@@ -103,8 +100,11 @@ func (w *Workers) Wake() {
 	}
 }
 
-// Wait waits until no job runs any more, or ctx ends.
+// Wait waits until no job runs any more, or ctx ends. None begins from now on.
 func (w *Workers) Wait(ctx context.Context) {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
 	over := make(chan struct{})
 	go func() {
 		w.all.Wait()
