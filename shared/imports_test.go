@@ -19,9 +19,9 @@ var tools = []string{"antwort/shared/corpus", "antwort/shared/streamcheck"}
 // shared. No I/O, no clock, no randomness, no reflection; package time is for
 // durations.
 var allowed = []string{
-	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/hex", "errors", "iter", "maps", "math", "math/bits",
+	"bytes", "cmp", "crypto/cipher", "crypto/hkdf", "crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/hex", "errors", "iter", "maps", "math", "math/bits",
 	"slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode", "unicode/utf16", "unicode/utf8",
-	"github.com/valyala/fastjson",
+	"github.com/valyala/fastjson", "golang.org/x/crypto/chacha20poly1305",
 }
 
 // forbidden must not come in by any way. fastjson brings fmt, and so os,
