@@ -121,7 +121,7 @@ func TestRoutesOfBothProviders(t *testing.T) {
 	require.Equal(t, `{"forwarded":true}`, got.body)
 	require.Equal(t, `/v1/responses/compact {"model":"inner"}`, wait(t, came, "the request"))
 
-	for path, body := range map[string]string{"/v1/responses/compact": `{"model":"chat-1"}`, "/v1/responses": `{"model":"other","input":"x"}`} {
+	for path, body := range map[string]string{"/v1/responses/compact": `{"model":"other","input":"x"}`, "/v1/responses": `{"model":"other","input":"x"}`} {
 		got = r.call("POST", path, body)
 		require.Equal(t, 404, got.status)
 		_, _, code := got.errorCode(t)

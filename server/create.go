@@ -130,7 +130,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	chat := buffer.Metered(&x.held)
 	var turn *translate.Turn
 	var task *turns.Task
-	begun, values, f := x.beginTurn(body.B)
+	begun, values, f := x.beginTurn(body)
 	x.turn = begun
 	if f == nil && begun.Background() && x.job == nil {
 		task, f = x.task(body.B)
@@ -141,6 +141,11 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	if f == nil {
 		f = d.Translated(turn.Model(), begun.Body, begun.History())
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
+	}
+	if f == nil && task == nil && x.compacts != nil && (x.isAsked() || x.compacts.ask.Threshold > 0) {
+		turn, f = x.sumUp(d, chat, turn, begun)
+	}
+	if f == nil {
 		begun.Translated()
 	}
 	body.Put()
@@ -155,7 +160,12 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		chat.Put()
 		return x.accept(turn, begun, task)
 	}
-	if x.endpoint.Endpoint == policy.InputTokens {
+	if x.endpoint.Endpoint != policy.Create || x.isAsked() {
+		defer turn.Free()
+		defer chat.Put()
+		if x.isAsked() {
+			return x.answerCompaction(turn, begun)
+		}
 		return x.count(d, chat, turn)
 	}
 	req := &dispatch.Request{
@@ -175,6 +185,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	if d.Renames() {
 		req.Rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
 	}
+	x.callOff()
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
 	if x.job != nil {
@@ -198,19 +209,32 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 
 // beginTurn finds out what the request goes on from, where responses are stored, and
 // how many JSON values the turn's body has.
-func (x *exchange) beginTurn(body []byte) (begun *turns.Turn, values int, f *failure.Failure) {
+func (x *exchange) beginTurn(read *buffer.Buffer) (begun *turns.Turn, values int, f *failure.Failure) {
 	id, created, job := x.gen.newID(), x.Unix(), (*state.Job)(nil)
 	if x.job != nil {
 		job = x.job.Job
 		id, created = job.ID, job.Created.Unix()
 	}
-	values, err := responses.Count(body, x.gen.limits)
+	values, err := responses.Count(read.B, x.gen.limits)
 	if err != nil {
 		return nil, 0, failure.Of(failure.InvalidRequest, err)
 	}
+	if x.endpoint.Endpoint == policy.Compact {
+		if read.B, f = prepareCompaction(read.B); f != nil {
+			return nil, 0, f
+		}
+	}
+	body := read.B
+	if f = x.readCompaction(body); f != nil {
+		return nil, 0, f
+	}
 	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job,
-		Counts: x.endpoint.Endpoint == policy.InputTokens})
-	if f == nil && begun.Refers {
+		Reads: x.endpoint.Endpoint != policy.Create, Compacts: x.isAsked()})
+	changed := false
+	if f == nil {
+		changed, f = x.expand(begun)
+	}
+	if f == nil && (begun.Refers || changed) {
 		if values, err = responses.Count(begun.Body, x.gen.limits); err != nil {
 			return begun, 0, failure.Of(failure.InvalidRequest, err)
 		}
@@ -228,6 +252,9 @@ func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn, valu
 	request := func() *failure.Failure {
 		var err *responses.Error
 		if chat.B, turn, err = x.gen.translator.Continued(chat.B, body, values, begun.Past, begun.ID, begun.Created); err != nil {
+			if x.compacts != nil {
+				err = x.compacts.expands.Restore(err)
+			}
 			return failure.Of(failure.InvalidRequest, err)
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"antwort/server/background"
+	"antwort/server/compact"
 	"antwort/server/dispatch"
 	"antwort/server/header"
 	"antwort/server/identity"
@@ -33,17 +34,19 @@ type generation struct {
 	cfg       *config.Config
 	endpoints endpoints
 
-	translator *translate.Translator
-	decider    *policy.Decider
-	fields     map[string]string // that decisions depend on, as net/http writes their names
-	pools      *dispatch.Pools
-	lists      *modellist.Lists // of models, that backends have given
-	limits     responses.Limits // of the JSON that is translated
-	turns      *turns.Turns
-	callers    *identity.Callers
-	trusted    header.Proxies
-	retired    context.Context // ends when another configuration is in force
-	retire     context.CancelFunc
+	translator  *translate.Translator
+	decider     *policy.Decider
+	fields      map[string]string // that decisions depend on, as net/http writes their names
+	pools       *dispatch.Pools
+	lists       *modellist.Lists // of models, that backends have given
+	limits      responses.Limits // of the JSON that is translated
+	turns       *turns.Turns
+	compacts    bool   // conversations are summed up
+	instruction string // for whoever does it
+	callers     *identity.Callers
+	trusted     header.Proxies
+	retired     context.Context // ends when another configuration is in force
+	retire      context.CancelFunc
 
 	*common
 }
@@ -62,6 +65,7 @@ type common struct {
 	held       reqbody.Bound       // what all exchanges hold
 	store      *keeper.Keeper      // of responses; nil: there is none
 	jobs       *background.Workers // on responses that nobody waits for; nil: there is no store
+	sealer     *compact.Sealer     // of conversations that were summed up
 	hasAdmin   bool                // a port of its own has the metrics
 	draining   atomic.Bool         // no more clients are received
 	ending     context.Context     // ends, with a cause, what is left after draining
@@ -87,7 +91,11 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	if g.trusted, err = header.NewProxies(cfg.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true, Stores: c.store != nil, Counts: cfg.Engine.CountTokens != config.Off})
+	if g.instruction, err = compact.Instruction(cfg.Compaction.PromptFile); err != nil {
+		return nil, fmt.Errorf("compaction.prompt_file: %w", err)
+	}
+	g.compacts = cfg.Compacts()
+	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true, Stores: c.store != nil, Counts: cfg.Engine.CountTokens != config.Off, Compacts: g.compacts})
 	if g.turns = turns.New(cfg, nil); c.store != nil {
 		g.turns = turns.New(cfg, c.store)
 	}

@@ -56,6 +56,7 @@ type exchange struct {
 	body     *buffer.Buffer   // that was read for the decision; nil: none was
 	upload   *reqbody.Upload  // a body that is passed on while it comes; nil: none is
 	turn     *turns.Turn      // that is to be left; nil: there is none
+	compacts *compacting      // nil: the request has nothing to do with compactions
 	call     *dispatch.Call   // nil until the request has a way
 
 	job      *job        // that is worked on; nil: a client waits

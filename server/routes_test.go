@@ -41,7 +41,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"delete", "DELETE", "/v1/responses/resp_1", "", nil, 404, "not_found_error", "", "response_not_found", nil},
 		{"cancel", "POST", "/v1/responses/resp_1/cancel", "", nil, 404, "not_found_error", "", "response_not_found", nil},
 		{"input items", "GET", "/v1/responses/resp_1/input_items?limit=2", "", nil, 404, "not_found_error", "", "response_not_found", nil},
-		{"compact", "POST", "/v1/responses/compact", "{}", nil, 404, "not_found_error", "", "unsupported_endpoint", nil},
+		{"compact nothing", "POST", "/v1/responses/compact", "{}", nil, 400, "invalid_request_error", "model", "missing_required_parameter", nil},
 		{"unknown model", "GET", "/v1/models/gpt", "", nil, 404, "not_found_error", "model", "model_not_found", nil},
 		{"content type", "POST", "/v1/responses", ask, []string{"Content-Type", "text/plain"}, 415, "invalid_request_error", "", "unsupported_content_type", nil},
 		{"no content type", "POST", "/v1/responses", ask, []string{"Content-Type", ""}, 415, "invalid_request_error", "", "unsupported_content_type", nil},

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"antwort/server/compact"
 	"antwort/server/dispatch"
 	"antwort/server/identity"
 	"antwort/server/ingress"
@@ -79,6 +80,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.cut == nil {
 		s.cut = context.Background()
 	}
+	s.sealer = compact.NewSealer()
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())

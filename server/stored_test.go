@@ -546,10 +546,6 @@ func TestPathsOfTheAPI(t *testing.T) {
 		a := r.call("PUT", path, "")
 		refused(t, a, 405, "", "method_not_allowed", "use "+allow)
 		require.Equal(t, allow, a.header.Get("Allow"))
-		if strings.HasSuffix(path, "compact") {
-			method, _, _ := strings.Cut(allow, ",")
-			refused(t, r.call(method, path, ""), 404, "", "unsupported_endpoint", "this server")
-		}
 	}
 	require.Equal(t, 404, r.call("GET", "/v1/conversations/conv_a/things", "").status)
 	require.Equal(t, 404, r.call("GET", "/v1/conversationsx", "").status)

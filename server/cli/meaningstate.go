@@ -49,6 +49,19 @@ func kept(c *config.Config) string {
 	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota + background
 }
 
+// compacted says who sums long conversations up.
+func compacted(c *config.Config) string {
+	switch {
+	case !c.Translates():
+		return "by the backend, if it does"
+	case !c.Compaction.Enabled:
+		return "none"
+	case !c.Compacts():
+		return "none: compactions are sealed with a key that ends with the process, and state.type " + c.StateType() + " would outlive them"
+	}
+	return "by the model, in " + c.Text("compaction.max_output_tokens") + " tokens at most; opened by this process only, not by other replicas, nor after a restart"
+}
+
 // stateWarnings are what of state is allowed but probably not meant.
 func stateWarnings(c *config.Config) (w []string) {
 	kind := c.StateType()

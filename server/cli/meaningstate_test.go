@@ -9,6 +9,19 @@ import (
 	"antwort/shared/config"
 )
 
+func TestWhoCompacts(t *testing.T) {
+	for json, says := range map[string]string{
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`:                                                     "by the model, in 2048 tokens at most; opened by this process only, not by other replicas, nor after a restart",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`: "none: compactions are sealed with a key that ends with the process, and state.type sqlite would outlive them",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"compaction":{"enabled":false}}`:                      "none",
+		`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`:                                           "by the backend, if it does",
+	} {
+		cfg, err := config.Load(config.Sources{JSON: []byte(json), LookupEnv: func(string) (string, bool) { return "", false }})
+		require.NoError(t, err)
+		assert.Equal(t, says, compacted(cfg))
+	}
+}
+
 func TestWhatIsKept(t *testing.T) {
 	const key = `"auth":{"type":"api_key","api_keys":[{"key_env":"K","subject":"a"}]},`
 	for name, c := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"antwort/server/buffer"
@@ -71,4 +72,23 @@ func (c *Call) Refused(ctx context.Context, ans *upstream.Answer) *failure.Failu
 	}
 	e := translate.UpstreamError(ans.Status, buf.B, ans.Header.Get("Retry-After"), c.Backend.Authorization != "")
 	return failure.Of(failure.UpstreamStatus, e)
+}
+
+// SendWhole sends a request that was Translated, and has its whole answer read, of at
+// most limit bytes: read is given what said has of it. A refusal is a failure.
+func (c *Call) SendWhole(ctx context.Context, said *buffer.Buffer, limit int64, read func([]byte) *failure.Failure) *failure.Failure {
+	return c.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+		defer ans.Close()
+		ans.Keep(false)
+		if ans.Status != http.StatusOK {
+			return c.Refused(ctx, ans)
+		}
+		said.B = said.B[:0] // of a backend that broke off
+		f := c.Read(ctx, ans, said, limit)
+		if f == nil {
+			f = read(said.B)
+		}
+		ans.Keep(f == nil)
+		return f
+	})
 }

@@ -24,14 +24,14 @@ func (b *beginning) converse(u *Turn, asked *history.Ask) *failure.Failure {
 	}
 	b.explicit, b.field = true, history.Conversation // what it says is kept in any case
 	u.Past.Conversation = asked.Conversation
-	if f := b.room(asked.Input); !b.ask.Counts && f != nil {
+	if f := b.room(asked.Input); !b.ask.Reads && f != nil {
 		return f
 	}
 	id, ok := state.ConversationIDOf(asked.Conversation)
 	if !ok {
 		return conversationMissing(asked.Conversation, history.Conversation)
 	}
-	if b.ask.Counts {
+	if b.ask.Reads {
 		return b.goOn(u, asked, id)
 	}
 	var f *failure.Failure
@@ -82,7 +82,7 @@ func (b *beginning) goOn(u *Turn, asked *history.Ask, id string) *failure.Failur
 	}
 	if refers {
 		u.Body, u.Refers = asked.AppendBody(nil, input), true
-		if f := b.room(input); !b.ask.Counts && f != nil {
+		if f := b.room(input); !b.ask.Reads && f != nil {
 			return f
 		}
 	}
@@ -93,7 +93,7 @@ func (b *beginning) goOn(u *Turn, asked *history.Ask, id string) *failure.Failur
 	if f := b.join(u, chain, kept); f != nil {
 		return f
 	}
-	if b.ask.Counts {
+	if b.ask.Reads {
 		return nil
 	}
 	u.turns = b.Turns

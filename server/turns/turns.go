@@ -65,9 +65,10 @@ type Ask struct {
 	Body    []byte // that responses.Check has passed
 	Memory  Memory // is asked for what the history takes
 
-	// Counts says that nothing will be answered: nothing is kept, and no conversation
-	// waited for.
-	Counts bool
+	// Reads says that nothing will be kept, and no conversation waited for.
+	Reads bool
+	// Compacts says that the conversation is summed up: calls may have no output.
+	Compacts bool
 
 	// Job is the one that the request is worked on for; nil: a client waits. It has
 	// passed already what a request must before it is kept.
@@ -118,12 +119,12 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	asked := history.Read(a.Body)
 	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
 	u.Past = new(translate.Past)
-	b.explicit = b.explicit && !a.Counts
-	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore && !a.Counts
+	b.explicit = b.explicit && !a.Reads
+	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore && !a.Reads
 	if asked.Unclear != nil {
 		return nil, failure.Of(failure.InvalidRequest, asked.Unclear)
 	}
-	if asked.Background && !a.Counts {
+	if asked.Background && !a.Reads {
 		if f := b.background(u, &asked); f != nil {
 			return nil, f
 		}
@@ -399,7 +400,7 @@ func (b *beginning) join(u *Turn, chain []state.Turn, kept []byte) *failure.Fail
 		return b.ask.Memory.Refusal()
 	}
 	u.memory, u.held = b.ask.Memory, 2*size
-	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill, Field: b.field}
+	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill, Open: b.ask.Compacts, Field: b.field}
 	items, err := rules.Join(make([]byte, 0, size), all, kept)
 	if err != nil {
 		return failure.Of(failure.InvalidRequest, err)

@@ -29,6 +29,7 @@ type Config struct {
 	Routing       Routing
 	Routes        []Route // see AllRoutes
 	State         State
+	Compaction    Compaction
 	Filter        Filter
 	Observability Observability
 }
@@ -99,6 +100,13 @@ type Engine struct {
 	Transport          string // AutoTransport, OwnTransport or StdTransport
 	TLS                BackendTLS
 	Retry              Retry
+}
+
+// Compaction is how conversations are summed up that get too long.
+type Compaction struct {
+	Enabled         bool
+	MaxOutputTokens int    // of a summary
+	PromptFile      string // what the model is told; "": the text that comes along
 }
 
 // Values of engine.count_tokens.

@@ -38,6 +38,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			Background: StateBackground{Workers: 8, Queue: 1000, Lease: 30 * time.Second, Replay: 10 * time.Minute, MaxTime: time.Hour}, Memory: StateMemory{MaxBytes: 64 << 20},
 			SQLite: StateSQLite{Sync: FullSync}, Postgres: StatePostgres{MaxConnections: 10, Migrate: Auto},
 		},
+		Compaction:    Compaction{Enabled: true, MaxOutputTokens: 2048},
 		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second},
 		Observability: Observability{Metrics: Metrics{Enabled: true, Path: "/metrics"}, Log: Log{Level: "info", Format: "json"}},
 	}
@@ -161,7 +162,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"port", `80`, "unknown key, did you mean server.port?"},
 		{"engine.max_attempts", `80`, "unknown key, did you mean engine.retry.max_attempts?"},
 		{"servers", `{}`, "unknown key, did you mean server?"},
-		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, filter, observability"},
+		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, filter, observability"},
 		{"auth.scopes", `[]`, "unknown key, allowed in auth: type, api_keys, jwt, forward_credential"},
 		{"observability.tracing", `{}`, "unknown key, allowed in observability: metrics, log"},
 	} {

@@ -39,6 +39,13 @@ func (c *Config) Translates() bool {
 	return false
 }
 
+// Compacts reports whether the server sums conversations up. They are sealed with a key
+// that ends with the process: not where a store outlives it.
+func (c *Config) Compacts() bool {
+	kind := c.StateType()
+	return c.Compaction.Enabled && c.Translates() && (kind == NoState || kind == MemoryState)
+}
+
 // StateKeys are the keys of state that differ from their default.
 func (c *Config) StateKeys() (paths []string) {
 	for _, k := range c.stateSet(Default()) {

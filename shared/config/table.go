@@ -7,7 +7,7 @@ import (
 
 // table is the schema: one row per key, sections together, in the order of the
 // reference.
-var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, stateKeys, filterKeys, observabilityKeys)
+var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, stateKeys, compactionKeys, filterKeys, observabilityKeys)
 
 // credential ties the three ways to give one secret together.
 type credential struct {
@@ -133,7 +133,7 @@ var engineKeys = []key{{
 }, {
 	path:  "engine.count_tokens",
 	value: &enum{at: func(c *Config) *string { return &c.Engine.CountTokens }, def: Tokenize, words: []string{Tokenize, CompletionCount, Off}},
-	doc:   "How the server answers `POST /v1/responses/input_tokens` with `vllm`: `tokenize` asks vLLM's `/tokenize`, which stands beside `/v1` and generates nothing, but counts text only; `completion` has one token generated, which counts everything at the price of reading the prompt; `off` is 404. The filter has no such endpoint.",
+	doc:   "How `POST /v1/responses/input_tokens` is answered with `vllm`: `tokenize` asks vLLM's `/tokenize`, which stands beside `/v1` and generates nothing, but counts text only; `completion` has one token generated, which counts everything at the price of reading the prompt; `off` is 404.",
 }, {
 	path:    "engine.api_key",
 	value:   &secret{at: func(c *Config) *Secret { return &c.Engine.APIKey }},
@@ -348,6 +348,21 @@ var routingKeys = []key{{
 	value:   routeList{},
 	doc:     "Where requests go by model, tenant or header, see routing.md: the first route that matches, and `engine.backend_url` when none does. At most 200.",
 	example: `[{"name": "llama", "match": {"models": ["llama-*"]}, "backends": [{"url": "http://llama.example:8000"}]}]`,
+}}
+
+var compactionKeys = []key{{
+	path:  "compaction.enabled",
+	value: &boolean{at: func(c *Config) *bool { return &c.Compaction.Enabled }, def: true},
+	doc:   "Whether the server sums up conversations that get too long, with `vllm`: `POST /v1/responses/compact`, items `compaction` and `compaction_trigger`, `context_management`. With `state.type` `sqlite` or `postgres` it does not: compactions are sealed with a key that ends with the process. Not for the filter.",
+}, {
+	path:  "compaction.max_output_tokens",
+	value: &integer{at: func(c *Config) *int { return &c.Compaction.MaxOutputTokens }, def: 2048, min: 16, max: 1 << 20},
+	doc:   "How long a summary of a conversation may be, in tokens, reasoning included.",
+}, {
+	path:    "compaction.prompt_file",
+	value:   &text{at: func(c *Config) *string { return &c.Compaction.PromptFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with what the model is told when it sums a conversation up, as the user's last message: a text of at most 64 KiB. It is read at the start, and again when the configuration changes. Without it a text of antwort's own is used. Not for the filter.",
+	example: "/etc/antwort/compaction.txt",
 }}
 
 var stateKeys = []key{{

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"antwort/shared/jsontext"
@@ -16,6 +17,7 @@ type Turn struct{ Input, Output []byte }
 type Rules struct {
 	Items int    // it has at most so many; 0: any number
 	Fill  bool   // calls without an output get an empty one, instead of being refused
+	Open  bool   // calls without an output stay as they are: nobody is asked to go on
 	Field string // of the request that names the conversation; "": previous_response_id
 }
 
@@ -85,8 +87,9 @@ type join struct {
 
 // call is a call, and all of the same call_id.
 type call struct {
-	item    // the last
-	waiting int
+	item      // the last
+	waiting   int
+	compacted bool // it is in the memory of a compaction, and may have an output or not
 }
 
 // brokeOff reports whether an item of an answer must not be acted on.
@@ -96,10 +99,16 @@ func (it *item) brokeOff() bool {
 
 // past takes an item of the turns before.
 func (j *join) past(it item) bool {
-	if it.typ == "compaction" { // stands for all before
-		j.dst, j.items, j.order = j.dst[:j.start], 0, j.order[:0]
+	if it.typ == "compaction" { // stands for all before, and has the calls without an output in it
+		j.dst, j.items = j.dst[:j.start], 0
 		clear(j.seen)
-		clear(j.calls)
+		j.order = slices.DeleteFunc(j.order, func(c *call) bool {
+			if c.waiting <= 0 {
+				delete(j.calls, string(c.key()))
+			}
+			c.compacted = true
+			return c.waiting <= 0
+		})
 	}
 	j.add(it.raw)
 	j.note(&it)
@@ -154,6 +163,9 @@ func (j *join) pair() {
 		}
 	}
 	for _, c := range j.order {
+		if c.waiting > 0 && (j.rules.Open || c.compacted) {
+			continue
+		}
 		if c.waiting > 0 && !j.rules.Fill {
 			j.err = invalid("input", "", "No tool output found for "+c.words()+" "+clip(c.key())+".")
 			return

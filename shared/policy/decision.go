@@ -29,13 +29,17 @@ type Tier struct {
 	Stores bool
 	// Counts says that the tokens of requests are counted where they are translated.
 	Counts bool
+	// Compacts says that conversations are summed up where they are translated.
+	Compacts bool
 	// Hosts says that one backend may stand for several, among which somebody else
 	// chooses.
 	Hosts bool
 }
 
 // makes reports whether requests for an endpoint are translated into others.
-func (t *Tier) makes(e *Endpoint) bool { return e == Create || e == InputTokens && t.Counts }
+func (t *Tier) makes(e *Endpoint) bool {
+	return e == Create || e == InputTokens && t.Counts || e == Compact && t.Compacts
+}
 
 // routeTraits are what of a route matters to a decision.
 type routeTraits struct {

@@ -197,7 +197,7 @@ func (e *Endpoint) WrongMethod(method, upgrade string) *responses.Error {
 func (e *Endpoint) NotHere() *responses.Error {
 	switch e {
 	case Compact:
-		return responses.NewError(404, "unsupported_endpoint", "this server cannot compact conversations")
+		return responses.NewError(404, "unsupported_endpoint", "conversations are not compacted here: send the whole conversation, or a shorter one")
 	case InputTokens:
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot count the tokens of a request before it is answered")
 	case Conversations, Conversation, ConversationItems, ConversationItem:

@@ -54,6 +54,7 @@ const (
 	messageItem
 	reasoningItem
 	callItem
+	compactionItem
 )
 
 type partKind uint8
@@ -175,6 +176,17 @@ func (o *Output) CallDelta(dst, delta []byte) []byte {
 	return append(o.deltaEvent(dst, name, delta), "\"}\n\n"...)
 }
 
+// Compaction appends a compaction item, whose memory is sealed already.
+func (o *Output) Compaction(dst, sealed []byte) []byte {
+	dst = o.Close(dst, "completed")
+	dst = o.begin(dst, compactionItem, "cmp_")
+	if !o.Quiet {
+		dst = appendTexts(o.itemEvent(dst, "response.compaction.compacting"), "}\n\n")
+	}
+	o.items = append(o.items, sealed...)
+	return o.Close(dst, "")
+}
+
 // enter makes sure that an item of the kind with a part of the kind is open.
 func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
 	if o.open != item {
@@ -257,12 +269,17 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 		}
 	case callItem:
 		o.items = o.call.appendHead(o.items)
+	case compactionItem:
+		o.items = append(o.items, `","type":"compaction","encrypted_content":"`...)
 	}
 	if o.Quiet {
 		return dst
 	}
 	dst = o.itemIndexEvent(dst, "response.output_item.added")
 	dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "")
+	if kind == compactionItem {
+		return appendTexts(dst, "\"}}\n\n")
+	}
 	if kind == callItem && !o.call.Kind.IsText() {
 		dst = append(dst, callKinds[o.call.Kind].empty...)
 	}
@@ -329,6 +346,8 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	textEnd := len(o.items) // of the last part
 	dst = o.closePart(dst)
 	switch {
+	case o.open == compactionItem: // it has no status
+		return o.closed(append(o.items, '"', '}'), dst)
 	case o.open == callItem:
 		dst = o.closeCall(dst)
 		o.items = append(o.items, o.tail()...)
@@ -341,7 +360,12 @@ func (o *Output) Close(dst []byte, status string) []byte {
 		o.items = append(o.items, o.tail()...)
 	}
 	o.items = append(o.items, status...)
-	o.items = append(o.items, `"}`...)
+	return o.closed(append(o.items, `"}`...), dst)
+}
+
+// closed tells the item that is whole now.
+func (o *Output) closed(items, dst []byte) []byte {
+	o.items = items
 	if !o.Quiet {
 		dst = o.itemIndexEvent(dst, "response.output_item.done")
 		dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "}\n\n")

@@ -81,7 +81,7 @@ func (r *Resource) Append(dst []byte, s State) []byte {
 	}
 	dst = appendRaw(dst, outputMember, s.Output, "]")
 	dst = appendRaw(dst, "", r.echo, `,"usage":`) // the last: those whom the answer passes look for it from the end
-	dst = s.Usage.append(dst)
+	dst = s.Usage.Append(dst)
 	return append(dst, '}')
 }
 
@@ -99,7 +99,8 @@ func (e *Error) AppendResponseError(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func (u *Usage) append(dst []byte) []byte {
+// Append appends the counts as an answer has them; null for none.
+func (u *Usage) Append(dst []byte) []byte {
 	if u == nil {
 		return append(dst, "null"...)
 	}

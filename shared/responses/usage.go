@@ -44,3 +44,12 @@ func count(value []byte) int64 {
 	}
 	return n
 }
+
+// Add adds the counts of another answer.
+func (u *Usage) Add(other Usage) {
+	u.Input += other.Input
+	u.Output += other.Output
+	u.Total += other.Total
+	u.Cached += other.Cached
+	u.Reasoning += other.Reasoning
+}

@@ -64,6 +64,7 @@ var knownEvents = map[string][]member{
 	"function_call_arguments.done":  with(inItem, "arguments", aString),
 	"custom_tool_call_input.delta":  with(inItem, "delta", aString),
 	"custom_tool_call_input.done":   with(inItem, "input", aString),
+	"compaction.compacting":         inItem,
 }
 
 // known checks an event that is a JSON object.

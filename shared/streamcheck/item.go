@@ -31,6 +31,9 @@ var callEvents = map[string]struct{ events, member string }{
 	"custom_tool_call": {"custom_tool_call_input", "input"},
 }
 
+// mayLackStatus reports whether items of the kind may be without a status.
+func (it *item) mayLackStatus() bool { return it.kind == "reasoning" || it.kind == "compaction" }
+
 func (c *Checker) itemAdded(v *fastjson.Value) {
 	if c.item != nil {
 		c.fail("item", "expected output_item.done of item %d (%s) before the next is added", c.item.index, c.item.id)
@@ -53,7 +56,7 @@ func (c *Checker) itemAdded(v *fastjson.Value) {
 	if it.kind == "" {
 		c.fail("item", "expected item.type, got %s", show(in.Get("type")))
 	}
-	if status := string(in.GetStringBytes("status")); status != "in_progress" && (status != "" || it.kind != "reasoning") {
+	if status := string(in.GetStringBytes("status")); status != "in_progress" && (status != "" || !it.mayLackStatus()) {
 		c.fail("status", "expected the added item to be in_progress, got %q", status)
 	}
 	for _, key := range []string{"content", "summary"} {
@@ -95,7 +98,7 @@ func (c *Checker) itemDone(v *fastjson.Value, raw []byte) {
 		c.fail("item", "expected item.type %q as added, got %q", it.kind, got)
 	}
 	status := string(in.GetStringBytes("status"))
-	if status != "completed" && status != "incomplete" && (status != "" || it.kind != "reasoning") {
+	if status != "completed" && status != "incomplete" && (status != "" || !it.mayLackStatus()) {
 		c.fail("status", "expected the done item to be completed or incomplete, got %q", status)
 	}
 	for key, before := range it.fixed {
@@ -141,6 +144,10 @@ func (c *Checker) inItem(short string, v *fastjson.Value) {
 		it.summary.text(c, short, "summary_text", step, v.GetInt("summary_index"), v)
 	case short == "output_text.annotation.added":
 		it.content.at(c, short, "output_text", v.GetInt("content_index"))
+	case prefix == "compaction":
+		if it.kind != prefix {
+			c.fail("item", "expected events of the open %s, got response.%s", it.kind, short)
+		}
 	case partOf[prefix] != "":
 		it.content.text(c, short, partOf[prefix], step, v.GetInt("content_index"), v)
 	default:

@@ -133,12 +133,11 @@ func appendOneToken(dst, chat []byte) []byte {
 	return append(dst, `,"max_completion_tokens":1}`...)
 }
 
-// AppendAnswer appends the answer to POST /v1/responses/input_tokens, by the model
-// server's answer. The error is a 502 for what says no number.
-func (c Count) AppendAnswer(dst, answer []byte) ([]byte, *responses.Error) {
+// Read reads the model server's answer. The error is a 502 for what says no number.
+func (c Count) Read(answer []byte) (int64, *responses.Error) {
 	const bad = "an answer without the number of tokens"
 	if jsontext.Check(answer, jsontext.Limits{}) != nil {
-		return dst, badUpstream(bad)
+		return 0, badUpstream(bad)
 	}
 	if c != config.Tokenize {
 		used, _ := jsontext.LastMember(answer, "usage")
@@ -153,10 +152,15 @@ func (c Count) AppendAnswer(dst, answer []byte) ([]byte, *responses.Error) {
 		return true
 	})
 	if problem != nil || tokens < 0 {
-		return dst, badUpstream(bad)
+		return 0, badUpstream(bad)
 	}
+	return tokens, nil
+}
+
+// AppendCount appends the answer to POST /v1/responses/input_tokens.
+func AppendCount(dst []byte, tokens int64) []byte {
 	dst = append(dst, `{"object":"response.input_tokens","input_tokens":`...)
-	return append(strconv.AppendInt(dst, tokens, 10), '}'), nil
+	return append(strconv.AppendInt(dst, tokens, 10), '}')
 }
 
 // Refused is what a client is told of a model server's refusal to count, which

@@ -37,21 +37,23 @@ func TestWhatCountsIsTheChatRequestItself(t *testing.T) {
 
 func TestCountIsReadOfTheAnswer(t *testing.T) {
 	for _, c := range []struct {
-		how          Count
-		answer, want string
+		how    Count
+		answer string
+		want   int64
 	}{
-		{config.Tokenize, ` {"tokens":[1,2],"count":2}`, `{"object":"response.input_tokens","input_tokens":2}`},
-		{config.CompletionCount, `{"count":9,"usage":{"completion_tokens":1,"prompt_tokens":12}}`, `{"object":"response.input_tokens","input_tokens":12}`},
-		{config.CompletionCount, `{"usage":null}`, ""},
-		{config.CompletionCount, `{"count":9}`, ""},
-		{config.Tokenize, `{"count":1.5}`, ""},
-		{config.Tokenize, `[1]`, ""},
-		{config.Tokenize, `{"count":2`, ""},
+		{config.Tokenize, ` {"tokens":[1,2],"count":2}`, 2},
+		{config.CompletionCount, `{"count":9,"usage":{"completion_tokens":1,"prompt_tokens":12}}`, 12},
+		{config.CompletionCount, `{"usage":null}`, 0},
+		{config.CompletionCount, `{"count":9}`, 0},
+		{config.Tokenize, `{"count":1.5}`, 0},
+		{config.Tokenize, `[1]`, 0},
+		{config.Tokenize, `{"count":2`, 0},
 	} {
-		got, err := c.how.AppendAnswer([]byte("kept"), []byte(c.answer))
-		require.Equal(t, "kept"+c.want, string(got), c.answer)
-		require.Equal(t, c.want == "", err != nil, c.answer)
+		got, err := c.how.Read([]byte(c.answer))
+		require.Equal(t, c.want, got, c.answer)
+		require.Equal(t, c.want == 0, err != nil, c.answer)
 	}
+	require.Equal(t, `{"object":"response.input_tokens","input_tokens":2}`, string(AppendCount(nil, 2)))
 }
 
 func TestUncountableIsNamed(t *testing.T) {

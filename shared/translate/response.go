@@ -24,6 +24,7 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 	w := chunkWorks.Get().(*chunkWork)
 	defer w.done()
 	u.output().Quiet = true
+	u.begin(nil)
 	return u.answer(dst, w, answer, now)
 }
 
@@ -65,7 +66,7 @@ func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte,
 	u.readUsage(&a.Usage)
 	out := &u.out
 	dst, e := u.whole(dst, out, w, &a)
-	if e == nil && out.Count() == 0 {
+	if e == nil && u.isEmpty() {
 		e = emptyAnswer(a.HasText, a.Unread)
 	}
 	if e != nil {

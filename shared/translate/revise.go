@@ -29,6 +29,9 @@ func (s *Stream) Left(dst []byte) []byte {
 	return dst
 }
 
+// NotStored says that the answer, which is appended anew, is not stored.
+func (u *Turn) NotStored() { u.resource.NotStored() }
+
 // Unstored appends the resource of a whole answer again, of one that is not stored.
 func (u *Turn) Unstored(dst []byte) []byte {
 	start := len(dst)

@@ -75,7 +75,7 @@ func (s *Stream) Start(dst []byte) []byte {
 		return dst
 	}
 	s.begun = true
-	return s.out.Begin(dst)
+	return s.turn.begin(s.out.Begin(dst))
 }
 
 // Write takes the next bytes of the chat stream and appends whole events to
@@ -226,7 +226,7 @@ func isDone(data []byte) bool {
 func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *responses.Error) {
 	dst = s.reserve(dst)
 	dst, err := s.flush(dst, w)
-	if err == nil && s.out.Count() == 0 {
+	if err == nil && s.turn.isEmpty() {
 		err = emptyAnswer(s.hasText, s.unread)
 	}
 	if err != nil {

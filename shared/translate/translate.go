@@ -66,6 +66,7 @@ type Turn struct {
 	converses bool // the history is a conversation's
 	raised    []raisedTool
 	dropped   string
+	memory    *Memory         // that the answer begins with; nil: none
 	state     responses.State // how the answer ended
 	outcome   responses.Outcome
 }
@@ -111,6 +112,9 @@ func (u *Turn) readUsage(said *chat.Usage) {
 	}
 	u.outcome.HasUsage = true
 	u.outcome.Usage = responses.Usage{Input: said.Input, Output: said.Output, Total: said.Total, Cached: said.Cached, Reasoning: said.Reasoning}
+	if u.memory != nil {
+		u.outcome.Usage.Add(u.memory.Usage)
+	}
 }
 
 func (u *Turn) usageOrNil() *responses.Usage {
@@ -137,7 +141,7 @@ const keptBytes = 16 << 10
 // newTurn returns a turn of t without a request.
 func (t *Translator) newTurn() *Turn {
 	u := t.turns.Get().(*Turn)
-	u.from, u.outcome, u.state, u.begun = t, responses.Outcome{}, responses.State{}, 0
+	u.from, u.outcome, u.state, u.begun, u.memory = t, responses.Outcome{}, responses.State{}, 0, nil
 	return u
 }
 

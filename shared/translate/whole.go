@@ -21,6 +21,7 @@ type Whole struct {
 func (u *Turn) Whole() *Whole {
 	w := &Whole{turn: u}
 	u.output().Quiet = true
+	u.begin(nil)
 	w.split.Reset(w.entry)
 	return w
 }

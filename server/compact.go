@@ -1,0 +1,267 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"antwort/server/buffer"
+	"antwort/server/compact"
+	"antwort/server/turns"
+	"antwort/shared/compaction"
+	"antwort/shared/failure"
+	"antwort/shared/history"
+	"antwort/shared/jsontext"
+	"antwort/shared/policy"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+)
+
+// A conversation is summed up by the model that would have answered: because it is
+// asked for (POST /v1/responses/compact, an item compaction_trigger), or because it has
+// become longer than the request wants (context_management). All of it is done before
+// anything is answered: a summary that fails is a request that fails.
+
+// compacting is what a request has to do with compactions.
+type compacting struct {
+	ask     compaction.Ask
+	past    []byte // the items that a store has put before the input
+	expands compaction.Expansion
+	context compaction.Context // once it was summed up
+	memory  *translate.Memory  // likewise
+	item    []byte             // likewise: what is in the memory, sealed
+}
+
+// isAsked reports whether the answer is a compaction and nothing else.
+func (x *exchange) isAsked() bool {
+	return x.endpoint.Endpoint == policy.Compact || x.compacts != nil && x.compacts.ask.Triggers
+}
+
+// prepareCompaction completes the body of POST /v1/responses/compact: the input may be left out.
+func prepareCompaction(body []byte) ([]byte, *failure.Failure) {
+	var hasInput, hasModel, empty = false, false, true
+	jsontext.Members(body, func(name, value []byte, _ int) bool {
+		empty = false
+		switch string(name) {
+		case "input":
+			hasInput = string(value) != "null"
+		case "model":
+			hasModel = string(value) != "null"
+		}
+		return true
+	})
+	if !hasModel {
+		e := responses.Invalid("model", "is required")
+		e.Code = "missing_required_parameter"
+		return body, failure.Of(failure.InvalidRequest, e)
+	}
+	if hasInput || empty {
+		return body, nil
+	}
+	end := bytes.LastIndexByte(body, '}')
+	return append(body[:end:end], `,"input":[]}`...), nil
+}
+
+// readCompaction reads what the body says of compactions.
+func (x *exchange) readCompaction(body []byte) *failure.Failure {
+	if !x.gen.compacts || x.endpoint.Endpoint != policy.Compact && !compaction.Concerns(body) {
+		return nil
+	}
+	ask, err := compaction.ReadAsk(body)
+	if err != nil {
+		return failure.Of(failure.InvalidRequest, err)
+	}
+	x.compacts = &compacting{ask: ask}
+	return nil
+}
+
+// expand puts what compactions stand for in their place, and reports whether it has
+// changed the turn.
+func (x *exchange) expand(begun *turns.Turn) (changed bool, f *failure.Failure) {
+	past := begun.History()
+	if !x.gen.compacts || x.compacts == nil && !compaction.Concerns(past) {
+		return false, nil
+	}
+	if !x.held.Hold(2 * (len(begun.Body) + len(past))) {
+		return false, x.held.Refusal()
+	}
+	ask, err := compaction.ReadAsk(begun.Body)
+	if err != nil {
+		return false, failure.Of(failure.InvalidRequest, err)
+	}
+	c := &compacting{ask: ask, past: past}
+	field := history.Previous
+	if begun.Past != nil && begun.Past.Conversation != "" {
+		field = history.Conversation
+	}
+	if c.expands, err = ask.Expand(past, field, x.open); err != nil {
+		return false, failure.Of(failure.InvalidRequest, err)
+	}
+	if x.compacts = c; begun.Past != nil {
+		begun.Past.Items = c.expands.Past
+	}
+	begun.Body = c.expands.Body
+	if ask.Triggers && begun.Background() {
+		e := responses.NewError(http.StatusBadRequest, "unsupported_parameter", "a compaction is not made in the background: send background false")
+		e.Param = "background"
+		return true, failure.Of(failure.InvalidRequest, e)
+	}
+	return true, nil
+}
+
+// sumUp has the conversation summed up, if it is to be. chat has the request for the
+// answer, which is made anew when a summary has taken the place of what was in it.
+func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translate.Turn, begun *turns.Turn) (*translate.Turn, *failure.Failure) {
+	c := x.compacts
+	if !x.isAsked() {
+		over, f := x.isOver(d, chat, turn)
+		if f != nil || !over {
+			return turn, f
+		}
+	}
+	c.context = compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), x.open)
+	if len(c.context.Items) == 0 {
+		if x.isAsked() {
+			e := responses.Invalid("input", "has nothing that could be summed up")
+			e.Code = "invalid_value"
+			return turn, failure.Of(failure.InvalidRequest, e)
+		}
+		return turn, nil
+	}
+	ask := func(before string, items [][]byte) (string, responses.Usage, *failure.Failure) {
+		return x.askSummary(d, before, items)
+	}
+	summary, used, f := compact.Summarize(ask, c.context.Items)
+	if f != nil {
+		return turn, f
+	}
+	m := c.context.Memory(summary)
+	c.item = x.seal(m.Append(nil))
+	c.memory = &translate.Memory{Sealed: c.item, Usage: used}
+	if x.isAsked() {
+		return turn, nil
+	}
+	body, past := c.ask.Replace(m.Items(nil)), begun.Past
+	if past != nil {
+		rest := *past
+		rest.Items, past = nil, &rest
+	}
+	if !x.held.Hold(2 * len(body)) {
+		return turn, x.held.Refusal()
+	}
+	turn.Free()
+	var err *responses.Error
+	chat.B, turn, err = x.gen.translator.Continued(chat.B[:0], body, jsontext.Values(body), past, begun.ID, begun.Created)
+	if err != nil {
+		return nil, failure.Of(failure.InvalidRequest, err)
+	}
+	turn.BeginWith(c.memory)
+	return turn, nil
+}
+
+// isOver reports whether the request is longer than it wants to be. No token is
+// shorter than a byte; where nobody counts, one has four.
+func (x *exchange) isOver(d *policy.Decision, chat *buffer.Buffer, turn *translate.Turn) (bool, *failure.Failure) {
+	limit := x.compacts.ask.Threshold
+	if int64(len(chat.B)) <= limit {
+		return false, nil
+	}
+	if x.counts() {
+		tokens, f := x.measure(d, chat, turn)
+		switch {
+		case f == nil:
+			return tokens > limit, nil
+		case f.Reply != nil && f.Reply.Code == "context_length_exceeded":
+			return true, nil
+		case f.Kind == failure.ClientGone, f.Kind == failure.Shutdown:
+			return false, f
+		}
+	}
+	return compaction.Estimate(chat.B) > limit, nil
+}
+
+// askSummary asks a backend to sum items up, after the summary of what stands before
+// them.
+func (x *exchange) askSummary(d *policy.Decision, before string, items [][]byte) (summary string, used responses.Usage, f *failure.Failure) {
+	cfg := &x.gen.cfg.Compaction
+	request := compaction.AppendRequest(nil, x.compacts.ask.Body(), before, items, x.gen.instruction, strconv.AppendInt(nil, int64(cfg.MaxOutputTokens), 10))
+	if !x.held.Hold(2 * len(request)) {
+		return "", used, x.held.Refusal()
+	}
+	defer x.held.LetGo(2 * len(request))
+	chat, turn, err := x.gen.translator.Checked(nil, request, jsontext.Values(request), x.gen.newID(), x.Unix())
+	if err != nil {
+		err.Param = "input"
+		return "", used, failure.Of(failure.InvalidRequest, err)
+	}
+	defer turn.Free()
+	question := buffer.Metered(&x.held)
+	question.B = translate.AppendPlain(question.B, chat)
+	f = x.inquire(&inquiry{decision: d, turn: turn, target: "/v1/chat/completions", body: question, read: func(said []byte) *failure.Failure {
+		var err *responses.Error
+		if summary, used, err = translate.ReadText(said); err != nil {
+			return failure.Of(failure.UpstreamAnswer, err)
+		}
+		return nil
+	}})
+	return summary, used, f
+}
+
+// answerCompaction answers with the compaction that was asked for.
+func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *failure.Failure {
+	if x.endpoint.Endpoint == policy.Compact {
+		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = x.compacts.memory.Usage, true
+		x.json(http.StatusOK, x.window(begun))
+		return nil
+	}
+	if turn.Streaming() && begun.Stored() {
+		begun.Streams()
+	}
+	answer := turn.Compacted(nil, x.compacts.memory, x.Unix())
+	x.rec.Outcome = turn.Outcome()
+	kept, failed := begun.Keep(x.rec.Outcome)
+	if x.rec.Outcome.Resource = nil; failed != nil {
+		return failure.Of(failure.StateUnavailable, failed)
+	}
+	if !kept {
+		turn.NotStored()
+		answer = turn.Compacted(answer[:0], x.compacts.memory, x.Unix())
+	}
+	if !turn.Streaming() {
+		x.json(http.StatusOK, answer)
+		return nil
+	}
+	x.rec.Streamed = true
+	x.header()["Content-Type"] = []string{"text/event-stream"}
+	x.header()["Cache-Control"] = []string{"no-cache"}
+	x.start(http.StatusOK)
+	x.write(answer)
+	return nil
+}
+
+// window is what the conversation is to go on from: what the user said, and the
+// compaction.
+func (x *exchange) window(begun *turns.Turn) []byte {
+	c := x.compacts
+	messages := append([]byte{'['}, bytes.Join(c.context.Messages, []byte{','})...)
+	kept := history.Keep(nil, append(messages, ']'), begun.ID)
+	out := append([]byte(`{"id":"resp_`), begun.ID...)
+	out = append(out, `","object":"response.compaction","created_at":`...)
+	out = append(strconv.AppendInt(out, begun.Created, 10), `,"output":[`...)
+	history.Each(kept, false, func(_ string, raw []byte) {
+		out = append(history.AppendItem(out, raw, true), ',')
+	})
+	out = append(append(out, `{"id":"cmp_`...), begun.ID...)
+	out = append(append(out, `","type":"compaction","encrypted_content":"`...), c.item...)
+	out = append(out, `"}],"usage":`...)
+	return append(c.memory.Usage.Append(out), '}')
+}
+
+// seal seals a memory for its owner, and open opens what was sealed so.
+func (x *exchange) seal(plain []byte) []byte {
+	return x.gen.sealer.Seal(policy.Owner(x.gen.cfg, x.rec.Caller), plain)
+}
+
+func (x *exchange) open(sealed []byte) ([]byte, bool) {
+	return x.gen.sealer.Open(policy.Owner(x.gen.cfg, x.rec.Caller), sealed)
+}
