@@ -44,7 +44,7 @@ func (p *plugin) configure(size int) error {
 	p.cfg = cfg
 	p.access = policy.NewAccess(cfg)
 	p.passed = policy.NewPassed(cfg.Engine.Pass)
-	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true})
+	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true, Counts: cfg.Engine.CountTokens != config.Off})
 	if len(cfg.Routes) > 0 {
 		p.router, p.pools = p.decider.Router(), pools(cfg.AllRoutes())
 	} else {

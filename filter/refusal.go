@@ -21,9 +21,11 @@ type refusal struct {
 	err    *responses.Error // nil until it is known
 	status int              // of the answer
 	ownKey bool
-	after  string // its Retry-After, while the headers wait
-	text   body
-	sent   bool
+	// counting says that the upstream was asked how many tokens there are; "": it was not.
+	counting translate.Count
+	after    string // its Retry-After, while the headers wait
+	text     body
+	sent     bool
 }
 
 // refusalBytes is how much is read of an error's text.
@@ -63,9 +65,11 @@ func (r *refusal) headers(h header, end bool) types.Action {
 }
 
 // waits reports whether the headers wait for the text: a 500 may say that the request
-// is too long, which is a 400. In the profile inline they never do, and the body alone
-// says it.
-func (r *refusal) waits() bool { return r.err == nil && r.status == 500 && r.gated() }
+// is too long, which is a 400, and a 404 that nobody counts tokens, which is a 501. In the
+// profile inline they never do, and the body alone says it.
+func (r *refusal) waits() bool {
+	return r.err == nil && (r.status == 500 || r.counting != "" && (r.status == 404 || r.status == 405)) && r.gated()
+}
 
 // codeDetails is Envoy's word for where an answer comes from, "" when unknown.
 func codeDetails() string {
@@ -103,7 +107,7 @@ func (r *refusal) read(chunk []byte, end bool) {
 	if !whole {
 		all = r.text.buf
 	}
-	r.err = translate.UpstreamError(r.status, all[:min(len(all), refusalBytes)], r.after, r.ownKey)
+	r.err = r.said(all[:min(len(all), refusalBytes)])
 	r.free()
 	r.holdAnswer(0)
 }
@@ -114,7 +118,16 @@ func (r *refusal) trailers() types.Action {
 	if r.sent {
 		return types.ActionContinue
 	}
-	return r.reply(r.kind, translate.UpstreamError(r.status, r.text.buf, r.after, r.ownKey))
+	return r.reply(r.kind, r.said(r.text.buf))
 }
 
 func (r *refusal) free() { r.text.free() }
+
+// said is the error that the answer's text says.
+func (r *refusal) said(text []byte) *responses.Error {
+	e := translate.UpstreamError(r.status, text, r.after, r.ownKey)
+	if r.counting != "" {
+		e = r.counting.Refused(e)
+	}
+	return e
+}

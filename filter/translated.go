@@ -14,7 +14,7 @@ import (
 )
 
 // translated is a request of provider vllm: POST /v1/responses goes on as POST
-// /v1/chat/completions. Its states: gathering the body, sent (the chat request
+// /v1/chat/completions, and how many tokens that would have is asked of POST /tokenize. Its states: gathering the body, sent (the chat request
 // has gone on), answered (answer is set).
 //
 // In the profile gated headers wait for what the body says. In the profile
@@ -53,9 +53,23 @@ func (x *translated) requestHeaders(h header, end bool) types.Action {
 	return types.ActionContinue
 }
 
+// target is the path that the request goes to.
+func (x *translated) target() string {
+	if x.counts() {
+		return x.counting().Path()
+	}
+	return chatPath
+}
+
+// counts reports whether the request asks how many tokens it has, and counting is who
+// is asked.
+func (x *translated) counts() bool { return x.endpoint == policy.InputTokens }
+
+func (x *translated) counting() translate.Count { return translate.Count(x.cfg.Engine.CountTokens) }
+
 // toChat makes the header that of a chat request.
 func (x *translated) toChat(h header) {
-	h.setRequest(":path", chatPath)
+	h.setRequest(":path", x.target())
 	h.removeRequest("content-length", "accept-encoding")
 	h.removeRequest(secrets...)
 }
@@ -104,6 +118,14 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 	if f := x.decision.Translated(turn.Model(), body, nil); f != nil {
 		return x.answerFailure(f)
 	}
+	if x.counts() {
+		if err := x.counting().Uncountable(turn); err != nil {
+			return x.reply(failure.InvalidRequest, err)
+		}
+		x.out = out[:0]
+		out = x.counting().Append(x.take(len(out)+256), out)
+		defer x.give(out)
+	}
 	if !x.accept(x.kept()) {
 		return x.reply(failure.Overloaded, policy.Overloaded())
 	}
@@ -111,7 +133,9 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		x.direct()
 		x.keepTogether()
 	}
-	x.written(out)
+	if !x.counts() {
+		x.written(out)
+	}
 	if x.pool.model != "" {
 		out = turn.AppendRenamed(x.take(len(out)+len(x.pool.model)), out, x.pool.model)
 		defer x.give(out)
@@ -146,7 +170,7 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		h.setAnswer("x-request-id", x.requestID)
 	}
 	if status != 200 {
-		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status, ownKey: x.pool != nil && x.pool.auth != ""}, end)
+		return x.refused(h, x.refusal(status), end)
 	}
 	kind := policy.MediaType(h.get("content-type"))
 	stream := kind == "text/event-stream" || kind == "application/json" // of a whole answer the events are made too
@@ -155,6 +179,10 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)
 	case coding != "":
 		return x.refused(h, wrongAnswer(x.exchange, "an answer with a content-encoding that it was not offered"), end)
+	case x.counts() && end:
+		return x.refused(h, wrongAnswer(x.exchange, "an answer without a body"), end)
+	case x.counts():
+		return x.count(h)
 	case x.turn.Streaming() && !stream:
 		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamAnswer, err: policy.NotStreamed()}, end)
 	case end && x.turn.Streaming():
@@ -165,6 +193,15 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		return x.stream(h)
 	}
 	return x.whole(h)
+}
+
+// refusal is an answer that is an error.
+func (x *translated) refusal(status int) *refusal {
+	r := &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status, ownKey: x.pool != nil && x.pool.auth != ""}
+	if x.counts() {
+		r.counting = x.counting()
+	}
+	return r
 }
 
 func (x *translated) refused(h header, r *refusal, end bool) types.Action {

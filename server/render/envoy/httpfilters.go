@@ -14,8 +14,8 @@ func (r *renderer) filters() list {
 	if r.byToken() {
 		all = append(all, r.tokensFilter())
 	}
-	if policy.NewPassed(r.c.Engine.Pass).Find(chatPath) == nil {
-		all = append(all, onlyFilterTranslates())
+	if own := FilterPaths(r.c); own != nil {
+		all = append(all, onlyForFilter(own))
 	}
 	if r.c.Engine.Provider == config.VLLM {
 		all = append(all, decompressor("gzip"), decompressor("zstd"))
@@ -28,16 +28,31 @@ func (r *renderer) filters() list {
 	return append(all, router())
 }
 
-// onlyFilterTranslates keeps clients off the backend's Chat Completions: the
-// route exists for what the filter makes of /v1/responses. This filter sees the
-// path before it is changed. With each provider it is there: a connection keeps the
-// filters that it began with when the provider changes, and gets the new routes.
-func onlyFilterTranslates() object {
+// FilterPaths are the paths of a backend that only the filter may ask, for what it makes
+// of the requests of the Responses API: those that engine.pass does not name.
+func FilterPaths(c *config.Config) (own []string) {
+	passed := policy.NewPassed(c.Engine.Pass)
+	for _, path := range [...]string{chatPath, tokenizePath} {
+		if passed.Find(path) == nil {
+			own = append(own, path)
+		}
+	}
+	return own
+}
+
+// onlyForFilter keeps clients off these paths. This filter sees the path before it is
+// changed. With each provider it is there: a connection keeps the filters that it began
+// with when the provider changes, and gets the new routes.
+func onlyForFilter(paths []string) object {
+	permissions := list{}
+	for _, path := range paths {
+		permissions = append(permissions, object{{"url_path", object{{"path", object{{"exact", path}}}}}})
+	}
 	return extension("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", object{
 		{"rules", object{
 			{"action", "DENY"},
 			{"policies", object{{"chat", object{
-				{"permissions", list{object{{"url_path", object{{"path", object{{"exact", chatPath}}}}}}}},
+				{"permissions", permissions},
 				{"principals", list{object{{"any", true}}}},
 			}}}},
 		}},

@@ -18,4 +18,5 @@ const (
 	conversations = "/v1/conversations"
 	modelsPath    = "/v1/models"
 	chatPath      = "/v1/chat/completions"
+	tokenizePath  = "/tokenize"
 )

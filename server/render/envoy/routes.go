@@ -68,6 +68,9 @@ func (r *renderer) ways(p *pool) list {
 	}
 	if r.c.Engine.Provider == config.VLLM || r.translated {
 		all = append(all, r.way(p, responsesPath, "path", chatPath)) // what the filter makes of it
+		if r.c.Engine.CountTokens == config.Tokenize {
+			all = append(all, r.way(p, policy.InputTokens.Name, "path", tokenizePath))
+		}
 	}
 	for _, passed := range policy.PassedPaths(r.c.Engine.Pass) {
 		kind := "path"

@@ -54,7 +54,8 @@ type values struct {
 	Destinations []destination
 	Translates   bool
 	Passes       []policy.PassedPath
-	PassesChat   bool
+	Tokenizes    bool
+	Denied       []string // paths that are the filter's, and no client's
 	Gated        bool
 	Silence      string // as Istio writes durations
 	Token        *config.JWT
@@ -92,7 +93,8 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		Destinations: destinations,
 		Translates:   c.Engine.Provider == config.VLLM,
 		Passes:       policy.PassedPaths(c.Engine.Pass),
-		PassesChat:   policy.NewPassed(c.Engine.Pass).Find("/v1/chat/completions") != nil,
+		Tokenizes:    c.Engine.CountTokens == config.Tokenize,
+		Denied:       envoy.FilterPaths(c),
 		Gated:        c.Filter.Profile == config.Gated,
 		Silence:      seconds(silence(c)),
 		BufferBytes:  c.Limits.RequestBodyBytes + spare,
