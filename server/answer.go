@@ -107,9 +107,13 @@ func (x *exchange) idle() time.Duration {
 func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, kind streaming.Kind, keepAlive time.Duration, first *upstream.Answer) {
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
+	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle()}
+	if x.socket != nil {
+		x.streamToSocket(streaming.New(ctx, cancel, x.socket.options(opt)), first)
+		return
+	}
 	w, r := x.w, x.r
 	taken := x.takeOver(cancel)
-	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle()}
 	if taken != nil {
 		opt.Sink = taken.Sink()
 		st := streaming.New(ctx, cancel, opt)

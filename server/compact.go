@@ -7,6 +7,7 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/compact"
+	"antwort/server/ingress"
 	"antwort/server/turns"
 	"antwort/shared/compaction"
 	"antwort/shared/failure"
@@ -232,6 +233,10 @@ func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *fa
 		return nil
 	}
 	x.rec.Streamed = true
+	if x.socket != nil {
+		x.sayEvents(append(make([]byte, ingress.Room, ingress.Room+len(answer)), answer...))
+		return nil
+	}
 	x.header()["Content-Type"] = []string{"text/event-stream"}
 	x.header()["Cache-Control"] = []string{"no-cache"}
 	x.start(http.StatusOK)

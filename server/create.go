@@ -35,6 +35,10 @@ func (x *exchange) respond() *failure.Failure {
 	if d.Need == policy.Translation {
 		return x.translate(d, body)
 	}
+	if x.socket != nil {
+		body.Put()
+		return failure.Of(failure.InvalidRequest, notOverSocket(d.Model))
+	}
 	return x.forward(d, body)
 }
 
@@ -168,6 +172,10 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		}
 		return x.count(d, chat, turn)
 	}
+	if x.socket != nil && x.socket.Prepares {
+		chat.Put()
+		return x.prepare(turn, begun)
+	}
 	req := &dispatch.Request{
 		Request: upstream.Request{
 			Method:     http.MethodPost,
@@ -194,7 +202,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	}
 	if turn.Streaming() {
 		var keeper streaming.Keeper
-		if begun.Stored() {
+		if begun.Kept() {
 			begun.Streams()
 			keeper = begun
 		}
@@ -228,7 +236,7 @@ func (x *exchange) beginTurn(read *buffer.Buffer) (begun *turns.Turn, values int
 	if f = x.readCompaction(body); f != nil {
 		return nil, 0, f
 	}
-	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Job: job,
+	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Aside: x.socket.keeps(), Job: job,
 		Reads: x.endpoint.Endpoint != policy.Create, Compacts: x.isAsked()})
 	changed := false
 	if f == nil {

@@ -22,6 +22,7 @@ type endpoints struct {
 	api                    map[*policy.Endpoint]*endpoint
 	passed                 *policy.Passed
 	health, ready, metrics *endpoint
+	socket                 *endpoint
 	unknown                *endpoint
 }
 
@@ -31,6 +32,7 @@ func (g *generation) newEndpoints() endpoints {
 		passed:  policy.NewPassed(g.cfg.Engine.Pass),
 		health:  probe("/healthz", (*exchange).health),
 		ready:   probe("/readyz", (*exchange).ready),
+		socket:  &endpoint{Endpoint: &policy.Endpoint{Name: "websocket", Allow: "GET"}, answer: (*exchange).upgrade},
 		unknown: &endpoint{Endpoint: &policy.Endpoint{Name: "unknown"}, answer: (*exchange).unknownPath},
 	}
 	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.InputTokens, policy.Stored, policy.Cancel, policy.InputItems,

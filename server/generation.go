@@ -23,6 +23,7 @@ import (
 	"antwort/server/self"
 	"antwort/server/state/keeper"
 	"antwort/server/turns"
+	"antwort/server/websocket"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -45,6 +46,7 @@ type generation struct {
 	instruction string // for whoever does it
 	callers     *identity.Callers
 	trusted     header.Proxies
+	translates  bool            // some route does
 	retired     context.Context // ends when another configuration is in force
 	retire      context.CancelFunc
 
@@ -53,6 +55,8 @@ type generation struct {
 
 // common is what all generations of a server have in common.
 type common struct {
+	inForce atomic.Pointer[generation] // nil before there is one
+
 	log   *slog.Logger
 	now   func() time.Time
 	newID func() string
@@ -66,9 +70,10 @@ type common struct {
 	store      *keeper.Keeper      // of responses; nil: there is none
 	jobs       *background.Workers // on responses that nobody waits for; nil: there is no store
 	sealer     *compact.Sealer     // of conversations that were summed up
-	hasAdmin   bool                // a port of its own has the metrics
-	draining   atomic.Bool         // no more clients are received
-	ending     context.Context     // ends, with a cause, what is left after draining
+	sockets    *websocket.Set
+	hasAdmin   bool            // a port of its own has the metrics
+	draining   atomic.Bool     // no more clients are received
+	ending     context.Context // ends, with a cause, what is left after draining
 }
 
 // newGeneration makes the generation of a configuration. It goes on with what
@@ -101,6 +106,7 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	}
 	g.fields = map[string]string{"content-type": "Content-Type", "content-encoding": "Content-Encoding"}
 	for _, route := range cfg.AllRoutes() {
+		g.translates = g.translates || route.Backends[0].Provider == config.VLLM // all of a route have one provider
 		for _, h := range route.Match.Headers {
 			g.fields[h.Name] = http.CanonicalHeaderKey(h.Name)
 		}

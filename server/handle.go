@@ -60,6 +60,7 @@ type exchange struct {
 	call     *dispatch.Call   // nil until the request has a way
 
 	job      *job        // that is worked on; nil: a client waits
+	socket   *socketTurn // with a client that waits at a WebSocket; nil: at HTTP
 	unlink   func() bool // parts the work upstream from the request's context
 	detached bool        // a stream's goroutine ends the exchange
 }
@@ -75,6 +76,10 @@ func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	w.Header()["X-Request-Id"] = []string{x.rec.ID}
 	if x.origin != "" && isPreflight(r) {
 		x.endpoint = preflight
+	}
+	if x.endpoint.AsksForWebSocket(r.Method, r.Header.Get("Upgrade")) && x.upgrades() {
+		x.endpoint = g.endpoints.socket
+		x.rec.Endpoint = x.endpoint.Name
 	}
 	g.observer.Begin()
 	return x
@@ -125,7 +130,7 @@ func (x *exchange) decide() *failure.Failure {
 	e := x.endpoint
 	switch {
 	case e.Allow != "" && !e.Allows(x.r.Method):
-		return failure.Of(failure.WrongMethod, e.WrongMethod(x.r.Method, x.r.Header.Get("Upgrade"))).With("Allow", e.Allow)
+		return x.wrongMethod()
 	case !e.routed:
 		return nil
 	}
@@ -133,12 +138,22 @@ func (x *exchange) decide() *failure.Failure {
 	d := &x.decided
 	*d, f = x.gen.decider.Begin(policy.Request{Endpoint: e.Endpoint, Method: x.rec.Method, Caller: x.rec.Caller, HasBody: x.r.ContentLength != 0, Field: x.field})
 	if f == nil && d.Need != policy.Nothing {
-		x.body, f = x.reqBody().Read()
+		x.body, f = x.readBody()
 	}
 	if f == nil && d.Need == policy.Body {
 		f = x.held.Parsing(x.body.B, x.gen.cfg.Limits.JSONValues, func() *failure.Failure { return d.Body(x.body.B) })
 	}
 	x.rec.Model, x.decision = d.Model, d
+	return f
+}
+
+// wrongMethod refuses a method that the endpoint does not have.
+func (x *exchange) wrongMethod() *failure.Failure {
+	e, upgrade := x.endpoint, x.r.Header.Get("Upgrade")
+	f := failure.Of(failure.WrongMethod, e.WrongMethod(x.r.Method, upgrade)).With("Allow", e.Allow)
+	if e.AsksForWebSocket(x.r.Method, upgrade) {
+		f = f.With("Connection", "close")
+	}
 	return f
 }
 

@@ -33,7 +33,6 @@ func TestRefusedRequests(t *testing.T) {
 		{"ids with odd characters", "GET", "/v1/responses/a%2fb", "", nil, 404, "not_found_error", "", "unknown_url", nil},
 		{"wrong method", "PUT", "/v1/responses", ask, nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
 		{"wrong method for models", "POST", "/v1/models", "{}", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
-		{"WebSocket", "GET", "/v1/responses", "", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, 426, "invalid_request_error", "", "websocket_unsupported", nil},
 		{"plain GET", "GET", "/v1/responses", "", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},
 		{"input tokens of nothing", "POST", "/v1/responses/input_tokens", "{}", nil, 400, "invalid_request_error", "input", "missing_required_parameter", nil},
 		{"input tokens read", "GET", "/v1/responses/input_tokens", "", nil, 405, "invalid_request_error", "", "method_not_allowed", nil},

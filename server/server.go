@@ -22,7 +22,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"antwort/server/compact"
@@ -33,6 +32,7 @@ import (
 	"antwort/server/process"
 	"antwort/server/reqbody"
 	"antwort/server/state/keeper"
+	"antwort/server/websocket"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 
@@ -57,7 +57,6 @@ type Options struct {
 // exchange keeps the one that it began with. Serve it once.
 type Server struct {
 	common
-	inForce     atomic.Pointer[generation]
 	certificate ingress.Certificate // with server.tls
 	reloads     *process.Reloads
 	reload      <-chan struct{}         // asked for by a signal
@@ -92,6 +91,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 			return nil, fmt.Errorf("state.type %s: %w", cfg.StateType(), err)
 		}
 	}
+	s.sockets = websocket.NewSet(s.observer.Registerer())
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
 	if s.store != nil {
@@ -216,6 +216,7 @@ func (s *Server) drain() {
 	deadline := time.AfterFunc(timeout, over)
 	defer deadline.Stop()
 	defer context.AfterFunc(s.cut, over)()
+	s.sockets.Drain()
 	if s.door.Drain(limit) != nil {
 		s.log.Warn("some clients did not read their answers' end in time")
 	}

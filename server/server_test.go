@@ -42,6 +42,7 @@ type running struct {
 	client *http.Client
 	stop   context.CancelFunc // begins draining
 	done   chan error         // Serve's result
+	dialed *dialed
 }
 
 // start serves a configuration for the backend, as edited.
@@ -67,7 +68,7 @@ func startWith(t *testing.T, opt Options, provider config.Provider, backend stri
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Server: s, first: s.inForce.Load(), t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, client: http1, stop: stop, done: make(chan error, 1)}
+	r := &running{Server: s, first: s.inForce.Load(), t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, client: http1, stop: stop, done: make(chan error, 1), dialed: &dialed{}}
 	go func() { r.done <- s.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		stop()

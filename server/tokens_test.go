@@ -62,11 +62,15 @@ func (is *issuer) publish(keys ...jose.JSONWebKey) {
 
 // token is one that is good for an hour, with these claims too.
 func (is *issuer) token(k jose.JSONWebKey, more string) string {
+	return is.tokenUntil(time.Now().Add(time.Hour), k, more)
+}
+
+func (is *issuer) tokenUntil(end time.Time, k jose.JSONWebKey, more string) string {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: k}, nil)
 	if err != nil {
 		panic(err)
 	}
-	jws, err := signer.Sign(fmt.Appendf(nil, `{"iss":%q,"aud":"antwort","exp":%d%s}`, is.url, time.Now().Add(time.Hour).Unix(), more))
+	jws, err := signer.Sign(fmt.Appendf(nil, `{"iss":%q,"aud":"antwort","exp":%d%s}`, is.url, end.Unix(), more))
 	if err != nil {
 		panic(err)
 	}

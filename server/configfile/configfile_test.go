@@ -62,7 +62,7 @@ func TestLoadNamesThePlaceOfAProblem(t *testing.T) {
 	const engine = "engine: {provider: vllm, backend_url: http://llm}\n"
 	for name, test := range map[string]struct{ text, problem string }{
 		"unknown key":           {engine + "server:\n  prot: 80\n", "3:3: server.prot: unknown key, did you mean server.port?"},
-		"unknown section":       {engine + "cache:\n  size: 80\n", "2:1: cache: unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, filter, observability"},
+		"unknown section":       {engine + "cache:\n  size: 80\n", "2:1: cache: unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, websocket, filter, observability"},
 		"wrong value":           {engine + "limits:\n  # comment\n  tools: many\n", `4:3: limits.tools: got the text "many", want an integer from 1 to 100000`},
 		"wrong value in flow":   {engine + "limits: {json_depth: 64, tools: 0}\n", "2:26: limits.tools: got the number 0, want an integer from 1 to 100000"},
 		"value in quotes":       {engine + "server:\n  port: \"80\"\n", `3:3: server.port: got the text "80", want an integer from 0 to 65535; write it without quotes`},

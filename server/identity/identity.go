@@ -77,6 +77,15 @@ func (c *Callers) Identify(r *http.Request) (*policy.Identity, *failure.Failure)
 	}
 }
 
+// Expires is from when on the credential of a request that was just identified is not good
+// any more; zero when it does not expire.
+func (c *Callers) Expires(r *http.Request) time.Time {
+	if c.tokens == nil {
+		return time.Time{}
+	}
+	return c.tokens.Expires(r.Header["Authorization"], r.Header["X-Api-Key"])
+}
+
 func fieldOf(f [2]string) (name, value string) { return f[0], f[1] }
 
 // Start begins to fetch the issuer's keys.

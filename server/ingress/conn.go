@@ -45,6 +45,7 @@ const (
 	answering       // the request has come whole
 	unframed        // a request that will be refused: all that comes is passed on
 	inHTTP2         // all that comes is passed on
+	upgraded        // to another protocol: all that comes is passed on
 	ended           // no request can follow
 )
 

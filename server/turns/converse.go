@@ -174,6 +174,9 @@ func (u *Turn) keepJoined(r *state.Record) (kept bool, failed *responses.Error) 
 // ofConversation is the item of a conversation whose id an item's id has in it, nil when
 // the caller has no such item.
 func (r *references) ofConversation(random, id string) ([]byte, *failure.Failure) {
+	if !r.Stores() {
+		return nil, nil
+	}
 	item, err := r.store.Item(r.ctx, r.owner, random, id)
 	switch {
 	case errors.Is(err, state.ErrNotFound), errors.Is(err, state.ErrNoItem):

@@ -19,10 +19,22 @@ func (u *Turn) Streams() { u.record.Flags = state.Streamed }
 // Stored reports whether the answer will be stored.
 func (u *Turn) Stored() bool { return u.turns != nil }
 
+// Kept reports whether the end of the answer is somebody's business: of a store, or of
+// the connection that it is for.
+func (u *Turn) Kept() bool { return u.turns != nil || u.aside != nil }
+
 // Keep stores how the answer ended. It returns when that is safe, or when it is known
 // that it will not be: then kept is false, and the answer must say so. With failed the
 // answer must not be given, as the client would take it for one that can be continued.
 func (u *Turn) Keep(o responses.Outcome) (kept bool, failed *responses.Error) {
+	kept, failed = u.store(o)
+	if failed == nil {
+		u.setAside(o, u.turns != nil && kept)
+	}
+	return kept, failed
+}
+
+func (u *Turn) store(o responses.Outcome) (kept bool, failed *responses.Error) {
 	status := statuses[o.Status]
 	if u.turns == nil || status == 0 {
 		return true, nil

@@ -70,6 +70,9 @@ type Ask struct {
 	// Compacts says that the conversation is summed up: calls may have no output.
 	Compacts bool
 
+	// Aside keeps the answer if no store does; nil: nobody does.
+	Aside *AsideTurn
+
 	// Job is the one that the request is worked on for; nil: a client waits. It has
 	// passed already what a request must before it is kept.
 	Job *state.Job
@@ -99,6 +102,7 @@ type Turn struct {
 	record state.Record // but for how it ended
 	hold   *hold        // of the conversation that it is for; nil: it is for none
 	job    *state.Job
+	aside  *asideOf // nil: nobody keeps what no store does
 }
 
 // History are the items of the turns before, nil when the request goes on from none.
@@ -113,16 +117,19 @@ func (u *Turn) History() []byte {
 // All that it needs of the store is asked for before a model is.
 func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	u := &Turn{ID: a.ID, Created: a.Created, Body: a.Body}
-	if !t.Stores() {
+	if !t.Stores() && a.Aside == nil {
 		return u, nil
 	}
 	asked := history.Read(a.Body)
 	b := beginning{Turns: t, ctx: ctx, ask: a, explicit: asked.Store == history.Yes, owner: state.Owner(policy.Owner(t.cfg, a.Caller))}
 	u.Past = new(translate.Past)
 	b.explicit = b.explicit && !a.Reads
-	u.Past.Stored = b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore && !a.Reads
+	u.Past.Stored = t.Stores() && (b.explicit || asked.Store == history.Unsaid && t.cfg.State.DefaultStore && !a.Reads)
 	if asked.Unclear != nil {
 		return nil, failure.Of(failure.InvalidRequest, asked.Unclear)
+	}
+	if f := b.storeless(&asked); f != nil {
+		return nil, f
 	}
 	if asked.Background && !a.Reads {
 		if f := b.background(u, &asked); f != nil {
@@ -132,14 +139,15 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 	if asked.Conversation != "" {
 		return u, b.converse(u, &asked)
 	}
+	chain := b.besides(&asked)
+	aside := chain != nil
 	if u.job = a.Job; a.Job != nil {
 		b.owner = a.Job.Owner
-	} else if f := b.check(&asked, &u.Past.Stored); f != nil {
+	} else if f := b.check(&asked, asked.Previous != "" && !aside, &u.Past.Stored); f != nil {
 		return nil, f
 	}
-	var chain []state.Turn
 	var f *failure.Failure
-	if asked.Previous != "" {
+	if asked.Previous != "" && !aside {
 		if chain, f = b.chain(asked.Previous); f != nil {
 			return nil, f
 		}
@@ -154,7 +162,7 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 			return nil, f
 		}
 	}
-	if !u.Past.Stored && asked.Previous == "" {
+	if !u.Past.Stored && asked.Previous == "" && a.Aside == nil {
 		return u, nil
 	}
 	kept := history.Keep(make([]byte, 0, len(input)+128), input, a.ID)
@@ -166,11 +174,22 @@ func (t *Turns) Begin(ctx context.Context, a *Ask) (*Turn, *failure.Failure) {
 			return nil, f
 		}
 	}
+	if a.Aside != nil {
+		b.setAside(u, chain, kept, aside)
+		if aside && u.Past.Stored {
+			if kept, f = b.whole(u, kept); f != nil {
+				return nil, f
+			}
+		}
+	}
 	if !u.Past.Stored {
 		return u, nil
 	}
 	u.turns = t
 	parent, _ := state.IDOf(asked.Previous)
+	if aside {
+		parent = ""
+	}
 	u.record = state.Record{ID: a.ID, Owner: b.owner, Parent: parent, Created: time.Unix(a.Created, 0), TTL: t.cfg.StateTTL(), Input: kept}
 	return u, nil
 }
@@ -185,17 +204,17 @@ type beginning struct {
 	field    string // that names what it goes on from; "": previous_response_id
 }
 
-// check refuses what cannot be stored although the request says that it must be;
-// other requests are answered without being stored.
-func (b *beginning) check(asked *history.Ask, stored *bool) *failure.Failure {
+// check refuses what cannot be stored although the request says that it must be, or
+// continued when it continues what is; other requests are answered without being stored.
+func (b *beginning) check(asked *history.Ask, continues bool, stored *bool) *failure.Failure {
 	s := &b.cfg.State
 	var problem *failure.Failure
 	switch {
-	case !*stored && asked.Previous == "":
+	case !*stored && !continues:
 		return nil
 	case b.store.Ready(b.ctx) != nil:
 		problem = unavailable()
-		if asked.Previous != "" || *stored && s.OnFailure == config.FailOnFailure {
+		if continues || *stored && s.OnFailure == config.FailOnFailure {
 			return problem
 		}
 	case !*stored:
@@ -370,7 +389,7 @@ const copies = 3
 // row are the items of a response, none when the caller has no such response.
 func (r *references) row(random string) (history.Index, *failure.Failure) {
 	items, seen := r.rows[random]
-	if seen {
+	if seen || !r.Stores() {
 		return items, nil
 	}
 	row, err := r.store.Get(r.ctx, r.owner, random)

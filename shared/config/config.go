@@ -30,6 +30,7 @@ type Config struct {
 	Routes        []Route // see AllRoutes
 	State         State
 	Compaction    Compaction
+	Websocket     Websocket
 	Filter        Filter
 	Observability Observability
 }
@@ -49,6 +50,13 @@ type Server struct {
 	TrustedProxies    []string // IP addresses and networks
 	CORS              CORS
 	Admin             Admin
+}
+
+// Websocket is how clients may send their requests over one connection.
+type Websocket struct {
+	Enabled        bool
+	MaxConnections int
+	Lifetime       time.Duration // of one
 }
 
 // CORS is which pages in browsers may use the server.

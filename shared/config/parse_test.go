@@ -30,8 +30,9 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			RequestBodyBytes: 32 << 20, DecodedBodyBytes: 64 << 20, ResponseBodyBytes: 16 << 20, EventBytes: 8 << 20,
 			JSONDepth: 64, JSONValues: 50_000, InputItems: 10_000, Tools: 512,
 		},
-		Auth:    Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},
-		Routing: Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute, ModelsTime: 5 * time.Second},
+		Auth:      Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},
+		Routing:   Routing{EjectAfter: 5, EjectTime: 5 * time.Second, MaxEjectTime: time.Minute, ModelsTime: 5 * time.Second},
+		Websocket: Websocket{Enabled: true, MaxConnections: 1000, Lifetime: time.Hour},
 		State: State{
 			Type: AutoState, DefaultStore: true, Scope: TenantScope, ConversationWait: 5 * time.Second, ConversationLease: 30 * time.Second, OnFailure: FailOnFailure, CommitTimeout: 10 * time.Second, OpenCalls: Refuse,
 			MaxDepth: 1000, MaxContextBytes: 32 << 20, MaxInputBytes: 16 << 20,
@@ -162,7 +163,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"port", `80`, "unknown key, did you mean server.port?"},
 		{"engine.max_attempts", `80`, "unknown key, did you mean engine.retry.max_attempts?"},
 		{"servers", `{}`, "unknown key, did you mean server?"},
-		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, filter, observability"},
+		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, websocket, filter, observability"},
 		{"auth.scopes", `[]`, "unknown key, allowed in auth: type, api_keys, jwt, forward_credential"},
 		{"observability.tracing", `{}`, "unknown key, allowed in observability: metrics, log"},
 	} {

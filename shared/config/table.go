@@ -7,7 +7,7 @@ import (
 
 // table is the schema: one row per key, sections together, in the order of the
 // reference.
-var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, stateKeys, compactionKeys, filterKeys, observabilityKeys)
+var table = slices.Concat(serverKeys, engineKeys, translationKeys, limitKeys, authKeys, routingKeys, stateKeys, compactionKeys, webSocketKeys, filterKeys, observabilityKeys)
 
 // credential ties the three ways to give one secret together.
 type credential struct {
@@ -491,6 +491,20 @@ var stateKeys = []key{{
 	value:   &enum{at: func(c *Config) *string { return &c.State.Postgres.Migrate }, def: Auto, words: []string{Auto, CheckOnly}},
 	doc:     "Whether the start makes the tables and brings them up to date (`auto`), or only refuses those of another version (`check`), for a user that may not make tables: then `antwort state migrate` makes them.",
 	restart: Serve,
+}}
+
+var webSocketKeys = []key{{
+	path:  "websocket.enabled",
+	value: &boolean{at: func(c *Config) *bool { return &c.Websocket.Enabled }, def: true},
+	doc:   "Clients may send several requests over one WebSocket, `GET /v1/responses`. `false` answers 426, after which they use HTTP. Not for the filter.",
+}, {
+	path:  "websocket.max_connections",
+	value: &integer{at: func(c *Config) *int { return &c.Websocket.MaxConnections }, def: 1000, min: 1, max: 1_000_000},
+	doc:   "WebSocket connections at a time; one more is 503.",
+}, {
+	path:  "websocket.lifetime",
+	value: &duration{at: func(c *Config) *time.Duration { return &c.Websocket.Lifetime }, def: time.Hour, min: 10 * time.Millisecond, max: 24 * time.Hour},
+	doc:   "How long one WebSocket connection may last. Then it is closed, after the answer that is running, with the error `websocket_connection_limit_reached`.",
 }}
 
 var filterKeys = []key{{

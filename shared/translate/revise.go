@@ -40,3 +40,10 @@ func (u *Turn) Unstored(dst []byte) []byte {
 	u.ended(u.state, dst[start:])
 	return dst
 }
+
+// Prepare appends the events of a turn in which nothing is to be said: it is to be ready
+// to be continued. The stream is done then.
+func (s *Stream) Prepare(dst []byte, now int64) []byte {
+	dst = s.Start(dst)
+	return s.end(dst, responses.State{Status: "completed", CompletedAt: now, Usage: new(responses.Usage)})
+}

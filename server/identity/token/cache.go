@@ -48,6 +48,16 @@ func (c *cache) get(d digest, set *keySet, now time.Time) *policy.Identity {
 	return entry.caller
 }
 
+// expiry is when a token that is remembered expires; zero when it is not.
+func (c *cache) expiry(d digest) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.all[d]; e != nil {
+		return e.Value.(*cached).expiry
+	}
+	return time.Time{}
+}
+
 // put remembers a token. Other keys than before make it forget all others: one
 // of them may have been signed with a key that was withdrawn.
 func (c *cache) put(d digest, set *keySet, caller *policy.Identity, expiry time.Time) {

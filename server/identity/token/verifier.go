@@ -110,8 +110,7 @@ func (v *Verifier) Identify(ctx context.Context, authorization, apiKey []string)
 	if set == nil {
 		return nil, policy.AuthUnavailable(), errNoKeys
 	}
-	var room [2 << 10]byte // most tokens need no other
-	d := sha256.Sum256(append(room[:0], token...))
+	d := digestOf(token)
 	if caller = v.cache.get(d, set, v.now()); caller != nil {
 		return caller, nil, nil
 	}
@@ -131,6 +130,25 @@ var (
 	errNoKeys     = errors.New("there are no keys of the issuer")
 	errUnknownKey = errors.New("no key of the issuer is the token's, and newer ones cannot be had")
 )
+
+// Expires is from when on the token of a request that was just identified is not good
+// any more; zero when that is not known.
+func (v *Verifier) Expires(authorization, apiKey []string) time.Time {
+	token, refused := v.access.Token(authorization, apiKey)
+	if refused != nil {
+		return time.Time{}
+	}
+	at := v.cache.expiry(digestOf(token))
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(v.cfg.ClockSkew)
+}
+
+func digestOf(token string) digest {
+	var room [2 << 10]byte // most tokens need no other
+	return sha256.Sum256(append(room[:0], token...))
+}
 
 // verify returns what a token says and with which keys its signature is right.
 func (v *Verifier) verify(ctx context.Context, token string, set *keySet) ([]byte, *keySet, *responses.Error, error) {
