@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/dispatch"
+	"antwort/server/header"
 	"antwort/server/ingress"
 	"antwort/server/observe"
 	"antwort/server/streaming"
@@ -29,7 +31,7 @@ import (
 // upgrades reports whether the request can go on as a WebSocket: else it is refused as a
 // wrong method.
 func (x *exchange) upgrades() bool {
-	return x.gen.cfg.Websocket.Enabled && x.gen.translates && x.r.ProtoMajor == 1
+	return x.gen.cfg.Websocket.Enabled && x.r.ProtoMajor == 1
 }
 
 // pingEvery is how long a connection may be silent before the client must show that it
@@ -55,6 +57,9 @@ func (x *exchange) upgrade() *failure.Failure {
 		e.RetryAfter = "5"
 		return failure.Of(failure.Overloaded, e)
 	}
+	if !g.translates {
+		return x.tunnel(up)
+	}
 	c := &socket{
 		common: g.common, id: x.rec.ID, client: x.rec.Client, header: fieldsOfTurns(x.r.Header), aside: turns.Aside{Memory: &x.held},
 	}
@@ -77,6 +82,74 @@ func (x *exchange) upgrade() *failure.Failure {
 		x.rec.Fail(failure.ClientGone, err)
 		x.record()
 	}
+	return nil
+}
+
+// tunnel passes the connection on to a backend that speaks WebSocket. Nobody reads what is
+// said: what depends on a request's body is refused.
+func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
+	g, r := x.gen, x.r
+	defer func() {
+		if x.rec.Status != http.StatusSwitchingProtocols {
+			g.sockets.Leave()
+		}
+	}()
+	ask := policy.Ask{Values: x.field}
+	if x.rec.Caller != nil {
+		ask.Tenant = x.rec.Caller.Tenant
+	}
+	route, decided := g.decider.Router().ChooseUnread(ask)
+	switch {
+	case x.rec.Caller.Restricted():
+		return failure.Of(failure.ForbiddenModel, responses.NewError(http.StatusForbidden, "websocket_unsupported",
+			"this key is for certain models only, and nobody reads here which models are asked for over a WebSocket: use HTTP, POST "+policy.Create.Name))
+	case !decided || route >= 0 && g.pools.Route(route).Renames:
+		return failure.Of(failure.WrongMethod, policy.WebSocket()).With("Connection", "close")
+	case route < 0:
+		return failure.Of(failure.NoRoute, policy.NoRoute(""))
+	}
+	delete(r.Header, "Origin") // it was looked at
+	req := &dispatch.Request{Held: buffer.Metered(&x.held), Repeat: true}
+	req.Method, req.Target = http.MethodGet, x.target()
+	req.Header, req.Credential = x.forwardHeader()
+	req.Header = append(req.Header, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	x.call = g.pools.Route(route).Call(req)
+	defer x.call.Drop()
+	ctx, cancel := x.work()
+	defer cancel(nil)
+	back, f := x.call.Upgrade(ctx)
+	if f != nil {
+		return f
+	}
+	if back.Conn == nil {
+		header.CopyAnswer(x.header(), back.Header)
+		delete(x.header(), "Content-Length")
+		x.start(back.Status)
+		x.write(back.Body)
+		return nil
+	}
+	header.CopyAnswer(x.header(), back.Header)
+	x.header()["X-Request-Id"] = []string{x.rec.ID}
+	x.header()["Connection"], x.header()["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	up.WriteHeader(http.StatusSwitchingProtocols)
+	if _, _, err := up.Hijack(); err != nil {
+		_ = back.Close()
+		return failure.Of(failure.ClientGone, nil).Because(err)
+	}
+	x.rec.Status, x.detached = http.StatusSwitchingProtocols, true
+	x.w, x.r, up.ResponseWriter = nil, nil, nil
+	lifetime := g.cfg.Websocket.Lifetime
+	if at := g.callers.Expires(r); !at.IsZero() {
+		lifetime = min(lifetime, time.Until(at))
+	}
+	g.sockets.Tunnel(up, back.Conn, websocket.TunnelOptions{
+		WriteTime: x.call.Idle(), Lifetime: lifetime, Ending: g.ending,
+		Closed: func(sent int64) {
+			g.sockets.Leave()
+			x.rec.Sent = sent
+			x.record()
+		},
+	})
 	return nil
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -700,4 +701,59 @@ func TestIdleWebSocketsCostLittle(t *testing.T) {
 	each := float64(inUse()-before) / float64(n) / 1024
 	t.Logf("%d idle connections: %.1f KiB each, with the client's side", n, each)
 	require.Less(t, each, 20.0)
+}
+
+// A server that forwards passes the connection on, and says who calls.
+func TestWebSocketThroughAForwardingServer(t *testing.T) {
+	people := [][3]string{{"alice", "a", "alice-key"}}
+	llm, begun, goOn := gated(t)
+	back := start(t, config.VLLM, llm, keysOf(t, append(people, [3]string{"front", "*", "front-key"})...))
+	ready(t, back)
+	front := back.front(keysOf(t, people...), func(c *config.Config) {
+		c.Engine.APIKey = config.NewSecret("front-key")
+		c.Auth.APIKeys = append(c.Auth.APIKeys, config.APIKey{Digest: sha256.Sum256([]byte("few")), Subject: "bob", Models: []string{"m"}})
+	})
+	ready(t, front)
+	c := front.dial("Authorization", "Bearer alice-key", "X-Antwort-Subject", "root")
+	for range 2 {
+		c.create(`"input":"hi","store":false`)
+		wait(t, begun, "the turn")
+		goOn <- struct{}{}
+		require.Equal(t, "response.completed", c.end().Type)
+	}
+	back.log.waitFor(t, `.2"`, `"subject":"alice"`, `"tenant":"a"`)
+	c.create(`"input":"hi"`)
+	upstream := wait(t, begun, "the turn")
+	_ = c.CloseNow()
+	wait(t, upstream.Done(), "the model is stopped")
+	line := front.log.waitFor(t, `"status":101`, `"subject":"alice"`)
+	require.Greater(t, line["bytes"], 1000.0)
+	nothingHeld(t, front)
+	nothingHeld(t, back)
+
+	for key, want := range map[string][]any{"few": {403, "websocket_unsupported"}, "nobody": {401, "invalid_api_key"}} {
+		_, resp, err := front.tryDial("Authorization", "Bearer "+key)
+		require.Error(t, err)
+		_, _, code := finish(t, resp).errorCode(t)
+		require.Equal(t, want, []any{resp.StatusCode, code})
+	}
+	off := start(t, config.VLLM, llm, func(c *config.Config) { c.Websocket.Enabled = false })
+	_, resp, err := off.front().tryDial()
+	require.Error(t, err)
+	require.Equal(t, 426, resp.StatusCode, "what the backend says")
+	off.stop()
+	off.drained()
+	_, resp, err = start(t, config.VLLMResponses, off.url).tryDial()
+	require.Error(t, err)
+	require.Equal(t, 502, resp.StatusCode)
+	byModel := start(t, config.VLLMResponses, back.url, func(c *config.Config) {
+		c.Routes = []config.Route{{Name: "m", Match: config.Match{Models: []string{"m"}}, Backends: []config.Backend{{URL: back.url, Weight: 1, Provider: config.VLLMResponses}}}}
+	})
+	_, resp, err = byModel.tryDial()
+	require.Error(t, err)
+	require.Equal(t, 426, resp.StatusCode, "the model decides")
+	short := back.front(func(c *config.Config) {
+		c.Engine.APIKey, c.Websocket.Lifetime = config.NewSecret("alice-key"), 100*time.Millisecond
+	})
+	short.dial().closed(-1)
 }

@@ -3,6 +3,7 @@
 // that change.
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { ResponsesWS } from "openai/resources/responses/ws";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 import { assistantLines, baseURL, testCase } from "./report.mjs";
@@ -205,3 +206,36 @@ testCase("conversations", "a conversation is made, read, changed and deleted; it
   assert.deepEqual(await client.conversations.delete(chat.id), { id: chat.id, object: "conversation.deleted", deleted: true });
   await assert.rejects(client.conversations.retrieve(chat.id), (e) => e instanceof OpenAI.NotFoundError && e.code === "conversation_not_found");
 }, { needsServer: true });
+
+testCase(
+  "websocket",
+  "ResponsesWS: turns over one WebSocket go on from what is not stored; another connection does not know it, and says so",
+  async () => {
+    const connect = () => {
+      const ws = new ResponsesWS(client);
+      ws.on("error", () => {}); // the events say it too
+      const events = ws.stream()[Symbol.asyncIterator]();
+      const turn = async (request) => {
+        ws.send({ type: "response.create", model, store: false, ...request });
+        for (;;) {
+          const { value } = await events.next();
+          if (value.type === "message" && ["response.completed", "error"].includes(value.message.type)) return value.message;
+          if (value.type === "close") throw new Error("the connection was closed");
+          if (value.type === "error" && value.error?.error) return value.error;
+        }
+      };
+      return { ws, turn };
+    };
+    const one = connect();
+    const first = (await one.turn({ input: "one" })).response;
+    const second = (await one.turn({ input: "two", previous_response_id: first.id, stream_id: "lane" })).response;
+    const text = second.output.at(-1).content[0].text;
+    assert.ok(text.indexOf('user: "one"') < text.indexOf('user: "two"'), text);
+    one.ws.close();
+    const other = connect();
+    const unknown = await other.turn({ input: "three", previous_response_id: second.id });
+    assert.equal((unknown.error.error ?? unknown.error).code, "previous_response_not_found");
+    other.ws.close();
+  },
+  { needsWebSocket: true },
+);

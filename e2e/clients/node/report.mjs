@@ -18,11 +18,16 @@ export const assistantLines = (text) => text.split("\n").filter((line) => /^\d+ 
  * @param {string} name
  * @param {string} proves one sentence
  * @param {() => Promise<void>} run
- * @param {{ needsServer?: boolean }} [options] needsServer: skip it where no tier is the native server
+ * @param {{ needsServer?: boolean, needsWebSocket?: boolean }} [options] needsServer: skip it where no tier is the native server;
+ * needsWebSocket: where the client's is not
  */
-export function testCase(name, proves, run, { needsServer } = {}) {
+export function testCase(name, proves, run, { needsServer, needsWebSocket } = {}) {
   if (needsServer && process.env.E2E_SERVER === "0") {
     report({ case: name, proves, ok: true, skipped: "only a server tier can", seconds: 0 });
+    return;
+  }
+  if (needsWebSocket && process.env.E2E_WEBSOCKET === "0") {
+    report({ case: name, proves, ok: true, skipped: "the client's tier speaks no WebSocket", seconds: 0 });
     return;
   }
   const skip = !base && "BASE_URL is not set: run `make e2e-clients`, or `go run ./clients/run` from the folder e2e";

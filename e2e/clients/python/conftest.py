@@ -25,11 +25,14 @@ def base_url():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "server: needs a tier that is the native server")
+    config.addinivalue_line("markers", "websocket: needs the client's tier to be the native server")
 
 
 def pytest_runtest_setup(item):
     if item.get_closest_marker("server") and os.environ.get("E2E_SERVER") == "0":
         pytest.skip("only a server tier can")
+    if item.get_closest_marker("websocket") and os.environ.get("E2E_WEBSOCKET") == "0":
+        pytest.skip("the client's tier speaks no WebSocket")
 
 
 @pytest.hookimpl(hookwrapper=True)

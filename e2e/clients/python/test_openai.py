@@ -454,6 +454,32 @@ def test_retrieve(client):
     assert e.value.code == "previous_response_not_found"
 
 
+@pytest.mark.websocket
+def test_websocket(client):
+    """responses.connect(): turns over one WebSocket that go on from what is not stored; a call, an error, a second connection that does not know it."""
+    with client.responses.connect() as connection:
+        def turn(**request):
+            connection.response.create(model=MODEL, store=False, **request)
+            for event in connection:
+                if event.type == "error" or event.type == "response.completed":
+                    return event
+
+        first = turn(input="weather in Oslo", tools=[WEATHER]).response
+        (call,) = (item for item in first.output if item.type == "function_call")
+        second = turn(previous_response_id=first.id, tools=[WEATHER], input=[{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}]).response
+        text = turn(previous_response_id=second.id, input="and now?").response.output_text
+        places = [text.index(part) for part in ('user: "weather in Oslo"', "calls get_weather", "sunny", 'user: "and now?"')]
+        assert places == sorted(places)
+        wrong = turn(input="hi", temperature=3)
+        assert (wrong.status, wrong.error.param) == (400, "temperature")
+        ready = turn(input="the prompt", generate=False).response
+        assert ready.output == []
+        assert 'user: "the prompt"' in turn(previous_response_id=ready.id, input="go").response.output_text
+    with client.responses.connect() as connection:
+        unknown = turn(previous_response_id=ready.id, input="go")
+        assert (unknown.status, unknown.error.code) == (400, "previous_response_not_found")
+
+
 @pytest.mark.server
 def test_background(client):
     """A response in the background is accepted at once, polled, streamed again from any event, and cancelled."""

@@ -13,6 +13,9 @@
 // first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
 // BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
 // (some clients need it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
+// Where the client's tier is another than "serve" (E2E_WEBSOCKET=0 says so of
+// BASE_URL), there is no WebSocket, and its cases are skipped.
+//
 // Where no tier is "serve" (E2E_SERVER=0 says so of BASE_URL), the cases that
 // only a server can pass are skipped.
 package main
@@ -182,6 +185,9 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 		baseURL, upstream = c.BaseURL, c.Upstream
 		if !slices.Contains(r.tiers, "serve") {
 			r.env = append(r.env, "E2E_SERVER=0")
+		}
+		if r.tiers[0] != "serve" {
+			r.env = append(r.env, "E2E_WEBSOCKET=0")
 		}
 	}
 	for _, c := range of {
