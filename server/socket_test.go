@@ -757,3 +757,20 @@ func TestWebSocketThroughAForwardingServer(t *testing.T) {
 	})
 	short.dial().closed(-1)
 }
+
+func TestWebSocketCompacts(t *testing.T) {
+	overSockets(t, func(t *testing.T, r *running, llm *seen) {
+		if !r.inForce.Load().compacts {
+			t.Skip("conversations are not summed up with this store")
+		}
+		c := r.dial()
+		id := c.completed(`"input":"remember the number 4711","store":false`)
+		end := c.turn(`"input":[{"type":"compaction_trigger"}],"store":false,"previous_response_id":"` + id + `"`)
+		require.Equal(t, "response.completed", end.Type, end.raw)
+		require.Len(t, end.Response.Output, 1)
+		require.Equal(t, "compaction", end.Response.Output[0].Type)
+		c.completed(`"input":"and now?","store":false,"previous_response_id":"` + end.Response.ID + `"`)
+		messages, _ := llm.last(t)
+		require.Contains(t, fmt.Sprint(said(messages)), "4711")
+	})
+}
