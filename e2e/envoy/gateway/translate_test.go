@@ -33,6 +33,16 @@ engine: {provider: vllm, backend_url: %q, default_model: /mnt/models, api_key_en
 	t.Run("stream", func(t *testing.T) {
 		assert.Empty(t, openStream(t, newClient(t), g.URL, "hi").end())
 	})
+	t.Run("count of tokens", func(t *testing.T) {
+		used := post(t, g.URL+"/v1/responses", `{"input":"how long is this?"}`)
+		got := post(t, g.URL+"/v1/responses/input_tokens", `{"input":"how long is this?"}`)
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		tokens := strings.TrimSuffix(strings.TrimPrefix(got.body, `{"object":"response.input_tokens","input_tokens":`), "}")
+		assert.Contains(t, used.body, `"usage":{"input_tokens":`+tokens+`,`)
+		got = post(t, g.URL+"/v1/responses/input_tokens", `{"model":"other","input":"x"}`)
+		assert.Equal(t, http.StatusNotFound, got.status, got.body)
+		assert.Equal(t, "model_not_found", got.code(t))
+	})
 	t.Run("the key is in no command line and no log", func(t *testing.T) {
 		for _, line := range g.Log() {
 			assert.NotContains(t, line, "backends-key")
@@ -42,7 +52,7 @@ engine: {provider: vllm, backend_url: %q, default_model: /mnt/models, api_key_en
 		}
 	})
 	t.Run("no other way to the model", func(t *testing.T) {
-		for _, path := range []string{"/v1/chat/completions", "/v1/%63hat/completions", "//v1/chat//completions", "/v1/chat/completions?x", "/v1/chat/completions/", "/v1/completions", "/v1/embeddings"} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/%63hat/completions", "//v1/chat//completions", "/v1/chat/completions?x", "/v1/chat/completions/", "/v1/completions", "/v1/embeddings", "/tokenize", "/%74okenize", "//tokenize"} {
 			got := post(t, g.URL+path, `{"model":"/mnt/models","messages":[{"role":"user","content":"hi"}]}`)
 			assert.Equal(t, http.StatusNotFound, got.status, path)
 			assert.Equal(t, "unknown_url", got.code(t), path)
