@@ -2,6 +2,8 @@ package server
 
 import (
 	"bytes"
+	"crypto/rand"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -15,6 +17,7 @@ import (
 	"antwort/shared/jsontext"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/seal"
 	"antwort/shared/translate"
 )
 
@@ -85,6 +88,9 @@ func (x *exchange) expand(begun *turns.Turn) (changed bool, f *failure.Failure) 
 	}
 	if !x.held.Hold(2 * (len(begun.Body) + len(past))) {
 		return false, x.held.Refusal()
+	}
+	if f = x.prepareSealing(); f != nil {
+		return false, f
 	}
 	ask, err := compaction.ReadAsk(begun.Body)
 	if err != nil {
@@ -262,11 +268,39 @@ func (x *exchange) window(begun *turns.Turn) []byte {
 	return append(c.memory.Usage.Append(out), '}')
 }
 
+// sealingKey is what the key is called that compactions are sealed with, where it is kept.
+const sealingKey = "compaction"
+
+// prepareSealing has the key ready that compactions are sealed with: the store's, where there is
+// one, else the process's own.
+func (x *exchange) prepareSealing() *failure.Failure {
+	if x.gen.sealer.Load() != nil {
+		return nil
+	}
+	fresh := make([]byte, seal.KeySize)
+	random(fresh)
+	key, f := x.gen.turns.Key(x.r.Context(), sealingKey, fresh)
+	if f != nil {
+		return f
+	}
+	if len(key) != seal.KeySize {
+		return failure.Of(failure.StateUnavailable, policy.Internal()).Because(errNoKey)
+	}
+	x.gen.sealer.CompareAndSwap(nil, seal.New([][]byte{key}, random))
+	return nil
+}
+
+// errNoKey is that somebody else has written into the store.
+var errNoKey = errors.New("what the store has as the key of compactions is none")
+
+// random fills b with random bytes.
+func random(b []byte) { _, _ = rand.Read(b) } // never fails, says its documentation
+
 // seal seals a memory for its owner, and open opens what was sealed so.
 func (x *exchange) seal(plain []byte) []byte {
-	return x.gen.sealer.Seal(policy.Owner(x.gen.cfg, x.rec.Caller), plain)
+	return x.gen.sealer.Load().AppendText(nil, seal.Compaction, policy.Owner(x.gen.cfg, x.rec.Caller), plain)
 }
 
 func (x *exchange) open(sealed []byte) ([]byte, bool) {
-	return x.gen.sealer.Open(policy.Owner(x.gen.cfg, x.rec.Caller), sealed)
+	return x.gen.sealer.Load().OpenText(seal.Compaction, policy.Owner(x.gen.cfg, x.rec.Caller), sealed)
 }

@@ -380,11 +380,27 @@ func TestSealedContentIsItsOwnersOnly(t *testing.T) {
 	refused(t, wrong, 400, "input[3].type", "unsupported_item", "input[3].type")
 }
 
-func TestNothingIsCompactedWhereAStoreOutlivesTheKey(t *testing.T) {
+func TestCompactionsOutliveTheProcessWithTheirStore(t *testing.T) {
+	llm, path := newForgetful(t), filepath.Join(t.TempDir(), "state.db")
+	store := func(c *config.Config) { c.State.Type, c.State.SQLite.Path = config.SQLiteState, path }
+	r := start(t, config.VLLM, llm.url, store)
+	ready(t, r)
+	a, output := r.compact(`"input":[` + longTalk + `]`)
+	require.Equal(t, 200, a.status, a.body)
+	trigger := read(t, r.ask(`"input":[`+longTalk+`,{"type":"compaction_trigger"}]`))
+	r.stop()
+	r.drained()
+	r = start(t, config.VLLM, llm.url, store)
+	ready(t, r)
+	read(t, r.ask(`"input":[`+joined(output)+`,{"role":"user","content":"Go on."}]`))
+	require.Contains(t, fmt.Sprint(llm.lastChat(t)[0].Content), "ABC-1234")
+	read(t, r.next(trigger.ID, `"input":"Go on."`))
+	require.Contains(t, fmt.Sprint(llm.lastChat(t)[0].Content), "ABC-1234")
+}
+
+func TestCompactionIsRefusedWhereItIsOff(t *testing.T) {
 	llm := newForgetful(t)
-	r := start(t, config.VLLM, llm.url, func(c *config.Config) {
-		c.State.Type, c.State.SQLite.Path = config.SQLiteState, filepath.Join(t.TempDir(), "state.db")
-	})
+	r := start(t, config.VLLM, llm.url, func(c *config.Config) { c.Compaction.Enabled = false })
 	ready(t, r)
 	a, _ := r.compact(`"input":"x"`)
 	refused(t, a, 404, "", "unsupported_endpoint", "not compacted here")

@@ -27,6 +27,7 @@ import (
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/seal"
 	"antwort/shared/translate"
 )
 
@@ -66,10 +67,10 @@ type common struct {
 	observer   *observe.Observer
 	dispatcher *dispatch.Dispatcher
 	door       *ingress.Door
-	held       reqbody.Bound       // what all exchanges hold
-	store      *keeper.Keeper      // of responses; nil: there is none
-	jobs       *background.Workers // on responses that nobody waits for; nil: there is no store
-	sealer     *compact.Sealer     // of conversations that were summed up
+	held       reqbody.Bound               // what all exchanges hold
+	store      *keeper.Keeper              // of responses; nil: there is none
+	jobs       *background.Workers         // on responses that nobody waits for; nil: there is no store
+	sealer     atomic.Pointer[seal.Sealer] // of conversations that were summed up; nil: nobody has asked for one
 	sockets    *websocket.Set
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received

@@ -24,7 +24,6 @@ import (
 	"net/http"
 	"time"
 
-	"antwort/server/compact"
 	"antwort/server/dispatch"
 	"antwort/server/identity"
 	"antwort/server/ingress"
@@ -79,7 +78,6 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.cut == nil {
 		s.cut = context.Background()
 	}
-	s.sealer = compact.NewSealer()
 	s.observer = observe.New(s.log, string(cfg.Engine.Provider))
 	s.hop = policy.Hop(randomID())
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())

@@ -56,10 +56,12 @@ func compacted(c *config.Config) string {
 		return "by the backend, if it does"
 	case !c.Compaction.Enabled:
 		return "none"
-	case !c.Compacts():
-		return "none: compactions are sealed with a key that ends with the process, and state.type " + c.StateType() + " would outlive them"
 	}
-	return "by the model, in " + c.Text("compaction.max_output_tokens") + " tokens at most; opened by this process only, not by other replicas, nor after a restart"
+	text := "by the model, in " + c.Text("compaction.max_output_tokens") + " tokens at most; "
+	if kind := c.StateType(); kind == config.NoState || kind == config.MemoryState {
+		return text + "opened by this process only, not by other replicas, nor after a restart"
+	}
+	return text + "opened by whoever has the store, which keeps the key"
 }
 
 // stateWarnings are what of state is allowed but probably not meant.

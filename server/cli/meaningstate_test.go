@@ -12,7 +12,7 @@ import (
 func TestWhoCompacts(t *testing.T) {
 	for json, says := range map[string]string{
 		`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`:                                                     "by the model, in 2048 tokens at most; opened by this process only, not by other replicas, nor after a restart",
-		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`: "none: compactions are sealed with a key that ends with the process, and state.type sqlite would outlive them",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`: "by the model, in 2048 tokens at most; opened by whoever has the store, which keeps the key",
 		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"compaction":{"enabled":false}}`:                      "none",
 		`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`:                                           "by the backend, if it does",
 	} {

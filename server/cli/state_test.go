@@ -127,7 +127,7 @@ func TestTablesAreMadeByCommand(t *testing.T) {
 	for range 2 {
 		code, out, stderr := run(t, "state", "migrate", "--config", file)
 		assert.Equal(t, exitOK, code, stderr)
-		assert.Equal(t, "the tables have version 3\n", out)
+		assert.Equal(t, "the tables have version 4\n", out)
 	}
 	code, out, stderr := run(t, "state", "stats", "--config", file)
 	assert.Equal(t, exitOK, code, stderr)

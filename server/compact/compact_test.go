@@ -105,22 +105,3 @@ func TestInstruction(t *testing.T) {
 		require.Equal(t, content, text)
 	}
 }
-
-func TestSealedIsTheOwners(t *testing.T) {
-	s, other := NewSealer(), NewSealer()
-	sealed := s.Seal([16]byte{1}, []byte("secret"))
-	require.NotContains(t, string(sealed), "secret")
-	plain, ok := s.Open([16]byte{1}, sealed)
-	require.True(t, ok)
-	require.Equal(t, "secret", string(plain))
-	tampered := append([]byte{}, sealed...)
-	tampered[3] ^= 1
-	for _, wrong := range [][]byte{tampered, sealed[:9], nil, []byte("?"), append(sealed[:len(sealed):len(sealed)], 'A')} {
-		_, ok = s.Open([16]byte{1}, wrong)
-		require.False(t, ok, string(wrong))
-	}
-	_, ok = s.Open([16]byte{2}, sealed)
-	require.False(t, ok)
-	_, ok = other.Open([16]byte{1}, sealed)
-	require.False(t, ok)
-}

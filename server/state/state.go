@@ -60,6 +60,10 @@ type Store interface {
 	// it returns an error. Conversations are exported by EachConversation.
 	Export(ctx context.Context, owner Owner, each func(*Record) error) error
 
+	// Key returns the key of a name, the same for all who have the store. The first who
+	// asks for one gives it.
+	Key(ctx context.Context, name string, fresh []byte) ([]byte, error)
+
 	// Usage returns what every owner has.
 	Usage(ctx context.Context) (map[Owner]Used, error)
 

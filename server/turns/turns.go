@@ -54,6 +54,20 @@ func (u *Turn) Translated() {
 // New makes the turns of a configuration. store may be nil: then nothing is stored.
 func New(cfg *config.Config, store Store) *Turns { return &Turns{store, cfg} }
 
+// Key is a key that all have who have the store; fresh where there is none.
+func (t *Turns) Key(ctx context.Context, name string, fresh []byte) ([]byte, *failure.Failure) {
+	if t.store == nil {
+		return fresh, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, t.cfg.State.CommitTimeout)
+	defer cancel()
+	key, err := t.store.Key(limited, name, fresh)
+	if err != nil {
+		return nil, t.broken(ctx, err)
+	}
+	return key, nil
+}
+
 // Stores reports whether anything is stored.
 func (t *Turns) Stores() bool { return t.store != nil }
 

@@ -39,12 +39,8 @@ func (c *Config) Translates() bool {
 	return false
 }
 
-// Compacts reports whether the server sums conversations up. They are sealed with a key
-// that ends with the process: not where a store outlives it.
-func (c *Config) Compacts() bool {
-	kind := c.StateType()
-	return c.Compaction.Enabled && c.Translates() && (kind == NoState || kind == MemoryState)
-}
+// Compacts reports whether the server sums conversations up.
+func (c *Config) Compacts() bool { return c.Compaction.Enabled && c.Translates() }
 
 // StateKeys are the keys of state that differ from their default.
 func (c *Config) StateKeys() (paths []string) {

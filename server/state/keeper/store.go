@@ -106,6 +106,12 @@ func (k *Keeper) Export(ctx context.Context, owner state.Owner, each func(*state
 	return k.store.Export(ctx, owner, each)
 }
 
+// Key is the store's.
+func (k *Keeper) Key(ctx context.Context, name string, fresh []byte) (key []byte, err error) {
+	defer func(start time.Time) { k.done("key", start, err) }(time.Now())
+	return k.store.Key(ctx, name, fresh)
+}
+
 // Usage is the store's. Over and the metrics tell it until the next one.
 func (k *Keeper) Usage(ctx context.Context) (used map[state.Owner]state.Used, err error) {
 	defer func(start time.Time) { k.done("usage", start, err) }(time.Now())

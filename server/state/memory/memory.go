@@ -9,6 +9,7 @@
 package memory
 
 import (
+	"bytes"
 	"container/heap"
 	"container/list"
 	"context"
@@ -42,6 +43,7 @@ type Store struct {
 	expiring      expiring
 	owners        map[state.Owner]*owned
 	jobs          jobs
+	keys          map[string][]byte
 }
 
 // response is one response and where its content is.
@@ -434,6 +436,21 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 		}
 	}
 	return nil
+}
+
+// Key returns the key of a name.
+func (s *Store) Key(ctx context.Context, name string, fresh []byte) ([]byte, error) {
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if s.keys == nil {
+		s.keys = map[string][]byte{}
+	}
+	if s.keys[name] == nil {
+		s.keys[name] = bytes.Clone(fresh)
+	}
+	return bytes.Clone(s.keys[name]), nil
 }
 
 // Usage returns what every owner has.

@@ -201,6 +201,17 @@ func (s *Store) drop(ctx context.Context, statement string, args ...any) (thread
 	return threads, removed, nil
 }
 
+// Key returns the key of a name.
+func (s *Store) Key(ctx context.Context, name string, fresh []byte) (key []byte, err error) {
+	err = s.transact(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO antwort_keys (name, key) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, fresh); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "SELECT key FROM antwort_keys WHERE name = $1", name).Scan(&key)
+	})
+	return key, err
+}
+
 // Sweep removes threads that have expired.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (state.Swept, error) {
 	logs, err := s.sweepLogs(ctx, now.UnixMilli(), limit)

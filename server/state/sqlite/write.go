@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,7 +13,7 @@ import (
 
 // statements are those of the writer.
 type statements struct {
-	begin, first, next, grow, known, remove, shrink, empty, expired, drop, owned, more *sql.Stmt
+	begin, first, next, grow, known, remove, shrink, empty, expired, drop, owned, more, give, key *sql.Stmt
 }
 
 func (s *statements) all() map[**sql.Stmt]string {
@@ -34,6 +35,8 @@ func (s *statements) all() map[**sql.Stmt]string {
 		&s.expired: `SELECT id, turns, kind FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
 			ORDER BY expires LIMIT ?`,
 		&s.owned: "SELECT id, turns, kind FROM threads WHERE owner = ? LIMIT ?",
+		&s.give:  "INSERT INTO keys (name, key) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		&s.key:   "SELECT key FROM keys WHERE name = ?",
 		&s.drop:  "DELETE FROM threads WHERE id = ?",
 		&s.more:  `SELECT EXISTS (SELECT 1 FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2))`,
 	}
@@ -155,6 +158,30 @@ func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error 
 		_, err = w.stmts.empty.ExecContext(ctx, thread)
 		return broken(err)
 	})
+}
+
+// Key returns the key of a name.
+func (s *Store) Key(ctx context.Context, name string, fresh []byte) (key []byte, err error) {
+	given := bytes.Clone(fresh) // it may be written after the caller has left
+	kept := make(chan []byte, 1)
+	err = s.writer.write(ctx, func(ctx context.Context, w *writer) error {
+		if _, err := w.stmts.give.ExecContext(ctx, name, given); err != nil {
+			return broken(err)
+		}
+		var key []byte
+		if err := w.stmts.key.QueryRowContext(ctx, name).Scan(&key); err != nil {
+			return broken(err)
+		}
+		select {
+		case kept <- key:
+		default: // it was done twice
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-kept, nil
 }
 
 // Sweep removes threads that have expired.

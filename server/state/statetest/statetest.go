@@ -109,6 +109,7 @@ func Run(t *testing.T, open Open) {
 		"a purge takes all of one owner":                  purge,
 		"an export has all of one owner":                  export,
 		"usage is what is there":                          usage,
+		"a key is the first that was given":               keys,
 		"what was returned is the caller's":               ownCopies,
 		"an answered turn can be continued at once":       atOnce,
 		"a caller that left gets its own error":           cancelled,
@@ -122,6 +123,32 @@ func Run(t *testing.T, open Open) {
 			c := newClock()
 			test(t, open(t, c.now), c)
 		})
+	}
+}
+
+func keys(t *testing.T, s state.Store, _ *clock) {
+	ctx := context.Background()
+	fresh := []byte{1, 2, 0xff}
+	key, err := s.Key(ctx, "a", fresh)
+	require.NoError(t, err)
+	require.Equal(t, []byte{1, 2, 0xff}, key)
+	key[0], fresh[0] = 9, 9
+	for name, want := range map[string][]byte{"a": {1, 2, 0xff}, "b": {7}} {
+		key, err = s.Key(ctx, name, []byte{7})
+		require.NoError(t, err)
+		require.Equal(t, want, key, name)
+	}
+	var group sync.WaitGroup
+	given := make([][]byte, 8)
+	for i := range given {
+		group.Go(func() {
+			given[i], _ = s.Key(ctx, "many", []byte("abcdefgh"[i:i+1]))
+		})
+	}
+	group.Wait()
+	for _, key := range given {
+		require.Len(t, key, 1)
+		require.Equal(t, given[0], key, "all have the same")
 	}
 }
 
