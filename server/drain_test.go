@@ -14,6 +14,40 @@ import (
 	"antwort/shared/config"
 )
 
+// A client that keeps its connection open learns from the next answer that it is the
+// last, so that no request is on its way when the connection closes.
+func TestDrainPartsWithConnectionsByTheirNextAnswer(t *testing.T) {
+	t.Parallel()
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(b), `"stream":true`) {
+			sending(w)(chatRole + chatText("a") + chatFinish + chatUsage + chatDone)
+			return
+		}
+		answering(w)
+	}))
+	for name, body := range map[string]string{"whole": ask, "streamed": askStream} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, config.VLLM, llm, func(c *config.Config) { c.Server.DrainTimeout = guard })
+			client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+			send := func() bool {
+				resp, err := client.Post(r.url+"/v1/responses", "application/json", strings.NewReader(body))
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				_, err = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, 200, resp.StatusCode)
+				return resp.Close
+			}
+			require.False(t, send())
+			r.stop()
+			require.Eventually(t, r.draining.Load, guard, time.Millisecond)
+			require.True(t, send(), "it is the last")
+			r.drained() // well before the guard: nobody is left to wait for
+		})
+	}
+}
+
 // Draining lets running answers finish, and takes no new ones.
 func TestDrainWaitsForAnswers(t *testing.T) {
 	begun, release := make(chan struct{}, 10), make(chan struct{})

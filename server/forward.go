@@ -68,9 +68,11 @@ func (x *exchange) attachBody(req *dispatch.Request) *failure.Failure {
 }
 
 // closeAfter makes an answer the connection's last when the request's body was
-// not read to its end: the rest of it must not be taken for a request.
+// not read to its end: the rest of it must not be taken for a request. So it does when
+// the server drains.
 func (x *exchange) closeAfter(h http.Header) {
-	if x.upload != nil && !x.upload.WholeRead() && x.r.ProtoMajor == 1 {
+	unread := x.upload != nil && !x.upload.WholeRead()
+	if (unread || x.gen.draining.Load()) && (x.r == nil || x.r.ProtoMajor == 1) { // nil: the connection was taken over, of HTTP/1.1
 		h["Connection"] = []string{"close"}
 	}
 }

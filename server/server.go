@@ -195,6 +195,10 @@ func (s *Server) pools() *dispatch.Pools {
 // ServeHTTP answers one request by the configuration in force.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
 
+// parting is for how long at most a server that drains goes on with connections that
+// have no request.
+const parting = time.Second
+
 // lastWords is how long ended exchanges may take to tell their clients.
 const lastWords = 2 * time.Second
 
@@ -215,6 +219,7 @@ func (s *Server) drain() {
 	defer deadline.Stop()
 	defer context.AfterFunc(s.cut, over)()
 	s.sockets.Drain()
+	s.door.Part(s.ending, parting)
 	if s.door.Drain(limit) != nil {
 		s.log.Warn("some clients did not read their answers' end in time")
 	}

@@ -28,6 +28,7 @@ type Conn struct {
 	one   [1]byte
 	early [512]byte // what is held may lie here
 
+	counted  bool        // it comes back from an answer that had it to itself
 	handling atomic.Bool // from a handler's start to its answer's end
 	sign     atomic.Pointer[func()]
 
@@ -252,14 +253,23 @@ func of(r *http.Request) *Conn {
 	return c
 }
 
-// hook makes hs use the connections of this package.
-func hook(hs *http.Server) {
-	hs.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+// hook makes net/http use the connections of this package, and counts them.
+func (d *Door) hook() {
+	d.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
 	}
-	hs.ConnState = func(nc net.Conn, state http.ConnState) {
-		if c, ok := nc.(*Conn); ok && state == http.StateIdle {
-			c.next()
+	d.http.ConnState = func(nc net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if c, ok := nc.(*Conn); !ok || !c.counted {
+				d.open.add()
+			}
+		case http.StateIdle:
+			if c, ok := nc.(*Conn); ok {
+				c.next()
+			}
+		case http.StateClosed, http.StateHijacked:
+			d.open.remove()
 		}
 	}
 }

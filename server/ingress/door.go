@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,11 +36,29 @@ type Door struct {
 	opt   Options
 	http  *http.Server
 	taken takenConns
+	open  openConns
+}
+
+// openConns counts the connections that are open, taken ones too.
+type openConns struct {
+	n    atomic.Int64
+	none chan struct{} // has one when there were none for a moment
+}
+
+func (o *openConns) add() { o.n.Add(1) }
+
+func (o *openConns) remove() {
+	if o.n.Add(-1) == 0 {
+		select {
+		case o.none <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // New makes a door. It is open from the beginning of Serve.
 func New(opt Options) *Door {
-	d := &Door{opt: opt, http: &http.Server{
+	d := &Door{opt: opt, open: openConns{none: make(chan struct{}, 1)}, http: &http.Server{
 		Handler:           opt.Handler,
 		ReadHeaderTimeout: opt.ReadHeaderTimeout,
 		IdleTimeout:       opt.IdleTimeout,
@@ -56,8 +75,8 @@ func New(opt Options) *Door {
 	} else {
 		d.http.Protocols.SetUnencryptedHTTP2(true)
 	}
-	hook(d.http)
-	d.taken.returned, d.taken.idle, d.taken.all = newReturnedConns(), opt.IdleTimeout, make(map[*Taken]struct{})
+	d.hook()
+	d.taken.returned, d.taken.idle, d.taken.all, d.taken.open = newReturnedConns(), opt.IdleTimeout, make(map[*Taken]struct{}), &d.open
 	return d
 }
 
@@ -72,6 +91,24 @@ func (d *Door) Serve(ln net.Listener) error {
 	go func() { served <- d.http.Serve(conns) }()
 	go func() { served <- d.http.Serve(d.taken.returned) }()
 	return <-served
+}
+
+// Part goes on for a while before Drain, in which answers may say that they are their
+// connection's last: a connection that is closed without a word may have a request on
+// its way, of which its client cannot know whether it was answered. It returns when no
+// connection is left, when the time is over, or ctx.
+func (d *Door) Part(ctx context.Context, most time.Duration) {
+	over := time.NewTimer(most)
+	defer over.Stop()
+	for d.open.n.Load() > 0 {
+		select {
+		case <-d.open.none:
+		case <-over.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Drain receives no more clients and waits until all answers have ended, or ctx

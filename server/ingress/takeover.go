@@ -21,6 +21,7 @@ type takenConns struct {
 	returned *returnedConns
 	idle     time.Duration
 	closed   atomic.Bool
+	open     *openConns
 	answers  sync.WaitGroup // that are under way
 
 	mu  sync.Mutex
@@ -89,7 +90,9 @@ func (d *Door) Take(w http.ResponseWriter, r *http.Request, gone func()) *Taken 
 		return nil
 	}
 	d.taken.answers.Add(1) // before net/http's Shutdown stops counting it
+	d.open.add()
 	if _, _, err := hj.Hijack(); err != nil {
+		d.open.remove()
 		d.taken.answers.Done()
 		return nil
 	}
@@ -122,7 +125,12 @@ func (t *Taken) watch() {
 	case keep && len(t.conn.held) > 0:
 		_ = t.conn.SetDeadline(time.Time{})
 		t.conn.next()
-		t.set.returned.give(t.conn)
+		t.conn.counted = true
+		t.set.open.add()
+		t.forget() // before it is net/http's, or close would take it for idle
+		if !t.set.returned.give(t.conn) {
+			t.set.open.remove()
+		}
 	default:
 		_ = t.conn.Close()
 	}
@@ -154,8 +162,11 @@ func (t *Taken) shuts() bool {
 
 func (t *Taken) forget() {
 	t.set.mu.Lock()
-	delete(t.set.all, t)
-	t.set.mu.Unlock()
+	defer t.set.mu.Unlock()
+	if _, has := t.set.all[t]; has {
+		delete(t.set.all, t)
+		t.set.open.remove()
+	}
 }
 
 // Finish ends the answer: whole says that all of it was written, so that the
@@ -189,11 +200,14 @@ func newReturnedConns() *returnedConns {
 	return &returnedConns{conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-func (l *returnedConns) give(c net.Conn) {
+// give gives a connection back; false when it was closed instead.
+func (l *returnedConns) give(c net.Conn) bool {
 	select {
 	case l.conns <- c:
+		return true
 	case <-l.done:
 		_ = c.Close()
+		return false
 	}
 }
 

@@ -23,7 +23,7 @@ const guard = 20 * time.Second
 func TestConnectionsLeftAtTheAnswersEnd(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
-	set := &takenConns{returned: newReturnedConns(), idle: time.Minute, all: make(map[*Taken]struct{})}
+	set := &takenConns{returned: newReturnedConns(), idle: time.Minute, all: make(map[*Taken]struct{}), open: &openConns{}}
 	left, closed := make(chan struct{}), make(chan struct{})
 	c := &Taken{conn: &Conn{Conn: &shut{server, closed}, phase: answering}, set: set, gone: func() { close(left) }}
 	set.all[c] = struct{}{}

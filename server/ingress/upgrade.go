@@ -34,7 +34,9 @@ const upgradeBuffer = 1 << 10
 func (u *Upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	set := &u.door.taken
 	set.answers.Add(1) // before net/http's Shutdown stops counting it
+	set.open.add()
 	if _, _, err := u.ResponseWriter.(http.Hijacker).Hijack(); err != nil {
+		set.open.remove()
 		set.answers.Done()
 		return nil, nil, err
 	}
