@@ -200,7 +200,10 @@ func (r *running) begin(llm *held) (id, told string, events *eventReader, leave 
 	ctx, cancel := context.WithCancel(context.Background())
 	resp, err := r.do(ctx, "POST", "/v1/responses", strings.NewReader(`{"model":"m","input":"hi","background":true,"stream":true}`))
 	require.NoError(r.t, err)
-	require.Equal(r.t, 200, resp.StatusCode)
+	if resp.StatusCode != 200 {
+		body, _ := io.ReadAll(resp.Body)
+		require.FailNow(r.t, resp.Status, string(body))
+	}
 	events = readEvents(r.t, resp.Body)
 	told = events.until("response.created")
 	_, id, _ = strings.Cut(told, `"response":{"id":"`)

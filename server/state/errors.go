@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -77,4 +78,18 @@ func Unavailable(cause error) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, cause)
+}
+
+// Ended is the error of an operation whose context has ended: ErrUnavailable, and
+// context.Canceled when its caller has left, whatever the cause. It is nil while the
+// context goes on.
+func Ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(cause, err):
+		return Unavailable(cause)
+	}
+	return fmt.Errorf("%w: %w: %w", ErrUnavailable, err, cause)
 }

@@ -103,8 +103,8 @@ var errClosed = errors.New("it is closed")
 
 // open locks the store when it can be used.
 func (s *Store) open(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return state.Unavailable(err)
+	if err := state.Ended(ctx); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	if s.closed {

@@ -84,8 +84,8 @@ const (
 // transact does something in one transaction. What is no failure of the database
 // comes back as it is.
 func (s *Store) transact(ctx context.Context, do func(pgx.Tx) error) error {
-	if err := context.Cause(ctx); err != nil {
-		return state.Unavailable(err)
+	if err := state.Ended(ctx); err != nil {
+		return err
 	}
 	if err := s.prepare(ctx); err != nil {
 		return state.Unavailable(err)

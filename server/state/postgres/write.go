@@ -45,8 +45,8 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	if err := context.Cause(ctx); err != nil {
-		return state.Unavailable(err)
+	if err := state.Ended(ctx); err != nil {
+		return err
 	}
 	if err := s.prepare(ctx); err != nil {
 		return state.Unavailable(err)

@@ -135,8 +135,8 @@ var errClosed = errors.New("it is closed")
 
 // unavailable is ErrUnavailable with what the context says, where it has ended.
 func unavailable(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return state.Unavailable(cause)
+	if ended := state.Ended(ctx); ended != nil {
+		return ended
 	}
 	return state.Unavailable(err)
 }

@@ -78,8 +78,8 @@ func (w *writer) closed() bool {
 // write has something written, and returns when it is on the disk. When ctx ends
 // before, it may be written or not.
 func (w *writer) write(ctx context.Context, do func(context.Context, *writer) error) error {
-	if err := context.Cause(ctx); err != nil {
-		return state.Unavailable(err)
+	if err := state.Ended(ctx); err != nil {
+		return err
 	}
 	one := &write{ctx: ctx, do: do, done: make(chan error, 1)}
 	if err := w.put(one); err != nil {
@@ -89,7 +89,7 @@ func (w *writer) write(ctx context.Context, do func(context.Context, *writer) er
 	case err := <-one.done:
 		return err
 	case <-ctx.Done():
-		return state.Unavailable(context.Cause(ctx))
+		return state.Ended(ctx)
 	}
 }
 
@@ -103,7 +103,7 @@ func (w *writer) put(one *write) error {
 	case w.queue <- one:
 		return nil
 	case <-one.ctx.Done():
-		return state.Unavailable(context.Cause(one.ctx))
+		return state.Ended(one.ctx)
 	}
 }
 
@@ -142,8 +142,7 @@ func (w *writer) transaction(batch []*write) {
 	err := w.exec(ctx, "BEGIN IMMEDIATE")
 	if err == nil {
 		for i, one := range batch {
-			if cause := context.Cause(one.ctx); cause != nil {
-				results[i] = state.Unavailable(cause)
+			if results[i] = state.Ended(one.ctx); results[i] != nil {
 				continue
 			}
 			if results[i] = one.do(ctx, w); errors.Is(results[i], errBroken) {

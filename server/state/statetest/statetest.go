@@ -522,12 +522,15 @@ func atOnce(t *testing.T, s state.Store, _ *clock) {
 
 func cancelled(t *testing.T, s state.Store, _ *clock) {
 	r := commit(t, s, alice, "")
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err := s.Chain(ctx, alice, r.ID, state.Bounds{})
-	assert.ErrorIs(t, err, state.ErrUnavailable)
-	assert.ErrorIs(t, err, context.Canceled)
-	assert.ErrorIs(t, s.Commit(ctx, Turn(alice, r.ID)), context.Canceled)
+	for _, cause := range []error{nil, errors.New("the client has left")} {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(cause)
+		_, err := s.Chain(ctx, alice, r.ID, state.Bounds{})
+		for _, err := range []error{err, s.Commit(ctx, Turn(alice, r.ID)), s.Delete(ctx, alice, r.ID)} {
+			assert.ErrorIs(t, err, state.ErrUnavailable)
+			assert.ErrorIs(t, err, context.Canceled, "who has left, for whatever cause, says nothing of the store")
+		}
+	}
 	assertChain(t, s, r)
 }
 
