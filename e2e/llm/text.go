@@ -73,30 +73,6 @@ var textCases = []testCase{
 		}
 		return strings.Join(seen, ", ") + " counted as used"
 	}},
-	{"compaction", func(s *session) string {
-		talk := []any{object{"role": "user", "content": "I am writing a cookbook. My editor is called Ottilie Brandt, and the file is recipes/soup_17.md."},
-			object{"role": "assistant", "content": "Noted: a cookbook, and the editor is Ottilie Brandt."},
-			object{"role": "user", "content": "It has a recipe for leek soup: two leeks, one potato, half a litre of stock. Never use cream."},
-			object{"role": "assistant", "content": "Two leeks, one potato, half a litre of stock, and no cream."}}
-		body, err := json.Marshal(object{"model": modelName, "input": talk})
-		if err != nil {
-			panic(err)
-		}
-		a := s.post(s.url+"/v1/responses/compact", body)
-		s.check(a.status == 200 && a.types() == "message message compaction", "status %d: %s: %s", a.status, a.types(), a.body)
-		window := []any{}
-		for _, raw := range a.response.Output {
-			window = append(window, raw)
-		}
-		before := s.ask(object{"input": append(talk, object{"role": "user", "content": "What is my editor's name?"})})
-		after := s.ask(object{"input": append(window, object{"role": "user", "content": "What is my editor's name?"})})
-		s.check(after.status == 200 && strings.Contains(after.text(), "Ottilie"), "status %d: %s", after.status, after.text())
-		triggered := s.ask(object{"input": append(talk, object{"type": "compaction_trigger"}), "stream": true})
-		s.check(triggered.types() == "compaction", "%s: %s", triggered.types(), triggered.body)
-		over := s.ask(object{"input": append(talk, object{"role": "user", "content": "What must never be used?"}), "context_management": []any{object{"type": "compaction", "compact_threshold": 60}}, "stream": true})
-		s.check(over.types() == "compaction message", "%s: %s", over.types(), over.body)
-		return fmt.Sprintf("%d tokens before, %d after: %s / %s", before.response.Usage.Input, after.response.Usage.Input, after.text(), over.text())
-	}},
 	{"instructions", func(s *session) string {
 		plain := s.ask(object{"input": "Hi"})
 		told := s.ask(object{"instructions": "You are a pirate.", "input": []any{
