@@ -29,7 +29,8 @@ var cases = []struct {
 	{"overflow", "Codex compacts when the context is full, and goes on", overflow},
 	{"compaction", "Codex compacts by itself at its own limit, and goes on", compaction},
 	{"lite", "the catalogue's lite models, which send their tools as an item", liteModel},
-	{"built-in-provider", "Codex's built-in provider with openai_base_url: one upgrade attempt, then HTTP", builtInProvider},
+	{"built-in-provider", "Codex's built-in provider with openai_base_url: over a WebSocket where there is one, else HTTP after one try", builtInProvider},
+	{"websocket", "a provider with supports_websockets: two commands and a resumed session over WebSockets (HTTP where there is none), without a reconnect", overWebSocket},
 }
 
 func TestClient(t *testing.T) {
@@ -175,6 +176,19 @@ func builtInProvider(t *testing.T) {
 	s := newSession(t, "", "")
 	r := s.ok(s.codex("list"+script(shell("echo built in")), "-c", "model_provider=openai", "-c", "openai_base_url="+s.url+"/v1"))
 	s.contains(r, "built in")
+}
+
+func overWebSocket(t *testing.T) {
+	s := newSession(t, "", "")
+	on := []string{"-c", "model_providers.antwort.supports_websockets=true"}
+	r := s.ok(s.codex("list"+script(shell("echo over a socket"), shell("echo again"), `text="Done first."`), on...))
+	require.Len(t, r.of("command_execution"), 2)
+	assert.Empty(t, r.errors)
+	r = s.ok(s.codex("and second", append([]string{"resume", "--last"}, on...)...))
+	assert.Empty(t, r.errors)
+	for _, part := range []string{`"list`, "over a socket", "again", "Done first.", "and second"} {
+		s.contains(r, part)
+	}
 }
 
 // TestRefuse runs against the chain as it is configured by default, which
