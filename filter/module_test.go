@@ -13,7 +13,9 @@ import (
 // budget is what filter.wasm may have: 6 % over what it had before it translated
 // clients' tools, and what knowing the keys of state, conversations, background work
 // and delegation costs, and counting tokens. It is raised only with a reason in RATIONALE.md.
-const budget = 4_570_061*106/100 + 115_000
+// Sealing thoughts has 204 KB: XChaCha20-Poly1305 and HKDF, with what they need of
+// package crypto.
+const budget = 4_570_061*106/100 + 115_000 + 205_000
 
 func TestModuleIsWithinItsBudget(t *testing.T) {
 	if len(module) > budget {

@@ -51,7 +51,9 @@ func (p *plugin) configure(size int) error {
 		p.pools = []pool{{auth: bearer(cfg.Engine.APIKey)}}
 	}
 	if cfg.Engine.Provider == config.VLLM {
-		p.translator = translate.New(translate.OptionsOf(cfg))
+		options := translate.OptionsOf(cfg)
+		options.Sealer = policy.Sealer(cfg, nonce)
+		p.translator = translate.New(options)
 	}
 	p.memory.limit(budget(cfg.Limits))
 	p.metrics.define()

@@ -150,11 +150,12 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 
 func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
 	out = x.out[:0]
+	translator := x.translator.For(policy.Owner(x.cfg, x.caller))
 	if !x.isChecked() {
-		return x.translator.Request(out, body, newID(), x.begun.unix())
+		return translator.Request(out, body, newID(), x.begun.unix())
 	}
 	out = slices.Grow(out, len(body)+len(body)/8)
-	return x.translator.Checked(out, body, x.body.check.Values(), newID(), x.begun.unix())
+	return translator.Checked(out, body, x.body.check.Values(), newID(), x.begun.unix())
 }
 
 // kept is what stays of the request until its answer's end.

@@ -158,7 +158,7 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 	}
 	turn.Free()
 	var err *responses.Error
-	chat.B, turn, err = x.gen.translator.Continued(chat.B[:0], body, jsontext.Values(body), past, begun.ID, begun.Created)
+	chat.B, turn, err = x.translator().Continued(chat.B[:0], body, jsontext.Values(body), past, begun.ID, begun.Created)
 	if err != nil {
 		return nil, failure.Of(failure.InvalidRequest, err)
 	}
@@ -196,7 +196,7 @@ func (x *exchange) askSummary(d *policy.Decision, before string, items [][]byte)
 		return "", used, x.held.Refusal()
 	}
 	defer x.held.LetGo(2 * len(request))
-	chat, turn, err := x.gen.translator.Checked(nil, request, jsontext.Values(request), x.gen.newID(), x.Unix())
+	chat, turn, err := x.translator().Checked(nil, request, jsontext.Values(request), x.gen.newID(), x.Unix())
 	if err != nil {
 		err.Param = "input"
 		return "", used, failure.Of(failure.InvalidRequest, err)

@@ -114,7 +114,7 @@ func (x *exchange) checkItems(items, metadata []byte) *failure.Failure {
 	return x.held.Parsing(request, x.gen.cfg.Limits.JSONValues, func() *failure.Failure {
 		var turn *translate.Turn
 		var err *responses.Error
-		if chat.B, turn, err = x.gen.translator.Checked(chat.B, request, len(request)/8, "-", 0); err != nil {
+		if chat.B, turn, err = x.translator().Checked(chat.B, request, len(request)/8, "-", 0); err != nil {
 			if rest, ok := strings.CutPrefix(err.Param, "input"); ok {
 				param := "items" + rest
 				err.Param, err.Message = param, strings.Replace(err.Message, err.Param, param, 1)
@@ -215,6 +215,19 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn, begun) })
 }
 
+// translator translates what the caller sends, or who let a job be done.
+func (x *exchange) translator() translate.Owned {
+	var owner [16]byte
+	switch cfg := x.gen.cfg; {
+	case !cfg.SealsState(): // nobody asks
+	case x.job != nil:
+		owner = x.job.Owner
+	default:
+		owner = policy.Owner(cfg, x.rec.Caller)
+	}
+	return x.gen.translator.For(owner)
+}
+
 // beginTurn finds out what the request goes on from, where responses are stored, and
 // how many JSON values the turn's body has.
 func (x *exchange) beginTurn(read *buffer.Buffer) (begun *turns.Turn, values int, f *failure.Failure) {
@@ -259,7 +272,7 @@ func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn, valu
 	}
 	request := func() *failure.Failure {
 		var err *responses.Error
-		if chat.B, turn, err = x.gen.translator.Continued(chat.B, body, values, begun.Past, begun.ID, begun.Created); err != nil {
+		if chat.B, turn, err = x.translator().Continued(chat.B, body, values, begun.Past, begun.ID, begun.Created); err != nil {
 			if x.compacts != nil {
 				err = x.compacts.expands.Restore(err)
 			}

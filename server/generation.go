@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,6 +114,7 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 		}
 	}
 	options := translate.OptionsOf(cfg)
+	options.Sealer = policy.Sealer(cfg, func(b []byte) { _, _ = rand.Read(b) })
 	g.translator, g.limits = translate.New(options), options.Limits
 	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
 	g.endpoints = g.newEndpoints()

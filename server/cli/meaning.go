@@ -33,6 +33,7 @@ func meaning(c *config.Config) []statement {
 		say("shutdown", "running requests have ", text("server.drain_timeout"), " to finish"),
 		say("callers", callers(c)),
 		say("state", kept(c)),
+		say("sealed", sealed(c)),
 		say("compaction", compacted(c)),
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),

@@ -64,6 +64,25 @@ func compacted(c *config.Config) string {
 	return text + "opened by whoever has the store, which keeps the key"
 }
 
+// sealed says what is sealed that clients keep, and with which keys.
+func sealed(c *config.Config) string {
+	if !c.Translates() {
+		return "nothing here"
+	}
+	if !c.SealsState() {
+		return "no thoughts: the encrypted_content of reasoning items is coded, so whoever has it can read it; state.keys would seal it"
+	}
+	var others []string
+	for _, k := range c.State.Keys[1:] {
+		others = append(others, k.ID)
+	}
+	text := "thoughts in the encrypted_content of reasoning items, for the caller's " + c.State.Scope + " alone, with the key " + c.State.Keys[0].ID
+	if others != nil {
+		text += "; what was sealed with " + strings.Join(others, ", ") + " is opened too"
+	}
+	return text
+}
+
 // stateWarnings are what of state is allowed but probably not meant.
 func stateWarnings(c *config.Config) (w []string) {
 	kind := c.StateType()
@@ -73,7 +92,7 @@ func stateWarnings(c *config.Config) (w []string) {
 	for _, path := range c.StateKeys() {
 		_, name, _ := strings.Cut(path, ".")
 		store, _, ofOne := strings.Cut(name, ".")
-		if path != "state.type" && (kind == config.NoState || ofOne && store != kind && store != "background") {
+		if path != "state.type" && !(c.SealsState() && (path == "state.keys" || path == "state.scope")) && (kind == config.NoState || ofOne && store != kind && store != "background") {
 			w = append(w, path+": no effect, state.type is "+kind)
 		}
 	}

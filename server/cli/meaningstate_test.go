@@ -50,3 +50,18 @@ func TestWhatIsKept(t *testing.T) {
 		assert.Equal(t, c.warn, stateWarnings(cfg), name)
 	}
 }
+
+func TestWhatIsSealed(t *testing.T) {
+	const engine = `{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":`
+	for name, c := range map[string]struct{ json, says string }{
+		"no keys":    {engine + `{}}`, "no thoughts: the encrypted_content of reasoning items is coded, so whoever has it can read it; state.keys would seal it"},
+		"a key":      {engine + `{"keys":[{"id":"one","key_env":"ONE"}]}}`, "thoughts in the encrypted_content of reasoning items, for the caller's tenant alone, with the key one"},
+		"three keys": {engine + `{"type":"none","scope":"subject","keys":[{"id":"one","key_env":"ONE"},{"id":"two","key_env":"TWO"},{"id":"three","key_file":"/3"}]}}`, "thoughts in the encrypted_content of reasoning items, for the caller's subject alone, with the key one; what was sealed with two, three is opened too"},
+		"forwarded":  {`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`, "nothing here"},
+	} {
+		cfg, err := config.Load(config.Sources{JSON: []byte(c.json), Unresolved: true})
+		require.NoError(t, err, name)
+		assert.Equal(t, c.says, sealed(cfg), name)
+		assert.Empty(t, stateWarnings(cfg), name)
+	}
+}

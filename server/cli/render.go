@@ -75,6 +75,9 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 		if slices.ContainsFunc(filter.Auth.APIKeys, func(k config.APIKey) bool { return k.KeyEnv == v.Name }) {
 			whose = "a client's key"
 		}
+		if slices.ContainsFunc(filter.State.Keys, func(k config.SealingKey) bool { return k.KeyEnv == v.Name }) {
+			whose = "a key to seal with"
+		}
 		fmt.Fprintf(io.Out, "# Envoy's environment must have %s, %s.\n", v.Name, whose)
 	}
 	_, err = io.Out.Write(text)

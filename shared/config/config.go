@@ -235,6 +235,7 @@ type State struct {
 	Type              string        // AutoState, NoState, MemoryState, SQLiteState or PostgresState: see StateType
 	DefaultStore      bool          // requests that do not say store are stored
 	Scope             string        // TenantScope or SubjectScope
+	Keys              []SealingKey  // the first seals
 	TTL               time.Duration // 0: see StateTTL
 	ConversationTTL   time.Duration // 0: for ever
 	ConversationWait  time.Duration
@@ -251,6 +252,9 @@ type State struct {
 	SQLite            StateSQLite
 	Postgres          StatePostgres
 }
+
+// SealsState reports whether there are keys to seal with.
+func (c *Config) SealsState() bool { return len(c.State.Keys) > 0 }
 
 // StateBackground is how responses are worked on while nobody waits for them.
 type StateBackground struct {

@@ -23,6 +23,11 @@ func (c *Config) Equal(other *Config) bool {
 			return false
 		}
 	}
+	for i, k := range c.State.Keys {
+		if k.Key.Reveal() != other.State.Keys[i].Key.Reveal() {
+			return false
+		}
+	}
 	for i, k := range c.Auth.APIKeys { // there are as many, as the texts are equal
 		if k.Digest != other.Auth.APIKeys[i].Digest {
 			return false

@@ -108,6 +108,7 @@ func (c *Config) validateKeys(ps *Problems, filter bool) {
 	}
 	c.validateListeners(ps)
 	c.validateAuth(ps, filter)
+	c.validateSealing(ps, filter)
 	c.validateRoutes(ps, filter)
 }
 
@@ -144,5 +145,6 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 	c.resolvedState(&ps)
 	c.resolveRoutes(&ps, lookup, readFile)
 	c.resolveAPIKeys(&ps, lookup, readFile)
+	c.resolveSealing(&ps, lookup, readFile)
 	return ps.err()
 }

@@ -66,6 +66,7 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 	f.Auth.APIKeys, vars = f.Auth.forFilter(vars)
 	f.Auth.JWT.forFilter()
 	f.Routes, vars = f.routesForFilter(vars)
+	f.State.Keys, vars = f.sealingForFilter(vars)
 	f.withoutTransport()
 	return &f, vars
 }

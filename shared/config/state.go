@@ -79,14 +79,16 @@ func (c *Config) validateState(ps *Problems) {
 	}
 }
 
-// stateless refuses state in the filter.
+// stateless refuses state in the filter, but for the keys to seal with and whose a
+// sealed thought is.
 func (c *Config) stateless(ps *Problems) {
-	given, nothing := c.State, Default().State
-	if given.Type == NoState {
-		given.Type = nothing.Type
-	}
-	if given != nothing {
+	sealing := len(c.State.Keys) > 0
+	for _, k := range c.stateSet(Default()) {
+		if k.path == "state.type" && c.State.Type == NoState || sealing && (k.path == "state.keys" || k.path == "state.scope") {
+			continue
+		}
 		ps.add("state", "", "the filter keeps nothing: state belongs to an antwort serve with engine.provider vllm, to which engine.provider vllm-responses forwards")
+		return
 	}
 }
 

@@ -371,6 +371,11 @@ var stateKeys = []key{{
 	doc:     "Where responses are kept, so that they can be read again and continued, see state.md: `memory` is the process, which forgets them when it ends; `sqlite` one file, for one process; `postgres` a database that several processes share; `none` is nowhere. `auto` is `memory` where requests are translated (`vllm`), else `none`. Only `antwort serve` with `vllm` keeps anything: the filter, and `vllm-responses`, leave it to the backend.",
 	restart: Serve,
 }, {
+	path:    "state.keys",
+	value:   sealingKeys{},
+	doc:     "Keys that what clients keep for us is sealed with, each 32 bytes (`openssl rand -base64 32`) in a file or an environment variable, in Base64 or as 64 hexadecimal digits, with an `id` for people: the thoughts in `encrypted_content`. The first seals, all open; every tier with `vllm`, server or filter, has the same. Without keys thoughts are coded, not sealed. At most 16; see state.md for how keys are changed.",
+	example: `[{"id":"2026-11","key_env":"STATE_KEY"}]`,
+}, {
 	path:  "state.default_store",
 	value: &boolean{at: func(c *Config) *bool { return &c.State.DefaultStore }, def: true},
 	doc:   "What a request means that does not say `store`. OpenAI stores.",

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"antwort/shared/jsontext"
-	"antwort/shared/thought"
 )
 
 // An Output builds the items of a response one after another, each in place
@@ -22,9 +21,9 @@ type Output struct {
 	ReasoningEvents string
 	// ReasoningSummary tells thoughts as summaries instead.
 	ReasoningSummary bool
-	// ReasoningCopy gives reasoning items a copy of their thought, as
-	// encrypted_content.
-	ReasoningCopy bool
+	// ReasoningCopy appends the copy of a thought that reasoning items have as
+	// encrypted_content; nil: they have none.
+	ReasoningCopy func(dst, thought []byte) []byte
 	// Quiet makes the items without the events.
 	Quiet bool
 
@@ -351,10 +350,10 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	case o.open == callItem:
 		dst = o.closeCall(dst)
 		o.items = append(o.items, o.tail()...)
-	case o.open == reasoningItem && o.ReasoningCopy:
+	case o.open == reasoningItem && o.ReasoningCopy != nil:
 		said := jsontext.Decode(nil, o.items[o.textStart:textEnd])
 		o.items = append(o.items, `],"encrypted_content":"`...)
-		o.items = thought.AppendCopy(o.items, said)
+		o.items = o.ReasoningCopy(o.items, said)
 		o.items = append(o.items, `","status":"`...)
 	default:
 		o.items = append(o.items, o.tail()...)

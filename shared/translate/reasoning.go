@@ -5,6 +5,7 @@ import (
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+	"antwort/shared/seal"
 	"antwort/shared/thought"
 
 	"github.com/valyala/fastjson"
@@ -22,13 +23,44 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 		return err
 	}
 	if v := o.Get("encrypted_content"); v != nil && v.Type() == fastjson.TypeString {
-		if text, ok := thought.Open(v.GetStringBytes()); ok && utf8.Valid(text) {
+		encoded := v.GetStringBytes()
+		if text, ok := w.open(encoded); ok {
 			a := w.nextThought()
 			a.reasoning = jsontext.AppendEscaped(a.reasoning, text)
 			return nil
 		}
+		if w.opt.Sealer != nil && len(encoded) > 0 {
+			return notOpened(i)
+		}
 	}
 	_, err = w.thoughts(o, i, "summary", "summary_text")
+	return err
+}
+
+// open returns the thought of a copy. One that is only coded is from before there were
+// keys, or from a client, which may tell thoughts in clear as well.
+func (w *requestWork) open(encoded []byte) (text []byte, ok bool) {
+	if w.opt.Sealer != nil {
+		text, ok = w.opt.Sealer.OpenText(seal.Thought, w.owner, encoded)
+	}
+	if !ok {
+		text, ok = thought.Open(encoded)
+	}
+	return text, ok && utf8.Valid(text)
+}
+
+// appendCopy appends the copy of a thought, for clients to send back.
+func (u *Turn) appendCopy(dst, said []byte) []byte {
+	if s := u.from.opt.Sealer; s != nil {
+		return s.AppendText(dst, seal.Thought, u.owner, said)
+	}
+	return thought.AppendCopy(dst, said)
+}
+
+// notOpened refuses an item whose thought would be lost in silence.
+func notOpened(i int) *responses.Error {
+	err := responses.NewError(400, "invalid_encrypted_content", "the encrypted content of the reasoning item cannot be opened: it was changed, or sealed for somebody else or with a key that is not here")
+	err.Param = item(i).of("encrypted_content")
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 // requestWork is one request being translated. Its buffers are reused.
 type requestWork struct {
 	opt     *Options
+	owner   [16]byte // of the request
 	parser  fastjson.Parser
 	earlier fastjson.Parser
 	outline []byte // what is parsed of a long request

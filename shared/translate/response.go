@@ -80,7 +80,10 @@ func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte,
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
-	u.out.ReasoningSummary, u.out.ReasoningCopy = u.summaries, u.copies
+	u.out.ReasoningSummary = u.summaries
+	if u.copies {
+		u.out.ReasoningCopy = u.appendCopy
+	}
 	return &u.out
 }
 

@@ -14,6 +14,7 @@ import (
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
+	"antwort/shared/seal"
 )
 
 // Options say how to translate.
@@ -27,6 +28,8 @@ type Options struct {
 	ReasoningSummary     string // when thoughts are told as summaries: "auto" is when asked for, "always" or "never"
 	DropUnsupportedTools bool   // leave out tools that cannot be lowered, and their calls in the history, instead of refusing them
 	RefuseUnknownFields  bool   // refuse top-level fields that are not known, instead of passing them on
+
+	Sealer *seal.Sealer // of the copies of thoughts; nil: they are only coded
 
 	Limits      responses.Limits
 	EventBytes  int // the longest event of an upstream stream; 0 means sse.DefaultMax
@@ -59,6 +62,7 @@ type Turn struct {
 	begun     int  // events that are told by Queue and Work
 	summaries bool // thoughts are told as summaries
 	copies    bool // reasoning items have a copy of their thought
+	owner     [16]byte
 	model     string
 	sent      int   // bytes of the chat request up to its model's end
 	medium    place // of the first part that is no text
@@ -172,11 +176,38 @@ type Past struct {
 	Items []byte
 }
 
+// For is the translator of an owner's requests: what is sealed for it opens for it
+// alone.
+func (t *Translator) For(owner [16]byte) Owned { return Owned{t, owner} }
+
+// Owned translates the requests of one owner.
+type Owned struct {
+	*Translator
+	owner [16]byte
+}
+
 // Request translates the body of POST /v1/responses into the body of POST
-// /v1/chat/completions, appended to dst. id is the random part of all ids of
-// the response (letters and digits), now its creation in Unix seconds. Neither
-// result refers to body. With an error dst is returned as it was.
+// /v1/chat/completions, appended to dst, for the owner of no name. id is the random
+// part of all ids of the response (letters and digits), now its creation in Unix
+// seconds. Neither result refers to body. With an error dst is returned as it was.
 func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.For([16]byte{}).Request(dst, body, id, now)
+}
+
+// Checked is Request for a body that responses.Check has passed and that has
+// about so many values.
+func (t *Translator) Checked(dst, body []byte, values int, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.For([16]byte{}).Checked(dst, body, values, id, now)
+}
+
+// Continued is Checked where responses are stored; past is nil where none are. What
+// is wrong with an item of the past is told of previous_response_id, or of conversation.
+func (t *Translator) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.For([16]byte{}).Continued(dst, body, values, past, id, now)
+}
+
+// Request is Translator's.
+func (t Owned) Request(dst, body []byte, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	values, err := responses.Count(body, t.opt.Limits)
 	if err != nil {
 		return dst, nil, err
@@ -184,15 +215,13 @@ func (t *Translator) Request(dst, body []byte, id string, now int64) ([]byte, *T
 	return t.Checked(dst, body, values, id, now)
 }
 
-// Checked is Request for a body that responses.Check has passed and that has
-// about so many values.
-func (t *Translator) Checked(dst, body []byte, values int, id string, now int64) ([]byte, *Turn, *responses.Error) {
+// Checked is Translator's.
+func (t Owned) Checked(dst, body []byte, values int, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	return t.Continued(dst, body, values, nil, id, now)
 }
 
-// Continued is Checked where responses are stored; past is nil where none are. What
-// is wrong with an item of the past is told of previous_response_id, or of conversation.
-func (t *Translator) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
+// Continued is Translator's.
+func (t Owned) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
 	size := len(body)
 	if past != nil {
@@ -227,7 +256,9 @@ func (t *Translator) Continued(dst, body []byte, values int, past *Past, id stri
 		}
 	}
 	w.begin(&t.opt, dst)
+	w.owner = t.owner
 	u := t.newTurn()
+	u.owner = t.owner
 	err := w.translate(u, id, now)
 	out := w.dst
 	w.dst = nil
