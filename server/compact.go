@@ -271,22 +271,28 @@ func (x *exchange) window(begun *turns.Turn) []byte {
 // sealingKey is what the key is called that compactions are sealed with, where it is kept.
 const sealingKey = "compaction"
 
-// prepareSealing has the key ready that compactions are sealed with: the store's, where there is
-// one, else the process's own.
+// prepareSealing has the keys ready that compactions are sealed with: the configuration's, and
+// behind them the store's, where there is one, else the process's own. Without keys of the
+// configuration it seals, with them it opens what was sealed before there were any.
 func (x *exchange) prepareSealing() *failure.Failure {
 	if x.gen.sealer.Load() != nil {
 		return nil
 	}
-	fresh := make([]byte, seal.KeySize)
-	random(fresh)
-	key, f := x.gen.turns.Key(x.r.Context(), sealingKey, fresh)
-	if f != nil {
-		return f
+	own := x.gen.sealing.Load()
+	if own == nil {
+		fresh := make([]byte, seal.KeySize)
+		random(fresh)
+		key, f := x.gen.turns.Key(x.r.Context(), sealingKey, fresh)
+		if f != nil {
+			return f
+		}
+		if len(key) != seal.KeySize {
+			return failure.Of(failure.StateUnavailable, policy.Internal()).Because(errNoKey)
+		}
+		x.gen.sealing.CompareAndSwap(nil, &key)
+		own = x.gen.sealing.Load()
 	}
-	if len(key) != seal.KeySize {
-		return failure.Of(failure.StateUnavailable, policy.Internal()).Because(errNoKey)
-	}
-	x.gen.sealer.CompareAndSwap(nil, seal.New([][]byte{key}, random))
+	x.gen.sealer.Store(seal.New(append(policy.SealingKeys(x.gen.cfg), *own), random))
 	return nil
 }
 

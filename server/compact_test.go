@@ -16,6 +16,7 @@ import (
 
 	"antwort/server/mockllm"
 	"antwort/shared/config"
+	"antwort/shared/seal"
 )
 
 // forgetful is a model that sums up by rule: it says how many messages it saw, and
@@ -434,4 +435,33 @@ func TestCompactionOfAConversation(t *testing.T) {
 	require.Len(t, messages, 2)
 	require.Contains(t, fmt.Sprint(messages[0].Content), "we were saying")
 	require.Contains(t, fmt.Sprint(messages[0].Content), "ABC-1234")
+}
+
+// Servers that share no store open each other's compactions by the keys of their
+// configurations, and what was made before there were keys goes on to be opened.
+func TestCompactionsAreSealedWithTheKeysOfTheConfiguration(t *testing.T) {
+	llm, path := newForgetful(t), filepath.Join(t.TempDir(), "state.db")
+	keyed := func(names ...string) func(*config.Config) {
+		return func(c *config.Config) {
+			for _, name := range names {
+				c.State.Keys = append(c.State.Keys, config.SealingKey{ID: name, Key: config.NewSecret(strings.Repeat(name[:1], seal.KeySize))})
+			}
+		}
+	}
+	stateless := func(c *config.Config) { c.State.Type = config.NoState }
+	kept := func(c *config.Config) { c.State.Type, c.State.SQLite.Path = config.SQLiteState, path }
+	opens := func(r *running, output []json.RawMessage) int {
+		ready(t, r)
+		return r.ask(`"input":[` + joined(output) + `,{"role":"user","content":"Go on."}]`).status
+	}
+	before := start(t, config.VLLM, llm.url, kept)
+	ready(t, before)
+	_, without := before.compact(`"input":[` + longTalk + `]`)
+	before.stop()
+	before.drained()
+	one := start(t, config.VLLM, llm.url, kept, keyed("old"))
+	require.Equal(t, 200, opens(one, without), "made before there were keys")
+	_, old := one.compact(`"input":[` + longTalk + `]`)
+	require.Equal(t, 200, opens(start(t, config.VLLM, llm.url, stateless, keyed("new", "old")), old), "another server, after a rotation")
+	require.Equal(t, 400, opens(start(t, config.VLLM, llm.url, stateless, keyed("new")), old), "the key is gone")
 }

@@ -44,8 +44,9 @@ type generation struct {
 	lists       *modellist.Lists // of models, that backends have given
 	limits      responses.Limits // of the JSON that is translated
 	turns       *turns.Turns
-	compacts    bool   // conversations are summed up
-	instruction string // for whoever does it
+	compacts    bool                        // conversations are summed up
+	instruction string                      // for whoever does it
+	sealer      atomic.Pointer[seal.Sealer] // of what they make; nil: nobody has asked for one
 	callers     *identity.Callers
 	trusted     header.Proxies
 	translates  bool            // some route does
@@ -68,10 +69,10 @@ type common struct {
 	observer   *observe.Observer
 	dispatcher *dispatch.Dispatcher
 	door       *ingress.Door
-	held       reqbody.Bound               // what all exchanges hold
-	store      *keeper.Keeper              // of responses; nil: there is none
-	jobs       *background.Workers         // on responses that nobody waits for; nil: there is no store
-	sealer     atomic.Pointer[seal.Sealer] // of conversations that were summed up; nil: nobody has asked for one
+	held       reqbody.Bound          // what all exchanges hold
+	store      *keeper.Keeper         // of responses; nil: there is none
+	jobs       *background.Workers    // on responses that nobody waits for; nil: there is no store
+	sealing    atomic.Pointer[[]byte] // the key of summaries that no configuration has; nil: nobody has asked for it
 	sockets    *websocket.Set
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received

@@ -353,7 +353,7 @@ var routingKeys = []key{{
 var compactionKeys = []key{{
 	path:  "compaction.enabled",
 	value: &boolean{at: func(c *Config) *bool { return &c.Compaction.Enabled }, def: true},
-	doc:   "Whether the server sums up conversations that get too long, with `vllm`: `POST /v1/responses/compact`, items `compaction` and `compaction_trigger`, `context_management`. Compactions are sealed with a key that the store keeps; without one (`state.type` `none` or `memory`) the key ends with the process. Not for the filter.",
+	doc:   "Whether the server sums up conversations that get too long, with `vllm`: `POST /v1/responses/compact`, items `compaction` and `compaction_trigger`, `context_management`. Compactions are sealed with `state.keys`, else with a key that the store keeps; without either (`state.type` `none` or `memory`) the key ends with the process. Not for the filter.",
 }, {
 	path:  "compaction.max_output_tokens",
 	value: &integer{at: func(c *Config) *int { return &c.Compaction.MaxOutputTokens }, def: 2048, min: 16, max: 1 << 20},
