@@ -51,7 +51,7 @@ test: build ## All tests that need nothing but Go, and the coverage that shared 
 .PHONY: test-ways
 test-ways: build ## The server's tests with net/http's client, without take-over of connections, and with neither of ours
 	for ways in '-transport std' '-take-over=false' '-transport std -take-over=false'; do \
-	  echo "$$ways"; $(GO) test -short -skip 'Postgres' ./server -args $$ways || exit 1; done
+	  echo "$$ways"; $(GO) test -short $(WAITING) -skip 'Postgres' ./server -args $$ways || exit 1; done
 
 .PHONY: e2e-clients
 e2e-clients: build envoy ## Real clients (agents, SDKs, frameworks) through servers and Envoy; writes docs/clients.md's table

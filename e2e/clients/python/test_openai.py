@@ -390,19 +390,39 @@ def test_models(client):
 
 def test_other_endpoints(client):
     """What needs stored responses is a typed 404, not an HTML page or a hang (copilot-api#359)."""
-    for call in (
+    calls = [
         lambda: client.responses.retrieve("resp_1"),
         lambda: client.responses.retrieve("resp_1", stream=True),
         lambda: client.responses.delete("resp_1"),
         lambda: client.responses.cancel("resp_1"),
         lambda: client.responses.input_items.list("resp_1"),
-        lambda: client.responses.compact(model=MODEL, input="hi"),
         lambda: client.chat.completions.create(model=MODEL, messages=[user("hi")]),
         lambda: client.embeddings.create(model=MODEL, input="hi"),
-    ):
+    ]
+    if os.environ.get("E2E_SERVER") == "0":  # the filter sums nothing up
+        calls.append(lambda: client.responses.compact(model=MODEL, input="hi"))
+    for call in calls:
         with pytest.raises(openai.NotFoundError) as e:
             call()
         assert set(e.value.body) == {"message", "type", "param", "code"} and e.value.type == "not_found_error", e.value.body
+
+
+@pytest.mark.server
+def test_compact(client):
+    """responses.compact(): the window that it gives goes on where the conversation was."""
+    window = client.responses.compact(model=MODEL, input=[user("My name is Ada."), user("Remember it.")])
+    assert [item.type for item in window.output].count("compaction") == 1 and window.output[-1].type == "compaction"
+    items = [item.model_dump(exclude_none=True) for item in window.output]
+    r = client.responses.create(model=MODEL, input=[*items, user("Who am I?")])
+    assert r.status == "completed" and "Ada" in r.output_text and "Who am I?" in r.output_text, r.output_text
+
+
+def test_count(client):
+    """responses.input_tokens.count() says what a request will take, as its usage does."""
+    question = {"model": MODEL, "input": [user("What is the weather in Oslo?")], "instructions": "Be brief.", "tools": [WEATHER]}
+    counted = client.responses.input_tokens.count(**question)
+    assert counted.object == "response.input_tokens"
+    assert counted.input_tokens == client.responses.create(**question).usage.input_tokens
 
 
 def test_request_id(client):
