@@ -58,6 +58,9 @@ func compacted(c *config.Config) string {
 		return "none"
 	}
 	text := "by the model, in " + c.Text("compaction.max_output_tokens") + " tokens at most; "
+	if c.SealsState() {
+		return text + "opened by whoever has the key " + c.State.Keys[0].ID + " of state.keys"
+	}
 	if kind := c.StateType(); kind == config.NoState || kind == config.MemoryState {
 		return text + "opened by this process only, not by other replicas, nor after a restart"
 	}

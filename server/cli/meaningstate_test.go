@@ -11,12 +11,13 @@ import (
 
 func TestWhoCompacts(t *testing.T) {
 	for json, says := range map[string]string{
-		`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`:                                                     "by the model, in 2048 tokens at most; opened by this process only, not by other replicas, nor after a restart",
-		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`: "by the model, in 2048 tokens at most; opened by whoever has the store, which keeps the key",
-		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"compaction":{"enabled":false}}`:                      "none",
-		`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`:                                           "by the backend, if it does",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`:                                                               "by the model, in 2048 tokens at most; opened by this process only, not by other replicas, nor after a restart",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`:           "by the model, in 2048 tokens at most; opened by whoever has the store, which keeps the key",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"none","keys":[{"id":"one","key_env":"ONE"}]}}`: "by the model, in 2048 tokens at most; opened by whoever has the key one of state.keys",
+		`{"engine":{"provider":"vllm","backend_url":"http://llm"},"compaction":{"enabled":false}}`:                                "none",
+		`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`:                                                     "by the backend, if it does",
 	} {
-		cfg, err := config.Load(config.Sources{JSON: []byte(json), LookupEnv: func(string) (string, bool) { return "", false }})
+		cfg, err := config.Load(config.Sources{JSON: []byte(json), LookupEnv: func(string) (string, bool) { return "", false }, Unresolved: true})
 		require.NoError(t, err)
 		assert.Equal(t, says, compacted(cfg))
 	}
