@@ -89,13 +89,15 @@ func (a *chatAnswer) send(out []byte, size int) types.Action {
 	return types.ActionContinue
 }
 
-// trailers end an answer that is complete. Another one is broken, and Envoy
+func (a *chatAnswer) trailers() types.Action { return a.x.trailersAfter(a.sent) }
+
+// trailersAfter ends a whole answer that was sent. Another one is broken, and Envoy
 // takes no body here.
-func (a *chatAnswer) trailers() types.Action {
-	if a.sent {
+func (x *translated) trailersAfter(sent bool) types.Action {
+	if sent {
 		return types.ActionContinue
 	}
-	return a.x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
+	return x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
 }
 
 func (a *chatAnswer) free() {}

@@ -77,13 +77,6 @@ func (c *counted) send(out []byte, size int) types.Action {
 	return types.ActionContinue
 }
 
-// trailers end an answer that is complete. Another one is broken, and Envoy takes no
-// body here.
-func (c *counted) trailers() types.Action {
-	if c.sent {
-		return types.ActionContinue
-	}
-	return c.x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
-}
+func (c *counted) trailers() types.Action { return c.x.trailersAfter(c.sent) }
 
 func (c *counted) free() { c.text.free() }

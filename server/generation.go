@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -115,7 +114,7 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 		}
 	}
 	options := translate.OptionsOf(cfg)
-	options.Sealer = policy.Sealer(cfg, func(b []byte) { _, _ = rand.Read(b) })
+	options.Sealer = policy.Sealer(cfg, random)
 	g.translator, g.limits = translate.New(options), options.Limits
 	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
 	g.endpoints = g.newEndpoints()

@@ -89,20 +89,28 @@ func (d *Door) Take(w http.ResponseWriter, r *http.Request, gone func()) *Taken 
 	if n, err := r.Body.Read(one[:]); n != 0 || err != io.EOF {
 		return nil
 	}
-	d.taken.answers.Add(1) // before net/http's Shutdown stops counting it
-	d.open.add()
-	if _, _, err := hj.Hijack(); err != nil {
-		d.open.remove()
-		d.taken.answers.Done()
+	t := &Taken{conn: c, set: &d.taken, gone: gone, early: len(c.held) > 0}
+	if d.taken.take(t, hj) != nil {
 		return nil
 	}
 	_ = c.SetDeadline(time.Time{})
-	t := &Taken{conn: c, set: &d.taken, gone: gone, early: len(c.held) > 0}
-	d.taken.mu.Lock()
-	d.taken.all[t] = struct{}{}
-	d.taken.mu.Unlock()
 	go t.watch()
 	return t
+}
+
+// take takes a connection over from net/http.
+func (t *takenConns) take(c *Taken, from http.Hijacker) error {
+	t.answers.Add(1) // before net/http's Shutdown stops counting it
+	t.open.add()
+	if _, _, err := from.Hijack(); err != nil {
+		t.open.remove()
+		t.answers.Done()
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all[c] = struct{}{}
+	return nil
 }
 
 // Taken returns how many connections net/http does not know of at the moment.

@@ -32,19 +32,11 @@ const upgradeBuffer = 1 << 10
 
 // Hijack takes the connection. What the client has sent after its request comes first.
 func (u *Upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	set := &u.door.taken
-	set.answers.Add(1) // before net/http's Shutdown stops counting it
-	set.open.add()
-	if _, _, err := u.ResponseWriter.(http.Hijacker).Hijack(); err != nil {
-		set.open.remove()
-		set.answers.Done()
+	taken := &Taken{conn: u.conn, set: &u.door.taken}
+	if err := taken.set.take(taken, u.ResponseWriter.(http.Hijacker)); err != nil {
 		return nil, nil, err
 	}
-	u.conn.phase = upgraded
-	u.taken = &Taken{conn: u.conn, set: set}
-	set.mu.Lock()
-	set.all[u.taken] = struct{}{}
-	set.mu.Unlock()
+	u.conn.phase, u.taken = upgraded, taken
 	return u.conn, bufio.NewReadWriter(bufio.NewReaderSize(u.conn, upgradeBuffer), bufio.NewWriterSize(u.conn, upgradeBuffer)), nil
 }
 

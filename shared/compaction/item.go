@@ -1,6 +1,9 @@
 package compaction
 
-import "antwort/shared/jsontext"
+import (
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+)
 
 // item is what of an item matters here. Texts are decoded.
 type item struct {
@@ -58,21 +61,9 @@ func look(raw []byte) (it item) {
 	return it
 }
 
-func (it *item) isCall() bool {
-	switch it.typ {
-	case "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call":
-		return true
-	}
-	return it.typ == "tool_search_call" && it.client
-}
+func (it *item) isCall() bool { return responses.IsCall(it.typ, it.client) }
 
-func (it *item) isOutput() bool {
-	switch it.typ {
-	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
-		return true
-	}
-	return it.typ == "tool_search_output" && it.client
-}
+func (it *item) isOutput() bool { return responses.IsOutput(it.typ, it.client) }
 
 // isUsers reports whether the user says it.
 func (it *item) isUsers() bool { return it.typ == "message" && it.role == "user" }

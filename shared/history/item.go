@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"antwort/shared/jsontext"
+	"antwort/shared/responses"
 )
 
 // item is what of an item matters to who keeps it. Texts are decoded.
@@ -57,21 +58,9 @@ func look(raw []byte) (it item) {
 	return it
 }
 
-func (it *item) isCall() bool {
-	switch it.typ {
-	case "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call":
-		return true
-	}
-	return it.typ == "tool_search_call" && it.client
-}
+func (it *item) isCall() bool { return responses.IsCall(it.typ, it.client) }
 
-func (it *item) isOutput() bool {
-	switch it.typ {
-	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
-		return true
-	}
-	return it.typ == "tool_search_output" && it.client
-}
+func (it *item) isOutput() bool { return responses.IsOutput(it.typ, it.client) }
 
 // key is what pairs a call with its output. Some have it as their id.
 func (it *item) key() []byte {

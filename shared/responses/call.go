@@ -74,3 +74,23 @@ func (c *Call) appendHead(dst []byte) []byte {
 	}
 	return dst
 }
+
+// IsCall reports whether items of the type are calls that the client answers. client
+// says that the item's execution is "client": searches for tools are that or a server's.
+func IsCall(typ string, client bool) bool {
+	switch typ {
+	case "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call":
+		return true
+	}
+	return typ == "tool_search_call" && client
+}
+
+// IsOutput reports whether items of the type are what the client answers calls with,
+// as [IsCall] does for these.
+func IsOutput(typ string, client bool) bool {
+	switch typ {
+	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
+		return true
+	}
+	return typ == "tool_search_output" && client
+}

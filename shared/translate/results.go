@@ -111,10 +111,10 @@ func (w *requestWork) pairUp() {
 		}
 		typ := string(o.Get("type").GetStringBytes())
 		switch {
-		case isCall(typ):
+		case responses.IsCall(typ, true):
 			id := string(callKey(o))
 			calls[id] = append(calls[id], i)
-		case isOutput(typ):
+		case responses.IsOutput(typ, true):
 			id := string(callKey(o))
 			if waiting := calls[id]; len(waiting) > 0 {
 				r.pair(waiting[0], i)
@@ -139,20 +139,4 @@ func callKey(o *fastjson.Object) []byte {
 		return id.GetStringBytes()
 	}
 	return o.Get("id").GetStringBytes()
-}
-
-func isCall(typ string) bool {
-	switch typ {
-	case "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "tool_search_call":
-		return true
-	}
-	return false
-}
-
-func isOutput(typ string) bool {
-	switch typ {
-	case "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output", "apply_patch_call_output", "tool_search_output":
-		return true
-	}
-	return false
 }
