@@ -89,10 +89,11 @@ func (d *Door) Take(w http.ResponseWriter, r *http.Request, gone func()) *Taken 
 	if n, err := r.Body.Read(one[:]); n != 0 || err != io.EOF {
 		return nil
 	}
-	t := &Taken{conn: c, set: &d.taken, gone: gone, early: len(c.held) > 0}
+	t := &Taken{conn: c, set: &d.taken, gone: gone}
 	if d.taken.take(t, hj) != nil {
 		return nil
 	}
+	t.early = len(c.held) > 0 // until now net/http may read
 	_ = c.SetDeadline(time.Time{})
 	go t.watch()
 	return t
