@@ -159,6 +159,8 @@ func (x *exchange) tell(ctx context.Context, replay *turns.Replay, sink ingress.
 		x.rec.Fail(failure.NotStored, err)
 	case errors.Is(err, state.ErrUnavailable):
 		x.rec.Fail(failure.StateUnavailable, err)
+	case errors.Is(err, state.ErrUnreadable):
+		x.rec.Fail(failure.StateUnreadable, err)
 	default:
 		x.rec.Fail(failure.ClientGone, err)
 	}

@@ -161,6 +161,9 @@ func (s *Server) change(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if s.store != nil {
+		s.store.Use(cfg)
+	}
 	s.inForce.Store(next)
 	old.retire()
 	next.contact(ctx)

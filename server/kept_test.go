@@ -495,7 +495,7 @@ func TestStoredInPostgres(t *testing.T) {
 		"alone": TestCallsAndOutputsThatAreAlone, "thoughts": TestThoughtsGoOn, "twice": TestResponseIsContinuedTwice, "too long": TestConversationThatIsTooLong,
 		"ids": TestIdsThatAreNone, "delete": TestDelete, "items": TestItemsOfTheInputAreListed, "ids of items": TestIdsOfItems,
 		"references": TestReferencesToItems, "sent again": TestHistoryThatIsSentAgain, "at once": TestContinuedAtOnce, "owners": TestOwnersOfResponses, "somebody else's": TestSomebodyElsesIsLookedForAsUnknown,
-		"cut": TestCutAnswerIsStoredAsFailed, "left": TestLeftAnswerIsStoredAsCancelled,
+		"sealed": TestWhatNoKeyOpensIsAFailure, "cut": TestCutAnswerIsStoredAsFailed, "left": TestLeftAnswerIsStoredAsCancelled,
 	} {
 		t.Run(name, test)
 	}

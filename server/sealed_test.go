@@ -100,3 +100,59 @@ func TestKeysToSealWithChangeWithoutARestart(t *testing.T) {
 	assert.Equal(t, 400, r.post(thoughtBack(old)).status)
 	assert.Equal(t, 200, r.post(thoughtBack(fresh)).status)
 }
+
+// Check 35, of the server: what no key opens any more is a failure that says so, in
+// answer, log and metrics, and nothing of it is told.
+func TestWhatNoKeyOpensIsAFailure(t *testing.T) {
+	for name, store := range storedTypes(t) {
+		if name == config.MemoryState {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			llm := newSeen(t)
+			r := start(t, config.VLLM, llm.url, store, sealedWith("1"), func(c *config.Config) { c.State.Encrypt = true })
+			ready(t, r)
+			first := r.ask(`"input":"my HUSH name"`)
+			id := read(t, first).ID
+			chat := r.conversation(`{"items":[{"role":"user","content":"HUSH"}]}`)
+			require.Equal(t, 200, r.next(id, `"input":"go on"`).status)
+
+			with := func(keys string) {
+				cfg := *r.inForce.Load().cfg
+				sealedWith(keys)(&cfg)
+				require.NoError(t, r.change(context.Background(), &cfg))
+			}
+			with("21")
+			second := r.next(id, `"input":"and on"`)
+			require.Equal(t, 200, second.status, second.body)
+			with("2")
+			asked := llm.asked()
+			for what, a := range map[string]answer{
+				"read":                      r.call("GET", "/v1/responses/"+id, ""),
+				"items of the input":        r.call("GET", "/v1/responses/"+id+"/input_items", ""),
+				"continued":                 r.next(id, `"input":"go on"`),
+				"continued from what opens": r.next(read(t, second).ID, `"input":"go on"`),
+				"referred to":               r.ask(`"input":[{"type":"item_reference","id":"msg_` + strings.TrimPrefix(id, "resp_") + `i00"}]`),
+				"a conversation":            r.call("GET", "/v1/conversations/"+chat, ""),
+				"its items":                 r.call("GET", "/v1/conversations/"+chat+"/items", ""),
+				"continued by it":           r.on(chat, `"input":"go on"`),
+			} {
+				require.Equal(t, 500, a.status, "%s: %s", what, a.body)
+				_, _, code := a.errorCode(t)
+				assert.Equal(t, "state_unreadable", code, what)
+				assert.NotContains(t, a.body, "HUSH")
+			}
+			assert.Equal(t, asked, llm.asked(), "no model is asked")
+			assert.Equal(t, 200, r.call("GET", "/v1/responses/"+read(t, second).ID, "").status)
+			log := r.log.String()
+			assert.Contains(t, log, `"failure":"state_unreadable"`)
+			assert.Contains(t, log, "no key of state.keys opens it")
+			assert.NotContains(t, log, "HUSH")
+			assert.NotContains(t, log, "cannot be reached", "the store is there")
+			assert.Positive(t, metric(t, r, "antwort_state_operations_total", `op="get"`, `result="unreadable"`))
+			with("21")
+			assert.Equal(t, 200, r.next(read(t, second).ID, `"input":"go on"`).status)
+			assert.Equal(t, 200, r.call("DELETE", "/v1/responses/"+id, "").status)
+		})
+	}
+}

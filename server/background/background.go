@@ -125,11 +125,14 @@ func (w *Workers) claim(ctx context.Context) {
 			return
 		}
 		j, err := w.opt.Store.Claim(ctx, w.opt.Lease)
-		if err != nil || !w.begin(j) {
-			<-w.slots
-			if err != nil && !errors.Is(err, state.ErrNotFound) && !errors.Is(err, state.ErrUnavailable) {
-				w.opt.Log.Error("claiming a job failed", "problem", err.Error())
-			}
+		if err == nil && w.begin(j) {
+			continue
+		}
+		<-w.slots
+		if err != nil && !errors.Is(err, state.ErrNotFound) && !errors.Is(err, state.ErrUnavailable) {
+			w.opt.Log.Error("claiming a job failed", "problem", err.Error())
+		}
+		if !errors.Is(err, state.ErrUnreadable) { // there may be others
 			return
 		}
 	}

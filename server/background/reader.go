@@ -69,6 +69,8 @@ func (r *Reader) Follow(ctx context.Context, c *Client) error {
 			return context.Cause(ctx)
 		case errors.Is(err, state.ErrNotFound), err == nil && log.Expired:
 			return ErrGone
+		case errors.Is(err, state.ErrUnreadable):
+			return err
 		case err != nil && failed.IsZero():
 			failed = time.Now()
 		case err != nil && time.Since(failed) > c.Idle:

@@ -46,6 +46,9 @@ func kept(c *config.Config) string {
 	if c.State.ConversationTTL > 0 {
 		conversations = ", those of /v1/conversations until " + config.FormatDuration(c.State.ConversationTTL) + " after their last items"
 	}
+	if c.EncryptsState() {
+		where += "; sealed there with the key " + c.State.Keys[0].ID + " of state.keys"
+	}
 	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota + background
 }
 
@@ -91,6 +94,9 @@ func stateWarnings(c *config.Config) (w []string) {
 	kind := c.StateType()
 	if c.State.Type != config.AutoState && kind != config.NoState && c.Auth.Type == config.NoAuth {
 		w = append(w, "state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner")
+	}
+	if kind == config.MemoryState && c.State.Encrypt {
+		w = append(w, "state.encrypt: no effect, state.type is "+kind+": nothing leaves the process")
 	}
 	for _, path := range c.StateKeys() {
 		_, name, _ := strings.Cut(path, ".")

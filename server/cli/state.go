@@ -75,19 +75,19 @@ func (cmd *stateStatsCmd) Run(ctx context.Context, io *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	type owned struct {
+	type share struct {
 		owner state.Owner
 		used  state.Used
 	}
-	var all []owned
+	var all []share
 	var sum state.Used
 	for owner, used := range usage {
-		all = append(all, owned{owner, used})
+		all = append(all, share{owner, used})
 		sum.Responses += used.Responses
 		sum.Conversations += used.Conversations
 		sum.Bytes += used.Bytes
 	}
-	slices.SortFunc(all, func(a, b owned) int {
+	slices.SortFunc(all, func(a, b share) int {
 		return cmp.Or(cmp.Compare(b.used.Bytes, a.used.Bytes), slices.Compare(a.owner[:], b.owner[:]))
 	})
 	w := tabwriter.NewWriter(io.Out, 0, 0, 2, ' ', 0)
@@ -127,10 +127,26 @@ func (f *ownerFlags) owner(cfg *config.Config) (owner state.Owner, err error) {
 	return policy.Owner(cfg, &policy.Identity{Tenant: f.Tenant, Subject: f.Subject}), nil
 }
 
-type stateExportCmd struct {
+// owned are the flags of a command for what one owner has.
+type owned struct {
 	configFlag
 	ownerFlags
 }
+
+// open opens the store for a command, and does it.
+func (f *owned) open(ctx context.Context, do func(store state.Store, owner state.Owner) error) error {
+	cfg, store, err := f.openState(ctx)
+	if err != nil {
+		return err
+	}
+	owner, err := f.owner(cfg)
+	if err == nil {
+		err = do(store, owner)
+	}
+	return errors.Join(err, store.Close())
+}
+
+type stateExportCmd struct{ owned }
 
 func (stateExportCmd) Help() string {
 	return `Each line has a response as it was answered, and the input of its request; the oldest is first. After them come the conversations, each with its items.
@@ -154,40 +170,30 @@ type exportedConversation struct {
 	Items     []json.RawMessage `json:"items"`
 }
 
-func (cmd *stateExportCmd) Run(ctx context.Context, io *streams) (err error) {
-	cfg, store, err := cmd.openState(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	owner, err := cmd.owner(cfg)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(io.Out)
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
-	if err := store.Export(ctx, owner, func(r *state.Record) error {
-		return lines.Encode(exported{r.Input, r.AppendResource(nil)})
-	}); err != nil {
-		return err
-	}
-	if err := state.EachConversation(ctx, store, owner, func(c *state.Conversation, items []state.Item) error {
-		line := exportedConversation{"conv_" + c.ID, c.Created.Unix(), c.Metadata, make([]json.RawMessage, len(items))}
-		for i := range items {
-			line.Items[i] = items[i].Data
+func (cmd *stateExportCmd) Run(ctx context.Context, io *streams) error {
+	return cmd.open(ctx, func(store state.Store, owner state.Owner) error {
+		out := bufio.NewWriter(io.Out)
+		lines := json.NewEncoder(out)
+		lines.SetEscapeHTML(false)
+		if err := store.Export(ctx, owner, func(r *state.Record) error {
+			return lines.Encode(exported{r.Input, r.AppendResource(nil)})
+		}); err != nil {
+			return err
 		}
-		return lines.Encode(line)
-	}); err != nil {
-		return err
-	}
-	return out.Flush()
+		if err := state.EachConversation(ctx, store, owner, func(c *state.Conversation, items []state.Item) error {
+			line := exportedConversation{"conv_" + c.ID, c.Created.Unix(), c.Metadata, make([]json.RawMessage, len(items))}
+			for i := range items {
+				line.Items[i] = items[i].Data
+			}
+			return lines.Encode(line)
+		}); err != nil {
+			return err
+		}
+		return out.Flush()
+	})
 }
 
-type statePurgeCmd struct {
-	configFlag
-	ownerFlags
-}
+type statePurgeCmd struct{ owned }
 
 func (statePurgeCmd) Help() string {
 	return `Nothing of it is left afterwards, but in backups. Conversations that are going on cannot be continued.
@@ -197,22 +203,15 @@ Example:
     antwort state purge --config antwort.yaml --tenant team-a`
 }
 
-func (cmd *statePurgeCmd) Run(ctx context.Context, io *streams) (err error) {
-	cfg, store, err := cmd.openState(ctx)
-	if err != nil {
+func (cmd *statePurgeCmd) Run(ctx context.Context, io *streams) error {
+	return cmd.open(ctx, func(store state.Store, owner state.Owner) error {
+		removed, err := store.Purge(ctx, owner)
+		if err != nil {
+			return fmt.Errorf("%d responses and %d conversations were removed, then: %w", removed.Responses, removed.Conversations, err)
+		}
+		_, err = fmt.Fprintf(io.Out, "%d responses and %d conversations removed\n", removed.Responses, removed.Conversations)
 		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	owner, err := cmd.owner(cfg)
-	if err != nil {
-		return err
-	}
-	removed, err := store.Purge(ctx, owner)
-	if err != nil {
-		return fmt.Errorf("%d responses and %d conversations were removed, then: %w", removed.Responses, removed.Conversations, err)
-	}
-	_, err = fmt.Fprintf(io.Out, "%d responses and %d conversations removed\n", removed.Responses, removed.Conversations)
-	return err
+	})
 }
 
 type stateMigrateCmd struct {

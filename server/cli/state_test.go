@@ -67,6 +67,41 @@ func TestWhatIsKeptIsLookedAtTakenOutAndRemoved(t *testing.T) {
 	assert.NoError(t, s.Commit(t.Context(), statetest.Turn(teamA, "")), "the server goes on")
 }
 
+func TestWhatIsSealedIsTakenOutWithItsKey(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "state.db")
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: db, Texts: statetest.Sealed()})
+	require.NoError(t, err)
+	cfg, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm","backend_url":"http://llm"},"auth":` + byKey + `}`)})
+	require.NoError(t, err)
+	r := statetest.Turn(policy.Owner(cfg, &policy.Identity{Tenant: "team-a"}), "")
+	r.Input, r.Output, r.Shell, r.Cut = []byte(`["my name"]`), []byte("[2]"), []byte(`{"output":}`), 10
+	require.NoError(t, s.Commit(t.Context(), r))
+	require.NoError(t, s.Close())
+	t.Setenv("STATE_KEY", strings.Repeat("61", 32))
+	t.Setenv("OTHER_KEY", strings.Repeat("62", 32))
+	with := func(rest string) string {
+		return stateFile(t, byKey, `{"type":"sqlite","sqlite":{"path":"`+db+`"}`+rest+`}`)
+	}
+	for name, c := range map[string]struct {
+		file string
+		code int
+		says string
+	}{
+		"its key":             {with(`,"encrypt":true,"keys":[{"id":"a","key_env":"STATE_KEY"}]`), exitOK, `{"input":["my name"],"response":{"output":[2]}}`},
+		"its key, an old one": {with(`,"keys":[{"id":"b","key_env":"OTHER_KEY"},{"id":"a","key_env":"STATE_KEY"}]`), exitOK, `{"input":["my name"],"response":{"output":[2]}}`},
+		"another key":         {with(`,"keys":[{"id":"b","key_env":"OTHER_KEY"}]`), exitRun, "no key of state.keys opens it"},
+		"no key":              {with(``), exitRun, "no key of state.keys opens it"},
+	} {
+		code, out, stderr := run(t, "state", "export", "--config", c.file, "--tenant", "team-a")
+		assert.Equal(t, c.code, code, name)
+		assert.Contains(t, out+stderr, c.says, name)
+		assert.Equal(t, c.code == exitOK, strings.Contains(out, "my name"), name)
+	}
+	code, _, stderr := run(t, "check", "--config", with(`,"encrypt":true`))
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, stderr, "state.encrypt: needs state.keys")
+}
+
 func TestCommandsOfStateSayWhatIsMissing(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "state.db")
 	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: db})

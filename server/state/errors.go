@@ -15,6 +15,7 @@ var (
 	ErrTooLarge    = errors.New("the conversation is larger than the store may be")
 	ErrConflict    = errors.New("there is another response of this id")
 	ErrUnavailable = errors.New("the store cannot be reached")
+	ErrUnreadable  = errors.New("what the store has cannot be read")
 )
 
 // MissingError names the response before that is gone. It is ErrMissing.
@@ -63,7 +64,7 @@ func (e *UnusableError) Is(target error) bool { return target == ErrUnusable }
 
 // Final reports whether a store has decided: it was asked in vain, but was there.
 func Final(err error) bool {
-	for _, decided := range [...]error{ErrNotFound, ErrMissing, ErrTooLarge, ErrConflict, ErrQueueFull, ErrLost, ErrLocked, ErrNoItem, ErrDuplicate} {
+	for _, decided := range [...]error{ErrNotFound, ErrMissing, ErrTooLarge, ErrConflict, ErrQueueFull, ErrLost, ErrLocked, ErrNoItem, ErrDuplicate, ErrUnreadable} {
 		if errors.Is(err, decided) {
 			return true
 		}

@@ -22,7 +22,8 @@ type Jobs interface {
 	Accept(ctx context.Context, j *Job, queue int) error
 
 	// Claim takes the oldest job that is queued, or whose lease has lapsed, and
-	// leases it for so long; ErrNotFound when there is none.
+	// leases it for so long; ErrNotFound when there is none. One that is ErrUnreadable
+	// is leased all the same, so that others get their turn.
 	Claim(ctx context.Context, lease time.Duration) (*Job, error)
 
 	// Renew lets leases be valid for so long from now on, and returns those that are
@@ -72,6 +73,7 @@ type Job struct {
 // Lease is the right to work on a job.
 type Lease struct {
 	ID      string // the job's
+	Owner   Owner  // the job's
 	Attempt int64  // each claim has a higher one
 }
 

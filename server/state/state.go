@@ -20,7 +20,8 @@ import (
 // Store keeps responses. It is safe for concurrent use. Every method but Sweep,
 // Usage, Close and those of a lease sees what belongs to the given owner and nothing else: what is
 // somebody else's is as what never was. An id that is none is ErrNotFound without
-// a look. What a method returns is the caller's own, to be changed at will.
+// a look. What a method returns is the caller's own, to be changed at will. What is
+// there and cannot be read, as it is sealed with a key that is gone, is ErrUnreadable.
 type Store interface {
 	Jobs
 	Conversations

@@ -308,8 +308,12 @@ func (b *beginning) refused(err error, previous string) *failure.Failure {
 
 // broken is the failure of a store that gave no answer.
 func (t *Turns) broken(ctx context.Context, err error) *failure.Failure {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return failure.Of(failure.ClientGone, nil)
+	case errors.Is(err, state.ErrUnreadable):
+		return failure.Of(failure.StateUnreadable, responses.NewError(http.StatusInternalServerError, "state_unreadable",
+			"what is stored of this cannot be read here: whoever runs this server has to see to it")).Because(err)
 	}
 	return unavailable().Because(err)
 }

@@ -236,6 +236,7 @@ type State struct {
 	DefaultStore      bool          // requests that do not say store are stored
 	Scope             string        // TenantScope or SubjectScope
 	Keys              []SealingKey  // the first seals
+	Encrypt           bool          // what a database holds of requests and answers is sealed
 	TTL               time.Duration // 0: see StateTTL
 	ConversationTTL   time.Duration // 0: for ever
 	ConversationWait  time.Duration
@@ -251,6 +252,12 @@ type State struct {
 	Memory            StateMemory
 	SQLite            StateSQLite
 	Postgres          StatePostgres
+}
+
+// EncryptsState reports whether what is kept is sealed where it is kept.
+func (c *Config) EncryptsState() bool {
+	kind := c.StateType()
+	return c.State.Encrypt && (kind == SQLiteState || kind == PostgresState)
 }
 
 // SealsState reports whether there are keys to seal with.

@@ -71,6 +71,9 @@ func (c *Config) validateState(ps *Problems) {
 		}
 		return
 	}
+	if c.State.Encrypt && !c.SealsState() {
+		ps.add("state.encrypt", "", "needs state.keys: what would be sealed must be sealed with a key")
+	}
 	switch pg := &c.State.Postgres; {
 	case c.State.Type == SQLiteState && c.State.SQLite.Path == "":
 		ps.add("state.sqlite.path", "", "must be set with state.type sqlite: the file that responses are kept in")

@@ -47,6 +47,8 @@ func TestStateIsRefusedWhereNothingIsKept(t *testing.T) {
 		"a store where one passes":  {server, withState("vllm-responses", `{"type":"memory"}`), "state.type: vllm-responses keeps nothing"},
 		"a limit where one passes":  {server, withState("vllm-responses", `{"scope":"subject"}`), "state.scope: vllm-responses keeps nothing"},
 		"sqlite without a file":     {server, withState("vllm", `{"type":"sqlite"}`), "state.sqlite.path: must be set"},
+		"sealed without keys":       {server, withState("vllm", `{"type":"sqlite","sqlite":{"path":"/s.db"},"encrypt":true}`), "state.encrypt: needs state.keys"},
+		"sealed in the filter":      {filter, withState("vllm", `{"encrypt":true}`), "state: the filter keeps nothing"},
 		"postgres without database": {server, withState("vllm", `{"type":"postgres"}`), "state.postgres.dsn: must be set"},
 		"a database twice":          {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"postgres://x","dsn_env":"X"}}`), "state.postgres.dsn: set only one of"},
 		"a database that is none":   {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"mysql://HUSH"}}`), "state.postgres.dsn: want a URL that begins with postgres://"},

@@ -376,6 +376,10 @@ var stateKeys = []key{{
 	doc:     "Keys that what clients keep for us is sealed with, each 32 bytes (`openssl rand -base64 32`) in a file or an environment variable, in Base64 or as 64 hexadecimal digits, with an `id` for people: the thoughts in `encrypted_content`. The first seals, all open; every tier with `vllm`, server or filter, has the same. Without keys thoughts are coded, not sealed. At most 16; see state.md for how keys are changed.",
 	example: `[{"id":"2026-11","key_env":"STATE_KEY"}]`,
 }, {
+	path:  "state.encrypt",
+	value: &boolean{at: func(c *Config) *bool { return &c.State.Encrypt }},
+	doc:   "Whether a database (`sqlite`, `postgres`) has what requests and answers say sealed with `state.keys` (XChaCha20-Poly1305), each text bound to its owner and its place. Ids, digests of owners, times, statuses and sizes stay readable. It may be turned on and off at any time: what was written before is read as it is. A response whose key is gone is 500 `state_unreadable`.",
+}, {
 	path:  "state.default_store",
 	value: &boolean{at: func(c *Config) *bool { return &c.State.DefaultStore }, def: true},
 	doc:   "What a request means that does not say `store`. OpenAI stores.",

@@ -59,7 +59,7 @@ func sample(k key) string {
 		return "sk-1"
 	case k.path == "state.postgres.dsn":
 		return "postgres://db/antwort"
-	case k.path == "auth.forward_credential":
+	case k.path == "auth.forward_credential", k.path == "state.encrypt":
 		return "true"
 	case k.example != "":
 		return k.example

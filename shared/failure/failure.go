@@ -41,6 +41,7 @@ const (
 	// The store of responses failed.
 
 	StateUnavailable // it cannot be reached
+	StateUnreadable  // what it has is sealed with a key that is gone, or broken
 	StateQuota       // the caller has as much in it as may be
 	Interrupted      // a response in the background was left by who worked on it, or took too long
 
@@ -88,6 +89,7 @@ var texts = [kinds]string{
 	NoRoute:             "no_route",
 	UnknownModel:        "unknown_model",
 	StateUnavailable:    "state_unavailable",
+	StateUnreadable:     "state_unreadable",
 	StateQuota:          "state_quota",
 	Interrupted:         "interrupted",
 	UpstreamConnect:     "upstream_connect",

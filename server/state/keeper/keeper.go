@@ -4,12 +4,14 @@
 //	config ─► Open ─► memory, sqlite or postgres
 //	requests ─► Keeper, which is a state.Store ─► that store
 //	Run ─► every minute: sweep, and who has how much ─► Over, metrics
+//	another configuration ─► Use ─► the keys that texts are sealed with
 //
 // Nothing but a configuration and what a store takes enters.
 package keeper
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,9 +21,11 @@ import (
 
 	"antwort/server/state"
 	"antwort/server/state/memory"
+	"antwort/server/state/packed"
 	"antwort/server/state/postgres"
 	"antwort/server/state/sqlite"
 	"antwort/shared/config"
+	"antwort/shared/policy"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -37,6 +41,7 @@ type Options struct {
 // Keeper is a store, and what is known of it.
 type Keeper struct {
 	store   state.Store
+	texts   *packed.Packer // of the store; nil: it has no use for it
 	log     *slog.Logger
 	now     func() time.Time
 	metrics *metrics
@@ -64,27 +69,43 @@ func Open(ctx context.Context, cfg *config.Config, opt Options) (*Keeper, error)
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	store, err := openStore(ctx, cfg, opt.Now, false)
+	texts := new(packed.Packer)
+	use(texts, cfg)
+	store, err := openStore(ctx, cfg, texts, opt.Now, false)
 	if err != nil || store == nil {
 		return nil, err
 	}
-	return New(store, opt), nil
+	k := New(store, opt)
+	k.texts = texts
+	return k, nil
+}
+
+// Use says that texts are sealed and opened by another configuration from now on.
+func (k *Keeper) Use(cfg *config.Config) {
+	if k.texts != nil {
+		use(k.texts, cfg)
+	}
+}
+
+func use(texts *packed.Packer, cfg *config.Config) {
+	texts.Use(policy.Sealer(cfg, func(b []byte) { _, _ = rand.Read(b) }), cfg.State.Encrypt) // Read never fails, says its documentation
 }
 
 // openStore opens the store of a configuration; nil when it has none.
-func openStore(ctx context.Context, cfg *config.Config, now func() time.Time, beside bool) (state.Store, error) {
+func openStore(ctx context.Context, cfg *config.Config, texts *packed.Packer, now func() time.Time, beside bool) (state.Store, error) {
 	switch cfg.StateType() {
 	case config.MemoryState:
 		return memory.New(memory.Options{MaxBytes: cfg.State.Memory.MaxBytes, Now: now}), nil
 	case config.SQLiteState:
-		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Beside: beside, Now: now})
+		s, err := sqlite.Open(ctx, sqlite.Options{Path: cfg.State.SQLite.Path, Normal: cfg.State.SQLite.Sync == config.NormalSync, Beside: beside, Texts: texts, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("state.sqlite.path: %w", err)
 		}
 		return s, nil
 	case config.PostgresState:
 		pg := &cfg.State.Postgres
-		s, err := postgres.Open(ctx, postgres.Options{DSN: pg.DSN.Reveal(), MaxConnections: pg.MaxConnections, CheckOnly: beside || pg.Migrate == config.CheckOnly, Now: now})
+		s, err := postgres.Open(ctx, postgres.Options{DSN: pg.DSN.Reveal(), MaxConnections: pg.MaxConnections, CheckOnly: beside || pg.Migrate == config.CheckOnly,
+			Texts: texts, Now: now})
 		if err != nil {
 			return nil, fmt.Errorf("state.postgres.dsn: %w", err)
 		}
@@ -103,7 +124,9 @@ func OpenBeside(ctx context.Context, cfg *config.Config) (state.Store, error) {
 	case config.MemoryState:
 		return nil, errors.New("state.type is memory: only the process that serves can see what it keeps; its metrics antwort_state_responses and antwort_state_bytes say how much")
 	default:
-		return openStore(ctx, cfg, time.Now, true)
+		texts := new(packed.Packer)
+		use(texts, cfg)
+		return openStore(ctx, cfg, texts, time.Now, true)
 	}
 }
 

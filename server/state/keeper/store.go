@@ -27,7 +27,7 @@ func result(err error) string {
 		err  error
 		name string
 	}{
-		{context.Canceled, "left"}, {state.ErrUnavailable, "unavailable"}, {state.ErrNotFound, "not_found"}, {state.ErrMissing, "missing"},
+		{context.Canceled, "left"}, {state.ErrUnavailable, "unavailable"}, {state.ErrUnreadable, "unreadable"}, {state.ErrNotFound, "not_found"}, {state.ErrMissing, "missing"},
 		{state.ErrTooLong, "too_long"}, {state.ErrUnusable, "unusable"}, {state.ErrTooLarge, "too_large"}, {state.ErrConflict, "conflict"},
 		{state.ErrQueueFull, "queue_full"}, {state.ErrLost, "lost"}, {state.ErrLocked, "locked"}, {state.ErrNoItem, "no_item"}, {state.ErrDuplicate, "duplicate"},
 	} {

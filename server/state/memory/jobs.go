@@ -160,9 +160,10 @@ func (s *Store) Claim(ctx context.Context, lease time.Duration) (*state.Job, err
 		r.status, j.lease = state.InProgress, now.Add(lease).UnixMilli()
 		j.attempt++
 		j.tries++
+		record := s.record(r)
 		return &state.Job{
-			Record: *s.record(r), Request: s.blocks.read(j.request.at, j.request.size),
-			Lease: state.Lease{ID: r.id, Attempt: j.attempt}, Tries: j.tries, Next: r.nextEvent(),
+			Record: *record, Request: s.blocks.read(j.request.at, j.request.size),
+			Lease: state.Lease{ID: r.id, Owner: record.Owner, Attempt: j.attempt}, Tries: j.tries, Next: r.nextEvent(),
 		}, nil
 	}
 	return nil, state.ErrNotFound

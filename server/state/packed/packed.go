@@ -1,22 +1,27 @@
 // Package packed is how databases hold a text: with a byte in front that says what
-// is done to it, and compressed where that is worth it.
+// is done to it, compressed where that is worth it, and sealed where that is wanted.
 //
-//	text ─► Pack ─► 0 text, or 1 zstd
-//	what a database has ─► Size, Unpack, UnpackPair
+//	text ─► 0 text, or 1 zstd ─► that, or 2 sealed ─► what a database has
+//	what a database has ─► Open ─► 0 or 1 … ─► Size, Text
+//
+// Texts enter, and the place of each: what is sealed opens there and nowhere else.
+// Whether anything is sealed may change at any time: both forms are read.
 package packed
 
 import (
-	"errors"
 	"fmt"
 	"sync"
+
+	"antwort/server/state"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// The first bytes. 2 and 3 are for those that are sealed.
+// The first bytes. They are in databases: none may ever change.
 const (
 	plain      = 0
 	compressed = 1
+	sealed     = 2 // what is in it begins with one of the others
 )
 
 // least is the size from which a text is compressed.
@@ -41,8 +46,8 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// Pack returns what a database holds for a text.
-func Pack(text []byte) []byte {
+// pack returns a text with its first byte.
+func pack(text []byte) []byte {
 	if len(text) >= least {
 		packed := make([]byte, 1, 1+len(text)/2)
 		packed[0] = compressed
@@ -56,53 +61,38 @@ func Pack(text []byte) []byte {
 	return packed
 }
 
-// ErrBroken is what no Pack has made.
-var ErrBroken = errors.New("what the database holds is broken")
+// errBroken is what no pack has made.
+var errBroken = fmt.Errorf("%w: it is broken", state.ErrUnreadable)
+
+// Opened is a text that is not sealed, and perhaps compressed.
+type Opened []byte
 
 // Size is the size of the text.
-func Size(packed []byte) (int, error) {
+func (o Opened) Size() (int, error) {
 	switch {
-	case len(packed) == 0:
-		return 0, ErrBroken
-	case packed[0] == plain:
-		return len(packed) - 1, nil
-	case packed[0] != compressed:
-		return 0, fmt.Errorf("%w: its first byte is %d", ErrBroken, packed[0])
+	case len(o) == 0:
+		return 0, errBroken
+	case o[0] == plain:
+		return len(o) - 1, nil
+	case o[0] != compressed:
+		return 0, fmt.Errorf("%w: its first byte is %d", errBroken, o[0])
 	}
 	var h zstd.Header
-	if err := h.Decode(packed[1:]); err != nil || !h.HasFCS || h.FrameContentSize > most {
-		return 0, ErrBroken
+	if err := h.Decode(o[1:]); err != nil || !h.HasFCS || h.FrameContentSize > most {
+		return 0, errBroken
 	}
 	return int(h.FrameContentSize), nil
 }
 
-// Unpack returns the text. It is the caller's own when packed is.
-func Unpack(packed []byte) ([]byte, error) {
-	size, err := Size(packed)
-	if err != nil || packed[0] == plain {
-		return packed[min(1, len(packed)):], err
+// Text returns the text. It is the caller's own when what was opened is.
+func (o Opened) Text() ([]byte, error) {
+	size, err := o.Size()
+	if err != nil || o[0] == plain {
+		return o[min(1, len(o)):], err
 	}
-	text, err := decoder().DecodeAll(packed[1:], make([]byte, 0, size))
+	text, err := decoder().DecodeAll(o[1:], make([]byte, 0, size))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return text, nil
-}
-
-// UnpackPair unpacks two texts. Before that, room is told the size of each, and its
-// error ends it.
-func UnpackPair(room func(size int) error, a, b []byte) (first, second []byte, err error) {
-	for _, text := range [2][]byte{a, b} {
-		size, err := Size(text)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := room(size); err != nil {
-			return nil, nil, err
-		}
-	}
-	if first, err = Unpack(a); err == nil {
-		second, err = Unpack(b)
-	}
-	return first, second, err
 }

@@ -5,8 +5,11 @@ package pgtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -191,4 +194,33 @@ func (s *Server) Exec(t testing.TB, statement string) {
 	defer func() { require.NoError(t, conn.Close(ctx)) }()
 	_, err = conn.PgConn().Exec(ctx, statement).ReadAll()
 	require.NoError(t, err)
+}
+
+// Files are the files of the database that contain a text, its log of changes too.
+func (s *Server) Files(t testing.TB, text string) (in []string) {
+	t.Helper()
+	s.Exec(t, "CHECKPOINT")
+	root, err := os.OpenRoot(s.data())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, root.Close()) }()
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return ignoreGone(err)
+		}
+		content, err := root.ReadFile(path)
+		if bytes.Contains(content, []byte(text)) {
+			in = append(in, path)
+		}
+		return ignoreGone(err)
+	})
+	require.NoError(t, err)
+	return in
+}
+
+// ignoreGone is the error, but for that of a file that has gone meanwhile.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

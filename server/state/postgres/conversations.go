@@ -74,12 +74,16 @@ type found struct {
 
 func (f *found) locked(holder string) bool { return f.holder != "" && f.holder != holder && f.holds }
 
-func (f *found) info(owner state.Owner, id string) (*state.Conversation, error) {
-	metadata, err := packed.Unpack(f.metadata)
+func (f *found) info(texts *packed.Packer, owner state.Owner, id string) (*state.Conversation, error) {
+	metadata, err := texts.Unpack(metadataAt(owner, id), f.metadata)
 	if err != nil {
 		return nil, err
 	}
 	return &state.Conversation{ID: id, Owner: owner, Created: time.UnixMilli(f.created), Metadata: metadata}, nil
+}
+
+func metadataAt(owner state.Owner, id string) packed.Place {
+	return packed.Place{Owner: owner, ID: id, Column: packed.Metadata}
 }
 
 // change does something with a conversation that is there, in one transaction.
@@ -101,13 +105,13 @@ func (s *Store) change(ctx context.Context, owner state.Owner, id string, do fun
 }
 
 // add adds a batch, and says how many bytes that was.
-func add(ctx context.Context, tx pgx.Tx, id string, next int64, b *state.Batch) (size int64, err error) {
+func (s *Store) add(ctx context.Context, tx pgx.Tx, owner state.Owner, id string, next int64, b *state.Batch) (size int64, err error) {
 	if len(b.Items) == 0 {
 		return 0, nil
 	}
 	ids, data := make([]string, len(b.Items)), make([][]byte, len(b.Items))
-	for i := range b.Items {
-		ids[i], data[i] = b.Items[i].ID, packed.Pack(b.Items[i].Data)
+	for i, item := range s.texts.PackItems(owner, id, b.Items) {
+		ids[i], data[i] = item.ID, item.Data
 		size += int64(len(data[i]))
 	}
 	rows, err := tx.Query(ctx, addStatement, id, next, b.ID, ids, data)
@@ -161,14 +165,14 @@ func (s *Store) CreateConversation(ctx context.Context, c *state.Conversation, f
 		return state.ErrNotFound
 	}
 	return s.transact(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, createStatement, c.ID, c.Owner[:], c.Created.UnixMilli(), packed.Pack(c.Metadata))
+		tag, err := tx.Exec(ctx, createStatement, c.ID, c.Owner[:], c.Created.UnixMilli(), s.texts.Pack(metadataAt(c.Owner, c.ID), c.Metadata))
 		if err != nil {
 			return err
 		}
 		if tag.RowsAffected() == 0 {
 			return notCreated(ctx, tx, c)
 		}
-		size, err := add(ctx, tx, c.ID, 0, &first)
+		size, err := s.add(ctx, tx, c.Owner, c.ID, 0, &first)
 		if err != nil {
 			return err
 		}
@@ -202,7 +206,7 @@ func (s *Store) GetConversation(ctx context.Context, owner state.Owner, id strin
 			if err := rows.Scan(&f.created, &f.metadata); err != nil {
 				return unavailable(ctx, err)
 			}
-			if c, err = f.info(owner, id); err != nil {
+			if c, err = f.info(s.texts, owner, id); err != nil {
 				return err
 			}
 		}
@@ -217,8 +221,8 @@ func (s *Store) GetConversation(ctx context.Context, owner state.Owner, id strin
 // SetMetadata replaces the metadata.
 func (s *Store) SetMetadata(ctx context.Context, owner state.Owner, id string, metadata []byte) (c *state.Conversation, err error) {
 	err = s.change(ctx, owner, id, func(tx pgx.Tx, f *found) (err error) {
-		f.metadata = packed.Pack(metadata)
-		if c, err = f.info(owner, id); err != nil {
+		f.metadata = s.texts.Pack(metadataAt(owner, id), metadata)
+		if c, err = f.info(s.texts, owner, id); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, metadataStatement, id, f.metadata)
@@ -261,14 +265,18 @@ func (s *Store) Items(ctx context.Context, owner state.Owner, id string, span st
 			if err := rows.Scan(&item.ID, &data); err != nil {
 				return unavailable(ctx, err)
 			}
-			size, err := packed.Size(data)
+			opened, err := s.texts.Open(packed.ItemAt(owner, id, item.ID), data)
+			if err != nil {
+				return err
+			}
+			size, err := opened.Size()
 			if err != nil {
 				return err
 			}
 			if more = !take.Room(size); more {
 				break
 			}
-			if item.Data, err = packed.Unpack(data); err != nil {
+			if item.Data, err = opened.Text(); err != nil {
 				return err
 			}
 			take.Items = append(take.Items, item)
@@ -330,7 +338,7 @@ func (s *Store) Item(ctx context.Context, owner state.Owner, id, item string) (d
 	case data == nil:
 		return nil, state.ErrNoItem
 	}
-	return packed.Unpack(data)
+	return s.texts.Unpack(packed.ItemAt(owner, id, item), data)
 }
 
 // AddItems adds items at the end.
@@ -342,7 +350,7 @@ func (s *Store) AddItems(ctx context.Context, owner state.Owner, id string, b st
 		if f.locked("") {
 			return state.ErrLocked
 		}
-		size, err := add(ctx, tx, id, f.next, &b)
+		size, err := s.add(ctx, tx, owner, id, f.next, &b)
 		if err != nil {
 			return err
 		}
@@ -367,7 +375,7 @@ func (s *Store) DeleteItem(ctx context.Context, owner state.Owner, id, item stri
 		if _, err := tx.Exec(ctx, loseStatement, id, size); err != nil {
 			return err
 		}
-		c, err = f.info(owner, id)
+		c, err = f.info(s.texts, owner, id)
 		return err
 	})
 	if err != nil {
@@ -430,7 +438,7 @@ func (s *Store) join(ctx context.Context, r *state.Record) error {
 				return err
 			}
 		} else {
-			input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+			input, output, shell := s.texts.PackRecord(r)
 			tag, err := tx.Exec(ctx, joinStatement, r.ID, r.Owner[:], id, int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell)
 			if err != nil {
 				return err
@@ -443,7 +451,7 @@ func (s *Store) join(ctx context.Context, r *state.Record) error {
 		if f.holder != r.Joins.Holder && len(b.Items) > 0 {
 			return state.ErrLost
 		}
-		size, err := add(ctx, tx, id, f.next, &b)
+		size, err := s.add(ctx, tx, r.Owner, id, f.next, &b)
 		if err != nil {
 			return err
 		}

@@ -135,11 +135,11 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		case err != nil:
 			return err
 		}
-		request := packed.Pack(j.Request)
+		request := s.texts.Pack(packed.Place{Owner: r.Owner, ID: r.ID, Column: packed.Request}, j.Request)
 		if _, err := tx.Exec(ctx, requestStatement, r.ID, request, len(request)); err != nil {
 			return err
 		}
-		return event(ctx, tx, r.ID, j.Events)
+		return s.event(ctx, tx, r.Owner, r.ID, j.Events)
 	})
 }
 
@@ -162,18 +162,20 @@ func accepted(ctx context.Context, tx pgx.Tx, r *state.Record) (bool, error) {
 }
 
 // event adds events to a log.
-func event(ctx context.Context, tx pgx.Tx, id string, e state.Events) error {
+func (s *Store) event(ctx context.Context, tx pgx.Tx, owner state.Owner, id string, e state.Events) error {
 	if len(e.Data) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, eventStatement, id, e.First, e.Last, packed.Pack(e.Data))
+	_, err := tx.Exec(ctx, eventStatement, id, e.First, e.Last, s.texts.Pack(packed.EventsAt(owner, id, e.First), e.Data))
 	return err
 }
 
 // Claim takes the oldest job that nobody has.
 func (s *Store) Claim(ctx context.Context, lease time.Duration) (*state.Job, error) {
 	var j *state.Job
+	var unread error
 	err := s.transact(ctx, func(tx pgx.Tx) error {
+		j, unread = nil, nil
 		job := &state.Job{Record: state.Record{Status: state.InProgress}}
 		r := &job.Record
 		var flags int16
@@ -190,15 +192,17 @@ func (s *Store) Claim(ctx context.Context, lease time.Duration) (*state.Job, err
 		if err := tx.QueryRow(ctx, nextQuery, r.ID).Scan(&job.Next); err != nil {
 			return err
 		}
-		job.Lease.ID, r.Owner, r.Flags, r.Created = r.ID, state.Owner(owner), state.Flags(flags), time.UnixMilli(created) //nolint:gosec // a Record's
-		for to, from := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell, &job.Request: request} {
-			if *to, err = packed.Unpack(from); err != nil {
-				return err
-			}
+		r.Owner, r.Flags, r.Created = state.Owner(owner), state.Flags(flags), time.UnixMilli(created) //nolint:gosec // a Record's
+		job.Lease.ID, job.Lease.Owner = r.ID, r.Owner
+		if unread = s.texts.UnpackRecord(r, input, output, shell); unread == nil {
+			job.Request, unread = s.texts.Unpack(packed.Place{Owner: r.Owner, ID: r.ID, Column: packed.Request}, request)
 		}
 		j = job
-		return nil
+		return nil // what cannot be read is leased all the same
 	})
+	if err == nil {
+		err = unread
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +214,9 @@ func (s *Store) Renew(ctx context.Context, leases []state.Lease, lease time.Dura
 	if len(leases) == 0 {
 		return nil, nil
 	}
-	ids, attempts := make([]string, len(leases)), make([]int64, len(leases))
+	ids, attempts, owners := make([]string, len(leases)), make([]int64, len(leases)), make(map[string]state.Owner, len(leases))
 	for i, l := range leases {
-		ids[i], attempts[i] = l.ID, l.Attempt
+		ids[i], attempts[i], owners[l.ID] = l.ID, l.Attempt, l.Owner
 	}
 	err = s.read(ctx, renewStatement, func(rows pgx.Rows) (err error) {
 		held = held[:0]
@@ -221,6 +225,7 @@ func (s *Store) Renew(ctx context.Context, leases []state.Lease, lease time.Dura
 			if err := rows.Scan(&l.ID, &l.Attempt); err != nil {
 				return unavailable(ctx, err)
 			}
+			l.Owner = owners[l.ID]
 			held = append(held, l)
 		}
 		return nil
@@ -255,7 +260,7 @@ func (s *Store) Append(ctx context.Context, l state.Lease, e state.Events) error
 			}
 		}
 		return nil
-	}, l.ID, e.First, e.Last, packed.Pack(e.Data), l.Attempt)
+	}, l.ID, e.First, e.Last, s.texts.Pack(packed.EventsAt(l.Owner, l.ID, e.First), e.Data), l.Attempt)
 }
 
 // Finish ends a job.
@@ -302,12 +307,12 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, r *state.Record, before i
 		at := s.now().Add(r.TTL).UnixMilli()
 		expires = &at
 	}
-	output, shell := packed.Pack(r.Output), packed.Pack(r.Shell)
+	output, shell := s.texts.PackEnd(r)
 	_, err := tx.Exec(ctx, finishStatement, r.ID, int16(r.Status), r.Cut, output, shell, until, len(output)+len(shell)-before, expires, r.Slack().Milliseconds())
 	if err != nil {
 		return err
 	}
-	return event(ctx, tx, r.ID, e)
+	return s.event(ctx, tx, r.Owner, r.ID, e)
 }
 
 // Cancel ends a job that has not ended.
@@ -325,12 +330,12 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 		if err != nil {
 			return err
 		}
-		r, err := scanRecord(rows, owner)
+		r, err := scanRecord(rows, s.texts, owner)
 		if err != nil {
 			return err
 		}
 		if r.Status < state.Completed {
-			log, err := wholeLog(ctx, tx, id)
+			log, err := s.wholeLog(ctx, tx, owner, id)
 			if err != nil {
 				return err
 			}
@@ -349,7 +354,7 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 }
 
 // wholeLog reads a whole log.
-func wholeLog(ctx context.Context, tx pgx.Tx, id string) ([]state.Events, error) {
+func (s *Store) wholeLog(ctx context.Context, tx pgx.Tx, owner state.Owner, id string) ([]state.Events, error) {
 	rows, err := tx.Query(ctx, "SELECT first, last, data FROM antwort_events WHERE response = $1 ORDER BY first", id)
 	if err != nil {
 		return nil, err
@@ -357,7 +362,7 @@ func wholeLog(ctx context.Context, tx pgx.Tx, id string) ([]state.Events, error)
 	log, err := pgx.CollectRows(rows, pgx.RowToStructByPos[state.Events])
 	for i := range log {
 		if err == nil {
-			log[i].Data, err = packed.Unpack(log[i].Data)
+			log[i].Data, err = s.texts.Unpack(packed.EventsAt(owner, id, log[i].First), log[i].Data)
 		}
 	}
 	return log, err
@@ -388,7 +393,7 @@ func (s *Store) Events(ctx context.Context, owner state.Owner, id string, after 
 				break
 			}
 			var err error
-			if e.Data, err = packed.Unpack(data); err != nil {
+			if e.Data, err = s.texts.Unpack(packed.EventsAt(owner, id, e.First), data); err != nil {
 				return err
 			}
 			log.Batches = append(log.Batches, e)

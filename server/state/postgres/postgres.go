@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"antwort/server/state"
+	"antwort/server/state/packed"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,12 +28,14 @@ type Options struct {
 	DSN            string
 	MaxConnections int
 	CheckOnly      bool             // the tables must be there, and none is made
+	Texts          *packed.Packer   // of all that is in it; nil: nothing is sealed
 	Now            func() time.Time // nil: time.Now
 }
 
 // Store keeps responses in a database.
 type Store struct {
 	pool  *pgxpool.Pool
+	texts *packed.Packer
 	now   func() time.Time
 	check bool
 
@@ -53,6 +56,9 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
+	if opt.Texts == nil {
+		opt.Texts = new(packed.Packer)
+	}
 	cfg, err := pgxpool.ParseConfig(opt.DSN)
 	if err != nil {
 		return nil, errors.New("cannot be read: want a URL such as postgres://user:password@host:5432/database") // its own words may show the password
@@ -70,7 +76,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("cannot be used: " + secretless(err))
 	}
-	s := &Store{pool: pool, now: opt.Now, check: opt.CheckOnly, making: make(chan struct{}, 1)}
+	s := &Store{pool: pool, texts: opt.Texts, now: opt.Now, check: opt.CheckOnly, making: make(chan struct{}, 1)}
 	begin, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	if err := s.prepare(begin); errors.Is(err, errTables) {

@@ -53,7 +53,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 					return err
 				}
 			}
-			if l.turn.Input, l.turn.Output, err = packed.UnpackPair(walk.Room, input, output); err != nil {
+			if err := s.texts.UnpackTurn(walk.Room, owner, &l.turn, input, output); err != nil {
 				return err
 			}
 			links = append(links, l)
@@ -82,14 +82,14 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 	var r *state.Record
 	err := s.read(ctx, getQuery, func(rows pgx.Rows) error {
 		var err error
-		r, err = scanRecord(rows, owner)
+		r, err = scanRecord(rows, s.texts, owner)
 		switch {
 		case errors.Is(err, state.ErrNotFound):
 			return nil
-		case err != nil:
+		case err != nil && !state.Final(err):
 			return unavailable(ctx, err)
 		}
-		return nil
+		return err
 	}, id, owner[:])
 	if err == nil && r == nil {
 		err = state.ErrNotFound
@@ -98,7 +98,7 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 }
 
 // scanRecord reads the one row of getQuery, ErrNotFound when there is none.
-func scanRecord(rows pgx.Rows, owner state.Owner) (*state.Record, error) {
+func scanRecord(rows pgx.Rows, texts *packed.Packer, owner state.Owner) (*state.Record, error) {
 	defer rows.Close()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
@@ -114,11 +114,8 @@ func scanRecord(rows pgx.Rows, owner state.Owner) (*state.Record, error) {
 		return nil, err
 	}
 	r.Status, r.Flags, r.Created = state.Status(status), state.Flags(flags), time.UnixMilli(created) //nolint:gosec // a Record's
-	for to, from := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {
-		var err error
-		if *to, err = packed.Unpack(from); err != nil {
-			return nil, err
-		}
+	if err := texts.UnpackRecord(r, input, output, shell); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

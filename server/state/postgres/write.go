@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"antwort/server/state"
-	"antwort/server/state/packed"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -72,7 +71,7 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 
 // insertion is the statement that inserts a record, and its arguments.
 func (s *Store) insertion(r *state.Record) (statement string, args []any) {
-	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	input, output, shell := s.texts.PackRecord(r)
 	var expires *int64
 	if r.TTL > 0 {
 		at := s.now().Add(r.TTL).UnixMilli()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"time"
 
 	"antwort/server/state"
@@ -62,8 +61,8 @@ func (f *found) locked(holder string, now int64) bool {
 	return f.holder != "" && f.holder != holder && now < f.until
 }
 
-func (f *found) info(owner state.Owner, id string) (*state.Conversation, error) {
-	metadata, err := packed.Unpack(f.metadata)
+func (f *found) info(texts *packed.Packer, owner state.Owner, id string) (*state.Conversation, error) {
+	metadata, err := texts.Unpack(metadataAt(owner, id), f.metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +114,13 @@ func (w *writer) wholly(ctx context.Context, do func() error) error {
 	return err
 }
 
+func metadataAt(owner state.Owner, id string) packed.Place {
+	return packed.Place{Owner: owner, ID: id, Column: packed.Metadata}
+}
+
 // packedBatch is a batch as it is written, perhaps after the caller has left.
-func packedBatch(b state.Batch) state.Batch {
-	b.Items = slices.Clone(b.Items)
-	for i := range b.Items {
-		b.Items[i].Data = packed.Pack(b.Items[i].Data)
-	}
+func (s *Store) packedBatch(owner state.Owner, id string, b state.Batch) state.Batch {
+	b.Items = s.texts.PackItems(owner, id, b.Items)
 	return b
 }
 
@@ -170,7 +170,7 @@ func (s *Store) CreateConversation(ctx context.Context, c *state.Conversation, f
 	if !state.IsID(c.ID) {
 		return state.ErrNotFound
 	}
-	first, metadata, head := packedBatch(first), packed.Pack(c.Metadata), *c
+	first, metadata, head := s.packedBatch(c.Owner, c.ID, first), s.texts.Pack(metadataAt(c.Owner, c.ID), c.Metadata), *c
 	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
 		return w.wholly(ctx, func() error {
 			n, err := inserted(w.conversations.create.ExecContext(ctx, head.ID, head.Owner[:], head.Created.UnixMilli(), metadata))
@@ -216,16 +216,16 @@ func (s *Store) GetConversation(ctx context.Context, owner state.Owner, id strin
 	case err != nil:
 		return nil, unavailable(ctx, err)
 	}
-	return f.info(owner, id)
+	return f.info(s.texts, owner, id)
 }
 
 // SetMetadata replaces the metadata.
 func (s *Store) SetMetadata(ctx context.Context, owner state.Owner, id string, metadata []byte) (c *state.Conversation, err error) {
-	text := packed.Pack(metadata)
+	text := s.texts.Pack(metadataAt(owner, id), metadata)
 	var set *state.Conversation
 	err = s.change(ctx, owner, id, func(ctx context.Context, w *writer, f *found) (err error) {
 		f.metadata = text
-		if set, err = f.info(owner, id); err != nil {
+		if set, err = f.info(s.texts, owner, id); err != nil {
 			return err
 		}
 		_, err = w.conversations.metadata.ExecContext(ctx, id, owner[:], text)
@@ -281,14 +281,18 @@ func (s *Store) Items(ctx context.Context, owner state.Owner, id string, span st
 		if err := rows.Scan(&item.ID, &data); err != nil {
 			return nil, false, unavailable(ctx, err)
 		}
-		size, err := packed.Size(data)
+		opened, err := s.texts.Open(packed.ItemAt(owner, id, item.ID), data)
+		if err != nil {
+			return nil, false, err
+		}
+		size, err := opened.Size()
 		if err != nil {
 			return nil, false, err
 		}
 		if !take.Room(size) {
 			return take.Items, true, nil
 		}
-		if item.Data, err = packed.Unpack(data); err != nil {
+		if item.Data, err = opened.Text(); err != nil {
 			return nil, false, err
 		}
 		take.Items = append(take.Items, item)
@@ -312,12 +316,12 @@ func (s *Store) Item(ctx context.Context, owner state.Owner, id, item string) ([
 	case err != nil:
 		return nil, unavailable(ctx, err)
 	}
-	return packed.Unpack(data)
+	return s.texts.Unpack(packed.ItemAt(owner, id, item), data)
 }
 
 // AddItems adds items at the end.
 func (s *Store) AddItems(ctx context.Context, owner state.Owner, id string, b state.Batch) error {
-	b = packedBatch(b)
+	b = s.packedBatch(owner, id, b)
 	return s.change(ctx, owner, id, func(ctx context.Context, w *writer, f *found) error {
 		if known, err := w.added(ctx, id, &b); known || err != nil {
 			return err
@@ -351,7 +355,7 @@ func (s *Store) DeleteItem(ctx context.Context, owner state.Owner, id, item stri
 		if _, err := w.conversations.lose.ExecContext(ctx, id, size); err != nil {
 			return broken(err)
 		}
-		left, err = f.info(owner, id)
+		left, err = f.info(s.texts, owner, id)
 		return err
 	})
 	if err != nil {
@@ -403,8 +407,8 @@ func (s *Store) ConversationIDs(ctx context.Context, owner state.Owner) ([]strin
 // join keeps a response of a conversation, adds its items, and unlocks. The texts of
 // the row and the batch are packed.
 func (s *Store) join(ctx context.Context, r *state.Record, input, output, shell []byte) error {
-	b, head := packedBatch(r.Batch()), *r
-	joins := *r.Joins
+	head, joins := *r, *r.Joins
+	b := s.packedBatch(r.Owner, joins.Conversation, r.Batch())
 	return s.change(ctx, head.Owner, joins.Conversation, func(ctx context.Context, w *writer, f *found) error {
 		if joins.Discard {
 			if known, err := w.added(ctx, joins.Conversation, &b); known || err != nil {

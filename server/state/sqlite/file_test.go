@@ -57,6 +57,20 @@ func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
 	})
 }
 
+// containing are the names of the files in a folder that contain a text.
+func containing(t testing.TB, folder, text string) (in []string) {
+	files, err := filepath.Glob(folder + "/*")
+	require.NoError(t, err)
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		if bytes.Contains(content, []byte(text)) {
+			in = append(in, filepath.Base(name))
+		}
+	}
+	return in
+}
+
 func TestDeletedTextIsNotInTheFile(t *testing.T) {
 	folder := t.TempDir()
 	s := opened(t, filepath.Join(folder, "state.db"))
@@ -66,18 +80,7 @@ func TestDeletedTextIsNotInTheFile(t *testing.T) {
 		require.NoError(t, s.Commit(ctx, r))
 		return r
 	}
-	found := func(text string) (in []string) {
-		files, err := filepath.Glob(folder + "/*")
-		require.NoError(t, err)
-		for _, name := range files {
-			content, err := os.ReadFile(name)
-			require.NoError(t, err)
-			if bytes.Contains(content, []byte(text)) {
-				in = append(in, filepath.Base(name))
-			}
-		}
-		return in
-	}
+	found := func(text string) []string { return containing(t, folder, text) }
 	deleted, purged, kept := secret("DELETED HUSH"), statetest.Turn(state.Owner{2}, ""), secret("KEPT TEXT")
 	purged.Input = []byte("PURGED HUSH")
 	require.NoError(t, s.Commit(ctx, purged))

@@ -45,8 +45,9 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 	if err := j.CheckQueued(); err != nil {
 		return err
 	}
-	input, output, shell, request := packed.Pack(j.Input), packed.Pack(j.Output), packed.Pack(j.Shell), packed.Pack(j.Request)
 	r, events := j.Record, copied(j.Events)
+	input, output, shell := s.texts.PackRecord(&r)
+	request := s.texts.Pack(packed.Place{Owner: r.Owner, ID: r.ID, Column: packed.Request}, j.Request)
 	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
 		if known, err := w.accepted(ctx, &r); known || err != nil {
 			return err
@@ -67,7 +68,7 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		if err := w.resize(ctx, &r, len(request)); err != nil {
 			return err
 		}
-		return w.event(ctx, r.ID, events)
+		return w.event(ctx, r.Owner, r.ID, events)
 	})
 }
 
@@ -113,11 +114,11 @@ func (w *writer) resize(ctx context.Context, r *state.Record, more int) error {
 }
 
 // event adds events to a log.
-func (w *writer) event(ctx context.Context, id string, e state.Events) error {
+func (w *writer) event(ctx context.Context, owner state.Owner, id string, e state.Events) error {
 	if len(e.Data) == 0 {
 		return nil
 	}
-	_, err := w.jobs.event.ExecContext(ctx, id, e.First, e.Last, packed.Pack(e.Data))
+	_, err := w.jobs.event.ExecContext(ctx, id, e.First, e.Last, w.texts.Pack(packed.EventsAt(owner, id, e.First), e.Data))
 	return broken(err)
 }
 
@@ -155,18 +156,18 @@ func (w *writer) claim(ctx context.Context, lease time.Duration) (*state.Job, er
 	}
 	var owner, request []byte
 	j := new(state.Job)
-	j.Lease.ID = id
 	err = w.jobs.claim.QueryRowContext(ctx, id, now.Add(lease).UnixMilli()).Scan(&owner, &j.Lease.Attempt, &j.Tries, &request, &j.Next)
 	if err != nil {
 		return nil, broken(err)
 	}
-	r, err := readRecord(ctx, w.jobs.get, state.Owner(owner), id)
-	if err != nil {
-		return nil, broken(err)
+	j.Lease.ID, j.Lease.Owner = id, state.Owner(owner)
+	r, err := readRecord(ctx, w.jobs.get, w.texts, j.Lease.Owner, id)
+	if err == nil {
+		j.Record = *r
+		j.Request, err = w.texts.Unpack(packed.Place{Owner: r.Owner, ID: id, Column: packed.Request}, request)
 	}
-	j.Record = *r
-	if j.Request, err = packed.Unpack(request); err != nil {
-		return nil, broken(err)
+	if err != nil {
+		return nil, decided(err)
 	}
 	return j, nil
 }
@@ -226,7 +227,7 @@ func (s *Store) Append(ctx context.Context, l state.Lease, e state.Events) error
 		if err != nil {
 			return broken(err)
 		}
-		return w.event(ctx, l.ID, e)
+		return w.event(ctx, l.Owner, l.ID, e)
 	})
 }
 
@@ -236,7 +237,7 @@ func (s *Store) Finish(ctx context.Context, l state.Lease, r *state.Record, e st
 		return err
 	}
 	head := *r
-	head.Output, head.Shell = packed.Pack(r.Output), packed.Pack(r.Shell)
+	head.Output, head.Shell = s.texts.PackEnd(r)
 	e = copied(e)
 	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
 		var thread string
@@ -269,7 +270,7 @@ func (w *writer) finish(ctx context.Context, r *state.Record, before int, e stat
 	if err := w.resize(ctx, r, len(r.Output)+len(r.Shell)-before); err != nil {
 		return err
 	}
-	return w.event(ctx, r.ID, e)
+	return w.event(ctx, r.Owner, r.ID, e)
 }
 
 // Cancel ends a job that has not ended.
@@ -279,12 +280,9 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 	}
 	var record *state.Record
 	err := s.writer.write(ctx, func(ctx context.Context, w *writer) error {
-		r, err := readRecord(ctx, w.jobs.get, owner, id)
-		if errors.Is(err, state.ErrNotFound) {
-			return err
-		}
+		r, err := readRecord(ctx, w.jobs.get, w.texts, owner, id)
 		if err != nil {
-			return broken(err)
+			return decided(err)
 		}
 		if r.Status < state.Completed {
 			if err := w.cancel(ctx, r, end); err != nil {
@@ -307,18 +305,18 @@ func (w *writer) cancel(ctx context.Context, r *state.Record, end func(*state.Re
 	if err := w.jobs.size.QueryRowContext(ctx, r.ID).Scan(&thread, &attempt, &status, &size); err != nil {
 		return broken(err)
 	}
-	log, err := w.log(ctx, r.ID)
+	log, err := w.log(ctx, r.Owner, r.ID)
 	if err != nil {
-		return broken(err)
+		return decided(err)
 	}
 	next, data := state.Next(log), end(r, log)
 	head := *r
-	head.Output, head.Shell = packed.Pack(r.Output), packed.Pack(r.Shell)
+	head.Output, head.Shell = w.texts.PackEnd(r)
 	return w.finish(ctx, &head, int(size), state.Events{First: next, Last: next, Data: data})
 }
 
 // log reads a whole log.
-func (w *writer) log(ctx context.Context, id string) (log []state.Events, err error) {
+func (w *writer) log(ctx context.Context, owner state.Owner, id string) (log []state.Events, err error) {
 	rows, err := w.jobs.log.QueryContext(ctx, id)
 	if err != nil {
 		return nil, err
@@ -327,7 +325,7 @@ func (w *writer) log(ctx context.Context, id string) (log []state.Events, err er
 		var e state.Events
 		err := rows.Scan(&e.First, &e.Last, &e.Data)
 		if err == nil {
-			e.Data, err = packed.Unpack(e.Data)
+			e.Data, err = w.texts.Unpack(packed.EventsAt(owner, id, e.First), e.Data)
 		}
 		if err != nil {
 			return nil, errors.Join(err, rows.Close())
@@ -361,7 +359,7 @@ func (s *Store) Events(ctx context.Context, owner state.Owner, id string, after 
 		if log.More = len(log.Batches) == state.LogRows; log.Expired || log.More || !first.Valid {
 			break
 		}
-		if data, err = packed.Unpack(data); err != nil {
+		if data, err = s.texts.Unpack(packed.EventsAt(owner, id, first.Int64), data); err != nil {
 			return nil, err
 		}
 		log.Batches = append(log.Batches, state.Events{First: first.Int64, Last: last.Int64, Data: data})

@@ -69,7 +69,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 				return nil, err
 			}
 		}
-		if t.Input, t.Output, err = packed.UnpackPair(walk.Room, input, output); err != nil {
+		if err := s.texts.UnpackTurn(walk.Room, owner, &t, input, output); err != nil {
 			return nil, err
 		}
 		walk.Add(t, parent)
@@ -85,15 +85,15 @@ func (s *Store) Get(ctx context.Context, owner state.Owner, id string) (*state.R
 	if !state.IsID(id) {
 		return nil, state.ErrNotFound
 	}
-	r, err := readRecord(ctx, s.read.get, owner, id)
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
+	r, err := readRecord(ctx, s.read.get, s.texts, owner, id)
+	if err != nil && !state.Final(err) {
 		return nil, unavailable(ctx, err)
 	}
 	return r, err
 }
 
 // readRecord reads one response by a statement that asks for its columns.
-func readRecord(ctx context.Context, get *sql.Stmt, owner state.Owner, id string) (*state.Record, error) {
+func readRecord(ctx context.Context, get *sql.Stmt, texts *packed.Packer, owner state.Owner, id string) (*state.Record, error) {
 	r := new(state.Record)
 	var input, output, shell []byte
 	var created int64
@@ -105,10 +105,8 @@ func readRecord(ctx context.Context, get *sql.Stmt, owner state.Owner, id string
 		return nil, err
 	}
 	r.Owner, r.Created = owner, time.UnixMilli(created)
-	for to, text := range map[*[]byte][]byte{&r.Input: input, &r.Output: output, &r.Shell: shell} {
-		if *to, err = packed.Unpack(text); err != nil {
-			return nil, err
-		}
+	if err := texts.UnpackRecord(r, input, output, shell); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"antwort/server/state"
+	"antwort/server/state/packed"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -29,12 +30,14 @@ type Options struct {
 	Path   string
 	Normal bool             // what was committed survives the process only, not the machine
 	Beside bool             // another process serves the file, perhaps: nothing is made or brought up to date
+	Texts  *packed.Packer   // of all that is in it; nil: nothing is sealed
 	Now    func() time.Time // nil: time.Now
 }
 
 // Store keeps responses in a file.
 type Store struct {
 	lock    *os.File // nil: none was taken
+	texts   *packed.Packer
 	readers *sql.DB
 	read    reads
 	writer  *writer
@@ -63,7 +66,10 @@ func Open(ctx context.Context, opt Options) (_ *Store, err error) {
 	if kind := networkFileSystem(filepath.Dir(path)); kind != "" {
 		return nil, fmt.Errorf("%s is on %s, where SQLite files break: put it on a disk of this machine, or use state.type postgres", path, kind)
 	}
-	s := new(Store)
+	if opt.Texts == nil {
+		opt.Texts = new(packed.Packer)
+	}
+	s := &Store{texts: opt.Texts}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.release())
@@ -84,7 +90,7 @@ func Open(ctx context.Context, opt Options) (_ *Store, err error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	if s.writer, err = newWriter(ctx, open(path, opt.Normal, false), opt.Now, opt.Beside); err != nil {
+	if s.writer, err = newWriter(ctx, open(path, opt.Normal, false), opt); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.readers = open(path, opt.Normal, true)

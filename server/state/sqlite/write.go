@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"antwort/server/state"
-	"antwort/server/state/packed"
 )
 
 // statements are those of the writer.
@@ -68,7 +67,7 @@ func (s *Store) Commit(ctx context.Context, r *state.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	input, output, shell := packed.Pack(r.Input), packed.Pack(r.Output), packed.Pack(r.Shell)
+	input, output, shell := s.texts.PackRecord(r)
 	if r.Joins != nil {
 		return s.join(ctx, r, input, output, shell)
 	}

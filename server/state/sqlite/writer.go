@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"antwort/server/state"
+	"antwort/server/state/packed"
 )
 
 // together is how many writes one transaction takes at most: those that came while
@@ -29,6 +30,7 @@ type writer struct {
 	stmts         statements
 	jobs          jobStatements
 	conversations conversationStatements
+	texts         *packed.Packer
 	now           func() time.Time
 
 	queue chan *write
@@ -39,8 +41,8 @@ type writer struct {
 }
 
 // newWriter makes the tables and starts the writer.
-func newWriter(ctx context.Context, db *sql.DB, now func() time.Time, check bool) (_ *writer, err error) {
-	w := &writer{db: db, now: now, queue: make(chan *write, together), over: make(chan struct{})}
+func newWriter(ctx context.Context, db *sql.DB, opt Options) (_ *writer, err error) {
+	w := &writer{db: db, texts: opt.Texts, now: opt.Now, queue: make(chan *write, together), over: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.db.Close())
@@ -53,7 +55,7 @@ func newWriter(ctx context.Context, db *sql.DB, now func() time.Time, check bool
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, w.conn, all, check); err != nil {
+	if err := migrate(ctx, w.conn, all, opt.Beside); err != nil {
 		return nil, err
 	}
 	if err := prepare(ctx, w.conn, w.stmts.all()); err != nil {
@@ -173,6 +175,15 @@ func broken(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+// decided is an error of the store as it is: others of the transaction go on. Any other
+// is SQLite's.
+func decided(err error) error {
+	if state.Final(err) {
+		return err
+	}
+	return broken(err)
 }
 
 func (w *writer) exec(ctx context.Context, text string) error {
