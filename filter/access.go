@@ -80,7 +80,7 @@ func (x *exchange) confined(h header, path string, endpoint *policy.Endpoint) bo
 	case endpoint == nil:
 		x.refuse(h, failure.UnknownPath, policy.UnknownPath(path))
 	case !endpoint.Allows(method):
-		x.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method, h.get("upgrade")), [2]string{"allow", endpoint.Allow})
+		x.refuse(h, failure.WrongMethod, endpoint.WrongMethod(method, ""), [2]string{"allow", endpoint.Allow})
 	default:
 		return false
 	}

@@ -35,10 +35,14 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 	}
 	path, _, _ := strings.Cut(h.get(":path"), "?")
 	endpoint := c.endpoint(path)
-	if c.cameBack(h) || c.confined(h, path, endpoint) {
+	upgrades := endpoint != nil && policy.IsWebSocket(h.get("upgrade"))
+	if c.cameBack(h) || !upgrades && c.confined(h, path, endpoint) {
 		return types.ActionPause
 	}
 	c.closed = false
+	if upgrades {
+		return c.upgrade(h, endpoint)
+	}
 	if policy.IsResponses(path) {
 		return c.open(h, path, endpoint, end)
 	}

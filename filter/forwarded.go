@@ -30,9 +30,6 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 		h.removeRequest("accept-encoding") // usage must be readable
 	}
 	endpoint := x.endpoint
-	if endpoint != nil && endpoint.AsksForWebSocket(h.get(":method"), h.get("upgrade")) {
-		return x.reply(failure.WrongMethod, policy.WebSocket())
-	}
 	if endpoint != nil && !endpoint.Allows(h.get(":method")) {
 		endpoint = nil // what it means is for the backend to say
 	}

@@ -81,7 +81,7 @@ func (x *translated) refuse(h header, end bool) (action types.Action, refused bo
 		return x.reply(failure.UnknownPath, policy.UnknownPath(x.path)), true
 	}
 	if !x.endpoint.Allows(method) {
-		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method, h.get("upgrade")), [2]string{"allow", x.endpoint.Allow}), true
+		return x.reply(failure.WrongMethod, x.endpoint.WrongMethod(method, ""), [2]string{"allow", x.endpoint.Allow}), true
 	}
 	if f := x.begin(x.endpoint, h, end); f != nil {
 		return x.answerFailure(f), true

@@ -42,8 +42,7 @@ const pingEvery = 20 * time.Second
 func (x *exchange) upgrade() *failure.Failure {
 	g := x.gen
 	if origins := x.r.Header["Origin"]; len(origins) > 0 && (x.origin == "" || len(origins) > 1) {
-		return failure.Of(failure.Unauthorized, responses.NewError(http.StatusForbidden, "origin_not_allowed",
-			"pages of this origin may not use this server: the operator can allow it with server.cors.allowed_origins"))
+		return policy.NotForPages()
 	}
 	if err := websocket.Check(x.r); err != nil {
 		return failure.Of(failure.WrongMethod, err).With("Sec-WebSocket-Version", "13").With("Connection", "close")
@@ -94,26 +93,19 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 			g.sockets.Leave()
 		}
 	}()
-	ask := policy.Ask{Values: x.field}
-	if x.rec.Caller != nil {
-		ask.Tenant = x.rec.Caller.Tenant
-	}
-	route, decided := g.decider.Router().ChooseUnread(ask)
-	switch {
-	case x.rec.Caller.Restricted():
-		return failure.Of(failure.ForbiddenModel, responses.NewError(http.StatusForbidden, "websocket_unsupported",
-			"this key is for certain models only, and nobody reads here which models are asked for over a WebSocket: use HTTP, POST "+policy.Create.Name))
-	case !decided || route >= 0 && g.pools.Route(route).Renames:
-		return failure.Of(failure.WrongMethod, policy.WebSocket()).With("Connection", "close")
-	case route < 0:
-		return failure.Of(failure.NoRoute, policy.NoRoute(""))
+	d, f := g.decider.BeginWebSocket(policy.Request{Endpoint: policy.Create, Method: x.rec.Method, Caller: x.rec.Caller, Field: x.field})
+	if f != nil {
+		if f.Kind == failure.WrongMethod {
+			f = f.With("Connection", "close")
+		}
+		return f
 	}
 	delete(r.Header, "Origin") // it was looked at
-	req := &dispatch.Request{Held: buffer.Metered(&x.held), Repeat: true}
+	req := &dispatch.Request{Held: buffer.Metered(&x.held), Repeat: d.Repeatable}
 	req.Method, req.Target = http.MethodGet, x.target()
 	req.Header, req.Credential = x.forwardHeader()
 	req.Header = append(req.Header, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
-	x.call = g.pools.Route(route).Call(req)
+	x.call = g.pools.Route(d.Route).Call(req)
 	defer x.call.Drop()
 	ctx, cancel := x.work()
 	defer cancel(nil)

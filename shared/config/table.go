@@ -505,7 +505,7 @@ var stateKeys = []key{{
 var webSocketKeys = []key{{
 	path:  "websocket.enabled",
 	value: &boolean{at: func(c *Config) *bool { return &c.Websocket.Enabled }, def: true},
-	doc:   "Clients may send several requests over one WebSocket, `GET /v1/responses`. `false` answers 426, after which they use HTTP. Not for the filter.",
+	doc:   "Clients may send several requests over one WebSocket, `GET /v1/responses`. `false` answers 426, after which they use HTTP. In the filter and its Envoy, with `vllm-responses`, they pass on to the backend.",
 }, {
 	path:  "websocket.max_connections",
 	value: &integer{at: func(c *Config) *int { return &c.Websocket.MaxConnections }, def: 1000, min: 1, max: 1_000_000},

@@ -172,18 +172,6 @@ func isModelPath(s string) bool {
 // body.
 func (e *Endpoint) hasModel() bool { return e == Create || e == Compact || e == InputTokens }
 
-// AsksForWebSocket reports whether a request wants to go on as a WebSocket. upgrade
-// is its Upgrade field.
-func (e *Endpoint) AsksForWebSocket(method, upgrade string) bool {
-	return e == Create && method == "GET" && strings.EqualFold(strings.TrimSpace(upgrade), "websocket")
-}
-
-// WebSocket refuses an upgrade. Clients that try one, such as Codex, go on over
-// HTTP at once for this status, and after seven tries for others.
-func WebSocket() *responses.Error {
-	return responses.NewError(426, "websocket_unsupported", "WebSocket is not spoken here: use HTTP, POST "+Create.Name+" with stream true for server-sent events")
-}
-
 // WrongMethod refuses a method; the answer also needs the header Allow. upgrade is
 // the request's Upgrade field.
 func (e *Endpoint) WrongMethod(method, upgrade string) *responses.Error {

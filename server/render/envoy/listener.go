@@ -99,6 +99,7 @@ func (r *renderer) connectionManager(trusted bool) object {
 		{"request_timeout", duration(s.ReadHeaderTimeout + s.ReadTimeout)},
 		{"common_http_protocol_options", object{{"idle_timeout", duration(s.IdleTimeout)}}},
 		{"stream_idle_timeout", duration(r.silence())},
+		{"upgrade_configs", r.upgrades()},
 		{"http2_protocol_options", object{
 			{"max_concurrent_streams", 1024},
 			{"initial_stream_window_size", 1 << 20},

@@ -58,14 +58,18 @@ func take(routes list) object {
 
 // ways lead to the backends of a pool, by the paths of the API.
 func (r *renderer) ways(p *pool) list {
-	all := list{
+	var all list
+	if r.speaksWebSocket() {
+		all = append(all, r.socketWay(p))
+	}
+	all = append(all,
 		r.way(p, responsesPath, "path", responsesPath),
 		r.way(p, responsesPath+"/…", "prefix", responsesPath+"/"),
 		r.way(p, conversations, "path", conversations),
 		r.way(p, conversations+"/…", "prefix", conversations+"/"),
 		r.way(p, modelsPath, "path", modelsPath),
 		r.way(p, modelsPath+"/…", "prefix", modelsPath+"/"),
-	}
+	)
 	if r.c.Engine.Provider == config.VLLM || r.translated {
 		all = append(all, r.way(p, responsesPath, "path", chatPath)) // what the filter makes of it
 		if r.c.Engine.CountTokens == config.Tokenize {
@@ -82,22 +86,28 @@ func (r *renderer) ways(p *pool) list {
 	return all
 }
 
-// way is one of them; its name is for the log. There is no time limit: a stream
-// may be as long as it likes, and idle_timeout ends silence.
+// way is one of them; its name is for the log.
 func (r *renderer) way(p *pool, name, kind, path string) object {
+	return r.wayOf(p, name, object{{kind, path}}, path, p.silence(), r.noUpgrade())
+}
+
+// wayOf is the way of the requests that match. There is no time limit: a stream may be as
+// long as it likes, and idle_timeout ends silence.
+func (r *renderer) wayOf(p *pool, name string, match object, path string, silence time.Duration, upgrades any) object {
 	if p.closed {
-		return refusal(name, object{{kind, path}}, unavailable())
+		return refusal(name, match, unavailable())
 	}
 	action := object{
 		{"cluster", p.cluster},
 		{"timeout", "0s"},
 		p.host(),
+		{"upgrade_configs", upgrades},
 	}
 	if base := p.backends[0].base; base != "" {
 		action = append(action, member{"prefix_rewrite", base + path})
 	}
-	if p.silence() != r.silence() {
-		action = append(action, member{"idle_timeout", duration(p.silence())})
+	if silence != r.silence() {
+		action = append(action, member{"idle_timeout", duration(silence)})
 	}
 	if p.Balance == config.Affinity {
 		action = append(action, member{"hash_policy", list{object{{"header", object{{"header_name", affinityField}}}}}})
@@ -105,7 +115,7 @@ func (r *renderer) way(p *pool, name, kind, path string) object {
 	if p.several() {
 		action = append(action, member{"retry_policy", r.retries(p)})
 	}
-	return object{{"name", name}, {"match", object{{kind, path}}}, {"route", action}}
+	return object{{"name", name}, {"match", match}, {"route", action}}
 }
 
 // host is the Host field that the backend gets: its own name.
@@ -190,13 +200,13 @@ func (r *renderer) probe(path, inside string) object {
 	}
 	without := member{"typed_per_filter_config", filters}
 	if r.o.Supervised != nil {
-		return object{name, match, {"route", object{{"cluster", controlCluster}}}, without}
+		return object{name, match, {"route", object{{"cluster", controlCluster}, {"upgrade_configs", r.noUpgrade()}}}, without}
 	}
 	if inside == "" {
 		ok := object{{"status", http.StatusOK}, {"body", object{{"inline_string", "ok\n"}}}}
 		return object{name, match, {"direct_response", ok}, without}
 	}
-	return object{name, match, {"route", object{{"cluster", controlCluster}, {"prefix_rewrite", inside}}}, without}
+	return object{name, match, {"route", object{{"cluster", controlCluster}, {"prefix_rewrite", inside}, {"upgrade_configs", r.noUpgrade()}}}, without}
 }
 
 // metrics are there when they are enabled.
