@@ -246,28 +246,31 @@ func (x *exchange) perform(ctx context.Context) (again bool, f *failure.Failure)
 	if f == nil && d.Need == policy.Body {
 		f = x.held.Parsing(body.B, x.gen.cfg.Limits.JSONValues, func() *failure.Failure { return d.Body(body.B) })
 	}
-	if f == nil && d.Need != policy.Translation {
+	if f == nil && d.Need != policy.Translation && !d.Kept {
 		f = failure.Of(failure.Interrupted, turns.Interrupted()).Because(errNotTranslated)
 	}
 	if f != nil {
 		body.Put()
 		return false, f
 	}
+	if d.Need != policy.Translation {
+		return false, x.adopt(&d, body)
+	}
 	return false, x.translate(&d, body)
 }
 
 // errNotTranslated is that the configuration has changed since the job was accepted.
-var errNotTranslated = errors.New("its route leads to no backend that requests are translated for any more")
+var errNotTranslated = errors.New("its route leads to no backend whose responses are kept here any more")
 
 // answerJob says into the job's log what its model answers.
-func (x *exchange) answerJob(ctx context.Context, cancel context.CancelCauseFunc, turn *translate.Turn, begun *turns.Turn) {
+func (x *exchange) answerJob(ctx context.Context, cancel context.CancelCauseFunc, begun *turns.Turn, work func([]byte) []byte, kind streaming.Kind) {
 	j := x.job
 	j.log.Record = begun.Record
 	if j.Next < responses.Queued {
-		j.log.Say(turn.Work(nil))
+		j.log.Say(work(nil))
 	}
 	st := streaming.New(ctx, cancel, streaming.Options{
-		Owner: x, Kind: streaming.Chat(turn, j.log), Call: x.call, Record: &x.rec, Sink: j.log, Memory: &x.held, Idle: x.idle(), InEvents: true,
+		Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Sink: j.log, Memory: &x.held, Idle: x.idle(), InEvents: true,
 	})
 	defer st.Close()
 	st.Run(nil)

@@ -178,19 +178,21 @@ func newHeld(t *testing.T) *held {
 // eachHeld runs a test with every store; other is a replica where there can be one.
 func eachHeld(t *testing.T, test func(t *testing.T, r, other *running, llm *held), edit ...func(*config.Config)) {
 	for name, store := range storedTypes(t) {
-		t.Run(name, func(t *testing.T) {
-			beside(t)
-			llm := newHeld(t)
-			edit := append([]func(*config.Config){store}, edit...)
-			r := start(t, config.VLLM, llm.url, edit...)
-			ready(t, r)
-			other := r
-			if name == "postgres" {
-				other = start(t, config.VLLM, llm.url, edit...)
-				ready(t, other)
-			}
-			test(t, r, other, llm)
-		})
+		for _, place := range [...]string{atServer, atFrontend} {
+			t.Run(name+place, func(t *testing.T) {
+				beside(t)
+				llm := newHeld(t)
+				edit := append([]func(*config.Config){store}, edit...)
+				r := keeping(t, place, llm.url, edit...)
+				ready(t, r)
+				other := r
+				if name == "postgres" {
+					other = keeping(t, place, llm.url, edit...)
+					ready(t, other)
+				}
+				test(t, r, other, llm)
+			})
+		}
 	}
 }
 

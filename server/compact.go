@@ -41,6 +41,15 @@ func (x *exchange) isAsked() bool {
 	return x.endpoint.Endpoint == policy.Compact || x.compacts != nil && x.compacts.ask.Triggers
 }
 
+// triggers reports whether the answer to a body is to be a compaction.
+func triggers(body []byte) bool {
+	if !compaction.Concerns(body) {
+		return false
+	}
+	ask, err := compaction.ReadAsk(body)
+	return err == nil && ask.Triggers
+}
+
 // prepareCompaction completes the body of POST /v1/responses/compact: the input may be left out.
 func prepareCompaction(body []byte) ([]byte, *failure.Failure) {
 	var hasInput, hasModel, empty = false, false, true

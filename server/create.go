@@ -28,12 +28,15 @@ func (x *exchange) respond() *failure.Failure {
 		f := x.stored(&turns.Question{
 			Caller: x.rec.Caller, Endpoint: x.endpoint.Endpoint, Method: x.rec.Method, Path: x.rec.Path, Query: x.r.URL.RawQuery, Memory: &x.held,
 		})
-		if f == nil || d.Translates || f.Kind != failure.NotStored || x.body != nil {
+		if f == nil || d.Translates || d.Kept || f.Kind != failure.NotStored || x.body != nil {
 			return f
 		}
 	}
-	if d.Need == policy.Translation {
+	switch {
+	case d.Need == policy.Translation:
 		return x.translate(d, body)
+	case d.Kept:
+		return x.adopt(d, body)
 	}
 	if x.socket != nil {
 		body.Put()
@@ -134,7 +137,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	chat := buffer.Metered(&x.held)
 	var turn *translate.Turn
 	var task *turns.Task
-	begun, values, f := x.beginTurn(body)
+	begun, values, f := x.beginTurn(body, x.gen.compacts)
 	x.turn = begun
 	if f == nil && begun.Background() && x.job == nil {
 		task, f = x.task(body.B)
@@ -197,22 +200,33 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	x.call = x.gen.pools.Route(d.Route).Call(req)
 	ctx, cancel := x.work()
 	if x.job != nil {
-		x.answerJob(ctx, cancel, turn, begun)
+		x.answerJob(ctx, cancel, begun, turn.Work, streaming.Chat(turn, x.job.log))
 		return nil
 	}
 	if turn.Streaming() {
-		var keeper streaming.Keeper
-		if begun.Kept() {
-			begun.Streams()
-			keeper = begun
-		}
-		x.stream(ctx, cancel, streaming.Chat(turn, keeper), x.gen.cfg.Server.KeepAliveInterval, nil)
+		x.stream(ctx, cancel, streaming.Chat(turn, keeperOf(begun)), x.gen.cfg.Server.KeepAliveInterval, nil)
 		return nil
 	}
 	defer turn.Free()
 	defer x.call.Drop()
 	defer cancel(nil)
-	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure { return x.translateWhole(ctx, ans, turn, begun) })
+	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+		if ans.Status != http.StatusOK {
+			defer ans.Close()
+			ans.Keep(false)
+			return x.call.Refused(ctx, ans)
+		}
+		return x.answerWhole(ctx, ans, turn, begun)
+	})
+}
+
+// keeperOf is who stores how a streamed answer ends; nil: nobody does.
+func keeperOf(begun *turns.Turn) streaming.Keeper {
+	if !begun.Kept() {
+		return nil
+	}
+	begun.Streams()
+	return begun
 }
 
 // translator translates what the caller sends, or who let a job be done.
@@ -229,8 +243,9 @@ func (x *exchange) translator() translate.Owned {
 }
 
 // beginTurn finds out what the request goes on from, where responses are stored, and
-// how many JSON values the turn's body has.
-func (x *exchange) beginTurn(read *buffer.Buffer) (begun *turns.Turn, values int, f *failure.Failure) {
+// how many JSON values the turn's body has. compacts says that conversations are summed
+// up here, not by the backend.
+func (x *exchange) beginTurn(read *buffer.Buffer, compacts bool) (begun *turns.Turn, values int, f *failure.Failure) {
 	id, created, job := x.gen.newID(), x.Unix(), (*state.Job)(nil)
 	if x.job != nil {
 		job = x.job.Job
@@ -240,19 +255,22 @@ func (x *exchange) beginTurn(read *buffer.Buffer) (begun *turns.Turn, values int
 	if err != nil {
 		return nil, 0, failure.Of(failure.InvalidRequest, err)
 	}
-	if x.endpoint.Endpoint == policy.Compact {
+	if compacts && x.endpoint.Endpoint == policy.Compact {
 		if read.B, f = prepareCompaction(read.B); f != nil {
 			return nil, 0, f
 		}
 	}
 	body := read.B
-	if f = x.readCompaction(body); f != nil {
+	if compacts {
+		f = x.readCompaction(body)
+	}
+	if f != nil {
 		return nil, 0, f
 	}
 	begun, f = x.gen.turns.Begin(x.r.Context(), &turns.Ask{Caller: x.rec.Caller, ID: id, Created: created, Body: body, Memory: &x.held, Aside: x.socket.keeps(), Job: job,
-		Reads: x.endpoint.Endpoint != policy.Create, Compacts: x.isAsked()})
+		Reads: x.endpoint.Endpoint != policy.Create, Compacts: x.isAsked() || !compacts && triggers(body)})
 	changed := false
-	if f == nil {
+	if f == nil && compacts {
 		changed, f = x.expand(begun)
 	}
 	if f == nil && (begun.Refers || changed) {
@@ -291,13 +309,17 @@ func (x *exchange) translateRequest(chat *buffer.Buffer, begun *turns.Turn, valu
 	return turn, f
 }
 
-// translateWhole translates an answer that is not streamed.
-func (x *exchange) translateWhole(ctx context.Context, ans *upstream.Answer, turn *translate.Turn, begun *turns.Turn) *failure.Failure {
+// answered is what a backend's whole answer becomes.
+type answered interface {
+	Response(dst, answer []byte, now int64) ([]byte, *responses.Error)
+	Outcome() responses.Outcome
+	Unstored(dst []byte) []byte
+}
+
+// answerWhole answers with what a backend's whole answer becomes, once that is stored.
+func (x *exchange) answerWhole(ctx context.Context, ans *upstream.Answer, turn answered, begun *turns.Turn) *failure.Failure {
 	defer ans.Close()
 	ans.Keep(false)
-	if ans.Status != http.StatusOK {
-		return x.call.Refused(ctx, ans)
-	}
 	chat := buffer.Metered(&x.held)
 	defer chat.Put()
 	if f := x.call.Read(ctx, ans, chat, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {

@@ -7,16 +7,20 @@ import (
 	"strings"
 	"time"
 
+	"antwort/server/adopt"
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
 	"antwort/server/header"
 	"antwort/server/ingress"
 	"antwort/server/streaming"
+	"antwort/server/turns"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
+	"antwort/shared/history"
 	"antwort/shared/jsontext"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/translate"
 )
 
 // Provider vllm-responses: a request goes on as it came, but perhaps with
@@ -204,6 +208,132 @@ func (x *exchange) readLateUsage(status int, end streaming.Tail) {
 	if x.endpoint.Passes && status == http.StatusOK {
 		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
 	}
+}
+
+// Where what is forwarded is kept (engine.provider vllm-responses with a state.type) a
+// request goes on with all of its conversation, to a backend that keeps nothing, and the
+// response is the server's own: stored before it is told.
+
+// adopt answers by its decision a request whose response is kept here. It puts body back.
+func (x *exchange) adopt(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
+	whole := buffer.Metered(&x.held)
+	var own *translate.Turn // says what is told before a backend has answered; nil: nothing is
+	var task *turns.Task
+	begun, values, f := x.beginTurn(body, false)
+	x.turn = begun
+	prepares := x.socket != nil && x.socket.Prepares
+	if f == nil && begun.Background() && x.job == nil {
+		task, f = x.task(body.B)
+	}
+	creates := x.endpoint.Endpoint == policy.Create
+	if f == nil && creates && (begun.Background() || prepares) {
+		own, f = x.translateRequest(whole, begun, values)
+	}
+	if f == nil {
+		f = x.expandInto(whole, begun, creates)
+	}
+	if f == nil {
+		f = d.Expanded(whole.B)
+	}
+	var terms adopt.Terms
+	if f == nil {
+		terms = x.terms(begun, own)
+		begun.Translated()
+	}
+	body.Put()
+	if f == nil {
+		f = x.held.Request(whole, 0, d.Renames())
+	}
+	switch {
+	case f != nil:
+		whole.Put()
+		return f
+	case task != nil:
+		whole.Put()
+		return x.accept(own, begun, task)
+	case prepares:
+		whole.Put()
+		return x.prepare(own, begun)
+	}
+	req := &dispatch.Request{Held: whole, Conversation: d.Conversation, Repeat: true}
+	req.Method, req.Target, req.Body, req.Repeatable = http.MethodPost, x.target(), whole.B, true
+	if d.Renames() {
+		req.Rename = d.Reading.AppendRenamed
+	}
+	delete(x.r.Header, "Content-Encoding") // the body is another
+	req.Header, req.Credential = x.forwardHeader()
+	x.call = x.gen.pools.Route(d.Route).Call(req)
+	if !creates {
+		return x.passOn()
+	}
+	return x.answerAdopted(adopt.New(terms), begun, own)
+}
+
+// expandInto appends the upstream's request, with what the turn goes on from.
+func (x *exchange) expandInto(whole *buffer.Buffer, begun *turns.Turn, creates bool) *failure.Failure {
+	past := begun.History()
+	whole.B = whole.B[:0]
+	if !whole.Grow(len(begun.Body) + len(past) + 256) {
+		return x.held.Refusal()
+	}
+	var err *responses.Error
+	if whole.B, err = adopt.AppendRequest(whole.B, begun.Body, past, creates, x.job != nil); err != nil {
+		return failure.Of(failure.InvalidRequest, err)
+	}
+	return nil
+}
+
+// terms are what is said here of the response.
+func (x *exchange) terms(begun *turns.Turn, own *translate.Turn) adopt.Terms {
+	asked, l := history.Read(begun.Body), &x.gen.cfg.Limits
+	t := adopt.Terms{
+		ID: begun.ID, Previous: asked.Previous, Limits: x.gen.limits.Text(), EventBytes: int(l.EventBytes), AnswerBytes: int(l.ResponseBodyBytes),
+	}
+	if begun.Past != nil {
+		t.Stored, t.Conversation = begun.Past.Stored, begun.Past.Conversation
+	}
+	if x.job != nil {
+		own.Queue(nil)
+		t.Queued = own.Outcome().Resource
+	}
+	return t
+}
+
+// answerAdopted answers with a backend's response, whole or streamed as it comes.
+func (x *exchange) answerAdopted(response *adopt.Response, begun *turns.Turn, own *translate.Turn) *failure.Failure {
+	ctx, cancel := x.work()
+	if x.job != nil {
+		defer own.Free()
+		x.answerJob(ctx, cancel, begun, own.Work, streaming.Adopted(response, x.job.log))
+		return nil
+	}
+	streams := false
+	defer func() {
+		if !streams {
+			cancel(nil)
+			x.call.Drop()
+		}
+	}()
+	return x.call.Send(ctx, func(ans *upstream.Answer) *failure.Failure {
+		streams = streaming.IsWatched(http.MethodPost, ans)
+		switch {
+		case streams: // goes on with the call
+			x.stream(ctx, cancel, streaming.Adopted(response, keeperOf(begun)), x.gen.cfg.Server.KeepAliveInterval, ans)
+			return nil
+		case x.socket != nil:
+			defer ans.Close()
+			if ans.Status != http.StatusOK {
+				return x.call.Refused(ctx, ans)
+			}
+			return failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
+		case ans.Status != http.StatusOK:
+			x.turn.Leave() // who is told may come again at once
+			return x.passWhole(ctx, ans)
+		}
+		header.CopyAnswer(x.header(), ans.Header)
+		x.header()["X-Request-Id"] = []string{x.rec.ID}
+		return x.answerWhole(ctx, ans, response, begun)
+	})
 }
 
 // The endpoints of engine.pass: requests are forwarded whatever the provider, and

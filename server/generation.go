@@ -49,6 +49,7 @@ type generation struct {
 	callers     *identity.Callers
 	trusted     header.Proxies
 	translates  bool            // some route does
+	keeps       bool            // what is forwarded is stored here
 	retired     context.Context // ends when another configuration is in force
 	retire      context.CancelFunc
 
@@ -101,8 +102,8 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	if g.instruction, err = compact.Instruction(cfg.Compaction.PromptFile); err != nil {
 		return nil, fmt.Errorf("compaction.prompt_file: %w", err)
 	}
-	g.compacts = cfg.Compacts()
-	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true, Stores: c.store != nil, Counts: cfg.Engine.CountTokens != config.Off, Compacts: g.compacts})
+	g.compacts, g.keeps = cfg.Compacts(), c.store != nil && cfg.Keeps()
+	g.decider = policy.NewDecider(cfg, policy.Tier{Decodes: true, Stores: c.store != nil, Counts: cfg.Engine.CountTokens != config.Off, Compacts: g.compacts, Keeps: g.keeps})
 	if g.turns = turns.New(cfg, nil); c.store != nil {
 		g.turns = turns.New(cfg, c.store)
 	}

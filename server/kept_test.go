@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -29,14 +31,19 @@ func TestContinuedAtOnce(t *testing.T) {
 	if testing.Short() {
 		n = 100
 	}
-	for name, store := range storedTypes(t) {
-		t.Run(name, func(t *testing.T) {
+	both := map[string]string{}
+	for name := range storedTypes(t) {
+		both[name], both[name+atFrontend] = name, name
+	}
+	for title, name := range both {
+		store, place := storedTypes(t)[name], strings.TrimPrefix(title, name)
+		t.Run(title, func(t *testing.T) {
 			beside(t)
 			llm := newSeen(t)
-			r := start(t, config.VLLM, llm.url, store)
+			r := keeping(t, place, llm.url, store)
 			replicas := []*running{r}
 			if name == "postgres" {
-				replicas = append(replicas, start(t, config.VLLM, llm.url, store))
+				replicas = append(replicas, keeping(t, place, llm.url, store))
 			}
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: guard}
 			previous := ""
@@ -208,7 +215,8 @@ func TestLeftAnswerIsStoredAsCancelled(t *testing.T) {
 					left <- struct{}{}
 				}))
 				back := start(t, config.VLLM, llm, store, func(c *config.Config) { c.Server.TakeOver = takes })
-				for _, r := range []*running{back, back.front()} {
+				kept := keeping(t, atFrontend, llm, storedTypes(t)[name], func(c *config.Config) { c.Server.TakeOver = takes })
+				for _, r := range []*running{back, back.front(), kept} {
 					ctx, leave := context.WithCancel(context.Background())
 					resp, err := r.do(ctx, "POST", "/v1/responses", strings.NewReader(askStream))
 					require.NoError(t, err)
@@ -499,4 +507,59 @@ func TestStoredInPostgres(t *testing.T) {
 	} {
 		t.Run(name, test)
 	}
+}
+
+// What a frontend that keeps responses asks a backend that keeps none, and what it does
+// with a refusal.
+func TestBackendThatKeepsNothing(t *testing.T) {
+	var asked atomic.Pointer[http.Request]
+	var body atomic.Pointer[string]
+	answer := `{"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"yes"}]}],"new":1}`
+	status := http.StatusOK
+	backend := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		read, _ := io.ReadAll(q.Body)
+		text := string(read)
+		asked.Store(q)
+		body.Store(&text)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Of-Backend", "1")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+	}))
+	r := start(t, config.VLLMResponses, backend, func(c *config.Config) { c.State.Type = config.MemoryState })
+	first := r.post(`{"model":"m","input":"a","of_tomorrow":[1, 2]}`)
+	one := read(t, first)
+	require.Equal(t, "1", first.header.Get("X-Of-Backend"))
+	require.Equal(t, `{"model":"m","input":"a","of_tomorrow":[1, 2],"store":false}`, *body.Load())
+	require.Contains(t, first.body, `"new":1`)
+	require.True(t, one.Store)
+	require.Equal(t, first.body, r.call("GET", "/v1/responses/"+one.ID, "").body)
+
+	var coded bytes.Buffer
+	zip := gzip.NewWriter(&coded)
+	_, _ = io.WriteString(zip, `{"input":"b","previous_response_id":"`+one.ID+`","model":"m"}`)
+	require.NoError(t, zip.Close())
+	two := read(t, r.call("POST", "/v1/responses", coded.String(), "Content-Type", "application/json", "Content-Encoding", "gzip"))
+	require.Empty(t, asked.Load().Header.Get("Content-Encoding"))
+	require.Equal(t, `{"input":[{"id":"msg_`+one.ID[5:]+`i00","type":"message","role":"user","content":"a"},{"id":"msg_`+one.ID[5:]+`00","type":"message","role":"assistant","content":[{"type":"output_text","text":"yes"}]},`+
+		`{"type":"message","role":"user","content":"b"}],"model":"m","store":false}`, *body.Load())
+	require.Equal(t, one.ID, *two.Previous)
+
+	for _, path := range []string{"/v1/responses/input_tokens", "/v1/responses/compact"} {
+		a := r.call("POST", path, `{"previous_response_id":"`+one.ID+`","model":"m"}`, "Content-Type", "application/json")
+		require.Equal(t, answer, a.body, "it is the backend's to answer")
+		require.Equal(t, path, asked.Load().URL.Path)
+		require.NotContains(t, *body.Load(), "store")
+		require.Contains(t, *body.Load(), `"text":"yes"`)
+	}
+
+	answer = `{"status":"in_progress","output":[]}`
+	refused(t, r.post(`{"model":"m","input":"a"}`), 502, "", "upstream_invalid_answer", "no response that has ended")
+	answer, status = `{"error":{"message":"no","type":"of_its_own","param":"input","code":"odd"},"more":1}`, http.StatusTeapot
+	for _, members := range []string{`"input":"a"`, `"input":"a","stream":true`} {
+		a := r.post(`{"model":"m",` + members + `}`)
+		require.Equal(t, []any{status, answer}, []any{a.status, a.body}, "a refusal is the client's as it came")
+	}
+	refused(t, r.call("GET", "/v1/responses/resp_"+strings.Repeat("0", 28), ""), 404, "", "response_not_found", "not found")
+	require.Equal(t, "POST", asked.Load().Method, "no question about what is kept goes on")
 }

@@ -56,7 +56,7 @@ func (x *exchange) upgrade() *failure.Failure {
 		e.RetryAfter = "5"
 		return failure.Of(failure.Overloaded, e)
 	}
-	if !g.translates {
+	if !g.translates && !g.keeps {
 		return x.tunnel(up)
 	}
 	c := &socket{

@@ -158,15 +158,22 @@ func (c *wsClient) closed(code websocket.StatusCode) {
 func overSockets(t *testing.T, test func(t *testing.T, r *running, llm *seen), edit ...func(*config.Config)) {
 	types := storedTypes(t)
 	types["none"] = func(c *config.Config) { c.State.Type = config.NoState }
-	for name, store := range types {
+	each := func(name string, begin func(llm string) *running) {
 		t.Run(name, func(t *testing.T) {
 			llm := newSeen(t)
-			r := start(t, config.VLLM, llm.url, append([]func(*config.Config){store}, edit...)...)
+			r := begin(llm.url)
 			ready(t, r)
 			test(t, r, llm)
 			r.dialed.close()
 			nothingHeld(t, r)
 		})
+	}
+	for name, store := range types {
+		all := append([]func(*config.Config){store}, edit...)
+		each(name, func(llm string) *running { return start(t, config.VLLM, llm, all...) })
+		if name != "none" {
+			each(name+atFrontend, func(llm string) *running { return keeping(t, atFrontend, llm, all...) })
+		}
 	}
 }
 

@@ -105,18 +105,23 @@ func beside(t *testing.T) {
 	}
 }
 
-// eachStore runs a test with every store, at the server itself and behind another.
+// The places where responses are kept.
+const (
+	atServer      = ""                           // it translates
+	behindAnother = ", behind a frontend"        // that forwards
+	atFrontend    = ", kept by a frontend alone" // of a server that keeps nothing
+)
+
+// eachStore runs a test with every store, at the server itself, behind another, and at
+// a frontend of a server that keeps nothing.
 func eachStore(t *testing.T, test func(t *testing.T, r *running, llm *seen), edit ...func(*config.Config)) {
 	for name, store := range storedTypes(t) {
-		for _, behind := range []bool{false, true} {
-			if behind {
-				name += ", behind a frontend"
-			}
-			t.Run(name, func(t *testing.T) {
+		for _, place := range [...]string{atServer, behindAnother, atFrontend} {
+			t.Run(name+place, func(t *testing.T) {
 				beside(t)
 				llm := newSeen(t)
-				r := start(t, config.VLLM, llm.url, append([]func(*config.Config){store}, edit...)...)
-				if ready(t, r); behind {
+				r := keeping(t, place, llm.url, append([]func(*config.Config){store}, edit...)...)
+				if ready(t, r); place == behindAnother {
 					r = r.front()
 					ready(t, r)
 				}
@@ -124,6 +129,17 @@ func eachStore(t *testing.T, test func(t *testing.T, r *running, llm *seen), edi
 			})
 		}
 	}
+}
+
+// keeping serves what keeps responses: a server that translates, or a frontend of one
+// that keeps nothing.
+func keeping(t *testing.T, place, llm string, edit ...func(*config.Config)) *running {
+	if place != atFrontend {
+		return start(t, config.VLLM, llm, edit...)
+	}
+	back := start(t, config.VLLM, llm, func(c *config.Config) { c.State.Type = config.NoState })
+	ready(t, back)
+	return back.front(edit...)
 }
 
 // resourceOf is the resource of an answer, whole or streamed, as it was told.

@@ -41,6 +41,10 @@ func kept(c *config.Config) string {
 	if c.State.MaxOwnerBytes > 0 {
 		quota = ", " + text("state.max_owner_bytes") + " each"
 	}
+	front := ""
+	if c.Keeps() {
+		front = "; the backends keep nothing: they get whole conversations, with store: false"
+	}
 	background := "; " + text("state.background.workers") + " with background: true at a time, " + text("state.background.queue") + " of an owner may wait"
 	conversations := ", those of /v1/conversations until they are deleted"
 	if c.State.ConversationTTL > 0 {
@@ -49,7 +53,7 @@ func kept(c *config.Config) string {
 	if c.EncryptsState() {
 		where += "; sealed there with the key " + c.State.Keys[0].ID + " of state.keys"
 	}
-	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota + background
+	return which + where + "; until " + config.FormatDuration(c.StateTTL()) + " after the conversation's last turn" + conversations + whose + quota + background + front
 }
 
 // compacted says who sums long conversations up.

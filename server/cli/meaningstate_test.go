@@ -47,6 +47,8 @@ func TestWhatIsKept(t *testing.T) {
 			"input and answer of responses with store: true, in Postgres, for all replicas with the same state.postgres.dsn, 10 connections each; until 1h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by the subject; 8 with background: true at a time, 1000 of an owner may wait", nil},
 		"nothing": {`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"none","max_depth":3}}`,
 			"nothing: store is answered false, and no response can be continued", []string{"state.max_depth: no effect, state.type is none"}},
+		"in front": {`{` + key + `"engine":{"provider":"vllm-responses","backend_url":"http://llm"},"state":{"type":"memory"}}`,
+			"input and answer of responses, but of those with store: false, in memory, 64MiB at most, then the conversations used longest ago go; all are forgotten when the process ends, and other replicas do not know them; until 24h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by the tenant; 8 with background: true at a time, 1000 of an owner may wait; the backends keep nothing: they get whole conversations, with store: false", nil},
 		"nothing here": {`{"engine":{"provider":"vllm-responses","backend_url":"http://llm"}}`,
 			"nothing here; the backend may keep responses, and continues them", nil},
 	} {

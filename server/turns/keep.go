@@ -36,7 +36,7 @@ func (u *Turn) Keep(o responses.Outcome) (kept bool, failed *responses.Error) {
 
 func (u *Turn) store(o responses.Outcome) (kept bool, failed *responses.Error) {
 	status := statuses[o.Status]
-	if u.turns == nil || status == 0 {
+	if u.turns == nil || status == 0 || o.Resource == nil { // of which nothing was said
 		return true, nil
 	}
 	r := u.ended(o)

@@ -50,6 +50,12 @@ func (c *Config) StateKeys() (paths []string) {
 	return paths
 }
 
+// Keeps reports whether the server keeps the responses that it forwards: it was told
+// where, and its backends keep none.
+func (c *Config) Keeps() bool {
+	return c.Engine.Provider == VLLMResponses && c.State.Type != AutoState && c.State.Type != NoState
+}
+
 // stateSet are the keys of state that say something, in the order of the reference.
 func (c *Config) stateSet(defaults *Config) (set []*key) {
 	for i := range table {
@@ -63,16 +69,19 @@ func (c *Config) stateSet(defaults *Config) (set []*key) {
 // validateState refuses state in a server that keeps nothing, and a store that
 // lacks its place.
 func (c *Config) validateState(ps *Problems) {
-	if c.Engine.Provider == VLLMResponses && !c.Translates() {
+	if c.Engine.Provider == VLLMResponses && !c.Translates() && !c.Keeps() {
 		for _, k := range c.stateSet(Default()) {
 			if k.path != "state.type" || c.State.Type != NoState {
-				ps.add(k.path, "", "vllm-responses keeps nothing, the backend does: state belongs to the antwort serve behind this one, which has engine.provider vllm")
+				ps.add(k.path, "", "vllm-responses keeps nothing by itself, the backend does: set state.type to keep responses here in front of a backend that keeps none")
 			}
 		}
 		return
 	}
 	if c.State.Encrypt && !c.SealsState() {
 		ps.add("state.encrypt", "", "needs state.keys: what would be sealed must be sealed with a key")
+	}
+	if len(c.State.Keys) > 0 && !c.State.Encrypt && !c.Translates() {
+		ps.add("state.keys", "", "nothing is sealed where requests are forwarded, but the store with state.encrypt: the keys belong to the tier that has engine.provider vllm")
 	}
 	switch pg := &c.State.Postgres; {
 	case c.State.Type == SQLiteState && c.State.SQLite.Path == "":

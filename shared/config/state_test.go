@@ -21,6 +21,7 @@ func TestStateIsInMemoryWhereRequestsAreTranslated(t *testing.T) {
 		"translated":             {withState("vllm", `{}`), MemoryState, 24 * time.Hour},
 		"forwarded":              {withState("vllm-responses", `{}`), NoState, 720 * time.Hour},
 		"turned off":             {withState("vllm", `{"type":"none"}`), NoState, 720 * time.Hour},
+		"kept where one passes":  {withState("vllm-responses", `{"type":"memory"}`), MemoryState, 24 * time.Hour},
 		"turned off, forwarding": {withState("vllm-responses", `{"type":"none"}`), NoState, 720 * time.Hour},
 		"a file":                 {withState("vllm", `{"type":"sqlite","sqlite":{"path":"/s.db"}}`), SQLiteState, 720 * time.Hour},
 		"a time of its own":      {withState("vllm", `{"ttl":"1h"}`), MemoryState, time.Hour},
@@ -42,16 +43,16 @@ func TestStateIsRefusedWhereNothingIsKept(t *testing.T) {
 		json    []byte
 		problem string
 	}{
-		"a store in the filter":     {filter, withState("vllm", `{"type":"memory"}`), "state: the filter keeps nothing"},
-		"a limit in the filter":     {filter, withState("vllm", `{"max_depth":7}`), "state: the filter keeps nothing"},
-		"a store where one passes":  {server, withState("vllm-responses", `{"type":"memory"}`), "state.type: vllm-responses keeps nothing"},
-		"a limit where one passes":  {server, withState("vllm-responses", `{"scope":"subject"}`), "state.scope: vllm-responses keeps nothing"},
-		"sqlite without a file":     {server, withState("vllm", `{"type":"sqlite"}`), "state.sqlite.path: must be set"},
-		"sealed without keys":       {server, withState("vllm", `{"type":"sqlite","sqlite":{"path":"/s.db"},"encrypt":true}`), "state.encrypt: needs state.keys"},
-		"sealed in the filter":      {filter, withState("vllm", `{"encrypt":true}`), "state: the filter keeps nothing"},
-		"postgres without database": {server, withState("vllm", `{"type":"postgres"}`), "state.postgres.dsn: must be set"},
-		"a database twice":          {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"postgres://x","dsn_env":"X"}}`), "state.postgres.dsn: set only one of"},
-		"a database that is none":   {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"mysql://HUSH"}}`), "state.postgres.dsn: want a URL that begins with postgres://"},
+		"a store in the filter":        {filter, withState("vllm", `{"type":"memory"}`), "state: the filter keeps nothing"},
+		"a limit in the filter":        {filter, withState("vllm", `{"max_depth":7}`), "state: the filter keeps nothing"},
+		"keys where nothing is sealed": {server, withState("vllm-responses", `{"type":"memory","keys":[{"id":"a","key_env":"KEY"}]}`), "state.keys: nothing is sealed where requests are forwarded"},
+		"a limit where one passes":     {server, withState("vllm-responses", `{"scope":"subject"}`), "state.scope: vllm-responses keeps nothing"},
+		"sqlite without a file":        {server, withState("vllm", `{"type":"sqlite"}`), "state.sqlite.path: must be set"},
+		"sealed without keys":          {server, withState("vllm", `{"type":"sqlite","sqlite":{"path":"/s.db"},"encrypt":true}`), "state.encrypt: needs state.keys"},
+		"sealed in the filter":         {filter, withState("vllm", `{"encrypt":true}`), "state: the filter keeps nothing"},
+		"postgres without database":    {server, withState("vllm", `{"type":"postgres"}`), "state.postgres.dsn: must be set"},
+		"a database twice":             {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"postgres://x","dsn_env":"X"}}`), "state.postgres.dsn: set only one of"},
+		"a database that is none":      {server, withState("vllm", `{"type":"postgres","postgres":{"dsn":"mysql://HUSH"}}`), "state.postgres.dsn: want a URL that begins with postgres://"},
 	} {
 		err := c.load(c.json)
 		require.Error(t, err, name)

@@ -368,7 +368,7 @@ var compactionKeys = []key{{
 var stateKeys = []key{{
 	path:    "state.type",
 	value:   &enum{at: func(c *Config) *string { return &c.State.Type }, def: AutoState, words: []string{AutoState, NoState, MemoryState, SQLiteState, PostgresState}},
-	doc:     "Where responses are kept, so that they can be read again and continued, see state.md: `memory` is the process, which forgets them when it ends; `sqlite` one file, for one process; `postgres` a database that several processes share; `none` is nowhere. `auto` is `memory` where requests are translated (`vllm`), else `none`. Only `antwort serve` with `vllm` keeps anything: the filter, and `vllm-responses`, leave it to the backend.",
+	doc:     "Where responses are kept, so that they can be read again and continued, see state.md: `memory` is the process, which forgets them when it ends; `sqlite` one file, for one process; `postgres` a database that several processes share; `none` is nowhere. `auto` is `memory` where requests are translated (`vllm`), else `none`. With `vllm-responses` only what is set here is kept, in front of backends that keep nothing; by default they do. The filter keeps nothing.",
 	restart: Serve,
 }, {
 	path:    "state.keys",

@@ -23,7 +23,7 @@ func keep(dst, input []byte, random string, number int, apart bool) []byte {
 	dst = append(dst, '[')
 	if text, ok := jsontext.Text(input); ok {
 		dst = append(dst, `{"id":"`...)
-		dst = appendID(dst, "message", random, number)
+		dst = appendID(dst, "message", random, "i", number)
 		dst = append(dst, `","type":"message","role":"user","content":"`...)
 		dst = append(dst, text...)
 		return append(dst, `"}]`...)
@@ -37,7 +37,7 @@ func keep(dst, input []byte, random string, number int, apart bool) []byte {
 		if isID(it.id) && !(apart && it.isKeyed()) && seen.add(it.id) {
 			dst = append(dst, raw...)
 		} else {
-			dst = it.appendAs(dst, random, number+i)
+			dst = it.appendAs(dst, random, "i", number+i)
 		}
 		i++
 		return true
@@ -45,12 +45,22 @@ func keep(dst, input []byte, random string, number int, apart bool) []byte {
 	return append(dst, ']')
 }
 
+// AppendAnswered appends an item of an answer that somebody else has made, with an id of
+// ours by its place in the answer: theirs is the id that it had, "" without one.
+func AppendAnswered(dst, raw []byte, random string, index int) (out []byte, theirs, ours string) {
+	it := look(raw)
+	if it.members == 0 {
+		return append(dst, raw...), "", ""
+	}
+	return it.appendAs(dst, random, "", index), string(it.id), string(appendID(nil, it.typ, random, "", index))
+}
+
 // appendAs appends the item with an id of ours.
-func (it *item) appendAs(dst []byte, random string, index int) []byte {
+func (it *item) appendAs(dst []byte, random, of string, index int) []byte {
 	if it.idValue != nil {
 		dst = append(dst, it.raw[:it.idAt]...)
 		dst = append(dst, '"')
-		dst = appendID(dst, it.typ, random, index)
+		dst = appendID(dst, it.typ, random, of, index)
 		dst = append(dst, '"')
 		if it.id != nil && it.isKeyed() { // what it is paired by must stay
 			dst = append(dst, `,"call_id":`...)
@@ -62,15 +72,16 @@ func (it *item) appendAs(dst []byte, random string, index int) []byte {
 		return append(dst, it.raw...) // translation refuses it
 	}
 	dst = append(dst, `{"id":"`...)
-	dst = appendID(dst, it.typ, random, index)
+	dst = appendID(dst, it.typ, random, of, index)
 	dst = append(dst, `",`...)
 	return append(dst, it.raw[1:]...)
 }
 
-func appendID(dst []byte, typ, random string, index int) []byte {
+// appendID appends an id of ours: of is "i" in that of an item of the input.
+func appendID(dst []byte, typ, random, of string, index int) []byte {
 	dst = append(dst, prefixOf(typ)...)
 	dst = append(dst, random...)
-	dst = append(dst, 'i')
+	dst = append(dst, of...)
 	if index < 10 {
 		dst = append(dst, '0')
 	}

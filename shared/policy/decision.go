@@ -31,6 +31,8 @@ type Tier struct {
 	Counts bool
 	// Compacts says that conversations are summed up where they are translated.
 	Compacts bool
+	// Keeps says that responses are stored where they are forwarded.
+	Keeps bool
 	// Hosts says that one backend may stand for several, among which somebody else
 	// chooses.
 	Hosts bool
@@ -121,6 +123,7 @@ type Decision struct {
 	Route      int    // where it goes, by index; -1 while the model decides
 	Translates bool   // the request is translated: the route's backends speak Chat Completions
 	Final      bool   // it passes, and the route's backends are model servers
+	Kept       bool   // what is forwarded of it is stored here
 	Model      string // that the request names; "" when it names none, or nobody has looked
 	// Repeatable says that the request may be sent again after a backend has broken
 	// off without an answer.
@@ -141,7 +144,7 @@ type Decision struct {
 // Begin decides about a request of the Responses API, or of an endpoint that is
 // passed on, as far as that is possible before its body.
 func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
-	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD"}
+	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD", Kept: d.tier.Keeps && !r.Endpoint.Passes}
 	if !r.Endpoint.hasModel() && !(x.passes() && namesModel(r.Method)) {
 		return x, x.unnamed()
 	}
@@ -173,7 +176,7 @@ func (x *Decision) needs() (need Need, optional bool) {
 		return Translation, false
 	case d.tier.Blind:
 		return Nothing, false
-	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames:
+	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames, x.Kept:
 		return Body, false
 	case d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes() && !d.tier.Hosts: // where Envoy repeats requests it has read them
 		if ContentType(x.request.Field("content-type")) == nil && x.coding() == "" {
@@ -195,7 +198,7 @@ func (x *Decision) readable() *failure.Failure {
 		return failure.Of(failure.WrongContentType, err)
 	}
 	mayTranslate := x.Need == Translation || x.Route < 0 && x.from.translates && x.from.tier.makes(x.request.Endpoint)
-	if mayTranslate && x.from.tier.Decodes {
+	if (mayTranslate || x.Kept) && x.from.tier.Decodes {
 		return nil
 	}
 	return x.plain()
@@ -243,7 +246,7 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 			x.Need = Translation
 			return nil
 		}
-		if f := x.plain(); f != nil {
+		if f := x.plain(); f != nil && !x.Kept {
 			return f
 		}
 		x.Model = reading.Model
@@ -289,6 +292,20 @@ func (x *Decision) Translated(model string, body, past []byte) *failure.Failure 
 			reading.past = past
 			x.Conversation = reading.Conversation()
 		}
+	}
+	return nil
+}
+
+// Expanded goes on with the body that a request has become for a backend that keeps
+// nothing: it may be sent again, and all of the conversation is in it.
+func (x *Decision) Expanded(body []byte) *failure.Failure {
+	reading, err := ReadChecked(body)
+	if err != nil {
+		return failure.Of(failure.InvalidRequest, err)
+	}
+	x.Reading, x.Repeatable = reading, true
+	if x.from.routes[x.Route].affinity {
+		x.Conversation = reading.Conversation()
 	}
 	return nil
 }

@@ -15,10 +15,16 @@ type Outcome struct {
 	// OutputBytes is how long the items in Resource are, without the brackets around
 	// them.
 	OutputBytes int
+	// OutputAt is where the list of them stands in a Resource that somebody else has made;
+	// 0: it is ours.
+	OutputAt int
 }
 
 // Output is where the list of items, its brackets included, stands in Resource.
 func (o Outcome) Output() (start, end int) {
+	if o.OutputAt > 0 {
+		return o.OutputAt, o.OutputAt + o.OutputBytes + len("[]")
+	}
 	start = bytes.Index(o.Resource, []byte(outputMember)) + len(outputMember) - 1 // within a text its quotes would be escaped
 	return start, start + o.OutputBytes + len("[]")
 }
