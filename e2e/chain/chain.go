@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -16,12 +17,35 @@ import (
 // Options say what to start.
 type Options struct {
 	Antwort  string   // path of the binary
-	Tiers    []string // subcommand of each tier, the client's first: "serve", "serve"
+	Tiers    []string // subcommand of each tier, the client's first: "serve", "serve"; see Keeps
 	Upstream string   // base URL of a running model server; "" starts antwort mock-llm
 	Forward  bool     // the upstream speaks Responses itself: no tier translates
 	DropTool bool     // translation.unsupported_tools: drop, as Codex needs it
 	Dir      string   // configurations and logs are written here
 	Log      func(format string, args ...any)
+}
+
+// Keeps is a tier that is a server which forwards and keeps responses itself, in front
+// of others that keep none.
+const Keeps = "keeps"
+
+// command is the subcommand of a tier.
+func command(tier string) string {
+	if tier == Keeps {
+		return "serve"
+	}
+	return tier
+}
+
+// state is where a tier keeps responses, "" by itself.
+func state(tiers []string, i int) string {
+	switch {
+	case tiers[i] == Keeps:
+		return "memory"
+	case slices.Contains(tiers, Keeps):
+		return "none"
+	}
+	return ""
 }
 
 // A Chain is a set of running processes. Stop it in the end.
@@ -42,6 +66,9 @@ engine:
   backend_url: {{.Upstream}}
 {{- if .DropTool}}
 translation: {unsupported_tools: drop}
+{{- end}}
+{{- if .State}}
+state: {type: {{.State}}}
 {{- end}}
 `))
 
@@ -83,10 +110,10 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 		last := i == len(opt.Tiers)-1
 		name := fmt.Sprintf("tier%d-%s", i+1, opt.Tiers[i])
 		file := filepath.Join(opt.Dir, name+".yaml")
-		if err := writeConfiguration(file, port, c.BaseURL, last && !opt.Forward, opt.DropTool); err != nil {
+		if err := writeConfiguration(file, port, c.BaseURL, last && !opt.Forward, opt.DropTool, state(opt.Tiers, i)); err != nil {
 			return nil, err
 		}
-		c.BaseURL, err = c.start(ctx, opt, port, name, "/readyz", opt.Tiers[i], "--config", file)
+		c.BaseURL, err = c.start(ctx, opt, port, name, "/readyz", command(opt.Tiers[i]), "--config", file)
 		if err != nil {
 			return nil, err
 		}
@@ -97,14 +124,14 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 	return c, nil
 }
 
-func writeConfiguration(file string, port int, upstream string, translates, dropTool bool) error {
+func writeConfiguration(file string, port int, upstream string, translates, dropTool bool, state string) error {
 	provider := "vllm-responses"
 	if translates {
 		provider = "vllm"
 	}
 	var text strings.Builder
 	if err := configuration.Execute(&text, map[string]any{
-		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": dropTool && translates,
+		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": dropTool && translates, "State": state,
 	}); err != nil {
 		return err
 	}

@@ -10,7 +10,8 @@
 //	BASE_URL=http://… go run ./clients/run      a chain that runs already, in front of mock-llm
 //
 // A chain is the subcommands of antwort joined by "+", the client's tier
-// first; each is started as `antwort SUBCOMMAND --config FILE`. With BASE_URL,
+// first; each is started as `antwort SUBCOMMAND --config FILE`. "keeps" is a serve
+// that keeps responses in front of others that keep none. With BASE_URL,
 // BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
 // (some clients need it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
 // Where the client's tier is another than "serve" (E2E_WEBSOCKET=0 says so of
@@ -186,7 +187,7 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 		if !slices.Contains(r.tiers, "serve") {
 			r.env = append(r.env, "E2E_SERVER=0")
 		}
-		if r.tiers[0] != "serve" {
+		if r.tiers[0] != "serve" && r.tiers[0] != chain.Keeps {
 			r.env = append(r.env, "E2E_WEBSOCKET=0")
 		}
 	}
