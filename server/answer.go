@@ -63,6 +63,7 @@ func (x *exchange) fail(f *failure.Failure) {
 func (x *exchange) start(status int) {
 	x.rec.Status = status
 	x.limitWriting()
+	x.pass.Dress(x.header())
 	header.AllowOrigin(x.header(), x.origin, x.gen.cfg.Server.CORS.AllowedOrigins)
 	x.closeAfter(x.header())
 	x.w.WriteHeader(status)
@@ -160,6 +161,7 @@ func (x *exchange) takeOver(gone context.CancelCauseFunc) *ingress.Taken {
 // Dress completes the header of a streamed answer.
 func (x *exchange) Dress(h http.Header) {
 	h["X-Request-Id"] = []string{x.rec.ID}
+	x.pass.Dress(h)
 	header.AllowOrigin(h, x.origin, x.gen.cfg.Server.CORS.AllowedOrigins)
 	x.closeAfter(h)
 }

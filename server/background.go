@@ -48,7 +48,7 @@ func (x *exchange) task(body []byte) (*turns.Task, *failure.Failure) {
 	}
 	t := &turns.Task{RequestID: x.rec.ID, Fields: map[string][]string{}, Body: bytes.Clone(body)}
 	if c := x.rec.Caller; c != nil {
-		t.Caller = &turns.Caller{Subject: c.Subject, Tenant: c.Tenant, Models: c.Models()}
+		t.Caller = &turns.Caller{Subject: c.Subject, Tenant: c.Tenant, Key: c.Key, Models: c.Models()}
 	}
 	keep := func(name string) {
 		if values := x.r.Header[name]; len(values) > 0 && !secretFields[name] {

@@ -9,10 +9,12 @@ import (
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
 	"antwort/server/header"
+	"antwort/server/limits"
 	"antwort/server/state"
 	"antwort/server/streaming"
 	"antwort/server/turns"
 	"antwort/server/upstream"
+	"antwort/shared/compaction"
 	"antwort/shared/failure"
 	"antwort/shared/jsontext"
 	"antwort/shared/policy"
@@ -149,6 +151,9 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		f = d.Translated(turn.Model(), begun.Body, begun.History())
 		x.rec.Model, x.rec.DroppedTools = d.Model, turn.DroppedTools()
 	}
+	if f == nil {
+		f = x.reserve(d.Model, chat.B, turn.MaxOutput())
+	}
 	if f == nil && task == nil && x.compacts != nil && (x.isAsked() || x.compacts.ask.Threshold > 0) {
 		turn, f = x.sumUp(d, chat, turn, begun)
 	}
@@ -227,6 +232,30 @@ func keeperOf(begun *turns.Turn) streaming.Keeper {
 	}
 	begun.Streams()
 	return begun
+}
+
+// reserve takes the tokens that a request may use, of its caller's limits; output is how many
+// its answer may have, 0 where it does not say. Of a body that nobody has read, nil, the
+// length is known at best.
+func (x *exchange) reserve(model string, body []byte, output int64) *failure.Failure {
+	need := limits.Need{Model: model, Output: output}
+	switch {
+	case !x.gen.rules.CountTokens():
+	case body == nil:
+		need.Input = max(0, x.r.ContentLength) / 4
+	default:
+		need.Input = compaction.Estimate(body)
+	}
+	switch {
+	case x.job != nil: // it was let in when it was accepted
+		x.gen.rules.Resume(x.r.Context(), &x.pass, x.rec.Caller, need)
+		return nil
+	case x.endpoint.Endpoint == policy.InputTokens, x.socket != nil && x.socket.Prepares:
+		need.Nothing = true
+	case x.isAsked():
+		need.Output = int64(x.gen.cfg.Compaction.MaxOutputTokens)
+	}
+	return x.pass.Reserve(x.r.Context(), need)
 }
 
 // translator translates what the caller sends, or who let a job be done.

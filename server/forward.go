@@ -30,6 +30,14 @@ import (
 // forward answers any request of the API by its decision. body is what was read
 // of it, nil when nothing was; forward puts it back.
 func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Failure {
+	var read []byte
+	if body != nil {
+		read = body.B
+	}
+	if f := x.reserve(d.Model, read, d.Reading.MaxOutput()); f != nil {
+		body.Put()
+		return f
+	}
 	req := &dispatch.Request{Held: body, Conversation: d.Conversation, Repeat: d.Repeatable, RetryStatuses: d.Final && d.Repeatable}
 	req.Method, req.Target = x.rec.Method, x.target()
 	req.Repeatable = x.rec.Method == http.MethodGet || x.rec.Method == http.MethodHead
@@ -234,6 +242,9 @@ func (x *exchange) adopt(d *policy.Decision, body *buffer.Buffer) *failure.Failu
 	}
 	if f == nil {
 		f = d.Expanded(whole.B)
+	}
+	if f == nil {
+		f = x.reserve(d.Model, whole.B, d.Reading.MaxOutput())
 	}
 	var terms adopt.Terms
 	if f == nil {

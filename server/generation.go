@@ -16,6 +16,7 @@ import (
 	"antwort/server/header"
 	"antwort/server/identity"
 	"antwort/server/ingress"
+	"antwort/server/limits"
 	"antwort/server/modellist"
 	"antwort/server/observe"
 	"antwort/server/process"
@@ -46,6 +47,7 @@ type generation struct {
 	compacts    bool                        // conversations are summed up
 	instruction string                      // for whoever does it
 	sealer      atomic.Pointer[seal.Sealer] // of what they make; nil: nobody has asked for one
+	rules       *limits.Rules               // of how much callers may use
 	callers     *identity.Callers
 	trusted     header.Proxies
 	translates  bool            // some route does
@@ -74,6 +76,8 @@ type common struct {
 	jobs       *background.Workers    // on responses that nobody waits for; nil: there is no store
 	sealing    atomic.Pointer[[]byte] // the key of summaries that no configuration has; nil: nobody has asked for it
 	sockets    *websocket.Set
+	limiter    *limits.Limiter
+	running    atomic.Int64    // exchanges, but for probes and connections
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received
 	ending     context.Context // ends, with a cause, what is left after draining
@@ -116,6 +120,8 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	}
 	options := translate.OptionsOf(cfg)
 	options.Sealer = policy.Sealer(cfg, random)
+	g.rules = c.limiter.Rules(cfg)
+	options.ContinuousUsage = g.rules.CountTokens()
 	g.translator, g.limits = translate.New(options), options.Limits
 	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
 	g.endpoints = g.newEndpoints()

@@ -9,6 +9,7 @@ import (
 	"antwort/server/dispatch"
 	"antwort/server/header"
 	"antwort/server/ingress"
+	"antwort/server/limits"
 	"antwort/server/observe"
 	"antwort/server/reqbody"
 	"antwort/server/turns"
@@ -22,8 +23,10 @@ import (
 // further step is a line here.
 var steps = [...]func(*exchange) *failure.Failure{
 	(*exchange).check,
+	(*exchange).enter,
 	(*exchange).identify,
 	(*exchange).admit,
+	(*exchange).limit,
 	(*exchange).decide,
 	(*exchange).answer,
 }
@@ -49,7 +52,9 @@ type exchange struct {
 	endpoint *endpoint
 	rec      observe.Record
 	held     reqbody.Charge
-	origin   string // of the page in a browser that may read the answer; "": none
+	entered  bool        // it is one of the process's requests
+	pass     limits.Pass // what it has taken of its caller's limits
+	origin   string      // of the page in a browser that may read the answer; "": none
 
 	decision *policy.Decision // of a request of the Responses API, until it is carried out
 	decided  policy.Decision  // where it is
@@ -107,6 +112,19 @@ func (x *exchange) check() *failure.Failure {
 	return nil
 }
 
+// enter makes the exchange one of the process's, of which there may be only so many. The
+// probes and the metrics are none, nor are connections.
+func (x *exchange) enter() *failure.Failure {
+	if x.endpoint.open || x.endpoint == x.gen.endpoints.socket {
+		return nil
+	}
+	x.entered = true
+	if n, most := x.gen.running.Add(1), int64(x.gen.cfg.Limits.MaxRequests); most > 0 && n > most {
+		return failure.Of(failure.Overloaded, policy.Overloaded())
+	}
+	return nil
+}
+
 // identify finds out who calls. Every path but the probes and the metrics asks for
 // a credential, unknown ones too.
 func (x *exchange) identify() (f *failure.Failure) {
@@ -123,6 +141,15 @@ func (x *exchange) admit() *failure.Failure {
 		return nil
 	}
 	return x.held.Refusal()
+}
+
+// limit takes what the request uses of its caller's limits, as far as that does not depend
+// on its body. Only what models answer is limited.
+func (x *exchange) limit() *failure.Failure {
+	if e := x.endpoint; !e.routed || !e.NamesModel(x.r.Method) {
+		return nil
+	}
+	return x.gen.rules.Enter(x.r.Context(), &x.pass, x.rec.Caller)
 }
 
 // decide finds out what becomes of the request.
@@ -206,7 +233,21 @@ func (x *exchange) record() {
 		}
 	}
 	x.held.Release()
+	x.settle()
+	if x.entered {
+		x.gen.running.Add(-1)
+	}
 	x.gen.observer.End(&x.rec)
+}
+
+// settle counts what the request has used in the end. A summary that was made for an
+// answer which then failed is used too.
+func (x *exchange) settle() {
+	if c, o := x.compacts, &x.rec.Outcome; c != nil && c.memory != nil && !o.HasUsage && x.rec.Status != http.StatusOK {
+		o.Usage, o.HasUsage = c.memory.Usage, true
+	}
+	x.rec.Limit = x.pass.Limit()
+	x.pass.Settle(&x.rec, x.call != nil && x.call.Backend != nil)
 }
 
 // Unix is the time for what answers say.

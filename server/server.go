@@ -2,10 +2,10 @@
 // translating to a Chat Completions backend (provider vllm) or by forwarding to
 // another Responses endpoint (provider vllm-responses).
 //
-//	ingress ─► check ─► identify ─► decide ─► answer ─┬─ translate ─► dispatch ─► answer, or streaming
-//	                                  │               └─ forward ───► dispatch ─► answer, or streaming
-//	                                  └ shared/policy                               │
-//	                                                              record ─► observe ◄┘
+//	ingress ─► check ─► identify ─► limit ─► decide ─► answer ─┬─ translate ─► dispatch ─► answer, or streaming
+//	                                  │        │               └─ forward ───► dispatch ─► answer, or streaming
+//	                                  │        └ shared/policy                              │
+//	                                  └ limits ◄─ settle ─ record ─► observe ◄──────────────┘
 //
 // This is the hall: a request enters by ingress, goes through the steps in
 // handle.go, and every room on its way is entered once. The rooms know each other
@@ -27,6 +27,7 @@ import (
 	"antwort/server/dispatch"
 	"antwort/server/identity"
 	"antwort/server/ingress"
+	"antwort/server/limits"
 	"antwort/server/observe"
 	"antwort/server/process"
 	"antwort/server/reqbody"
@@ -89,6 +90,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 			return nil, fmt.Errorf("state.type %s: %w", cfg.StateType(), err)
 		}
 	}
+	s.limiter = limits.New(cfg, limits.Options{Log: s.log, Now: s.now, Registerer: s.observer.Registerer()})
 	s.sockets = websocket.NewSet(s.observer.Registerer())
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())

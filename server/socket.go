@@ -93,6 +93,9 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 			g.sockets.Leave()
 		}
 	}()
+	if g.rules.Limited() { // nobody would count
+		return failure.Of(failure.WrongMethod, policy.WebSocket()).With("Connection", "close")
+	}
 	d, f := g.decider.BeginWebSocket(policy.Request{Endpoint: policy.Create, Method: x.rec.Method, Caller: x.rec.Caller, Field: x.field})
 	if f != nil {
 		if f.Kind == failure.WrongMethod {

@@ -20,6 +20,7 @@ type Backend struct {
 	Name     string // unique in its group; its hash is its place in the affinity
 	Weight   int    // its share, at least 1
 	Priority int    // lower ones first
+	Max      int    // requests at once; 0: no bound
 }
 
 // Options are a group's.
@@ -62,6 +63,8 @@ type member struct {
 	due  float64 // when its next turn is, in its tier's time
 	host *host
 }
+
+func (m *member) hasPlace() bool { return m.Max == 0 || m.host.active < m.Max }
 
 // tier is the backends of one priority.
 type tier struct {
@@ -120,7 +123,7 @@ func (g *Group) Len() int { return len(g.backends) }
 // (0: none) meet the same backend while it is well and not overloaded; others go
 // where the load is least. Of several priorities the lowest number goes first.
 // When every backend is ejected, the one is chosen whose time is up first. It
-// returns false when all were tried. The lease must be released.
+// returns false when all that have a place were tried. The lease must be released.
 func (g *Group) Pick(key uint64, tried Tried) (Lease, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -133,7 +136,7 @@ func (g *Group) Pick(key uint64, tried Tried) (Lease, bool) {
 			if h.ejections > 0 && now.IsZero() {
 				now = g.opt.Now()
 			}
-			if !tried.has(i) && h.open(now) {
+			if !tried.has(i) && g.backends[i].hasPlace() && h.open(now) {
 				able.Add(i)
 			}
 		}
@@ -147,7 +150,7 @@ func (g *Group) Pick(key uint64, tried Tried) (Lease, bool) {
 	}
 	last := -1
 	for _, i := range g.order {
-		if !tried.has(i) && (last < 0 || g.backends[i].host.until.Before(g.backends[last].host.until)) {
+		if !tried.has(i) && g.backends[i].hasPlace() && (last < 0 || g.backends[i].host.until.Before(g.backends[last].host.until)) {
 			last = i
 		}
 	}

@@ -21,7 +21,7 @@ func meaning(c *config.Config) []statement {
 		say("admin port", admin(c)),
 		say("proxies", proxies(c)),
 	}, destinations(c)...)
-	return append(all,
+	return append(append(all,
 		say("model", model(c)),
 		say("requests", text("limits.request_body_bytes"), " at most, ", text("limits.decoded_body_bytes"), " decompressed, ",
 			text("limits.input_items"), " input items, ", text("limits.tools"), " tools"),
@@ -32,12 +32,14 @@ func meaning(c *config.Config) []statement {
 		say("retries", retries(c)),
 		say("shutdown", "running requests have ", text("server.drain_timeout"), " to finish"),
 		say("callers", callers(c)),
+		say("overload", overload(c)),
+	), append(limits(c),
 		say("state", kept(c)),
 		say("sealed", sealed(c)),
 		say("compaction", compacted(c)),
 		say("metrics", metrics(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
-	)
+	)...)
 }
 
 func listens(c *config.Config) string {

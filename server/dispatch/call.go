@@ -101,10 +101,13 @@ func (c *Call) to(b *Backend) *upstream.Request {
 	return &r.Request
 }
 
-// choose takes a place at a backend that was not tried in this round.
+// choose takes a place at a backend that was not tried in this round; nil: none has one.
 func (c *Call) choose() *Backend {
 	c.lease.Release()
-	c.lease, _ = c.Pool.group.Pick(c.request.Conversation, c.tried) // one is left
+	var has bool
+	if c.lease, has = c.Pool.group.Pick(c.request.Conversation, c.tried); !has {
+		return nil
+	}
 	c.tried.Add(c.lease.Index)
 	c.left--
 	c.count++

@@ -52,6 +52,13 @@ func (c *Call) unanswered(ctx context.Context, e *upstream.Error) *failure.Failu
 	return f.Because(e)
 }
 
+// full is what becomes of a request for which no backend has a place.
+func full() *failure.Failure {
+	e := responses.NewError(http.StatusServiceUnavailable, "overloaded", "the model servers have as many requests as they may: try again later")
+	e.RetryAfter = "1"
+	return failure.Of(failure.Overloaded, e)
+}
+
 // Ended says what the end of ctx means for the client.
 func Ended(ctx context.Context) *failure.Failure {
 	cause := context.Cause(ctx)

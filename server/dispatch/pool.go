@@ -73,7 +73,7 @@ func (d *Dispatcher) Pools(cfg *config.Config, before *Pools) (*Pools, error) {
 			}
 			p.backends = append(p.backends, next)
 			p.Renames = p.Renames || b.Model != ""
-			members = append(members, balance.Backend{Name: b.URL, Weight: b.Weight, Priority: b.Priority})
+			members = append(members, balance.Backend{Name: b.URL, Weight: b.Weight, Priority: b.Priority, Max: b.MaxRequests})
 		}
 		var state *balance.Group
 		if old != nil {

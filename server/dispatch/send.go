@@ -41,6 +41,9 @@ func (c *Call) Resume(ctx context.Context, ans *upstream.Answer, consume func(*u
 func (c *Call) answer(ctx context.Context) (*upstream.Answer, *failure.Failure) {
 	for {
 		b := c.choose()
+		if b == nil {
+			return nil, full()
+		}
 		ans, err := b.client.Do(ctx, c.to(b))
 		var reason string
 		var delay time.Duration

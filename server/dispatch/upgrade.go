@@ -13,6 +13,9 @@ import (
 func (c *Call) Upgrade(ctx context.Context) (*upstream.Switched, *failure.Failure) {
 	for {
 		b := c.choose()
+		if b == nil {
+			return nil, full()
+		}
 		s, err := b.client.Upgrade(ctx, c.to(b))
 		if err == nil {
 			c.reached()

@@ -22,7 +22,7 @@ func (o *Observer) write(r *Record) {
 	if !o.log.Enabled(ctx, level) {
 		return
 	}
-	var room [20]slog.Attr
+	var room [21]slog.Attr
 	attrs := append(room[:0],
 		slog.String("request_id", r.ID),
 		slog.String("method", policy.Clip(r.Method, 32)),
@@ -62,6 +62,9 @@ func (o *Observer) write(r *Record) {
 	}
 	if r.Failure != failure.None {
 		attrs = append(attrs, slog.String("failure", r.Failure.String()))
+	}
+	if r.Limit != "" {
+		attrs = append(attrs, slog.String("limit", r.Limit))
 	}
 	if r.Cause != nil {
 		attrs = append(attrs, slog.String("cause", policy.Clip(r.Cause.Error(), 512)))

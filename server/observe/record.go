@@ -36,6 +36,8 @@ type Record struct {
 
 	DroppedTools string // types of the request's tools that were left out
 
+	Limit string // that has refused it, by rule and what it limits
+
 	Failure failure.Kind
 	Cause   error // more about it, for the log only: it may name addresses
 

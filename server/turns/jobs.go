@@ -28,6 +28,7 @@ type Task struct {
 // Caller is who has called.
 type Caller struct {
 	Subject, Tenant string
+	Key             string   // its name
 	Models          []string // patterns of those that may be used; none: all
 }
 
@@ -36,7 +37,7 @@ func (t *Task) Identity() *policy.Identity {
 	if t.Caller == nil {
 		return nil
 	}
-	return policy.NewIdentity(t.Caller.Subject, t.Caller.Tenant, t.Caller.Models)
+	return policy.NewIdentity(t.Caller.Subject, t.Caller.Tenant, t.Caller.Key, t.Caller.Models)
 }
 
 // bytes is the task as it is stored: a line, and the body as it came.

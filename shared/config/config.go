@@ -107,6 +107,7 @@ type Engine struct {
 	Protocol           string // HTTP1 or HTTP2
 	Transport          string // AutoTransport, OwnTransport or StdTransport
 	TLS                BackendTLS
+	MaxRequests        int // at one backend at once; 0: no bound
 	Retry              Retry
 }
 
@@ -188,6 +189,11 @@ type Limits struct {
 	InputItems        int
 	Tools             int
 	InFlightBytes     int64 // 0: see InFlight
+
+	MaxRequests         int         // of the process at once; 0: no bound
+	Rules               *LimitRules // nil: there are none
+	DefaultOutputTokens int         // that an answer is taken to have, where its request does not bound it
+	MaxCounters         int         // of the process
 }
 
 // InFlight returns how many bytes all exchanges of a server's process, or of a

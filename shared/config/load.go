@@ -66,6 +66,7 @@ func (c *Config) validate() Problems {
 	c.validateKeys(&ps, false)
 	c.validateTransport(&ps)
 	c.validateState(&ps)
+	c.readLimitRules(&ps)
 	return ps
 }
 
@@ -74,6 +75,7 @@ func (c *Config) validateFilter() Problems {
 	c.validateKeys(&ps, true)
 	c.transportLess(&ps)
 	c.stateless(&ps)
+	c.limitless(&ps)
 	return ps
 }
 

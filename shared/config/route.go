@@ -38,14 +38,15 @@ type HeaderMatch struct {
 type Backend struct {
 	_ [0]func() // no ==, as for Config
 
-	URL        string // like Engine.BackendURL
-	Provider   Provider
-	Weight     int
-	Priority   int    // lower ones first
-	Model      string // the name that is sent upstream; "": as the client said
-	APIKey     Secret // after ResolveSecrets
-	APIKeyFile string
-	APIKeyEnv  string
+	URL         string // like Engine.BackendURL
+	Provider    Provider
+	Weight      int
+	Priority    int    // lower ones first
+	Model       string // the name that is sent upstream; "": as the client said
+	MaxRequests int    // like Engine.MaxRequests
+	APIKey      Secret // after ResolveSecrets
+	APIKeyFile  string
+	APIKeyEnv   string
 
 	ConnectTimeout    time.Duration
 	ResponseTimeout   time.Duration
@@ -76,6 +77,7 @@ const (
 	maxRoutes   = 200
 	maxBackends = 64
 	maxMatches  = 100
+	maxRequests = 1_000_000
 
 	defaultMaxLoad = 200
 )

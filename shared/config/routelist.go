@@ -142,6 +142,7 @@ func (r *reader) backend(path string, v *fastjson.Value, b *Backend) {
 		{"provider", textAt((*string)(&b.Provider), oneOf(string(VLLM), string(VLLMResponses)), string(VLLM)+" or "+string(VLLMResponses), false)},
 		{"weight", integerAt(&b.Weight, 1, 1000)},
 		{"priority", integerAt(&b.Priority, 0, 9)},
+		{"max_requests", integerAt(&b.MaxRequests, 1, maxRequests)},
 		{"model", textAt(&b.Model, isLine, "1 to 512 bytes without control characters", false)},
 		{"api_key_file", textAt(&b.APIKeyFile, isLine, "path of a file", true)},
 		{"api_key_env", textAt(&b.APIKeyEnv, isVariable, "name of an environment variable (letters, digits and _)", true)},
@@ -232,6 +233,7 @@ func (b *Backend) appendJSON(dst []byte) []byte {
 	w.text("provider", string(b.Provider))
 	w.integer("weight", b.Weight, 1)
 	w.integer("priority", b.Priority, 0)
+	w.integer("max_requests", b.MaxRequests, 0)
 	w.text("model", b.Model)
 	w.text("api_key_file", b.APIKeyFile)
 	w.text("api_key_env", b.APIKeyEnv)

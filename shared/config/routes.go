@@ -22,6 +22,7 @@ func (c *Config) AllRoutes() []Route {
 			inherit(&b.StreamIdleTimeout, c.Engine.StreamIdleTimeout)
 			inherit(&b.Protocol, c.Engine.Protocol)
 			inherit(&b.Transport, c.Engine.Transport)
+			inherit(&b.MaxRequests, c.Engine.MaxRequests)
 			if b.secure() {
 				inherit(&b.TLS, c.Engine.TLS)
 			}
@@ -32,7 +33,7 @@ func (c *Config) AllRoutes() []Route {
 		all = append(all, Route{Name: DefaultRoute, Balance: LeastRequest, MaxLoad: defaultMaxLoad, Backends: []Backend{{
 			URL: e.BackendURL, Provider: e.Provider, Weight: 1, APIKey: e.APIKey, APIKeyFile: e.APIKeyFile, APIKeyEnv: e.APIKeyEnv,
 			ConnectTimeout: e.ConnectTimeout, ResponseTimeout: e.ResponseTimeout, StreamIdleTimeout: e.StreamIdleTimeout,
-			Protocol: e.Protocol, Transport: e.Transport, TLS: e.TLS,
+			Protocol: e.Protocol, Transport: e.Transport, TLS: e.TLS, MaxRequests: e.MaxRequests,
 		}}})
 	}
 	return all

@@ -194,6 +194,11 @@ var engineKeys = []key{{
 	doc:     "Name that the certificates of `https://` backends must have, and that is asked for (SNI), instead of the URL's host.",
 	example: "llm.example",
 }, {
+	path:    "engine.max_requests",
+	value:   &integer{at: func(c *Config) *int { return &c.Engine.MaxRequests }, min: 0, max: maxRequests},
+	doc:     "Requests at one backend at once; 0 is no bound. Where all of a route have as many, requests are answered 503. Of the backends in `routes` each may have its own.",
+	example: "256",
+}, {
 	path:  "engine.retry.max_attempts",
 	value: &integer{at: func(c *Config) *int { return &c.Engine.Retry.MaxAttempts }, def: 3, min: 1, max: 10},
 	doc:   "How often a request is sent at most, the first time included; 1 is no retry. Sent again before the first byte of an answer: after connect failures, and with `vllm` after 429 and 503; with several backends to another one, which the server does after any failure of the connection.",
@@ -270,6 +275,25 @@ var limitKeys = []key{{
 	value:   &size{at: func(c *Config) *int64 { return &c.Limits.InFlightBytes }, min: kib, max: 4 * gib, zero: "96MiB in the filter, 256MiB in the server, or more for larger bodies"},
 	example: "256MiB",
 	doc:     "All that the requests and answers of a server's process, or of one VM of the filter (each worker has one), hold at a time, what is parsed of them included. New requests beyond three quarters of it, in the filter also beyond half of it for one caller, are answered 503.",
+}, {
+	path:    "limits.max_requests",
+	value:   &integer{at: func(c *Config) *int { return &c.Limits.MaxRequests }, min: 0, max: maxRequests},
+	doc:     "Requests of the process at once, streams included; more are answered 503 before anything else is looked at, but for the probes and metrics. 0 is no bound.",
+	example: "10000",
+}, {
+	path:    "limits.rules",
+	value:   limitRules{},
+	doc:     "How much callers may use, see limits.md: requests at once, requests and tokens a minute, budgets of tokens a day and a month, counted apart for each key, subject, tenant or model (`per`), for those that `match`. Of the rules with the same `per` the first that matches holds. At most 100. Not for the filter.",
+	example: `[{"name":"tenants","per":["tenant"],"requests_per_minute":600,"tokens_per_minute":200000,"tokens_per_month":500000000}]`,
+}, {
+	path:  "limits.default_output_tokens",
+	value: &integer{at: func(c *Config) *int { return &c.Limits.DefaultOutputTokens }, def: 1024, min: 1, max: 1 << 20},
+	doc:   "Tokens that are reserved for the answer of a request without `max_output_tokens`, until it has ended and those that it has are counted.",
+}, {
+	path:    "limits.max_counters",
+	value:   &integer{at: func(c *Config) *int { return &c.Limits.MaxCounters }, def: 100_000, min: 1000, max: 10_000_000},
+	doc:     "Counters that the process keeps, some 300 bytes each: one for each rule and whom it counts apart, while there is something to count. Who finds no room shares one counter for each rule.",
+	restart: Serve,
 }}
 
 var authKeys = []key{{

@@ -32,11 +32,14 @@ const (
 
 	// The caller was refused.
 
-	Unauthorized    // no credential, or a wrong one
-	AuthUnavailable // nobody's token can be verified
-	ForbiddenModel  // for this caller
-	NoRoute         // leads to a backend
-	UnknownModel    // no backend lists it
+	Unauthorized      // no credential, or a wrong one
+	AuthUnavailable   // nobody's token can be verified
+	ForbiddenModel    // for this caller
+	NoRoute           // leads to a backend
+	UnknownModel      // no backend lists it
+	RateLimited       // the caller has used as much as it may for now
+	BudgetSpent       // the caller has used as much as it may in a day or a month
+	LimitsUnavailable // nobody can tell how much the caller has used
 
 	// The store of responses failed.
 
@@ -88,6 +91,9 @@ var texts = [kinds]string{
 	ForbiddenModel:      "forbidden_model",
 	NoRoute:             "no_route",
 	UnknownModel:        "unknown_model",
+	RateLimited:         "rate_limited",
+	BudgetSpent:         "budget_spent",
+	LimitsUnavailable:   "limits_unavailable",
 	StateUnavailable:    "state_unavailable",
 	StateUnreadable:     "state_unreadable",
 	StateQuota:          "state_quota",

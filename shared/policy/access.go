@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"strings"
 
 	"antwort/shared/config"
@@ -78,12 +79,13 @@ func (w *words) equal(other *words) int {
 type Identity struct {
 	Subject string
 	Tenant  string   // may be empty
+	Key     string   // name of the API key, no secret; "": the caller has none
 	models  []string // patterns; none: all
 }
 
-// NewIdentity is a caller who was one of Models before.
-func NewIdentity(subject, tenant string, models []string) *Identity {
-	return &Identity{subject, tenant, models}
+// NewIdentity is a caller who was one of Models, with a key of this name, before.
+func NewIdentity(subject, tenant, key string, models []string) *Identity {
+	return &Identity{subject, tenant, key, models}
 }
 
 // Models are patterns of the models that the caller may use; none: all.
@@ -103,7 +105,7 @@ func NewAccess(c *config.Config) *Access {
 		if k.Digest == [sha256.Size]byte{} {
 			continue // was not resolved: nobody has it
 		}
-		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, k.Models}, k.Delegate})
+		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, hex.EncodeToString(k.Digest[:8]), k.Models}, k.Delegate})
 	}
 	return a
 }
@@ -126,19 +128,19 @@ func (a *Access) Identify(authorization, apiKey []string, told Told) (*Identity,
 	case i < 0:
 		return nil, unauthorized("invalid_api_key", "the API key is not known here")
 	case a.keys[i].delegate:
-		return told.caller(a.keys[i].caller.models)
+		return told.caller(&a.keys[i].caller)
 	}
 	return &a.keys[i].caller, nil
 }
 
 // caller is for whom a gateway asks. It must say so, once: without a word all its
 // callers would be one.
-func (t Told) caller(models []string) (*Identity, *responses.Error) {
+func (t Told) caller(gateway *Identity) (*Identity, *responses.Error) {
 	if len(t.Subject) != 1 || t.Subject[0] == "" || !isIdentity(t.Subject[0]) || len(t.Tenant) > 1 || len(t.Tenant) == 1 && !isIdentity(t.Tenant[0]) {
 		return nil, responses.NewError(403, "caller_missing",
 			"this API key is a gateway's, which must tell with each request who calls: "+SubjectField+" once, and perhaps "+TenantField)
 	}
-	id := &Identity{Subject: t.Subject[0], models: models}
+	id := &Identity{Subject: t.Subject[0], Key: gateway.Key, models: gateway.models}
 	if len(t.Tenant) == 1 {
 		id.Tenant = t.Tenant[0]
 	}

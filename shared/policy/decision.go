@@ -15,6 +15,8 @@ type Decider struct {
 	defaultModel string
 	translates   bool // some route does
 	forwards     bool // some route does
+	byModel      bool // limits depend on models
+	byTokens     bool // tokens are limited
 	tier         Tier
 }
 
@@ -64,6 +66,9 @@ func NewDecider(c *config.Config, tier Tier) *Decider {
 		routes = []config.Route{{Backends: []config.Backend{{Provider: c.Engine.Provider}}}}
 	}
 	d.router = NewRouter(routes)
+	for _, l := range c.Limits.Rules.All() {
+		d.byModel, d.byTokens = d.byModel || l.NeedsModel(), d.byTokens || l.CountsTokens()
+	}
 	for i := range routes {
 		route := &routes[i]
 		several := len(route.Backends) > 1
@@ -176,9 +181,9 @@ func (x *Decision) needs() (need Need, optional bool) {
 		return Translation, false
 	case d.tier.Blind:
 		return Nothing, false
-	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames, x.Kept:
+	case open, x.request.Caller.Restricted(), d.routes[x.Route].renames, x.Kept, d.byModel:
 		return Body, false
-	case d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes() && !d.tier.Hosts: // where Envoy repeats requests it has read them
+	case d.byTokens || d.routes[x.Route].choice || d.routes[x.Route].affinity || x.passes() && !d.tier.Hosts: // where Envoy repeats requests it has read them
 		if ContentType(x.request.Field("content-type")) == nil && x.coding() == "" {
 			return Body, true
 		}

@@ -172,6 +172,11 @@ func isModelPath(s string) bool {
 // body.
 func (e *Endpoint) hasModel() bool { return e == Create || e == Compact || e == InputTokens }
 
+// NamesModel reports whether requests with this method name a model in their body.
+func (e *Endpoint) NamesModel(method string) bool {
+	return e.Allows(method) && (e.hasModel() || e.Passes && namesModel(method))
+}
+
 // WrongMethod refuses a method; the answer also needs the header Allow. upgrade is
 // the request's Upgrade field.
 func (e *Endpoint) WrongMethod(method, upgrade string) *responses.Error {

@@ -34,6 +34,10 @@ func (id *Identity) AllowsReading(r *Reading) *responses.Error {
 	return id.Allows(r.Model)
 }
 
+// Matches reports whether a model is one of those that a pattern of the configuration
+// means, in which each * stands for any text.
+func Matches(pattern, model string) bool { return matches(pattern, model) }
+
 // matches reports whether a name fits a pattern, in which each * stands for any
 // text, none included. It takes at most len(pattern)·len(name) steps.
 func matches(pattern, name string) bool {

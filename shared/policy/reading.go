@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strconv"
 	"strings"
 
 	"antwort/shared/jsontext"
@@ -19,6 +20,7 @@ type Reading struct {
 	instructions   []byte
 	past           []byte // items before those of the input; nil without any
 	input          []byte
+	output         []byte // how many tokens the answer may have, as text
 	changesBackend bool
 }
 
@@ -81,6 +83,8 @@ func (r *Reading) member(name, value []byte, at int) *responses.Error {
 		r.instructions = value
 	case "input":
 		r.input = value
+	case "max_output_tokens", "max_completion_tokens", "max_tokens":
+		r.output = value
 	case "background":
 		r.changesBackend = r.changesBackend || string(value) == "true"
 	case "conversation":
@@ -105,6 +109,16 @@ func skipSpace(b []byte) int {
 // one has broken off without an answer: it begins nothing there that goes on by
 // itself (background) and changes nothing that stays (conversation).
 func (r *Reading) Repeatable() bool { return !r.changesBackend }
+
+// MaxOutput is how many tokens the answer may have, 0 where the request does not say, or
+// was not read.
+func (r *Reading) MaxOutput() int64 {
+	if r == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(r.output), 10, 64)
+	return max(0, n)
+}
 
 // AppendRenamed appends the body with another model; nothing else of it is
 // changed.

@@ -95,6 +95,10 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	u.resource.Answer(r, tools, choice, model, id, now)
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
+	u.maxOutput = 0
+	if r.MaxOutputTokens != nil {
+		u.maxOutput = r.MaxOutputTokens.GetInt64()
+	}
 	u.medium, u.hasMedium, u.converses = w.medium, w.hasMedium, r.Conversation != ""
 	if r.Background {
 		u.begun = responses.Queued
@@ -138,6 +142,9 @@ func (w *requestWork) sampling() {
 	r := &w.r
 	if r.Stream {
 		w.str(`,"stream":true,"stream_options":{"include_usage":true`)
+		if w.opt.ContinuousUsage {
+			w.str(`,"continuous_usage_stats":true`)
+		}
 		for _, m := range r.StreamOptions {
 			w.extraMember(m)
 		}

@@ -31,6 +31,10 @@ type Options struct {
 
 	Sealer *seal.Sealer // of the copies of thoughts; nil: they are only coded
 
+	// ContinuousUsage asks for the count of tokens with every piece of a stream, so that
+	// one that breaks off is counted too.
+	ContinuousUsage bool
+
 	Limits      responses.Limits
 	EventBytes  int // the longest event of an upstream stream; 0 means sse.DefaultMax
 	AnswerBytes int // all that a stream says; 0 means no limit
@@ -70,6 +74,7 @@ type Turn struct {
 	converses bool // the history is a conversation's
 	raised    []raisedTool
 	dropped   string
+	maxOutput int64
 	memory    *Memory         // that the answer begins with; nil: none
 	state     responses.State // how the answer ended
 	outcome   responses.Outcome
@@ -80,6 +85,9 @@ func (u *Turn) Streaming() bool { return u.streaming }
 
 // Model returns the model that the client named, or the default.
 func (u *Turn) Model() string { return u.model }
+
+// MaxOutput is how many tokens the answer may have, 0 where the request does not say.
+func (u *Turn) MaxOutput() int64 { return u.maxOutput }
 
 // DroppedTools names the types of the tools that the request has and that were
 // left out, once each and separated by ", ": what an answer's header

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"antwort/shared/config"
+)
+
+// overload says how many requests there may be at once.
+func overload(c *config.Config) string {
+	text := "any number of requests at once"
+	if n := c.Limits.MaxRequests; n > 0 {
+		text = strconv.Itoa(n) + " requests at once, more are answered 503"
+	}
+	var bounded []string
+	for _, route := range c.AllRoutes() {
+		for _, b := range route.Backends {
+			if b.MaxRequests > 0 {
+				bounded = append(bounded, strconv.Itoa(b.MaxRequests)+" at "+b.URL)
+			}
+		}
+	}
+	if bounded != nil {
+		text += "; of them " + strings.Join(bounded, ", ")
+	}
+	return text + "; in memory " + inFlight(c)
+}
+
+func inFlight(c *config.Config) string {
+	return strconv.FormatInt(c.Limits.InFlight(false)>>20, 10) + "MiB at most"
+}
+
+// limits says how much callers may use, a line for each rule.
+func limits(c *config.Config) []statement {
+	rules := c.Limits.Rules.All()
+	if len(rules) == 0 {
+		return []statement{{"limits", "none: every caller may use as much as it likes"}}
+	}
+	var all []statement
+	for i := range rules {
+		all = append(all, statement{"limit", limit(&rules[i])})
+	}
+	return append(all, statement{"limits", "counted in this process: it forgets them when it ends, and each replica counts for itself; reserved for an answer are its max_output_tokens, or " +
+		strconv.Itoa(c.Limits.DefaultOutputTokens) + "; of several rules for the same the first that fits holds; antwort envoy and the filter refuse them"})
+}
+
+func limit(l *config.LimitRule) string {
+	var much []string
+	for _, n := range []struct {
+		limit int64
+		of    string
+	}{{l.RequestsAtOnce, "requests at once"}, {l.RequestsPerMinute, "requests a minute"}, {l.TokensPerMinute, "tokens a minute"},
+		{l.TokensPerDay, "tokens a day"}, {l.TokensPerMonth, "tokens a month"}} {
+		if n.limit > 0 {
+			much = append(much, strconv.FormatInt(n.limit, 10)+" "+n.of)
+		}
+	}
+	text := l.Name + ": "
+	if much == nil {
+		text += "no limit"
+	} else {
+		text += strings.Join(much, ", ")
+	}
+	if len(l.Per) > 0 {
+		text += " for each " + strings.Join(l.Per, " and ")
+	} else {
+		text += " for all together"
+	}
+	var whose []string
+	for _, m := range []struct {
+		what  string
+		names []string
+	}{{"subject", l.Match.Subjects}, {"tenant", l.Match.Tenants}, {"model", l.Match.Models}} {
+		if len(m.names) > 0 {
+			whose = append(whose, m.what+" "+strings.Join(m.names, " or "))
+		}
+	}
+	if whose != nil {
+		text += ", of requests with " + strings.Join(whose, " and ")
+	}
+	return text
+}

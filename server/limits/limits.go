@@ -1,0 +1,135 @@
+// Package limits says how much callers may use: requests at once, requests and tokens
+// a minute, budgets of tokens a day and a month.
+//
+//	caller ────────► Enter ───┬─► Pass ─► Reserve ─► … ─► Settle ─► server/limits/meter
+//	model, tokens ──────────────────────────┘        ▲
+//	                          └─► refusal: 429       └ what the upstream has counted
+//
+// A request enters by its caller, before its body is read; its Pass goes with it, asks
+// for tokens once its model is known, and is settled when the exchange is recorded. The
+// rules are those of one configuration, the counts those of the process.
+package limits
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"antwort/server/limits/meter"
+	"antwort/shared/config"
+	"antwort/shared/failure"
+	"antwort/shared/policy"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options are what limits take from their surroundings.
+type Options struct {
+	Log        *slog.Logger
+	Now        func() time.Time
+	Registerer prometheus.Registerer
+}
+
+// Limiter has the counts of a process, for all of its configurations.
+type Limiter struct {
+	opt     Options
+	store   meter.Store
+	metrics *metrics
+}
+
+// New makes the limiter of a process.
+func New(cfg *config.Config, opt Options) *Limiter {
+	l := &Limiter{opt: opt, store: meter.NewMemory(cfg.Limits.MaxCounters, opt.Now)}
+	l.metrics = newMetrics(opt.Registerer, l.store.Len)
+	return l
+}
+
+// Rules are those of one configuration. They are safe for concurrent use.
+type Rules struct {
+	*Limiter
+	groups []group
+	tokens bool  // some rule limits them
+	output int64 // tokens that an answer is taken to have, where the request does not bound it
+}
+
+// group are the rules that count for the same. The first that matches holds.
+type group struct {
+	per   per
+	model bool // some of them depends on the model
+	rules []rule
+}
+
+// per is whose use is counted apart.
+type per struct{ key, subject, tenant, model bool }
+
+type rule struct {
+	name   string
+	match  config.LimitMatch
+	limits *meter.Limits // nil: none
+}
+
+// Rules makes those of a configuration.
+func (l *Limiter) Rules(cfg *config.Config) *Rules {
+	r := &Rules{Limiter: l, output: int64(cfg.Limits.DefaultOutputTokens)}
+	rules := cfg.Limits.Rules.All()
+	for i := range rules {
+		from := &rules[i]
+		has := func(what string) bool { return slices.Contains(from.Per, what) }
+		p := per{has(config.PerKey), has(config.PerSubject), has(config.PerTenant), has(config.PerModel)}
+		at := slices.IndexFunc(r.groups, func(g group) bool { return g.per == p })
+		if at < 0 {
+			at = len(r.groups)
+			r.groups = append(r.groups, group{per: p})
+		}
+		g := &r.groups[at]
+		g.model = g.model || from.NeedsModel()
+		next := rule{name: from.Name, match: from.Match}
+		if from.IsLimit() {
+			next.limits = &meter.Limits{
+				meter.RequestsAtOnce: from.RequestsAtOnce, meter.RequestsPerMinute: from.RequestsPerMinute, meter.TokensPerMinute: from.TokensPerMinute,
+				meter.TokensPerDay: from.TokensPerDay, meter.TokensPerMonth: from.TokensPerMonth,
+			}
+		}
+		g.rules = append(g.rules, next)
+		r.tokens = r.tokens || from.CountsTokens()
+	}
+	return r
+}
+
+// CountTokens reports whether tokens are limited.
+func (r *Rules) CountTokens() bool { return r.tokens }
+
+// Limited reports whether there are any.
+func (r *Rules) Limited() bool { return len(r.groups) > 0 }
+
+// Enter lets a request in by its caller, nil where nobody is asked: it takes what does
+// not depend on the model. Settle must be called in any case.
+func (r *Rules) Enter(ctx context.Context, p *Pass, caller *policy.Identity) *failure.Failure {
+	if !r.Limited() {
+		return nil
+	}
+	p.begin(r, caller)
+	return p.take(ctx, false)
+}
+
+// hold finds the rule of a group that holds for a request; nil: none limits it.
+func (g *group) hold(caller *policy.Identity, model string) *rule {
+	for i := range g.rules {
+		if l := &g.rules[i]; fits(&l.match, caller, model) {
+			if l.limits == nil {
+				return nil
+			}
+			return l
+		}
+	}
+	return nil
+}
+
+func fits(m *config.LimitMatch, caller *policy.Identity, model string) bool {
+	if len(m.Subjects) > 0 && (caller == nil || !slices.Contains(m.Subjects, caller.Subject)) ||
+		len(m.Tenants) > 0 && (caller == nil || !slices.Contains(m.Tenants, caller.Tenant)) {
+		return false
+	}
+	return len(m.Models) == 0 || slices.ContainsFunc(m.Models, func(pattern string) bool { return policy.Matches(pattern, model) })
+}

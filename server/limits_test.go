@@ -1,0 +1,362 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"antwort/server/mockllm"
+	"antwort/shared/config"
+)
+
+// limitsOf is a section limits. Who calls is not asked.
+func limitsOf(t *testing.T, limits string) func(*config.Config) {
+	t.Helper()
+	return limitsFor(t, nil, limits)
+}
+
+// twoTenants are alice of a and bob of b, each with a key of that name.
+var twoTenants = [][3]string{{"alice", "a", "alice-key"}, {"bob", "b", "bob-key"}}
+
+// limitsFor is a section limits for callers with keys.
+func limitsFor(t *testing.T, keys [][3]string, limits string) func(*config.Config) {
+	t.Helper()
+	auth := func(*config.Config) {}
+	text := `{"engine":{"provider":"vllm","backend_url":"http://llm"},"limits":` + limits + `}`
+	if keys != nil {
+		auth = keysOf(t, keys...)
+		text = `{"auth":{"type":"api_key","api_keys":[{"key_env":"X","subject":"x"}]},` + text[1:]
+	}
+	c, err := config.Load(config.Sources{JSON: []byte(text), Unresolved: true})
+	require.NoError(t, err)
+	return func(to *config.Config) {
+		auth(to)
+		to.Limits = c.Limits
+	}
+}
+
+// stopped is a time that does not pass, unless a test lets it.
+type stopped struct{ at atomic.Int64 }
+
+func newStopped() *stopped {
+	s := &stopped{}
+	s.at.Store(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC).UnixMilli())
+	return s
+}
+
+func (s *stopped) options() Options {
+	return Options{Now: func() time.Time { return time.UnixMilli(s.at.Load()) }}
+}
+
+func (s *stopped) pass(d time.Duration) { s.at.Add(d.Milliseconds()) }
+
+// fives is an upstream whose answers have 3 + 2 tokens, streamed or whole.
+func fives(t *testing.T) string {
+	return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), `"stream":true`) {
+			send := sending(w)
+			send(chatRole + chatText("hi") + chatFinish + chatUsage + chatDone)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, chatWhole)
+	}))
+}
+
+func TestRequestsAMinuteAreLimited(t *testing.T) {
+	clock := newStopped()
+	r := startWith(t, clock.options(), config.VLLM, fives(t), limitsFor(t, twoTenants, `{"rules":[{"name":"tenants","per":["tenant"],"requests_per_minute":3}]}`))
+	ready(t, r)
+	for i, body := range []string{ask, askStream, ask} {
+		a := r.as("alice-key", "POST", "/v1/responses", body)
+		require.Equal(t, 200, a.status, a.body)
+		require.Equal(t, []string{"3", fmt.Sprint(2 - i), fmt.Sprintf("%ds", 20*(i+1))}, []string{
+			a.header.Get("x-ratelimit-limit-requests"), a.header.Get("x-ratelimit-remaining-requests"),
+			strings.Replace(a.header.Get("x-ratelimit-reset-requests"), "1m0s", "60s", 1)})
+		require.Empty(t, a.header.Get("x-ratelimit-limit-tokens"))
+	}
+	a := r.as("alice-key", "POST", "/v1/responses", ask)
+	require.Equal(t, 429, a.status)
+	require.Equal(t, `{"error":{"message":"rate limit reached for your tenant: 3 requests per minute, 3 used; try again in 20s","type":"requests","param":null,"code":"rate_limit_exceeded"}}`, a.body)
+	require.Equal(t, []string{"20", "0"}, []string{a.header.Get("Retry-After"), a.header.Get("x-ratelimit-remaining-requests")})
+	require.Equal(t, 200, r.as("bob-key", "POST", "/v1/responses", ask).status, "somebody else's requests are not counted")
+	require.Equal(t, 200, r.as("alice-key", "GET", "/v1/models", "").status, "only what models answer is limited")
+	clock.pass(20 * time.Second)
+	require.Equal(t, 200, r.as("alice-key", "POST", "/v1/responses", ask).status)
+	require.EqualValues(t, 1, metric(t, r, "antwort_limit_refusals_total", `rule="tenants"`, `limit="requests_per_minute"`))
+	require.EqualValues(t, 1, metric(t, r, "antwort_failures_total", `kind="rate_limited"`))
+	require.Equal(t, "alice", r.log.waitFor(t, `"limit":"tenants/requests_per_minute"`)["subject"])
+}
+
+func TestASpentBudgetSaysUntilWhen(t *testing.T) {
+	clock := newStopped()
+	r := startWith(t, clock.options(), config.VLLM, fives(t), limitsFor(t, twoTenants,
+		`{"default_output_tokens":10,"rules":[{"name":"people","per":["subject"],"tokens_per_day":90},{"name":"all","tokens_per_minute":1000}]}`))
+	ready(t, r)
+	used := 0
+	for ; ; used += 5 {
+		a := r.as("alice-key", "POST", "/v1/responses", ask)
+		if a.status != 200 {
+			require.Equal(t, 429, a.status, a.body)
+			require.Contains(t, a.body, fmt.Sprintf(`"message":"the budget of your account has too little left: 90 tokens per day, %d used, `, used))
+			require.Contains(t, a.body, `it begins anew at 2026-11-30T00:00:00Z","type":"insufficient_quota","param":null,"code":"insufficient_quota"`)
+			require.Equal(t, []string{"43200", "false"}, []string{a.header.Get("Retry-After"), a.header.Get("x-should-retry")})
+			break
+		}
+		require.Equal(t, "1000", a.header.Get("x-ratelimit-limit-tokens"))
+	}
+	require.GreaterOrEqual(t, used, 50, "what was reserved was settled by what was used")
+	require.Equal(t, 200, r.as("bob-key", "POST", "/v1/responses", ask).status)
+	clock.pass(12 * time.Hour)
+	require.Equal(t, 200, r.as("alice-key", "POST", "/v1/responses", ask).status)
+	require.EqualValues(t, 1, metric(t, r, "antwort_failures_total", `kind="budget_spent"`))
+}
+
+func TestLimitsOfModels(t *testing.T) {
+	models := `{"rules":[{"name":"large","per":["model"],"match":{"models":["large-*"]},"requests_per_minute":1},{"name":"free","per":["model"],"match":{"models":["free"]}},{"name":"models","per":["model"],"requests_per_minute":2}]}`
+	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
+		t.Run(string(provider), func(t *testing.T) {
+			back := start(t, config.VLLM, fives(t))
+			backend := back.url
+			if provider == config.VLLM {
+				backend = fives(t)
+			}
+			r := startWith(t, newStopped().options(), provider, backend, limitsOf(t, models))
+			ready(t, r)
+			passes := func(model string) (n int) {
+				for range 5 {
+					if a := r.post(`{"model":"` + model + `","input":"hi"}`); a.status == 200 {
+						n++
+					} else {
+						require.Contains(t, a.body, "rate limit reached for this model")
+					}
+				}
+				return n
+			}
+			require.Equal(t, []int{1, 1, 2, 2, 5}, []int{passes("large-1"), passes("large-2"), passes("m"), passes("n"), passes("free")})
+			require.Equal(t, 0, passes("m"))
+		})
+	}
+}
+
+// Turns over a WebSocket are refused on the connection, which stays.
+func TestLimitsOverAWebSocket(t *testing.T) {
+	clock := newStopped()
+	r := startWith(t, clock.options(), config.VLLM, fives(t), limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","requests_per_minute":3,"tokens_per_day":1000}]}`))
+	ready(t, r)
+	c := r.dial()
+	for range 3 {
+		c.completed(`"input":"hi"`)
+	}
+	c.turn(`"input":"hi"`).refused(t, 429, "", "rate_limit_exceeded")
+	clock.pass(20 * time.Second)
+	c.completed(`"input":"hi"`)
+	clock.pass(20 * time.Second)
+	require.EqualValues(t, 20, spentToday(t, r))
+}
+
+// spentToday is what is used of a budget of 1000 tokens, by what a request that needs more
+// is told.
+func spentToday(t *testing.T, r *running, fields ...string) (n int) {
+	t.Helper()
+	a := r.call("POST", "/v1/responses", `{"model":"m","input":"hi","max_output_tokens":1000000}`, fields...)
+	require.Equal(t, 429, a.status, a.body)
+	_, err := fmt.Sscanf(a.body[strings.Index(a.body, "per day, "):], "per day, %d used", &n)
+	require.NoError(t, err)
+	return n
+}
+
+func TestBackgroundWorkIsCountedWhenItIsDone(t *testing.T) {
+	r := startWith(t, newStopped().options(), config.VLLM, fives(t), limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","requests_per_minute":10,"tokens_per_day":1000}]}`))
+	ready(t, r)
+	a := r.post(`{"model":"m","input":"hi","background":true}`)
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "9", a.header.Get("x-ratelimit-remaining-requests"))
+	r.ended(read(t, a).ID)
+	r.log.waitFor(t, `"path":"/v1/responses"`, `"output_tokens":2`)
+	require.EqualValues(t, 5, spentToday(t, r))
+	require.Equal(t, 429, r.post(`{"model":"m","input":"hi","background":true,"max_output_tokens":100000}`).status)
+}
+
+// A stream that is cut, or left, has used what the upstream has counted so far.
+func TestCutAndLeftStreamsAreCounted(t *testing.T) {
+	held, cut := make(chan struct{}), atomic.Bool{}
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		require.Contains(t, string(body), `"continuous_usage_stats":true`)
+		send := sending(w)
+		send(chatRole)
+		for i := range 4 {
+			send(strings.Replace(chatText("x"), "}]}", fmt.Sprintf(`}],"usage":{"prompt_tokens":3,"completion_tokens":%d,"total_tokens":%d}}`, i+1, i+4), 1))
+		}
+		if cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		select {
+		case <-held:
+		case <-r.Context().Done():
+		}
+	}))
+	r := startWith(t, newStopped().options(), config.VLLM, llm, limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","requests_at_once":1,"tokens_per_day":1000}]}`))
+	ready(t, r)
+	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
+	events := readEvents(t, resp.Body)
+	for n := 0; n < 4; {
+		if strings.Contains(events.next(), "output_text.delta") {
+			n++
+		}
+	}
+	require.Equal(t, 429, r.post(askStream).status, "it runs still")
+	resp.Body.Close()
+	r.log.waitFor(t, `"failure":"client_gone"`, `"output_tokens":4`)
+	require.EqualValues(t, 7, spentToday(t, r))
+	cut.Store(true)
+	require.Contains(t, r.post(askStream).body, "response.failed")
+	require.EqualValues(t, 14, spentToday(t, r))
+	close(held)
+}
+
+// What was forwarded is counted as it passes. A stream that breaks off before it was
+// counted has used what was reserved.
+func TestForwardedAnswersAreCounted(t *testing.T) {
+	back := start(t, config.VLLM, fives(t))
+	r := startWith(t, newStopped().options(), config.VLLMResponses, back.url, limitsOf(t, `{"default_output_tokens":100,"rules":[{"name":"all","tokens_per_day":1000}]}`))
+	ready(t, r)
+	require.Equal(t, 200, r.post(ask).status)
+	require.EqualValues(t, 5, spentToday(t, r))
+	require.Contains(t, r.post(askStream).body, "response.completed")
+	require.EqualValues(t, 10, spentToday(t, r))
+	require.Equal(t, 400, r.post(`{"model":"m","input":7}`).status)
+	require.EqualValues(t, 10, spentToday(t, r), "what was refused has used nothing")
+	broken := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		send := sending(w)
+		send("event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\"}}\n\n")
+		panic(http.ErrAbortHandler)
+	}))
+	r = startWith(t, newStopped().options(), config.VLLMResponses, broken, limitsOf(t, `{"default_output_tokens":100,"rules":[{"name":"all","tokens_per_day":1000}]}`))
+	ready(t, r)
+	require.Contains(t, r.post(askStream).body, "response.failed")
+	require.EqualValues(t, 100+len(askStream)/4, spentToday(t, r))
+}
+
+func TestChangedLimitsLoseNoCounts(t *testing.T) {
+	r := startWith(t, newStopped().options(), config.VLLM, fives(t), limitsOf(t, `{"rules":[{"name":"all","requests_per_minute":10}]}`))
+	ready(t, r)
+	for range 4 {
+		require.Equal(t, 200, r.post(ask).status)
+	}
+	change := func(limits string) {
+		next := *r.first.cfg
+		limitsOf(t, limits)(&next)
+		require.NoError(t, r.change(context.Background(), &next))
+	}
+	change(`{"rules":[{"name":"all","requests_per_minute":5}]}`)
+	require.Equal(t, "0", r.post(ask).header.Get("x-ratelimit-remaining-requests"))
+	require.Equal(t, 429, r.post(ask).status)
+	change(`{"rules":[]}`)
+	require.Equal(t, 200, r.post(ask).status)
+	change(`{"rules":[{"name":"all","requests_per_minute":6}]}`)
+	require.Equal(t, []int{200, 429}, []int{r.post(ask).status, r.post(ask).status})
+}
+
+// waiting is an upstream whose answers wait to be released.
+func waiting(t *testing.T) (url string, arrived chan struct{}, release func()) {
+	arrived, released := make(chan struct{}, 100), make(chan struct{})
+	once := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(once)
+	return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, chatWhole)
+	})), arrived, once
+}
+
+func TestAFullProcessAnswersBeforeItAsksWhoCalls(t *testing.T) {
+	llm, arrived, release := waiting(t)
+	r := start(t, config.VLLM, llm, limitsFor(t, twoTenants, `{"max_requests":2}`))
+	ready(t, r)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() { require.Equal(t, 200, r.as("alice-key", "POST", "/v1/responses", ask).status) })
+		wait(t, arrived, "the request")
+	}
+	a := r.as("no-key", "POST", "/v1/responses", ask)
+	require.Equal(t, []any{503, "1"}, []any{a.status, a.header.Get("Retry-After")}, a.body)
+	_, _, code := a.errorCode(t)
+	require.Equal(t, "overloaded", code)
+	require.Equal(t, 200, r.call("GET", "/healthz", "").status)
+	require.EqualValues(t, 1, metric(t, r, "antwort_failures_total", `kind="overloaded"`))
+	release()
+	all.Wait()
+	require.Equal(t, 401, r.as("no-key", "POST", "/v1/responses", ask).status)
+}
+
+func TestAFullBackendLeavesRequestsToOthers(t *testing.T) {
+	one, oneArrived, release := waiting(t)
+	two, twoArrived, releaseTwo := waiting(t)
+	r := start(t, config.VLLM, "", func(c *config.Config) {
+		c.Engine.MaxRequests = 1
+		c.Routes = []config.Route{{Name: "r", Balance: config.LeastRequest, MaxLoad: 200, Backends: []config.Backend{
+			{URL: one, Weight: 1, MaxRequests: 2}, {URL: two, Weight: 1, Priority: 1}}}}
+	})
+	ready(t, r)
+	var all sync.WaitGroup
+	for _, arrived := range []chan struct{}{oneArrived, oneArrived, twoArrived} {
+		all.Go(func() { require.Equal(t, 200, r.post(ask).status) })
+		wait(t, arrived, "the request")
+	}
+	for _, body := range []string{ask, askStream} {
+		a := r.post(body)
+		require.Equal(t, []any{503, "1"}, []any{a.status, a.header.Get("Retry-After")}, a.body)
+		_, _, code := a.errorCode(t)
+		require.Equal(t, "overloaded", code)
+	}
+	release()
+	releaseTwo()
+	all.Wait()
+	require.Equal(t, 200, r.post(ask).status)
+}
+
+// Names that clients invent make no series, and what is kept of them is bounded.
+func TestInventedNamesAddNoSeries(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{Tokens: 1})
+	r := start(t, config.VLLM, llm, limitsFor(t, [][3]string{{"front", "*", "front-key"}},
+		`{"max_counters":1000,"rules":[{"name":"tenants","per":["tenant"],"requests_per_minute":1},{"name":"models","per":["key","model"],"requests_per_minute":1},{"name":"people","per":["subject"],"tokens_per_day":5000}]}`))
+	ready(t, r)
+	series := func() (names []string) {
+		for line := range strings.Lines(r.call("GET", "/metrics", "").body) {
+			if !strings.HasPrefix(line, "antwort_state_") { // looking for background work begins at some time
+				names = append(names, line[:strings.LastIndexByte(line, ' ')])
+			}
+		}
+		return names
+	}
+	n := 10_000
+	if testing.Short() {
+		n = 1500
+	}
+	some := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.as("front-key", "POST", "/v1/responses", fmt.Sprintf(`{"model":"invented-%d","input":"x"}`, i), "X-Antwort-Subject", fmt.Sprintf("s%d", i), "X-Antwort-Tenant", fmt.Sprintf("t%d", i))
+		}
+	}
+	some(0, 1200)
+	series() // has one of its own
+	before := series()
+	some(1200, n)
+	require.Equal(t, before, series())
+	require.LessOrEqual(t, metric(t, r, "antwort_limit_counters"), 1003.0)
+	require.Positive(t, metric(t, r, "antwort_limit_refusals_total", `rule="tenants"`))
+}
