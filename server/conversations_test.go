@@ -627,3 +627,40 @@ func twoServersOneConversation(t *testing.T) {
 	}
 	t.Logf("%d of 20 were served", served)
 }
+
+// Check 57, of conversations: what they hold is in no line of the log, no metric, and no
+// error that is not about it.
+func TestNothingOfConversationsIsInLogsAndMetrics(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *running, _ *seen) {
+		const secret = "HuShHuSh"
+		id := r.conversation(`{"metadata":{"` + secret + `":"` + secret + `"},"items":[{"id":"msg_` + secret + `","role":"user","content":"` + secret + `"}]}`)
+		path := "/v1/conversations/" + id
+		for what, a := range map[string]answer{
+			"metadata":           r.call("POST", path, `{"metadata":{"a":"`+secret+`"}}`),
+			"items":              r.call("POST", path+"/items", `{"items":[{"role":"user","content":"`+secret+`"}]}`),
+			"list":               r.call("GET", path+"/items", ""),
+			"answered":           r.on(id, `"instructions":"`+secret+`","input":"`+secret+`"`),
+			"streamed":           r.on(id, `"input":"`+secret+`","stream":true`),
+			"twice":              r.call("POST", path+"/items", `{"items":[{"id":"msg_`+secret+`","role":"user","content":"`+secret+`"}]}`),
+			"an item of no kind": r.call("POST", path+"/items", `{"items":[{"type":"`+secret+`"}]}`),
+			"no JSON":            r.call("POST", path+"/items", `{"items":[`+secret),
+			"no field":           r.call("POST", path, `{"`+secret+`":1}`),
+			"a failed turn":      r.on(id, `"input":"mock: status=500\n`+secret+`"`),
+			"a cut turn":         r.on(id, `"input":"mock: cut-after=3\n`+secret+`","stream":true`),
+			"an open call":       r.on(id, `"input":[{"type":"function_call_output","call_id":"`+secret+`","output":"`+secret+`"}]`),
+			"somebody's query":   r.call("GET", path+"/items?after="+secret, ""),
+		} {
+			require.NotEqual(t, 404, a.status, "%s: %s", what, a.body)
+			require.NotZero(t, a.status, what)
+		}
+		r.call("DELETE", path+"/items/msg_"+secret, "")
+		metrics := r.call("GET", "/metrics", "").body
+		require.NotContains(t, metrics, secret)
+		require.NotContains(t, metrics, strings.TrimPrefix(id, "conv_"))
+		for line := range strings.Lines(r.log.String()) {
+			if !strings.Contains(line, `"path":"`+path+`/items/msg_`+secret+`"`) { // the client has put it there
+				require.NotContains(t, line, secret)
+			}
+		}
+	})
+}

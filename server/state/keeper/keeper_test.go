@@ -63,6 +63,7 @@ func TestTidying(t *testing.T) {
 			r.TTL = 90 * time.Second
 			require.NoError(t, k.Commit(ctx, r))
 		}
+		c := statetest.Conversation(t, k, alice, "one")
 		assert.False(t, k.Over(alice, 1), "nobody has looked yet")
 		time.Sleep(61 * time.Second)
 		assert.True(t, k.Over(alice, 1))
@@ -70,6 +71,8 @@ func TestTidying(t *testing.T) {
 		assert.False(t, k.Over(alice, 0), "there is no limit")
 		assert.False(t, k.Over(state.Owner{2}, 1))
 		assert.InDelta(t, 1200, metric(t, reg, "state_responses"), 0)
+		assert.InDelta(t, 1, metric(t, reg, "state_conversations"), 0)
+		require.NoError(t, k.DeleteConversation(ctx, alice, c.ID))
 		time.Sleep(time.Minute)
 		assert.False(t, k.Over(alice, 1), "all has expired")
 		assert.InDelta(t, 1200, metric(t, reg, "state_sweep_deleted_total"), 0)

@@ -34,6 +34,7 @@ func newMetrics(k *Keeper, r prometheus.Registerer) *metrics {
 	r.MustRegister(m.operations, m.seconds, m.swept,
 		gauge("state_bytes", "Bytes that are kept, as the store counts, within the last minute.", func() float64 { return float64(k.total().Bytes) }),
 		gauge("state_responses", "Responses that are kept, within the last minute.", func() float64 { return float64(k.total().Responses) }),
+		gauge("state_conversations", "Conversations that are kept, within the last minute.", func() float64 { return float64(k.total().Conversations) }),
 		gauge("state_pool_in_use", "Connections to the store that are in use; 0 where it has none.", func() float64 { return float64(k.inUse()) }),
 	)
 	return m
@@ -44,6 +45,7 @@ func (k *Keeper) total() (sum state.Used) {
 	if usage := k.usage.Load(); usage != nil {
 		for _, u := range *usage {
 			sum.Responses += u.Responses
+			sum.Conversations += u.Conversations
 			sum.Bytes += u.Bytes
 		}
 	}

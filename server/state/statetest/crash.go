@@ -17,7 +17,7 @@ import (
 )
 
 // crashVariable tells a test's process that it is the one to be killed.
-const crashVariable = "ANTWORT_STATETEST_CRASH"
+const crashVariable = "STATETEST_CRASH"
 
 // IsCrashed reports whether the process is one that Crash has started. The test
 // then calls Commits with the store that is to outlive it.
