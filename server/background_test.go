@@ -677,7 +677,7 @@ func TestBackgroundInPostgres(t *testing.T) {
 	inPostgres = pg.Schema(t)
 	defer func() { inPostgres = "" }()
 	for name, test := range map[string]func(*testing.T){
-		"life": TestBackground, "fails": TestBackgroundFails, "resumed": TestBackgroundStreamIsResumed, "live": TestBackgroundStreamIsFollowedLive,
+		"life": TestBackground, "on a conversation": TestBackgroundOnAConversation, "holds its conversation": TestBackgroundHoldsItsConversation, "fails": TestBackgroundFails, "resumed": TestBackgroundStreamIsResumed, "live": TestBackgroundStreamIsFollowedLive,
 		"without its client": TestBackgroundWithoutItsClient, "cancelled": TestBackgroundIsCancelled, "cancel meets completion": TestBackgroundCancelMeetsCompletion,
 		"expires": TestBackgroundReplayExpires, "recovered": TestBackgroundIsRecovered, "stops": TestBackgroundWhileTheServerStops, "killed": TestBackgroundWorkerIsKilled,
 	} {

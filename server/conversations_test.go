@@ -586,7 +586,7 @@ func TestConversationsInPostgres(t *testing.T) {
 	inPostgres = pg.Schema(t)
 	defer func() { inPostgres = "" }()
 	for name, test := range map[string]func(*testing.T){
-		"made": TestConversationsAreMadeReadChangedAndDeleted, "pages": TestItemsOfConversationsAreListedInPages, "none": TestConversationsThatAreNone,
+		"made": TestConversationsAreMadeReadChangedAndDeleted, "not logged": TestNothingOfConversationsIsInLogsAndMetrics, "pages": TestItemsOfConversationsAreListedInPages, "none": TestConversationsThatAreNone,
 		"follow": TestResponsesOfAConversationFollowEachOther, "failed": TestFailedTurnAddsNothingToItsConversation, "leaving": TestLeavingFreesTheConversation,
 		"interleave": TestTurnsOfAConversationNeverInterleave, "long": TestLongAnswerKeepsItsConversation, "references": TestReferencesToItemsOfConversations,
 		"bounded": TestConversationsAreBounded, "owners": TestOwnersOfConversations, "two servers": twoServersOneConversation,

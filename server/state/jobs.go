@@ -12,13 +12,17 @@ import (
 //	             ▲                  │ ▲      └─ Cancel ─► cancelled
 //	             └──── Release ─────┘ └ Renew, Append
 //
+// A job of a conversation, whose record Joins it, has the conversation's lock by its own
+// ID from Accept to its end, which adds the items: Finish, Cancel and Delete let go of it.
+//
 // Who claims a job has its lease: until that lapses, or is given back, nobody else
 // gets the job. What was shown of a job is its log, a list of numbered events; it
 // goes some time after the job's end.
 type Jobs interface {
 	// Accept keeps a response that nobody has begun, and the request that says what
 	// is to be done. With queue of its owner's jobs not ended it is ErrQueueFull; 0 is
-	// no bound. Accepting the same record again is a success.
+	// no bound. Accepting the same record again is a success. The lock of a conversation
+	// must be held by the job's ID, else it is ErrLost.
 	Accept(ctx context.Context, j *Job, queue int) error
 
 	// Claim takes the oldest job that is queued, or whose lease has lapsed, and
@@ -103,6 +107,9 @@ type Log struct {
 // Ended reports whether nothing will come after these batches.
 func (l *Log) Ended() bool { return l.Status >= Completed && !l.More }
 
+// JobLock is for how long a job has its conversation's lock: longer than any is worked on.
+const JobLock = 100 * 365 * 24 * time.Hour
+
 // LogRows are how many batches Events returns at most.
 const LogRows = 16
 
@@ -117,6 +124,9 @@ func (j *Job) CheckQueued() error {
 	r := j.Record
 	if r.Status != Queued || r.Flags&Background == 0 {
 		return errors.New("the job is none that waits")
+	}
+	if r.Joins != nil && r.Joins.Holder != r.ID {
+		return errors.New("the job does not hold its conversation by its own id")
 	}
 	r.Status = Completed
 	return r.Check()

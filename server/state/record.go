@@ -23,7 +23,7 @@ type Record struct {
 	Replay time.Duration
 
 	// Joins says to which conversation the response is added; nil: to none. It is read
-	// by Commit only: a response that was added has the flag Conversed, and the
+	// by Commit, Accept and Finish only: a response that was added has the flag Conversed, and the
 	// conversation as its thread.
 	Joins *Joins
 

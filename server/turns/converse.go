@@ -24,14 +24,17 @@ func (b *beginning) converse(u *Turn, asked *history.Ask) *failure.Failure {
 	}
 	b.explicit, b.field = true, history.Conversation // what it says is kept in any case
 	u.Past.Conversation = asked.Conversation
-	if f := b.room(asked.Input); !b.ask.Reads && f != nil {
+	if u.job = b.ask.Job; u.job != nil {
+		b.owner = u.job.Owner
+	}
+	if f := b.room(asked.Input); f != nil {
 		return f
 	}
 	id, ok := state.ConversationIDOf(asked.Conversation)
 	if !ok {
 		return conversationMissing(asked.Conversation, history.Conversation)
 	}
-	if b.ask.Reads {
+	if b.ask.Reads || b.ask.Job != nil { // which has the lock
 		return b.goOn(u, asked, id)
 	}
 	var f *failure.Failure
@@ -59,7 +62,11 @@ func (t *Turns) roomFor(ctx context.Context, owner state.Owner, bytes int) *fail
 	return nil
 }
 
+// room is the same of the input, where it is to be stored and is not yet.
 func (b *beginning) room(input []byte) *failure.Failure {
+	if b.ask.Reads || b.ask.Job != nil {
+		return nil
+	}
 	return b.roomFor(b.ctx, b.owner, len(input))
 }
 
@@ -82,7 +89,7 @@ func (b *beginning) goOn(u *Turn, asked *history.Ask, id string) *failure.Failur
 	}
 	if refers {
 		u.Body, u.Refers = asked.AppendBody(nil, input), true
-		if f := b.room(input); !b.ask.Reads && f != nil {
+		if f := b.room(input); f != nil {
 			return f
 		}
 	}
@@ -142,12 +149,8 @@ func (u *Turn) keepJoined(r *state.Record) (kept bool, failed *responses.Error) 
 	h.stop()
 	r.Flags |= state.Conversed
 	r.Joins = &state.Joins{Conversation: h.conversation, Holder: h.holder, Discard: !u.Past.Stored}
-	adds := r.Status == state.Completed || r.Status == state.Incomplete
-	if adds {
-		add := func(id string, raw []byte) { r.Joins.Items = append(r.Joins.Items, state.Item{ID: id, Data: raw}) }
-		history.Each(r.Input, false, add)
-		history.Each(r.Output, true, add)
-	}
+	r.Joins.Items = itemsOf(r)
+	adds := joins(r.Status)
 	ctx, cancel := context.WithTimeout(context.Background(), u.turns.cfg.State.CommitTimeout)
 	defer cancel()
 	err := u.turns.store.Commit(ctx, r)
@@ -169,6 +172,20 @@ func (u *Turn) keepJoined(r *state.Record) (kept bool, failed *responses.Error) 
 		return false, history.TooLong(history.Conversation, "is larger than the store may be")
 	}
 	return false, unavailable().Reply
+}
+
+// joins reports whether an answer that ended so becomes a part of its conversation.
+func joins(s state.Status) bool { return s == state.Completed || s == state.Incomplete }
+
+// itemsOf are the items that a response adds to its conversation.
+func itemsOf(r *state.Record) (items []state.Item) {
+	if !joins(r.Status) {
+		return nil
+	}
+	add := func(id string, raw []byte) { items = append(items, state.Item{ID: id, Data: raw}) }
+	history.Each(r.Input, false, add)
+	history.Each(r.Output, true, add)
+	return items
 }
 
 // ofConversation is the item of a conversation whose id an item's id has in it, nil when

@@ -70,11 +70,6 @@ func (u *Turn) Background() bool { return u.Past != nil && u.Past.Background }
 
 // background says that nobody waits for the answer of a request, which must be stored.
 func (b *beginning) background(u *Turn, asked *history.Ask) *failure.Failure {
-	if asked.Conversation != "" {
-		e := responses.NewError(http.StatusBadRequest, "unsupported_parameter", "a response on a conversation is not worked on in the background: leave conversation out, or send background false")
-		e.Param = "background"
-		return failure.Of(failure.InvalidRequest, e)
-	}
 	if asked.Store == history.No {
 		e := responses.NewError(http.StatusBadRequest, "invalid_value", "a response in the background is stored, to be asked for later: leave store out, or send background false")
 		e.Param = "store"
@@ -92,14 +87,26 @@ func (u *Turn) Accept(queued responses.Outcome, events []byte, task *Task) *fail
 		j.Flags |= state.Streamed
 		j.Events = state.Events{First: 0, Last: int64(bytes.Count(events, []byte("\n\n"))) - 1, Data: events}
 	}
+	if u.hold != nil { // which is the job's from now on
+		u.hold.stop()
+		j.Flags |= state.Conversed
+		j.Joins = &state.Joins{Conversation: u.hold.conversation, Holder: u.hold.holder}
+	}
 	s := &u.turns.cfg.State
 	ctx, cancel := context.WithTimeout(context.Background(), s.CommitTimeout)
 	defer cancel()
 	var missing *state.MissingError
 	err := u.turns.store.Accept(ctx, j, s.Background.Queue)
+	if u.hold != nil && (err == nil || !state.Final(err)) { // it may have been kept: else the lock lapses
+		u.hold.freed()
+	}
 	switch {
 	case err == nil:
 		return nil
+	case u.hold != nil && errors.Is(err, state.ErrNotFound):
+		return conversationMissing("conv_"+u.hold.conversation, history.Conversation)
+	case u.hold != nil && errors.Is(err, state.ErrLost):
+		return failure.Of(failure.InvalidRequest, conversationLocked())
 	case errors.Is(err, state.ErrQueueFull):
 		e := responses.NewError(http.StatusTooManyRequests, "background_queue_full",
 			"you have "+strconv.Itoa(s.Background.Queue)+" responses in the background that have not ended: wait for some, or cancel them")
@@ -117,6 +124,9 @@ func (u *Turn) Accept(queued responses.Outcome, events []byte, task *Task) *fail
 func (u *Turn) Record(o responses.Outcome) *state.Record {
 	r := u.ended(o)
 	r.Flags, r.Replay = u.job.Flags, u.turns.cfg.State.Background.Replay
+	if r.Flags&state.Conversed != 0 {
+		r.Joins = &state.Joins{Conversation: u.job.Thread, Holder: r.ID, Items: itemsOf(r)}
+	}
 	return r
 }
 
@@ -133,6 +143,9 @@ func (t *Turns) LastWords(r *state.Record, log []state.Events, status state.Stat
 	r.Shell, r.Cut = append(head[:len(head):len(head)], r.Shell[r.Cut:]...), len(head)
 	r.Status, r.Output = status, doneItems(log)
 	r.TTL, r.Replay = t.cfg.StateTTL(), t.cfg.State.Background.Replay
+	if r.Flags&state.Conversed != 0 {
+		r.TTL, r.Joins = t.cfg.State.ConversationTTL, &state.Joins{Conversation: r.Thread, Holder: r.ID}
+	}
 	if !r.Flags.Logs() {
 		return nil
 	}

@@ -118,9 +118,22 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 	if queue > 0 && waiting >= queue {
 		return state.ErrQueueFull
 	}
+	var c *conversation
+	if j.Joins != nil {
+		t := s.conversations[j.Joins.Conversation]
+		if t == nil || t.owner != j.Owner {
+			return state.ErrNotFound
+		}
+		if c = t.conversation; c.holder != j.Joins.Holder {
+			return state.ErrLost
+		}
+	}
 	r, err := s.keep(&j.Record, cost(len(j.Request))+cost(len(j.Events.Data)))
 	if err != nil {
 		return err
+	}
+	if c != nil {
+		c.holder, c.until = r.id, s.now().Add(state.JobLock).UnixMilli()
 	}
 	r.job = &job{request: s.put(r.thread, j.Request)}
 	r.job.place = s.jobs.open.PushBack(r)
@@ -243,9 +256,22 @@ func (s *Store) Finish(ctx context.Context, l state.Lease, rec *state.Record, e 
 	case r.status != state.InProgress:
 		return state.ErrLost
 	}
-	if rec.Status != state.Failed && !s.room(r.thread, cost(rec.Bytes())+cost(len(e.Data))) {
+	need, batch := int64(0), state.Batch{}
+	if rec.Joins != nil {
+		var err error
+		c := r.thread.conversation
+		batch = rec.Batch()
+		if c.holder != r.id && len(batch.Items) > 0 {
+			return state.ErrLost
+		}
+		if need, err = c.fits(batch); err != nil {
+			return err
+		}
+	}
+	if rec.Status != state.Failed && !s.room(r.thread, need+cost(rec.Bytes())+cost(len(e.Data))) {
 		return state.ErrTooLarge
 	}
+	s.add(r.thread, batch)
 	s.finish(r, rec, e)
 	return nil
 }
@@ -261,9 +287,17 @@ func (s *Store) finish(r *response, rec *state.Record, e state.Events) {
 	r.at = s.blocks.write(input, rec.Output, rec.Shell)
 	s.account(r.thread, 0, cost(r.input+r.output+r.shell)-before)
 	s.touch(r.thread, rec.TTL)
+	r.unlock()
 	if r.flags.Logs() {
 		r.job.until = s.now().Add(rec.Replay).UnixMilli()
 		r.job.place = s.jobs.logs.PushBack(r)
+	}
+}
+
+// unlock lets go of the conversation that a job has.
+func (r *response) unlock() {
+	if c := r.thread.conversation; c != nil && c.holder == r.id {
+		c.holder = ""
 	}
 }
 

@@ -335,6 +335,7 @@ func (s *Store) remove(r *response) {
 	s.account(r.thread, -1, -cost(r.input+r.output+r.shell))
 	if r.job != nil {
 		s.forget(r)
+		r.unlock()
 	}
 }
 

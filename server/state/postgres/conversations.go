@@ -45,6 +45,7 @@ const (
 	loseStatement      = "UPDATE antwort_threads SET bytes = bytes - $2 WHERE id = $1"
 	lockStatement      = "UPDATE antwort_threads SET locked_by = $2, locked_until = " + clock + " + $3 WHERE id = $1"
 	unlockStatement    = "UPDATE antwort_threads SET locked_by = NULL WHERE id = $1"
+	letGoStatement     = "UPDATE antwort_threads SET locked_by = NULL WHERE id = $1 AND locked_by = $2"
 	dropStatement      = "DELETE FROM antwort_threads WHERE id = $1"
 	conversationsQuery = "SELECT id FROM antwort_threads WHERE owner = $1 AND kind = 1 ORDER BY created, id"
 
@@ -92,16 +93,22 @@ func (s *Store) change(ctx context.Context, owner state.Owner, id string, do fun
 		return state.ErrNotFound
 	}
 	return s.transact(ctx, func(tx pgx.Tx) error {
-		f := new(found)
-		err := tx.QueryRow(ctx, findQuery, id, owner[:]).Scan(&f.created, &f.metadata, &f.next, &f.holder, &f.holds)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return state.ErrNotFound
-		}
+		f, err := find(ctx, tx, owner, id)
 		if err != nil {
 			return err
 		}
 		return do(tx, f)
 	})
+}
+
+// find returns a conversation, which nobody else changes until the transaction ends.
+func find(ctx context.Context, tx pgx.Tx, owner state.Owner, id string) (*found, error) {
+	f := new(found)
+	err := tx.QueryRow(ctx, findQuery, id, owner[:]).Scan(&f.created, &f.metadata, &f.next, &f.holder, &f.holds)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = state.ErrNotFound
+	}
+	return f, err
 }
 
 // add adds a batch, and says how many bytes that was.
@@ -438,23 +445,42 @@ func (s *Store) join(ctx context.Context, r *state.Record) error {
 				return err
 			}
 		} else {
-			input, output, shell := s.texts.PackRecord(r)
-			tag, err := tx.Exec(ctx, joinStatement, r.ID, r.Owner[:], id, int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell)
+			var err error
+			if bytes, err = s.insertJoined(ctx, tx, r); errors.Is(err, errKnown) {
+				return notInserted(ctx, tx, r)
+			}
 			if err != nil {
 				return err
 			}
-			if tag.RowsAffected() == 0 {
-				return notInserted(ctx, tx, r)
-			}
-			bytes, turns = int64(len(input)+len(output)+len(shell)), 1
+			turns = 1
 		}
-		if f.holder != r.Joins.Holder && len(b.Items) > 0 {
-			return state.ErrLost
-		}
-		size, err := s.add(ctx, tx, r.Owner, id, f.next, &b)
-		if err != nil {
-			return err
-		}
-		return s.advance(ctx, tx, id, &b, bytes+size, turns, r.Joins.Holder)
+		return s.addJoined(ctx, tx, r, f, bytes, turns)
 	})
+}
+
+// errKnown is that there is a response of this id.
+var errKnown = errors.New("the response is there")
+
+// insertJoined inserts a response of a conversation, and says how many bytes that was.
+func (s *Store) insertJoined(ctx context.Context, tx pgx.Tx, r *state.Record) (size int64, err error) {
+	input, output, shell := s.texts.PackRecord(r)
+	tag, err := tx.Exec(ctx, joinStatement, r.ID, r.Owner[:], r.Joins.Conversation, int16(r.Status), int16(r.Flags), r.Created.UnixMilli(), r.Cut, input, output, shell)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errKnown
+	}
+	return int64(len(input) + len(output) + len(shell)), err
+}
+
+// addJoined adds the items of a response to its conversation, counts what else is new, and
+// unlocks.
+func (s *Store) addJoined(ctx context.Context, tx pgx.Tx, r *state.Record, f *found, bytes int64, turns int) error {
+	b, id := r.Batch(), r.Joins.Conversation
+	if f.holder != r.Joins.Holder && len(b.Items) > 0 {
+		return state.ErrLost
+	}
+	size, err := s.add(ctx, tx, r.Owner, id, f.next, &b)
+	if err != nil {
+		return err
+	}
+	return s.advance(ctx, tx, id, &b, bytes+size, turns, r.Joins.Holder)
 }

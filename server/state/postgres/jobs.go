@@ -113,7 +113,6 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		return err
 	}
 	r := &j.Record
-	statement, args := s.insertion(r)
 	return s.transact(ctx, func(tx pgx.Tx) error {
 		if known, err := accepted(ctx, tx, r); known || err != nil {
 			return err
@@ -125,14 +124,11 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		if queue > 0 && waiting >= queue {
 			return state.ErrQueueFull
 		}
-		var thread string
-		err := tx.QueryRow(ctx, statement, args...).Scan(&thread)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows) && r.Parent == "", isCode(err, uniqueViolation):
-			return state.ErrConflict
-		case errors.Is(err, pgx.ErrNoRows), isCode(err, foreignKeyViolation):
-			return &state.MissingError{ID: r.Parent}
-		case err != nil:
+		insert := s.acceptChained
+		if r.Joins != nil {
+			insert = s.acceptJoined
+		}
+		if err := insert(ctx, tx, r); err != nil {
 			return err
 		}
 		request := s.texts.Pack(packed.Place{Owner: r.Owner, ID: r.ID, Column: packed.Request}, j.Request)
@@ -141,6 +137,46 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		}
 		return s.event(ctx, tx, r.Owner, r.ID, j.Events)
 	})
+}
+
+// acceptChained keeps a job of a chain.
+func (s *Store) acceptChained(ctx context.Context, tx pgx.Tx, r *state.Record) error {
+	statement, args := s.insertion(r)
+	var thread string
+	err := tx.QueryRow(ctx, statement, args...).Scan(&thread)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) && r.Parent == "", isCode(err, uniqueViolation):
+		return state.ErrConflict
+	case errors.Is(err, pgx.ErrNoRows), isCode(err, foreignKeyViolation):
+		return &state.MissingError{ID: r.Parent}
+	}
+	return err
+}
+
+// acceptJoined keeps a job of a conversation, which has the lock from now on.
+func (s *Store) acceptJoined(ctx context.Context, tx pgx.Tx, r *state.Record) error {
+	id := r.Joins.Conversation
+	f, err := find(ctx, tx, r.Owner, id)
+	switch {
+	case err != nil:
+		return err
+	case f.holder != r.Joins.Holder:
+		return state.ErrLost
+	}
+	size, err := s.insertJoined(ctx, tx, r)
+	switch {
+	case errors.Is(err, errKnown):
+		return state.ErrConflict
+	case err != nil:
+		return err
+	}
+	b := r.Batch()
+	b.Items = nil
+	if err := s.advance(ctx, tx, id, &b, size, 1, ""); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, lockStatement, id, r.ID, state.JobLock.Milliseconds())
+	return err
 }
 
 // accepted reports whether the job is there already.
@@ -269,19 +305,35 @@ func (s *Store) Finish(ctx context.Context, l state.Lease, r *state.Record, e st
 		return err
 	}
 	return s.transact(ctx, func(tx pgx.Tx) error {
+		var f *found
+		if r.Joins != nil { // first, as whoever deletes the conversation does
+			var err error
+			if f, err = find(ctx, tx, r.Owner, r.Joins.Conversation); err != nil {
+				return lostWith(err)
+			}
+		}
 		attempt, status, size, err := lock(ctx, tx, r.ID)
 		switch {
-		case errors.Is(err, state.ErrNotFound):
-			return state.ErrLost
 		case err != nil:
-			return err
+			return lostWith(err)
 		case attempt == l.Attempt && status == r.Status:
 			return nil // it was ended before
 		case attempt != l.Attempt || status != state.InProgress:
 			return state.ErrLost
 		}
-		return s.finish(ctx, tx, r, size, e)
+		if err := s.finish(ctx, tx, r, size, e); err != nil || r.Joins == nil {
+			return err
+		}
+		return s.addJoined(ctx, tx, r, f, 0, 0)
 	})
+}
+
+// lostWith is the error of a job that is gone, with all that it was in.
+func lostWith(err error) error {
+	if errors.Is(err, state.ErrNotFound) {
+		return state.ErrLost
+	}
+	return err
 }
 
 // lock lets nobody else change a job until the transaction ends. size is of what its
@@ -342,6 +394,11 @@ func (s *Store) Cancel(ctx context.Context, owner state.Owner, id string, end fu
 			next, data := state.Next(log), end(r, log)
 			if err := s.finish(ctx, tx, r, size, state.Events{First: next, Last: next, Data: data}); err != nil {
 				return err
+			}
+			if r.Flags&state.Conversed != 0 {
+				if _, err := tx.Exec(ctx, letGoStatement, r.Thread, r.ID); err != nil {
+					return err
+				}
 			}
 		}
 		record = r

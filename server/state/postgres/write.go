@@ -133,7 +133,9 @@ const (
 			DELETE FROM antwort_responses WHERE id = $1 AND owner = $2
 			RETURNING thread, octet_length(input) + octet_length(output) + octet_length(shell) + coalesce(octet_length(request), 0) AS bytes
 		)
-		UPDATE antwort_threads t SET bytes = t.bytes - gone.bytes, turns = turns - 1 FROM gone WHERE t.id = gone.thread RETURNING t.id`
+		UPDATE antwort_threads t SET bytes = t.bytes - gone.bytes, turns = turns - 1,
+			locked_by = CASE WHEN locked_by = $1 THEN NULL ELSE locked_by END
+		FROM gone WHERE t.id = gone.thread RETURNING t.id`
 	emptyStatement = "DELETE FROM antwort_threads WHERE id = $1 AND turns <= 0 AND kind = 0"
 )
 

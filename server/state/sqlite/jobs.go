@@ -59,7 +59,11 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		if queue > 0 && waiting >= queue {
 			return state.ErrQueueFull
 		}
-		if err := w.commit(ctx, &r, input, output, shell); err != nil {
+		commit := w.commit
+		if r.Joins != nil {
+			commit = w.acceptJoined
+		}
+		if err := commit(ctx, &r, input, output, shell); err != nil {
 			return err
 		}
 		if _, err := w.jobs.request.ExecContext(ctx, r.ID, request); err != nil {
@@ -70,6 +74,32 @@ func (s *Store) Accept(ctx context.Context, j *state.Job, queue int) error {
 		}
 		return w.event(ctx, r.Owner, r.ID, events)
 	})
+}
+
+// acceptJoined keeps a job of a conversation, which has the lock from now on.
+func (w *writer) acceptJoined(ctx context.Context, r *state.Record, input, output, shell []byte) error {
+	id := r.Joins.Conversation
+	f, err := w.find(ctx, r.Owner, id)
+	switch {
+	case err != nil:
+		return err
+	case f.holder != r.Joins.Holder:
+		return state.ErrLost
+	}
+	n, err := inserted(w.conversations.kept.ExecContext(ctx, r.ID, r.Owner[:], id, r.Status, r.Flags, r.Created.UnixMilli(), r.Cut, input, output, shell))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return w.notInserted(ctx, r)
+	}
+	b := r.Batch()
+	b.Items = nil
+	if err := w.advance(ctx, id, &b, int64(len(input)+len(output)+len(shell)), 1, ""); err != nil {
+		return err
+	}
+	_, err = w.conversations.lock.ExecContext(ctx, id, r.ID, w.now().Add(state.JobLock).UnixMilli())
+	return broken(err)
 }
 
 // copied are events whose bytes stay, as they may be written after the caller has
@@ -239,6 +269,12 @@ func (s *Store) Finish(ctx context.Context, l state.Lease, r *state.Record, e st
 	head := *r
 	head.Output, head.Shell = s.texts.PackEnd(r)
 	e = copied(e)
+	var joins state.Joins
+	if r.Joins != nil { // the items of the answer, packed
+		joins = *r.Joins
+		joins.Items = s.texts.PackItems(r.Owner, joins.Conversation, joins.Items)
+		head.Joins = &joins
+	}
 	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
 		var thread string
 		var attempt, size int64
@@ -254,8 +290,32 @@ func (s *Store) Finish(ctx context.Context, l state.Lease, r *state.Record, e st
 		case attempt != l.Attempt || status != state.InProgress:
 			return state.ErrLost
 		}
-		return w.finish(ctx, &head, int(size), e)
+		if head.Joins == nil {
+			return w.finish(ctx, &head, int(size), e)
+		}
+		return w.wholly(ctx, func() error { return w.finishJoined(ctx, &head, int(size), e) })
 	})
+}
+
+// finishJoined writes how a job of a conversation has ended, and adds its items. All
+// texts are packed.
+func (w *writer) finishJoined(ctx context.Context, r *state.Record, before int, e state.Events) error {
+	id, b := r.Joins.Conversation, r.Batch()
+	f, err := w.find(ctx, r.Owner, id)
+	switch {
+	case err != nil:
+		return err
+	case f.holder != r.ID && len(b.Items) > 0:
+		return state.ErrLost
+	}
+	size, err := w.add(ctx, id, f.next, &b)
+	if err != nil {
+		return err
+	}
+	if err := w.finish(ctx, r, before, e); err != nil {
+		return err
+	}
+	return w.advance(ctx, id, &b, size, 0, r.ID)
 }
 
 // finish writes how a job has ended. Output and Shell are packed.
@@ -310,6 +370,11 @@ func (w *writer) cancel(ctx context.Context, r *state.Record, end func(*state.Re
 		return decided(err)
 	}
 	next, data := state.Next(log), end(r, log)
+	if r.Flags&state.Conversed != 0 {
+		if _, err := w.conversations.unlock.ExecContext(ctx, thread, r.Owner[:], r.ID); err != nil {
+			return broken(err)
+		}
+	}
 	head := *r
 	head.Output, head.Shell = w.texts.PackEnd(r)
 	return w.finish(ctx, &head, int(size), state.Events{First: next, Last: next, Data: data})

@@ -29,8 +29,9 @@ func (s *statements) all() map[**sql.Stmt]string {
 			expires = CASE WHEN ?3 IS NULL THEN NULL WHEN expires BETWEEN ?3 AND ?3 + ?4 THEN expires ELSE ?3 + ?4 END WHERE id = ?1`,
 		&s.known:  "SELECT owner, coalesce(parent, ''), status, created FROM responses WHERE id = ?",
 		&s.remove: "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING thread, length(input) + length(output) + length(shell) + coalesce(length(request), 0)",
-		&s.shrink: "UPDATE threads SET bytes = bytes - ?2, turns = turns - 1 WHERE id = ?1",
-		&s.empty:  "DELETE FROM threads WHERE id = ? AND turns <= 0 AND kind = 0",
+		&s.shrink: `UPDATE threads SET bytes = bytes - ?2, turns = turns - 1,
+			locked_by = CASE WHEN locked_by = ?3 THEN NULL ELSE locked_by END WHERE id = ?1`,
+		&s.empty: "DELETE FROM threads WHERE id = ? AND turns <= 0 AND kind = 0",
 		&s.expired: `SELECT id, turns, kind FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
 			ORDER BY expires LIMIT ?`,
 		&s.owned: "SELECT id, turns, kind FROM threads WHERE owner = ? LIMIT ?",
@@ -151,7 +152,7 @@ func (s *Store) Delete(ctx context.Context, owner state.Owner, id string) error 
 		case err != nil:
 			return broken(err)
 		}
-		if _, err := w.stmts.shrink.ExecContext(ctx, thread, bytes); err != nil {
+		if _, err := w.stmts.shrink.ExecContext(ctx, thread, bytes, id); err != nil {
 			return broken(err)
 		}
 		_, err = w.stmts.empty.ExecContext(ctx, thread)
