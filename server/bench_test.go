@@ -10,9 +10,11 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"antwort/server/testkit"
 	"antwort/shared/config"
@@ -145,7 +147,15 @@ func exchangeLoop(b *testing.B, addr, req string) {
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 64<<10)
 	b.ReportAllocs()
+	var took []time.Duration
+	defer func() { // half of them took no longer
+		slices.Sort(took)
+		if n := len(took); n > 0 {
+			b.ReportMetric(float64(took[n/2].Microseconds())/1000, "p50-ms")
+		}
+	}()
 	for b.Loop() {
+		begun := time.Now()
 		if _, err := io.WriteString(conn, req); err != nil {
 			b.Fatal(err)
 		}
@@ -156,6 +166,7 @@ func exchangeLoop(b *testing.B, addr, req string) {
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			b.Fatal(err)
 		}
+		took = append(took, time.Since(begun))
 	}
 }
 

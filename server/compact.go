@@ -92,7 +92,7 @@ func (x *exchange) readCompaction(body []byte) *failure.Failure {
 // changed the turn.
 func (x *exchange) expand(begun *turns.Turn) (changed bool, f *failure.Failure) {
 	past := begun.History()
-	if !x.gen.compacts || x.compacts == nil && !compaction.Concerns(past) {
+	if !x.gen.compacts || x.compacts == nil && !begun.Compacted {
 		return false, nil
 	}
 	if !x.held.Hold(2 * (len(begun.Body) + len(past))) {

@@ -107,6 +107,9 @@ type Turn struct {
 	Refers  bool            // Body is another than that of the request, and longer
 	Past    *translate.Past // nil: nothing is stored here
 
+	// Compacted says that a compaction is among the items of the history.
+	Compacted bool
+
 	// ToldStreamed says that the events of a response in the background are told.
 	ToldStreamed bool
 
@@ -438,10 +441,10 @@ func (b *beginning) join(u *Turn, chain []state.Turn, kept []byte) *failure.Fail
 	}
 	u.memory, u.held = b.ask.Memory, 2*size
 	rules := history.Rules{Items: b.cfg.Limits.InputItems, Fill: b.cfg.State.OpenCalls == config.Fill, Open: b.ask.Compacts, Field: b.field}
-	items, err := rules.Join(make([]byte, 0, size), all, kept)
+	items, compacted, err := rules.Join(make([]byte, 0, size), all, kept)
 	if err != nil {
 		return failure.Of(failure.InvalidRequest, err)
 	}
-	u.Past.Items = items
+	u.Past.Items, u.Compacted = items, compacted
 	return nil
 }

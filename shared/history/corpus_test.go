@@ -46,7 +46,7 @@ func TestHistoryByChainIsHistoryInline(t *testing.T) {
 				input = array(next)
 				output = []byte(`[{"id":"msg_second","type":"message","role":"assistant","content":[{"type":"output_text","text":"\ud83d\ude00 yes"}],"status":"completed"}]`)
 
-				past, failed := history.Rules{}.Join(nil, turns, history.Keep(nil, input, corpus.ID+"y"))
+				past, _, failed := history.Rules{}.Join(nil, turns, history.Keep(nil, input, corpus.ID+"y"))
 				if failed != nil {
 					require.Contains(t, failed.Message, "No tool call found", "the input has an output without a call")
 					return
@@ -58,7 +58,7 @@ func TestHistoryByChainIsHistoryInline(t *testing.T) {
 				require.Nil(t, e)
 				require.Equal(t, string(want), string(chain))
 
-				past, failed = history.Rules{Field: history.Conversation}.Join(nil, []history.Turn{{Input: array(conversation)}}, history.KeepApart(nil, input, corpus.ID+"d", 0))
+				past, _, failed = history.Rules{Field: history.Conversation}.Join(nil, []history.Turn{{Input: array(conversation)}}, history.KeepApart(nil, input, corpus.ID+"d", 0))
 				require.Nil(t, failed)
 				conversed, e := translated(translator, ask.AppendBody(nil, input), &translate.Past{Stored: true, Items: past})
 				require.Nil(t, e)

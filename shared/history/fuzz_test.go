@@ -30,7 +30,7 @@ func FuzzSplice(f *testing.F) {
 		if isArray {
 			require.Len(t, kept, len(sent))
 		}
-		joined, err := history.Rules{Fill: true}.Join(nil, []history.Turn{{Input: got, Output: output}}, []byte(`[]`))
+		joined, _, err := history.Rules{Fill: true}.Join(nil, []history.Turn{{Input: got, Output: output}}, []byte(`[]`))
 		if err == nil {
 			require.NoError(t, jsontext.Check(joined, jsontext.Limits{Depth: 65}))
 		}

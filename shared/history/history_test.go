@@ -104,7 +104,7 @@ func TestTurnsAreJoined(t *testing.T) {
 		"an item without its key": {turns: []history.Turn{turn(u("a"), u("b"))}, input: `{"type":"function_call_output"}`, joined: u("a") + "," + u("b")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := c.rules.Join([]byte("x"), c.turns, []byte(`[`+c.input+`]`))
+			got, compacted, err := c.rules.Join([]byte("x"), c.turns, []byte(`[`+c.input+`]`))
 			if c.error != "" {
 				require.NotNil(t, err)
 				require.Equal(t, c.error, err.Message)
@@ -115,6 +115,7 @@ func TestTurnsAreJoined(t *testing.T) {
 			}
 			require.Nil(t, err)
 			require.Equal(t, "x["+c.joined+"]", string(got))
+			require.Equal(t, name == "a compaction", compacted)
 		})
 	}
 }

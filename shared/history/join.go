@@ -25,8 +25,9 @@ type Rules struct {
 // stands before the items of the input, which are as Keep made them. Calls and
 // thoughts that broke off are left out, and all that stands before a compaction.
 // Refused is what the model could not read: outputs without their call, calls without
-// their output, and an item that comes twice.
-func (r Rules) Join(dst []byte, turns []Turn, input []byte) ([]byte, *responses.Error) {
+// their output, and an item that comes twice. compacted says that a compaction is among
+// them.
+func (r Rules) Join(dst []byte, turns []Turn, input []byte) (joined []byte, compacted bool, err *responses.Error) {
 	j := join{rules: r, dst: append(dst, '['), start: len(dst) + 1, seen: ids{}, calls: map[string]*call{}}
 	for i := range turns {
 		jsontext.Elements(turns[i].Input, func(raw []byte) bool {
@@ -50,9 +51,9 @@ func (r Rules) Join(dst []byte, turns []Turn, input []byte) ([]byte, *responses.
 		j.err = TooLong(r.field(), "has "+strconv.Itoa(j.items)+" items, the limit is "+strconv.Itoa(r.Items))
 	}
 	if j.err != nil {
-		return dst, j.err
+		return dst, false, j.err
 	}
-	return append(j.dst, ']'), nil
+	return append(j.dst, ']'), j.compacted, nil
 }
 
 func (r *Rules) field() string {
@@ -83,6 +84,8 @@ type join struct {
 	calls map[string]*call
 	order []*call // those of calls, as they came
 	err   *responses.Error
+
+	compacted bool
 }
 
 // call is a call, and all of the same call_id.
@@ -100,7 +103,7 @@ func (it *item) brokeOff() bool {
 // past takes an item of the turns before.
 func (j *join) past(it item) bool {
 	if it.typ == "compaction" { // stands for all before, and has the calls without an output in it
-		j.dst, j.items = j.dst[:j.start], 0
+		j.dst, j.items, j.compacted = j.dst[:j.start], 0, true
 		clear(j.seen)
 		j.order = slices.DeleteFunc(j.order, func(c *call) bool {
 			if c.waiting <= 0 {

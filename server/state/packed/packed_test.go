@@ -40,9 +40,25 @@ func TestTextsComeBack(t *testing.T) {
 
 func TestBrokenBlobsAreRefused(t *testing.T) {
 	whole := new(Packer).Pack(Place{}, bytes.Repeat([]byte("a"), 5000))
-	for name, packed := range map[string][]byte{"nothing": nil, "sealed": {2, 1}, "of a later antwort": {3, 1}, "no frame": {1, 2, 3}, "half a frame": whole[:len(whole)-3]} {
+	for name, packed := range map[string][]byte{"nothing": nil, "sealed": {2, 1}, "of a later antwort": {4, 1}, "no block": {3, 0xff}, "no frame": {1, 2, 3}, "half a frame": whole[:len(whole)-3]} {
 		_, err := new(Packer).Unpack(Place{}, packed)
 		assert.ErrorIs(t, err, state.ErrUnreadable, name)
+	}
+}
+
+// Databases that were written before have texts in zstd.
+func TestTextsInZstandardAreRead(t *testing.T) {
+	packed, err := hex.DecodeString("0128b52ffd6098079d000058616e6420736f206f6e2c2001540b032f8a70")
+	require.NoError(t, err)
+	size, err := Opened(packed).Size()
+	require.NoError(t, err)
+	require.Equal(t, 2200, size)
+	text, err := new(Packer).Unpack(Place{}, packed)
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat([]byte("and so on, "), 200), text)
+	for cut := range packed {
+		_, err := new(Packer).Unpack(Place{}, packed[:cut])
+		require.ErrorIs(t, err, state.ErrUnreadable)
 	}
 }
 
