@@ -47,6 +47,14 @@ type Store struct {
 // connectTime bounds a connection's making, where the DSN does not.
 const connectTime = 3 * time.Second
 
+// heldTime is how long a process may keep others waiting in a transaction in which it
+// asks for nothing, where the DSN does not say: one that hangs loses the connection, and
+// all that it has locked. One that dies loses them at once.
+const heldTime = 5 * time.Second
+
+// heldParameter is Postgres' name for it.
+const heldParameter = "idle_in_transaction_session_timeout"
+
 // openTime bounds how long Open waits for tables; another process may be making them.
 const openTime = time.Minute
 
@@ -71,6 +79,12 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "antwort"
+	}
+	if cfg.ConnConfig.RuntimeParams[heldParameter] == "" { // not at the start of a connection: poolers refuse that
+		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, fmt.Sprintf("SET %s = %d", heldParameter, heldTime.Milliseconds()))
+			return err
+		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
