@@ -65,9 +65,13 @@ func TestASealedThoughtComesBackByAnyReplica(t *testing.T) {
 	messages, _ := llm.last(t)
 	assert.Equal(t, thought, messages[1].Reasoning)
 
+	changed := []byte(found[1])
+	if changed[60]++; changed[60] > 'Z' || changed[60] < 'A' {
+		changed[60] = 'A'
+	}
 	for name, refused := range map[string]answer{
 		"of another tenant":       other.post(thoughtBack(found[1]), bob...),
-		"changed":                 other.post(thoughtBack(found[1][:60]+"A"+found[1][61:]), alice...),
+		"changed":                 other.post(thoughtBack(string(changed)), alice...),
 		"with a key that is gone": start(t, config.VLLM, llm.url, tenants, sealedWith("2")).post(thoughtBack(found[1]), alice...),
 	} {
 		require.Equal(t, 400, refused.status, name)
