@@ -30,6 +30,7 @@ var cases = []struct {
 	{"compaction", "Codex compacts by itself at its own limit, and goes on", compaction},
 	{"lite", "the catalogue's lite models, which send their tools as an item", liteModel},
 	{"built-in-provider", "Codex's built-in provider with openai_base_url: over a WebSocket where there is one, else HTTP after one try", builtInProvider},
+	{"remote-compaction", "the built-in provider has the model compact a small window in mid-task, and the task goes on to its end and in a resumed session", remoteCompaction},
 	{"websocket", "a provider with supports_websockets: two commands and a resumed session over WebSockets (HTTP where there is none), without a reconnect", overWebSocket},
 }
 
@@ -176,6 +177,21 @@ func builtInProvider(t *testing.T) {
 	s := newSession(t, "", "")
 	r := s.ok(s.codex("list"+script(shell("echo built in")), "-c", "model_provider=openai", "-c", "openai_base_url="+s.url+"/v1"))
 	s.contains(r, "built in")
+}
+
+func remoteCompaction(t *testing.T) {
+	report.NeedsServer(t)
+	s := newSession(t, "model_auto_compact_token_limit = 8000", "")
+	builtIn := []string{"-c", "model_provider=openai", "-c", "openai_base_url=" + s.url + "/v1"}
+	// What is left of a compacted turn is its prompt, so the script begins anew: then there is nothing more to count.
+	r := s.ok(s.codex("count"+script(shell("[ -e begun.txt ] || { echo begun > begun.txt; seq 20000; seq 20000; }"), shell("echo counted >> done.txt"), `text="Done first."`), builtIn...))
+	assert.Equal(t, "counted\n", s.read("work/done.txt"))
+	assert.Equal(t, "Done first.", r.last)
+	require.Len(t, r.of("command_execution"), 3, "it was compacted before the task's end: see %s", r.log)
+	r = s.ok(s.codex("and second", append([]string{"resume", "--last"}, builtIn...)...))
+	for _, part := range []string{"Summary of the conversation so far", `count`, "and second"} {
+		s.contains(r, part)
+	}
 }
 
 func overWebSocket(t *testing.T) {

@@ -1,6 +1,9 @@
 // The Agents SDK for JavaScript through the chain, with its Responses model and the tools that it runs itself.
 import assert from "node:assert/strict";
-import { Agent, applyDiff, applyPatchTool, OpenAIConversationsSession, OpenAIResponsesModel, run, setTracingDisabled, shellTool, tool } from "@openai/agents";
+import {
+  Agent, applyDiff, applyPatchTool, MemorySession, OpenAIConversationsSession, OpenAIResponsesCompactionSession, OpenAIResponsesModel, OpenAIResponsesWSModel,
+  run, setTracingDisabled, shellTool, tool,
+} from "@openai/agents";
 import OpenAI from "openai";
 import { z } from "zod";
 import { assistantLines, baseURL, testCase } from "./report.mjs";
@@ -88,4 +91,33 @@ testCase("conversations-session", "OpenAIConversationsSession keeps a chat with 
   await session.popItem();
   assert.equal((await session.getItems()).length, 5);
   await session.clearSession();
+}, { needsServer: true });
+
+testCase("websocket-model", "OpenAIResponsesWSModel: a tool loop, and a streamed run that goes on from it by previousResponseId, over a WebSocket", async () => {
+  globalThis.WebSocket ??= (await import("ws")).WebSocket; // Node has one from 22 on
+  const cities = [];
+  const ws = new OpenAIResponsesWSModel(client, "/mnt/models");
+  const first = await run(new Agent({ name: "a", model: ws, tools: [weather(cities)] }), "weather in Oslo");
+  assert.deepEqual(cities, ["weather in Oslo"]);
+  assert.match(first.finalOutput, /The tools say: sunny/);
+  const second = await run(new Agent({ name: "b", model: ws }), "and now?", { previousResponseId: first.lastResponseId, stream: true });
+  await second.completed;
+  for (const part of ['user: "weather in Oslo"', "calls get_weather", 'user: "and now?"']) assert.ok(second.finalOutput.includes(part), second.finalOutput);
+  await ws.close();
+}, { needsWebSocket: true });
+
+testCase("compaction-session", "OpenAIResponsesCompactionSession compacts a chat by previous_response_id or by its items, and the next run goes on from what it keeps", async () => {
+  for (const compactionMode of ["previous_response_id", "input"]) {
+    const store = new MemorySession();
+    const session = new OpenAIResponsesCompactionSession({ client, underlyingSession: store, compactionMode, shouldTriggerCompaction: () => false });
+    session.model = "/mnt/models"; // its constructor takes names of OpenAI only
+    const first = await run(new Agent({ name: "a", model, tools: [weather([])] }), "weather in Oslo", { session });
+    assert.equal((await store.getItems()).length, 4);
+    await session.runCompaction({ force: true, responseId: first.lastResponseId });
+    assert.deepEqual((await store.getItems()).map((item) => item.type), ["message", "compaction"]);
+    const second = await run(new Agent({ name: "b", model }), "and now?", { session });
+    for (const part of ["I received 2 messages.", "Summary of the conversation so far", "weather in Oslo", '2 user: "and now?"']) {
+      assert.ok(second.finalOutput.includes(part), second.finalOutput);
+    }
+  }
 }, { needsServer: true });

@@ -2,6 +2,7 @@
 // shows. Its stream() is the strictest reader of events there is: it throws on names that it does not know and on items
 // that change.
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import OpenAI from "openai";
 import { ResponsesWS } from "openai/resources/responses/ws";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
@@ -236,6 +237,50 @@ testCase(
     const unknown = await other.turn({ input: "three", previous_response_id: second.id });
     assert.equal((unknown.error.error ?? unknown.error).code, "previous_response_not_found");
     other.ws.close();
+  },
+  { needsWebSocket: true },
+);
+
+testCase(
+  "websocket-reconnects",
+  "ResponsesWS with reconnect: a connection that breaks is made anew by itself; what is stored goes on there, what is not is refused",
+  async () => {
+    const { hostname, port } = new URL(baseURL);
+    const open = new Set();
+    const between = createServer((from) => {
+      const to = connect(Number(port), hostname);
+      for (const [a, b] of [[from, to], [to, from]]) {
+        open.add(a.on("error", () => {}).on("close", () => { open.delete(a); b.destroy(); }));
+        a.pipe(b);
+      }
+    });
+    await new Promise((listens) => between.listen(0, "127.0.0.1", listens));
+    const through = new OpenAI({ baseURL: `http://127.0.0.1:${between.address().port}/v1`, apiKey: "unused", maxRetries: 0, timeout: 30_000 });
+    let tried = 0;
+    const ws = new ResponsesWS(through, { reconnect: { onReconnecting: () => { tried++; }, initialDelay: 10 } });
+    const turn = (request) => new Promise((ended) => {
+      const on = (message) => {
+        if (!["response.completed", "error"].includes(message.type)) return;
+        ws.off("event", on);
+        ended(message);
+      };
+      ws.on("event", on);
+      ws.send({ type: "response.create", model, ...request });
+    });
+    ws.on("error", () => {}); // the events say it too
+    const stored = (await turn({ input: "one" })).response;
+    const unstored = (await turn({ input: "two", previous_response_id: stored.id, store: false })).response;
+    const anew = new Promise((is) => ws.once("reconnected", is));
+    for (const socket of open) socket.destroy();
+    await anew;
+    const third = (await turn({ input: "three", previous_response_id: stored.id })).response;
+    const text = third.output.at(-1).content[0].text;
+    assert.ok(text.indexOf('user: "one"') < text.indexOf('user: "three"') && !text.includes('"two"'), text);
+    const lost = await turn({ input: "four", previous_response_id: unstored.id });
+    assert.equal((lost.error?.error ?? lost.error).code, "previous_response_not_found");
+    assert.ok(tried > 0);
+    ws.close();
+    between.close();
   },
   { needsWebSocket: true },
 );

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import agents
 import openai
 import pytest
+from agents.memory.openai_responses_compaction_session import OpenAIResponsesCompactionSession
+from agents.models.openai_responses import OpenAIResponsesWSModel
 from pydantic import BaseModel
 
 from conftest import MODEL
@@ -280,3 +282,63 @@ def test_conversation_id(model):
     assert weather.calls == ["weather in Oslo"] and first.final_output.count('user: "weather in Oslo"') == 1
     for part in ('user: "weather in Oslo"', "calls get_weather", 'user: "and now?"'):
         assert part in second.final_output
+
+
+@pytest.mark.websocket
+def test_websocket_model(base_url):
+    """OpenAIResponsesWSModel: a tool loop, a streamed run that goes on from it by previous_response_id and one without a store, over one WebSocket."""
+    weather = Weather([])
+
+    async def main():
+        client = openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=30)
+        model = OpenAIResponsesWSModel(model=MODEL, openai_client=client)
+        first = await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4)
+        second = agents.Runner.run_streamed(agents.Agent(name="b", model=model), "and now?", previous_response_id=first.last_response_id)
+        async for _ in second.stream_events():
+            pass
+        socket = model._ws_connection
+        unstored = agents.Agent(name="c", model=model, tools=[weather.tool()], model_settings=agents.ModelSettings(store=False))
+        third = await agents.Runner.run(unstored, "weather in Rome", max_turns=4, auto_previous_response_id=True)
+        same = socket is not None and socket is model._ws_connection
+        await model.close()
+        return first, second, third, same
+
+    first, second, third, same = asyncio.run(main())
+    assert weather.calls == ["weather in Oslo", "weather in Rome"] and first.final_output.startswith("The tools say: It is sunny (1).")
+    for part in ('user: "weather in Oslo"', "calls get_weather", 'user: "and now?"'):
+        assert second.final_output.count(part) == 1, second.final_output
+    assert third.final_output.startswith("The tools say: It is sunny (2).") and third.final_output.count('user: "weather in Rome"') == 1
+    assert same, "all turns were over one connection"
+
+
+@pytest.mark.server
+def test_compaction_session(base_url, model):
+    """OpenAIResponsesCompactionSession compacts a chat by previous_response_id or by its items, and the next run goes on from what it keeps."""
+    for mode in ("previous_response_id", "input"):
+        compacted(base_url, model, mode)
+
+
+def compacted(base_url, model, mode):
+    client = openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=30)
+    store = agents.SQLiteSession("chat")
+    session = OpenAIResponsesCompactionSession("chat", store, client=client, compaction_mode=mode, should_trigger_compaction=lambda _: False)
+    session.model = MODEL  # its constructor takes names of OpenAI only
+    weather = Weather([])
+
+    async def main():
+        await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4, session=session)
+        before = await store.get_items()
+        await session.run_compaction({"force": True})
+        after = await store.get_items()
+        second = await agents.Runner.run(agents.Agent(name="b", model=model), "and now?", session=session)
+        await session.run_compaction({"force": True})
+        third = agents.Runner.run_streamed(agents.Agent(name="b", model=model), "and then?", session=session)
+        async for _ in third.stream_events():
+            pass
+        return before, after, second, third
+
+    before, after, second, third = asyncio.run(main())
+    assert len(before) == 4 and [item.get("type", "message") for item in after] == ["message", "compaction"]
+    for run, text in ((second, "and now?"), (third, "and then?")):
+        assert run.final_output.startswith("I received 2 messages."), run.final_output
+        assert "Summary of the conversation so far" in run.final_output and "weather in Oslo" in run.final_output and f'2 user: "{text}"' in run.final_output
