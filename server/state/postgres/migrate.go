@@ -86,10 +86,11 @@ func step(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	return tx.Commit(ctx)
 }
 
-// versionOf is the version of the tables, 0 where there are none.
+// versionOf is the version of the tables, 0 where there are none. It reads the catalogue's
+// rows: what to_regclass knows may be from before the lock that step has waited for.
 func versionOf(ctx context.Context, conn *pgx.Conn) (version int, err error) {
 	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('antwort_meta') IS NOT NULL").Scan(&there); err != nil || !there {
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'antwort_meta' AND pg_catalog.pg_table_is_visible(oid))").Scan(&there); err != nil || !there {
 		return 0, err
 	}
 	err = conn.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM antwort_meta").Scan(&version)

@@ -247,6 +247,22 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 	assert.ErrorContains(t, err, "its tables do not fit: bringing them to version 1", "a user that may not make them")
 }
 
+// Replicas that start at the same time make the tables once, and each of them starts.
+func TestTablesAreMadeOnce(t *testing.T) {
+	pg := pgtest.Start(t)
+	for range 10 {
+		url := pg.Schema(t)
+		var starts sync.WaitGroup
+		for range 8 {
+			conn, err := pgx.Connect(ctx, url)
+			require.NoError(t, err)
+			defer func() { _ = conn.Close(ctx) }()
+			starts.Go(func() { assert.NoError(t, migrate(ctx, conn, steps(), false)) })
+		}
+		starts.Wait()
+	}
+}
+
 // Tables of every earlier version, with something in them, are brought up to date,
 // once, whoever else starts at the same time.
 func TestTablesOfEarlierVersions(t *testing.T) {
