@@ -107,8 +107,8 @@ func TestBackgroundFails(t *testing.T) {
 func TestBackgroundStreamIsResumed(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *running, llm *seen) {
 		other := r
-		if inPostgres != "" {
-			other = start(t, config.VLLM, llm.url, storedTypes(t)["postgres"])
+		if strings.HasSuffix(t.Name(), "/postgres") { // another replica
+			other = start(t, config.VLLM, llm.url, r.kept)
 		}
 		a := r.ask(`"background":true,"stream":true,"input":"mock: reasoning=hmm tokens=12"`)
 		require.Equal(t, 200, a.status, a.body)
@@ -177,12 +177,12 @@ func newHeld(t *testing.T) *held {
 
 // eachHeld runs a test with every store; other is a replica where there can be one.
 func eachHeld(t *testing.T, test func(t *testing.T, r, other *running, llm *held), edit ...func(*config.Config)) {
-	for name, store := range storedTypes(t) {
+	for name := range storedTypes(t) {
 		for _, place := range [...]string{atServer, atFrontend} {
 			t.Run(name+place, func(t *testing.T) {
-				beside(t)
+				t.Parallel()
 				llm := newHeld(t)
-				edit := append([]func(*config.Config){store}, edit...)
+				edit := append([]func(*config.Config){storedTypes(t)[name]}, edit...)
 				r := keeping(t, place, llm.url, edit...)
 				ready(t, r)
 				other := r
@@ -320,12 +320,12 @@ func TestBackgroundIsCancelled(t *testing.T) {
 // However cancelling and completing meet, there is one end, which all are told.
 func TestBackgroundCancelMeetsCompletion(t *testing.T) {
 	n := 1000
-	if testing.Short() {
+	if testing.Short() || raceDetector { // a tenth, which takes as long
 		n = 100
 	}
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
-			beside(t)
+			t.Parallel()
 			llm := newSeen(t)
 			r := start(t, config.VLLM, llm.url, store)
 			ready(t, r)
@@ -436,7 +436,7 @@ func lasting(t *testing.T, store func(*config.Config)) func() *keeper.Keeper {
 func TestBackgroundIsRecovered(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
-			beside(t)
+			t.Parallel()
 			ctx, again := context.Background(), lasting(t, store)
 			kept := again()
 			idle := startWith(t, Options{Store: kept}, config.VLLM, "http://127.0.0.1:9") // there is no model: nobody begins
@@ -539,7 +539,7 @@ func resourceLast(t *testing.T, body string) string {
 func TestBackgroundWhileTheServerStops(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
-			beside(t)
+			t.Parallel()
 			kept := lasting(t, store)
 			run := func(llm string, drain time.Duration) *running {
 				r := startWith(t, Options{Store: kept()}, config.VLLM, llm, func(c *config.Config) { c.Server.DrainTimeout = drain })
@@ -593,30 +593,34 @@ func TestWorkerProcess(t *testing.T) {
 	if place == "" {
 		t.Skip("it is for TestBackgroundWorkerIsKilled")
 	}
-	r := start(t, config.VLLM, os.Getenv(workerModel), storeAt(place))
+	r := start(t, config.VLLM, os.Getenv(workerModel), storeAt(place), shortLease)
 	ready(t, r)
 	fmt.Println(r.url)
 	select {}
 }
 
-// storeAt is the store in a database or a file.
-func storeAt(place string) func(*config.Config) {
-	return func(c *config.Config) {
-		c.State.Background.Lease = time.Second
-		if strings.HasPrefix(place, "postgres") {
-			c.State.Type, c.State.Postgres.DSN, c.State.Postgres.MaxConnections = config.PostgresState, config.NewSecret(place), 4
-			return
-		}
-		c.State.Type, c.State.SQLite.Path = config.SQLiteState, place
-	}
-}
-
 // TestBackgroundWorkerIsKilled is check 41, for a process that dies.
 func TestBackgroundWorkerIsKilled(t *testing.T) {
-	place := inPostgres
-	if place == "" {
-		place = filepath.Join(t.TempDir(), "state.db")
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		killed(t, filepath.Join(t.TempDir(), "state.db"))
+	})
+	if testing.Short() {
+		return
 	}
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		pg := pgtest.Shared(t)
+		if pg == nil {
+			t.Skip("there is no Postgres")
+		}
+		killed(t, pg.Schema(t))
+	})
+}
+
+func shortLease(c *config.Config) { c.State.Background.Lease = time.Second }
+
+func killed(t *testing.T, place string) {
 	llm := newHeld(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerProcess$") //nolint:gosec // it is the test itself
 	cmd.Env = append(os.Environ(), workerStore+"="+place, workerModel+"="+llm.url)
@@ -641,7 +645,7 @@ func TestBackgroundWorkerIsKilled(t *testing.T) {
 	require.Contains(t, more, told)
 
 	fresh := newHeld(t)
-	r := start(t, config.VLLM, fresh.url, storeAt(place))
+	r := start(t, config.VLLM, fresh.url, storeAt(place), shortLease)
 	ready(t, r)
 	res, body := r.ended(id)
 	require.Equal(t, "failed", res.Status, body)
@@ -666,24 +670,4 @@ func (r *running) replayed(id string) string {
 	defer resp.Body.Close()
 	told, _ := io.ReadAll(resp.Body)
 	return string(told)
-}
-
-// What two replicas do on one database.
-func TestBackgroundInPostgres(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the same with another store takes long")
-	}
-	pg := pgtest.Start(t)
-	inPostgres = pg.Schema(t)
-	defer func() { inPostgres = "" }()
-	for name, test := range map[string]func(*testing.T){
-		"life": TestBackground, "on a conversation": TestBackgroundOnAConversation, "holds its conversation": TestBackgroundHoldsItsConversation, "fails": TestBackgroundFails, "resumed": TestBackgroundStreamIsResumed, "live": TestBackgroundStreamIsFollowedLive,
-		"without its client": TestBackgroundWithoutItsClient, "cancelled": TestBackgroundIsCancelled, "cancel meets completion": TestBackgroundCancelMeetsCompletion,
-		"expires": TestBackgroundReplayExpires, "recovered": TestBackgroundIsRecovered, "stops": TestBackgroundWhileTheServerStops, "killed": TestBackgroundWorkerIsKilled,
-	} {
-		t.Run(name, func(t *testing.T) {
-			inPostgres = pg.Schema(t) // no job of another test
-			test(t)
-		})
-	}
 }

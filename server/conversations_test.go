@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/state"
-	"antwort/server/state/pgtest"
 	"antwort/shared/config"
 	"antwort/shared/policy"
 )
@@ -577,33 +576,18 @@ func TestConversationsWithoutAStore(t *testing.T) {
 	refused(t, r.ask(`"input":"a","conversation":"conv_a"`), 400, "conversation", "previous_response_not_found", "no conversation is kept here")
 }
 
-// Checks 44 to 46 with a database, and between replicas.
-func TestConversationsInPostgres(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the same with another store takes long")
-	}
-	pg := pgtest.Start(t)
-	inPostgres = pg.Schema(t)
-	defer func() { inPostgres = "" }()
-	for name, test := range map[string]func(*testing.T){
-		"made": TestConversationsAreMadeReadChangedAndDeleted, "not logged": TestNothingOfConversationsIsInLogsAndMetrics, "pages": TestItemsOfConversationsAreListedInPages, "none": TestConversationsThatAreNone,
-		"follow": TestResponsesOfAConversationFollowEachOther, "failed": TestFailedTurnAddsNothingToItsConversation, "leaving": TestLeavingFreesTheConversation,
-		"interleave": TestTurnsOfAConversationNeverInterleave, "long": TestLongAnswerKeepsItsConversation, "references": TestReferencesToItemsOfConversations,
-		"bounded": TestConversationsAreBounded, "owners": TestOwnersOfConversations, "two servers": twoServersOneConversation,
-	} {
-		t.Run(name, test)
-	}
-}
-
 // Check 46 with two servers.
-func twoServersOneConversation(t *testing.T) {
+func TestTurnsOfAConversationNeverInterleaveAtTwoServers(t *testing.T) {
+	t.Parallel()
+	store := storedTypes(t)["postgres"]
+	if store == nil {
+		t.Skip("only a Postgres has several servers")
+	}
 	llm := newSeen(t)
 	var servers [2]*running
-	for _, store := range storedTypes(t) {
-		for i := range servers {
-			servers[i] = start(t, config.VLLM, llm.url, store)
-			ready(t, servers[i])
-		}
+	for i := range servers {
+		servers[i] = start(t, config.VLLM, llm.url, store)
+		ready(t, servers[i])
 	}
 	id := servers[0].conversation("{}")
 	var turns sync.WaitGroup

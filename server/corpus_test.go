@@ -27,6 +27,7 @@ func TestCorpus(t *testing.T) {
 	require.GreaterOrEqual(t, len(cases), 60)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			for _, store := range []string{config.NoState, config.MemoryState} {
 				if store == config.NoState || !strings.HasPrefix(c.Name, "made_refuse_item_reference") && c.Name != "made_refuse_previous_response_id" && c.Name != "made_refuse_conversation" && c.Name != "made_refuse_background" {
 					throughBoth(t, c, store)

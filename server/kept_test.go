@@ -20,7 +20,6 @@ import (
 	"antwort/server/state"
 	"antwort/server/state/keeper"
 	inmemory "antwort/server/state/memory"
-	"antwort/server/state/pgtest"
 	"antwort/shared/config"
 )
 
@@ -28,7 +27,7 @@ import (
 // history: what was said to be complete is stored.
 func TestContinuedAtOnce(t *testing.T) {
 	n := 1000
-	if testing.Short() {
+	if testing.Short() || raceDetector { // a tenth, which takes as long
 		n = 100
 	}
 	both := map[string]string{}
@@ -38,7 +37,7 @@ func TestContinuedAtOnce(t *testing.T) {
 	for title, name := range both {
 		store, place := storedTypes(t)[name], strings.TrimPrefix(title, name)
 		t.Run(title, func(t *testing.T) {
-			beside(t)
+			t.Parallel()
 			llm := newSeen(t)
 			r := keeping(t, place, llm.url, store)
 			replicas := []*running{r}
@@ -53,7 +52,7 @@ func TestContinuedAtOnce(t *testing.T) {
 				if i%20 == 0 {
 					previous = read(t, fresh.ask(`"input":"begin","stream":true`)).ID
 				}
-				text := fmt.Sprintf("turn %d", i)
+				text := fmt.Sprintf(`turn %d\nmock: tokens=3`, i) // a short answer, not all that was said
 				if i%2 == 0 {
 					previous = read(t, fresh.next(previous, `"input":"`+text+`"`)).ID
 				} else {
@@ -69,7 +68,7 @@ func TestContinuedAtOnce(t *testing.T) {
 				require.Len(t, messages, 2*turn+1, "of turn %d", i)
 				require.Equal(t, "user: begin", said(messages)[0])
 				for k := range turn {
-					require.Equal(t, fmt.Sprintf("user: turn %d", i-i%20+k), said(messages)[2*k+2])
+					require.Equal(t, fmt.Sprintf("user: turn %d\nmock: tokens=3", i-i%20+k), said(messages)[2*k+2])
 				}
 			}
 		})
@@ -199,7 +198,7 @@ func TestLeftAnswerIsStoredAsCancelled(t *testing.T) {
 	for name, store := range storedTypes(t) {
 		for _, takes := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, takes), func(t *testing.T) {
-				beside(t)
+				t.Parallel()
 				var asked atomic.Pointer[string]
 				left := make(chan struct{}, 1)
 				llm := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
@@ -487,26 +486,6 @@ func TestStoredBesideAForwardingRoute(t *testing.T) {
 	require.Equal(t, 404, behind.call("GET", "/v1/responses/"+here.ID, "").status)
 	require.Equal(t, 200, r.call("DELETE", "/v1/responses/"+there.ID, "").status)
 	require.Equal(t, 404, r.call("GET", "/v1/responses/"+there.ID, "").status)
-}
-
-// All of it holds for Postgres, too, and between replicas.
-func TestStoredInPostgres(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the same with another store takes long")
-	}
-	pg := pgtest.Start(t)
-	inPostgres = pg.Schema(t)
-	defer func() { inPostgres = "" }()
-	for name, test := range map[string]func(*testing.T){
-		"read as answered": TestStoredResponseIsReadAsItWasAnswered, "not stored": TestWhatIsNotStoredCannotBeReadOrContinued,
-		"turns": TestTurnsFollowEachOther, "of their turn": TestInstructionsAndToolsAreOfTheirTurn, "calls": TestCallsAreContinuedByTheirOutputs,
-		"alone": TestCallsAndOutputsThatAreAlone, "thoughts": TestThoughtsGoOn, "twice": TestResponseIsContinuedTwice, "too long": TestConversationThatIsTooLong,
-		"ids": TestIdsThatAreNone, "delete": TestDelete, "items": TestItemsOfTheInputAreListed, "ids of items": TestIdsOfItems,
-		"references": TestReferencesToItems, "sent again": TestHistoryThatIsSentAgain, "at once": TestContinuedAtOnce, "owners": TestOwnersOfResponses, "somebody else's": TestSomebodyElsesIsLookedForAsUnknown,
-		"sealed": TestWhatNoKeyOpensIsAFailure, "cut": TestCutAnswerIsStoredAsFailed, "left": TestLeftAnswerIsStoredAsCancelled,
-	} {
-		t.Run(name, test)
-	}
 }
 
 // What a frontend that keeps responses asks a backend that keeps none, and what it does

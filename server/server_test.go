@@ -43,6 +43,7 @@ type running struct {
 	stop   context.CancelFunc // begins draining
 	done   chan error         // Serve's result
 	dialed *dialed
+	kept   func(*config.Config) // the store that eachStore gave
 }
 
 // start serves a configuration for the backend, as edited.

@@ -160,6 +160,7 @@ func overSockets(t *testing.T, test func(t *testing.T, r *running, llm *seen), e
 	types["none"] = func(c *config.Config) { c.State.Type = config.NoState }
 	each := func(name string, begin func(llm string) *running) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			llm := newSeen(t)
 			r := begin(llm.url)
 			ready(t, r)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/server/mockllm"
+	"antwort/server/state/pgtest"
 	"antwort/shared/config"
 )
 
@@ -79,29 +80,33 @@ func said(messages []message) (all []string) {
 	return all
 }
 
-// inPostgres is where a Postgres is, while TestStoredInPostgres runs.
-var inPostgres string
-
-// storedTypes are the stores that the tests of stored responses run with.
+// storedTypes are the stores that the tests of stored responses run with. Each call's
+// Postgres is a place of its own, the same for all who take it.
 func storedTypes(t *testing.T) map[string]func(*config.Config) {
-	if url := inPostgres; url != "" {
-		return map[string]func(*config.Config){"postgres": func(c *config.Config) {
-			c.State.Type, c.State.Postgres.DSN, c.State.Postgres.MaxConnections = config.PostgresState, config.NewSecret(url), 4
-		}}
-	}
-	return map[string]func(*config.Config){
+	types := map[string]func(*config.Config){
 		"memory": func(c *config.Config) { c.State.Type = config.MemoryState },
 		"sqlite": func(c *config.Config) {
 			c.State.Type, c.State.SQLite.Path = config.SQLiteState, filepath.Join(t.TempDir(), "state.db")
 		},
 	}
+	if testing.Short() { // the same with another store takes long
+		return types
+	}
+	if pg := pgtest.Shared(t); pg != nil {
+		place := sync.OnceValue(func() string { return pg.Schema(t) })
+		types["postgres"] = func(c *config.Config) { storeAt(place())(c) }
+	}
+	return types
 }
 
-// beside lets a test run beside others. Where all have one store they would work on each
-// other's jobs.
-func beside(t *testing.T) {
-	if inPostgres == "" {
-		t.Parallel()
+// storeAt is the store in a database or a file.
+func storeAt(place string) func(*config.Config) {
+	return func(c *config.Config) {
+		if strings.HasPrefix(place, "postgres") {
+			c.State.Type, c.State.Postgres.DSN, c.State.Postgres.MaxConnections = config.PostgresState, config.NewSecret(place), 4
+			return
+		}
+		c.State.Type, c.State.SQLite.Path = config.SQLiteState, place
 	}
 }
 
@@ -115,16 +120,18 @@ const (
 // eachStore runs a test with every store, at the server itself, behind another, and at
 // a frontend of a server that keeps nothing.
 func eachStore(t *testing.T, test func(t *testing.T, r *running, llm *seen), edit ...func(*config.Config)) {
-	for name, store := range storedTypes(t) {
+	for name := range storedTypes(t) {
 		for _, place := range [...]string{atServer, behindAnother, atFrontend} {
 			t.Run(name+place, func(t *testing.T) {
-				beside(t)
+				t.Parallel()
 				llm := newSeen(t)
+				store := storedTypes(t)[name] // of this test alone: no job of another one
 				r := keeping(t, place, llm.url, append([]func(*config.Config){store}, edit...)...)
 				if ready(t, r); place == behindAnother {
 					r = r.front()
 					ready(t, r)
 				}
+				r.kept = store
 				test(t, r, llm)
 			})
 		}

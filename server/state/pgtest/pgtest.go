@@ -1,5 +1,5 @@
 // Package pgtest starts a Postgres for tests: a real one, of its own, on a Unix
-// socket. Tests enter by [Start]; where no initdb is found they are skipped, but
+// socket. Tests enter by [Start], or by [Shared] where [Main] runs them; where no initdb is found they are skipped, but
 // fail where TEST_POSTGRES=required says that there must be one.
 package pgtest
 
@@ -43,6 +43,8 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+const absent = "there is no initdb, on PATH or below /usr/lib/postgresql: nothing is tested with Postgres (Debian has it in the package postgresql)"
+
 // place is where a Postgres can be, until the test ends.
 func place(t testing.TB) *Server {
 	bin := find()
@@ -50,7 +52,7 @@ func place(t testing.TB) *Server {
 		if os.Getenv("TEST_POSTGRES") == "required" {
 			t.Fatal("there is no initdb, on PATH or below /usr/lib/postgresql, and TEST_POSTGRES=required wants one")
 		}
-		t.Skip("there is no initdb, on PATH or below /usr/lib/postgresql: nothing is tested with Postgres (Debian has it in the package postgresql)")
+		t.Skip(absent)
 	}
 	folder, err := os.MkdirTemp("", "antwort-pg") // short: the socket's path must be
 	require.NoError(t, err)
@@ -130,7 +132,7 @@ func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
 // Run starts a Postgres that is down, and returns when it takes connections.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
-	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=60")
+	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
 	log, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())

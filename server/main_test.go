@@ -1,0 +1,9 @@
+package server
+
+import (
+	"testing"
+
+	"antwort/server/state/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
