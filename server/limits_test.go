@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/limits/redistest"
 	"antwort/server/mockllm"
 	"antwort/shared/config"
 )
@@ -359,4 +360,78 @@ func TestInventedNamesAddNoSeries(t *testing.T) {
 	require.Equal(t, before, series())
 	require.LessOrEqual(t, metric(t, r, "antwort_limit_counters"), 1003.0)
 	require.Positive(t, metric(t, r, "antwort_limit_refusals_total", `rule="tenants"`))
+}
+
+// inRedis has limits counted in a Redis.
+func inRedis(server *redistest.Server, onFailure string) func(*config.Config) {
+	return func(c *config.Config) {
+		c.Limits.Store, c.Limits.OnFailure, c.Limits.Redis.URL = config.RedisLimits, onFailure, config.NewSecret(server.URL())
+		c.Limits.Redis.Timeout = 5 * time.Second
+	}
+}
+
+// Replicas have one budget, which outlives them.
+func TestReplicasShareLimitsInRedis(t *testing.T) {
+	server := redistest.Start(t)
+	limits := limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","requests_at_once":20,"tokens_per_day":1000}]}`)
+	llm := fives(t)
+	one, two := start(t, config.VLLM, llm, limits, inRedis(server, config.Open)), start(t, config.VLLM, llm, limits, inRedis(server, config.Open))
+	ready(t, one)
+	ready(t, two)
+	for range 10 {
+		require.Equal(t, 200, one.post(ask).status)
+		require.Equal(t, 200, two.post(askStream).status)
+	}
+	require.Eventually(t, func() bool { return spentToday(t, two) == 100 }, guard, 10*time.Millisecond)
+	one.stop()
+	one.drained()
+	three := start(t, config.VLLM, llm, limits, inRedis(server, config.Open))
+	ready(t, three)
+	require.EqualValues(t, 100, spentToday(t, three))
+}
+
+// While Redis is away under load, requests pass or are refused, as is configured; when it
+// is back they are counted.
+func TestRedisThatIsKilledAndComesBackUnderLoad(t *testing.T) {
+	for _, onFailure := range []string{config.Open, config.Closed} {
+		t.Run(onFailure, func(t *testing.T) {
+			server := redistest.Start(t)
+			r := start(t, config.VLLM, fives(t), limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","requests_per_minute":1000000,"tokens_per_day":100000000}]}`), inRedis(server, onFailure))
+			ready(t, r)
+			counted := func() bool { return r.post(ask).header.Get("x-ratelimit-limit-requests") != "" }
+			require.True(t, counted())
+			var statuses [600]atomic.Int64
+			ctx, stop := context.WithCancel(context.Background())
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						statuses[r.post(ask).status].Add(1)
+					}
+				})
+			}
+			defer all.Wait()
+			defer stop()
+			server.Kill(t)
+			r.log.waitFor(t, "the store of limits cannot be reached")
+			require.EqualValues(t, 0, metric(t, r, "antwort_limit_store_up"))
+			before := statuses[200].Load()
+			result := map[string]string{config.Open: "passed", config.Closed: "refused"}[onFailure]
+			require.Eventually(t, func() bool { return metric(t, r, "antwort_limit_store_failures_total", `result="`+result+`"`) > 50 }, guard, 10*time.Millisecond)
+			a := r.post(ask)
+			if onFailure == config.Open {
+				require.Equal(t, 200, a.status)
+				require.Zero(t, statuses[503].Load())
+				require.Greater(t, statuses[200].Load(), before)
+			} else {
+				refused(t, a, 503, "", "limits_unavailable", "")
+				require.Equal(t, "1", a.header.Get("Retry-After"))
+			}
+			server.Run(t)
+			r.log.waitFor(t, "the store of limits is back")
+			require.Eventually(t, counted, guard, 10*time.Millisecond)
+			require.EqualValues(t, 1, metric(t, r, "antwort_limit_store_up"))
+			require.Equal(t, 1, strings.Count(r.log.String(), `"msg":"the store of limits cannot be reached`), "it is said once")
+		})
+	}
 }

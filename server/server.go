@@ -84,13 +84,15 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	s.dispatcher = dispatch.New(s.log, s.now, s.hop, s.observer.Registerer())
 	s.observer.Registerer().MustRegister(dispatch.NewGauges(s.pools), identity.NewGauge(s.callers), reqbody.NewGauge(&s.held))
 	process.RegisterBuildInfo(s.observer.Registerer(), opt.Version, nil)
+	var err error
 	if s.store = opt.Store; s.store == nil {
-		var err error
 		if s.store, err = keeper.Open(context.Background(), cfg, keeper.Options{Log: s.log, Registerer: s.observer.Registerer()}); err != nil {
 			return nil, fmt.Errorf("state.type %s: %w", cfg.StateType(), err)
 		}
 	}
-	s.limiter = limits.New(cfg, limits.Options{Log: s.log, Now: s.now, Registerer: s.observer.Registerer()})
+	if s.limiter, err = limits.New(cfg, limits.Options{Log: s.log, Now: s.now, Registerer: s.observer.Registerer()}); err != nil {
+		return nil, fmt.Errorf("limits.redis.url: %w", err)
+	}
 	s.sockets = websocket.NewSet(s.observer.Registerer())
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
@@ -230,6 +232,9 @@ func (s *Server) drain() {
 	}
 	s.end(dispatch.ErrShutdown)
 	s.door.Close()
+	settled, stop := context.WithTimeout(context.Background(), lastWords)
+	defer stop()
+	s.limiter.Close(settled)
 	last.pools.CloseIdle(nil)
 	s.log.Info("stopped")
 }

@@ -41,7 +41,14 @@ func limits(c *config.Config) []statement {
 	for i := range rules {
 		all = append(all, statement{"limit", limit(&rules[i])})
 	}
-	return append(all, statement{"limits", "counted in this process: it forgets them when it ends, and each replica counts for itself; reserved for an answer are its max_output_tokens, or " +
+	where := "in this process: it forgets them when it ends, and each replica counts for itself"
+	if c.Limits.Store == config.RedisLimits {
+		where = "in Redis, for all replicas with the same limits.redis.url and the prefix " + c.Limits.Redis.Prefix + "; while it cannot be reached requests pass uncounted"
+		if c.Limits.OnFailure == config.Closed {
+			where = strings.Replace(where, "pass uncounted", "are answered 503", 1)
+		}
+	}
+	return append(all, statement{"limits", "counted " + where + "; reserved for an answer are its max_output_tokens, or " +
 		strconv.Itoa(c.Limits.DefaultOutputTokens) + "; of several rules for the same the first that fits holds; antwort envoy and the filter refuse them"})
 }
 

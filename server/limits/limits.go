@@ -2,7 +2,7 @@
 // a minute, budgets of tokens a day and a month.
 //
 //	caller ────────► Enter ───┬─► Pass ─► Reserve ─► … ─► Settle ─► server/limits/meter
-//	model, tokens ──────────────────────────┘        ▲
+//	model, tokens ──────────────────────────┘        ▲                      server/limits/redis
 //	                          └─► refusal: 429       └ what the upstream has counted
 //
 // A request enters by its caller, before its body is read; its Pass goes with it, asks
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"antwort/server/limits/meter"
+	"antwort/server/limits/redis"
 	"antwort/shared/config"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -35,20 +36,54 @@ type Options struct {
 type Limiter struct {
 	opt     Options
 	store   meter.Store
+	close   func(context.Context) error // of the store; nil: there is nothing to close
 	metrics *metrics
 }
 
-// New makes the limiter of a process.
-func New(cfg *config.Config, opt Options) *Limiter {
-	l := &Limiter{opt: opt, store: meter.NewMemory(cfg.Limits.MaxCounters, opt.Now)}
-	l.metrics = newMetrics(opt.Registerer, l.store.Len)
-	return l
+// New makes the limiter of a process, which must be closed. It contacts nobody yet.
+func New(cfg *config.Config, opt Options) (*Limiter, error) {
+	l := &Limiter{opt: opt}
+	if cfg.Limits.Store == config.MemoryLimits {
+		l.store = meter.NewMemory(cfg.Limits.MaxCounters, opt.Now)
+		l.metrics = newMetrics(opt.Registerer, l.store.Len)
+		return l, nil
+	}
+	l.metrics = newMetrics(opt.Registerer, func() int { return 0 })
+	at := &cfg.Limits.Redis
+	store, err := redis.New(redis.Options{URL: at.URL.Reveal(), Prefix: at.Prefix, Timeout: at.Timeout, Changed: l.changed, Lost: l.metrics.lose})
+	if err != nil {
+		return nil, err
+	}
+	l.store, l.close = store, store.Close
+	return l, nil
+}
+
+// changed says that the store cannot be reached any more, or again.
+func (l *Limiter) changed(err error) {
+	if err != nil {
+		l.metrics.up.Set(0)
+		l.opt.Log.Warn("the store of limits cannot be reached: limits.on_failure says what becomes of requests", "problem", err.Error())
+		return
+	}
+	l.metrics.up.Set(1)
+	l.opt.Log.Info("the store of limits is back")
+}
+
+// Close settles, within ctx, what has not been settled yet.
+func (l *Limiter) Close(ctx context.Context) {
+	if l.close == nil {
+		return
+	}
+	if err := l.close(ctx); err != nil {
+		l.opt.Log.Error("closing the store of limits", "problem", err.Error())
+	}
 }
 
 // Rules are those of one configuration. They are safe for concurrent use.
 type Rules struct {
 	*Limiter
 	groups []group
+	closed bool  // nobody passes while the store cannot be reached
 	tokens bool  // some rule limits them
 	output int64 // tokens that an answer is taken to have, where the request does not bound it
 }
@@ -71,7 +106,7 @@ type rule struct {
 
 // Rules makes those of a configuration.
 func (l *Limiter) Rules(cfg *config.Config) *Rules {
-	r := &Rules{Limiter: l, output: int64(cfg.Limits.DefaultOutputTokens)}
+	r := &Rules{Limiter: l, output: int64(cfg.Limits.DefaultOutputTokens), closed: cfg.Limits.OnFailure == config.Closed}
 	rules := cfg.Limits.Rules.All()
 	for i := range rules {
 		from := &rules[i]

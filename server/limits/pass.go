@@ -144,7 +144,11 @@ func (p *Pass) take(ctx context.Context, force bool) *failure.Failure {
 	}
 	result, err := p.rules.store.Take(ctx, p.takes, force)
 	if err != nil {
-		return p.rules.unavailable(err)
+		rules := p.rules
+		if p.input, p.reserved = 0, 0; p.entered == 0 {
+			p.rules = nil // nothing more is asked of it
+		}
+		return rules.unavailable(err)
 	}
 	p.levels, p.periods = result, result.Periods
 	if result.Refused != nil {
@@ -181,7 +185,7 @@ func (p *Pass) Settle(r *observe.Record, asked bool) {
 	all := room[:0]
 	for i := range p.takes[:p.entered] {
 		t := &p.takes[i]
-		all = append(all, meter.Settlement{Counter: t.Counter, Limits: t.Limits, Leaves: !p.resumed, More: more, Periods: p.periods})
+		all = append(all, meter.Settlement{Counter: t.Counter, Lease: t.Lease, Limits: t.Limits, Leaves: !p.resumed, More: more, Periods: p.periods})
 	}
 	p.rules.store.Settle(all)
 	p.rules = nil

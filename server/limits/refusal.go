@@ -72,8 +72,14 @@ func (p *per) whose() string {
 	return strings.Join(of, " and ")
 }
 
-// unavailable tells the client that nobody knows how much it has used.
+// unavailable lets a request pass of which nobody knows how much its caller has used, or tells
+// it so.
 func (r *Rules) unavailable(cause error) *failure.Failure {
+	if !r.closed {
+		r.metrics.failures.WithLabelValues(passed).Inc()
+		return nil
+	}
+	r.metrics.failures.WithLabelValues(refused).Inc()
 	e := responses.NewError(http.StatusServiceUnavailable, "limits_unavailable", "it cannot be told at the moment how much you have used: try again later")
 	e.RetryAfter = "1"
 	return failure.Of(failure.LimitsUnavailable, e).Because(cause)

@@ -194,7 +194,31 @@ type Limits struct {
 	Rules               *LimitRules // nil: there are none
 	DefaultOutputTokens int         // that an answer is taken to have, where its request does not bound it
 	MaxCounters         int         // of the process
+	Store               string      // of counts: MemoryLimits or RedisLimits
+	OnFailure           string      // of the store: Open or Closed
+	Redis               LimitsRedis
 }
+
+// LimitsRedis is the store of counts that several processes share.
+type LimitsRedis struct {
+	URL     Secret // whichever way it was given, after ResolveSecrets
+	URLFile string
+	URLEnv  string
+	Prefix  string // of all keys
+	Timeout time.Duration
+}
+
+// Values of limits.store.
+const (
+	MemoryLimits = "memory"
+	RedisLimits  = "redis"
+)
+
+// Values of limits.on_failure.
+const (
+	Open   = "open"
+	Closed = "closed"
+)
 
 // InFlight returns how many bytes all exchanges of a server's process, or of a
 // filter's VM, may hold.

@@ -267,6 +267,29 @@ func (c *Config) validateLimited(ps *Problems, at string, l *LimitRule) {
 	}
 }
 
+// validateLimits checks the rules and their store.
+func (c *Config) validateLimits(ps *Problems) {
+	if r := &c.Limits.Redis; c.Limits.Store == RedisLimits && !r.URL.IsSet() && r.URLFile == "" && r.URLEnv == "" {
+		ps.add("limits.redis.url", "", "must be set with limits.store redis, or url_file or url_env: the URL of the Redis")
+	}
+	c.readLimitRules(ps)
+}
+
+// resolvedLimits refuses a Redis that is no URL.
+func (c *Config) resolvedLimits(ps *Problems) {
+	scheme, _, _ := strings.Cut(c.Limits.Redis.URL.Reveal(), "://")
+	if scheme != "" && scheme != "redis" && scheme != "rediss" && scheme != "unix" {
+		ps.add("limits.redis.url", "", "want a URL that begins with redis://, rediss:// or unix://")
+	}
+}
+
+// withoutLimits is c without what only a server can have, for the filter: its rules stay, to
+// be refused.
+func (c *Config) withoutLimits() {
+	r := &c.Limits.Redis
+	r.URL, r.URLFile, r.URLEnv = Secret{}, "", ""
+}
+
 // limitless refuses limits in the filter.
 func (c *Config) limitless(ps *Problems) {
 	if c.Limits.Rules != nil {

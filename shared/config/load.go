@@ -66,7 +66,7 @@ func (c *Config) validate() Problems {
 	c.validateKeys(&ps, false)
 	c.validateTransport(&ps)
 	c.validateState(&ps)
-	c.readLimitRules(&ps)
+	c.validateLimits(&ps)
 	return ps
 }
 
@@ -145,6 +145,7 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 		*s.value(c) = NewSecret(found)
 	}
 	c.resolvedState(&ps)
+	c.resolvedLimits(&ps)
 	c.resolveRoutes(&ps, lookup, readFile)
 	c.resolveAPIKeys(&ps, lookup, readFile)
 	c.resolveSealing(&ps, lookup, readFile)

@@ -51,6 +51,7 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 func (c *Config) ForFilter() (*Config, []Variable) {
 	f := *c
 	f.withoutState()
+	f.withoutLimits()
 	var vars []Variable
 	for _, s := range secrets {
 		value, file, env := s.value(&f), s.file(&f), s.env(&f)

@@ -27,6 +27,11 @@ var secrets = []credential{{
 	value: func(c *Config) *Secret { return &c.State.Postgres.DSN },
 	file:  func(c *Config) *string { return &c.State.Postgres.DSNFile },
 	env:   func(c *Config) *string { return &c.State.Postgres.DSNEnv },
+}, {
+	path:  "limits.redis.url",
+	value: func(c *Config) *Secret { return &c.Limits.Redis.URL },
+	file:  func(c *Config) *string { return &c.Limits.Redis.URLFile },
+	env:   func(c *Config) *string { return &c.Limits.Redis.URLEnv },
 }}
 
 var serverKeys = []key{{
@@ -292,7 +297,44 @@ var limitKeys = []key{{
 }, {
 	path:    "limits.max_counters",
 	value:   &integer{at: func(c *Config) *int { return &c.Limits.MaxCounters }, def: 100_000, min: 1000, max: 10_000_000},
-	doc:     "Counters that the process keeps, some 300 bytes each: one for each rule and whom it counts apart, while there is something to count. Who finds no room shares one counter for each rule.",
+	doc:     "Counters that the process keeps with `limits.store: memory`, some 300 bytes each: one for each rule and whom it counts apart, while there is something to count. Who finds no room shares one counter for each rule.",
+	restart: Serve,
+}, {
+	path:    "limits.store",
+	value:   &enum{at: func(c *Config) *string { return &c.Limits.Store }, def: MemoryLimits, words: []string{MemoryLimits, RedisLimits}},
+	doc:     "Where `limits.rules` are counted: in the process, each by itself, or in a Redis or Valkey that several replicas share, where budgets outlive them.",
+	restart: Serve,
+}, {
+	path:  "limits.on_failure",
+	value: &enum{at: func(c *Config) *string { return &c.Limits.OnFailure }, def: Open, words: []string{Open, Closed}},
+	doc:   "While Redis cannot be reached: let requests pass uncounted, or answer 503.",
+}, {
+	path:    "limits.redis.url",
+	value:   &secret{at: func(c *Config) *Secret { return &c.Limits.Redis.URL }},
+	doc:     "The server as a URL: `redis://host:6379/0`, with a name and a password in front of the host if it asks for them, `rediss://…` with TLS, or `unix:///path`. Of the three `url` keys exactly one is set with `redis`.",
+	restart: Serve,
+	example: "…",
+}, {
+	path:    "limits.redis.url_file",
+	value:   &text{at: func(c *Config) *string { return &c.Limits.Redis.URLFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File that holds the URL; line ends after it are ignored.",
+	restart: Serve,
+	example: "/etc/antwort/redis-url",
+}, {
+	path:    "limits.redis.url_env",
+	value:   &text{at: func(c *Config) *string { return &c.Limits.Redis.URLEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
+	doc:     "Environment variable that holds the URL.",
+	restart: Serve,
+	example: "REDIS_URL",
+}, {
+	path:    "limits.redis.prefix",
+	value:   &text{at: func(c *Config) *string { return &c.Limits.Redis.Prefix }, def: "antwort-limits", accepts: isRouteName, allowed: "1 to 64 lower-case letters, digits and -"},
+	doc:     "What all keys in Redis begin with, in braces. Servers with the same one count together.",
+	restart: Serve,
+}, {
+	path:    "limits.redis.timeout",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Limits.Redis.Timeout }, def: 100 * time.Millisecond, min: time.Millisecond, max: 10 * time.Second},
+	doc:     "How long Redis may take to answer. After that it cannot be reached, and is asked again in a second.",
 	restart: Serve,
 }}
 

@@ -59,6 +59,8 @@ func sample(k key) string {
 		return "sk-1"
 	case k.path == "state.postgres.dsn":
 		return "postgres://db/antwort"
+	case k.path == "limits.redis.url":
+		return "redis://host"
 	case k.path == "auth.forward_credential", k.path == "state.encrypt":
 		return "true"
 	case k.example != "":

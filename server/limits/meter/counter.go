@@ -91,7 +91,7 @@ func (c *counter) refuses(t *Take, now time.Time) *Refusal {
 			return &Refusal{Kind: TokensPerMinute, Used: (c.tokens.used + minute - 1) / minute, Wait: wait}
 		}
 	}
-	day, month := PeriodsAt(now).ends()
+	day, month := PeriodsAt(now).Ends()
 	if n := l[TokensPerDay]; n > 0 && c.day.used+wanted > n {
 		return &Refusal{Kind: TokensPerDay, Used: c.day.used, Wait: day.Sub(now), Until: day}
 	}

@@ -197,7 +197,7 @@ func TestPeriodsOfTheCalendar(t *testing.T) {
 	} {
 		when, err := time.Parse(time.RFC3339, at)
 		require.NoError(t, err)
-		day, month := PeriodsAt(when).ends()
+		day, month := PeriodsAt(when).Ends()
 		assert.Equal(t, ends, [2]string{day.Format(time.RFC3339), month.Format(time.RFC3339)}, at)
 	}
 }

@@ -43,8 +43,9 @@ type Take struct {
 	Counter string // its name, at most MaxName bytes
 	Instead string // the name of the one that is taken when there are as many as may be
 	Limits  *Limits
-	Enters  bool  // the request itself is counted too, until it leaves
-	Tokens  int64 // that are reserved; with 0, some must be left
+	Enters  bool   // the request itself is counted too, until it leaves
+	Tokens  int64  // that are reserved; with 0, some must be left
+	Lease   string // by which a store knows the request again, where it needs to; Take sets it
 }
 
 // MaxName is how long the name of a counter may be, in bytes.
@@ -97,8 +98,8 @@ func PeriodsAt(t time.Time) Periods {
 	return Periods{t.Unix() / 86400, int64(t.Year())*12 + int64(t.Month()) - 1}
 }
 
-// ends are when the periods end.
-func (p Periods) ends() (day, month time.Time) {
+// Ends are when the periods end.
+func (p Periods) Ends() (day, month time.Time) {
 	return time.Unix((p.Day+1)*86400, 0).UTC(), time.Date(int(p.Month/12), time.Month(p.Month%12+2), 1, 0, 0, 0, 0, time.UTC)
 }
 
@@ -107,6 +108,7 @@ type Settlement struct {
 	Counter string
 	Limits  *Limits
 	Leaves  bool    // the request that has entered
+	Lease   string  // as in its Take
 	More    int64   // tokens that were used beyond those that were reserved; may be less than 0
 	Periods Periods // in which they were reserved
 }

@@ -1,0 +1,255 @@
+// Package redis is a store of limits that several processes share, in a Redis or Valkey.
+//
+//	Take ──► one script ─► answer
+//	Settle ─► a queue ─► one script for many
+//
+// Each counter is a hash, and a set of the requests that are under way. What is taken and
+// settled is one script, so that nobody counts in between; its steps are bounded by the
+// counters of a request. All keys are in one slot of a cluster.
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"antwort/server/limits/meter"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Options are a store's.
+type Options struct {
+	URL     string // redis://, rediss:// or unix://
+	Prefix  string // of all keys
+	Timeout time.Duration
+	Lease   time.Duration    // of requests at once, without a sign of life of their process; 0: a minute
+	Now     func() time.Time // nil: the server's, which all processes share
+	Changed func(err error)  // is told that the store cannot be reached any more, or with nil that it can
+	Lost    func(n int)      // is told how many settlements were lost
+}
+
+// ErrUnavailable is that the store cannot be reached, and was not asked.
+var ErrUnavailable = errors.New("the store of limits cannot be reached: it is asked again in a second")
+
+// Store is a meter.Store in Redis.
+type Store struct {
+	opt    Options
+	client *redis.Client
+	prefix string
+	own    string // the process, in leases
+
+	leases  atomic.Int64 // that there were
+	down    atomic.Int64 // until when nobody asks, in nanoseconds since 1970; 0: it is up
+	mu      sync.Mutex
+	live    map[string]map[string]bool // leases by the key of their set
+	pending []settlement
+	working bool // on some that were pending
+	wake    chan struct{}
+	settled chan struct{} // is closed when nothing is pending any more; nil: nobody waits
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+type settlement struct {
+	meter.Settlement
+	dayEnd, monthEnd int64
+}
+
+var (
+	//go:embed take.lua
+	takeText string
+	//go:embed settle.lua
+	settleText string
+
+	takeScript, settleScript = redis.NewScript(takeText), redis.NewScript(settleText)
+)
+
+const (
+	batch      = 64          // settlements in a script
+	mostQueued = 100_000     // settlements while the store is away
+	again      = time.Second // until a store that is away is asked again
+)
+
+// silent is for a library that logs by itself: what happens is told by errors.
+type silent struct{}
+
+// Printf says nothing.
+func (silent) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(silent{}) }
+
+// New makes a store. It asks nothing of the server yet.
+func New(opt Options) (*Store, error) {
+	o, err := redis.ParseURL(opt.URL)
+	if err != nil {
+		return nil, errors.New("it is no URL of a Redis: want redis://, rediss:// or unix://") // the error has the password in it
+	}
+	o.MaxRetries = -1 // a script must not count twice
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = opt.Timeout, opt.Timeout, opt.Timeout, opt.Timeout
+	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+	if opt.Lease == 0 {
+		opt.Lease = time.Minute
+	}
+	var own [6]byte
+	_, _ = rand.Read(own[:]) // never fails, says its documentation
+	s := &Store{
+		opt: opt, client: redis.NewClient(o), prefix: "{" + opt.Prefix + "}:", own: hex.EncodeToString(own[:]) + ".",
+		live: make(map[string]map[string]bool), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.work(ctx)
+	return s, nil
+}
+
+// Close settles what is pending, within ctx, and ends the store.
+func (s *Store) Close(ctx context.Context) error {
+	s.Flush(ctx)
+	s.stop()
+	<-s.stopped
+	return s.client.Close()
+}
+
+// keys are those of a counter: its hash, and the set of its requests.
+func (s *Store) keys(counter string) (hash, set string) {
+	sum := sha256.Sum256([]byte(counter))
+	hash = s.prefix + hex.EncodeToString(sum[:16])
+	return hash, hash + ":at-once"
+}
+
+// now is the time for scripts: "" is the server's.
+func (s *Store) now() string {
+	if s.opt.Now == nil {
+		return ""
+	}
+	return strconv.FormatInt(s.opt.Now().UnixMilli(), 10)
+}
+
+func (s *Store) calendar() time.Time {
+	if s.opt.Now == nil {
+		return time.Now()
+	}
+	return s.opt.Now()
+}
+
+// Take takes all, or nothing.
+func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r meter.Result, _ error) {
+	if until := s.down.Load(); until > 0 && !s.mayAsk(until) {
+		return r, ErrUnavailable
+	}
+	at := s.calendar()
+	r.Periods = meter.PeriodsAt(at)
+	day, month := r.Periods.Ends()
+	keys := make([]string, 0, 2*len(takes))
+	args := make([]any, 0, 7+8*len(takes))
+	args = append(args, s.now(), flag(force), r.Periods.Day, r.Periods.Month, day.UnixMilli(), month.UnixMilli(), s.opt.Lease.Milliseconds())
+	for i := range takes {
+		t := &takes[i]
+		hash, set := s.keys(t.Counter)
+		keys = append(keys, hash, set)
+		lease := ""
+		if t.Enters && t.Limits[meter.RequestsAtOnce] > 0 {
+			lease = s.own + strconv.FormatInt(s.leases.Add(1), 36)
+		}
+		for _, n := range t.Limits {
+			args = append(args, n)
+		}
+		args = append(args, flag(t.Enters), t.Tokens, lease)
+		if lease != "" {
+			t.Lease = lease
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout) // who has left must not leave it open what was taken
+	defer cancel()
+	said, err := takeScript.Run(ctx, s.client, keys, args...).Int64Slice()
+	if s.asked(err); err != nil {
+		return r, err
+	}
+	if len(said) != 10 {
+		return r, fmt.Errorf("the store of limits says %d numbers, not 10", len(said))
+	}
+	r.Requests = level(said[4:7])
+	r.Tokens = level(said[7:10])
+	if said[0] > 0 {
+		r.Refused = &meter.Refusal{Take: int(said[0] - 1), Kind: meter.Kind(said[1]), Used: said[2], Wait: time.Duration(said[3]) * time.Millisecond} //nolint:gosec // the script's kinds are few
+		switch r.Refused.Kind {
+		case meter.TokensPerDay:
+			r.Refused.Until, r.Refused.Wait = day, day.Sub(at)
+		case meter.TokensPerMonth:
+			r.Refused.Until, r.Refused.Wait = month, month.Sub(at)
+		}
+		return r, nil
+	}
+	s.keepAlive(takes, keys)
+	return r, nil
+}
+
+func flag(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func level(said []int64) meter.Level {
+	return meter.Level{Limit: said[0], Left: said[1], Reset: time.Duration(said[2]) * time.Millisecond}
+}
+
+// mayAsk reports whether it is this caller's turn to find out whether the store is back.
+func (s *Store) mayAsk(until int64) bool {
+	now := time.Now()
+	return now.UnixNano() >= until && s.down.CompareAndSwap(until, now.Add(again).UnixNano())
+}
+
+// asked takes note of how asking went.
+func (s *Store) asked(err error) {
+	var said redis.Error
+	away := err != nil && !(errors.As(err, &said) && !unready(err))
+	switch {
+	case away && s.down.Swap(time.Now().Add(again).UnixNano()) == 0:
+		s.opt.Changed(err)
+	case !away && s.down.Load() != 0 && s.down.Swap(0) != 0:
+		s.opt.Changed(nil)
+	}
+}
+
+// unready reports whether the server has said that it cannot count now.
+func unready(err error) bool {
+	for _, state := range [...]string{"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "MISCONF "} {
+		if redis.HasErrorPrefix(err, state) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepAlive has the requests that were taken live as long as the process.
+func (s *Store) keepAlive(takes []meter.Take, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range takes {
+		if lease := takes[i].Lease; lease != "" && takes[i].Enters {
+			set := keys[2*i+1]
+			if s.live[set] == nil {
+				s.live[set] = make(map[string]bool)
+			}
+			s.live[set][lease] = true
+		}
+	}
+}
+
+// Len is how many counters there are of requests at once that are under way.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}

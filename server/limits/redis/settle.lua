@@ -1,0 +1,55 @@
+-- Ends what was taken of some counters. KEYS are two for each: its hash and the set of its
+-- requests. ARGV are the time ('': the server's); then for each its five limits, its lease,
+-- the tokens beyond those that were reserved, the day and the month in which they were, and
+-- when those end. A counter that says nothing any more goes.
+local now = tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local minute = 60000
+for i = 1, #KEYS / 2 do
+  local a, hash = 1 + (i - 1) * 11, KEYS[2 * i - 1]
+  local rpm, tpm, tpd, tpmonth = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
+  local lease, more, day, month = ARGV[a + 6], tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9])
+  local dayEnd, monthEnd = tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11])
+  if lease ~= '' then redis.call('ZREM', KEYS[2 * i], lease) end
+  if more ~= 0 then
+    local h = redis.call('HMGET', hash, 'r', 'ra', 't', 'ta', 'd', 'dp', 'm', 'mp')
+    for f = 1, 8 do h[f] = tonumber(h[f]) or 0 end
+    local fields, lives = {}, 0
+    if rpm > 0 then lives = math.max(0, math.ceil(h[1] / rpm) - (now - h[2])) end
+    if tpm > 0 then
+      local used = math.max(0, h[3] - math.max(0, now - h[4]) * tpm)
+      used = math.max(0, used + more * minute)
+      fields = {'t', used, 'ta', math.max(now, h[4])}
+      lives = math.max(lives, math.ceil(used / tpm))
+    end
+    local d, m = h[5], h[7]
+    if tpd > 0 then
+      if h[6] <= day then
+        d = math.max(0, (h[6] == day and d or 0) + more)
+        for _, v in ipairs({'d', d, 'dp', day}) do fields[#fields + 1] = v end
+        if d > 0 then lives = math.max(lives, dayEnd - now) end
+      elseif d > 0 then
+        lives = math.max(lives, 86400000)
+      end
+    end
+    if tpmonth > 0 then
+      if h[8] <= month then
+        m = math.max(0, (h[8] == month and m or 0) + more)
+        for _, v in ipairs({'m', m, 'mp', month}) do fields[#fields + 1] = v end
+        if m > 0 then lives = math.max(lives, monthEnd - now) end
+      elseif m > 0 then
+        lives = math.max(lives, 2678400000)
+      end
+    end
+    if lives <= 0 then
+      redis.call('DEL', hash)
+    elseif #fields > 0 then
+      redis.call('HSET', hash, unpack(fields))
+      redis.call('PEXPIRE', hash, lives + 60000)
+    end
+  end
+end
+return 0
