@@ -44,9 +44,13 @@ func (x *exchange) text(status int, body string) {
 func (x *exchange) fail(f *failure.Failure) {
 	x.body.Put()
 	x.body = nil
-	x.turn.Leave() // who is told may come again at once
 	x.rec.Fail(f.Kind, f.Cause)
 	e := f.Reply
+	if e != nil && x.begun() {
+		x.failEvents(e)
+		return
+	}
+	x.turn.Leave() // who is told may come again at once
 	if e == nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -61,8 +65,13 @@ func (x *exchange) fail(f *failure.Failure) {
 
 // start sends the status and header.
 func (x *exchange) start(status int) {
-	x.rec.Status = status
 	x.limitWriting()
+	x.startNow(status)
+}
+
+// startNow is start with the time to read that the client has already.
+func (x *exchange) startNow(status int) {
+	x.rec.Status = status
 	x.pass.Dress(x.header())
 	header.AllowOrigin(x.header(), x.origin, x.gen.cfg.Server.CORS.AllowedOrigins)
 	x.closeAfter(x.header())
@@ -106,15 +115,19 @@ func (x *exchange) idle() time.Duration {
 // already, or nil. When the client's connection can be taken over, it returns at
 // once, and the exchange belongs to the stream's goroutine.
 func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, kind streaming.Kind, keepAlive time.Duration, first *upstream.Answer) {
+	begun := x.begun()
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
-	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle()}
+	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle(), InEvents: begun}
 	if x.socket != nil {
 		x.streamToSocket(streaming.New(ctx, cancel, x.socket.options(opt)), first)
 		return
 	}
 	w, r := x.w, x.r
-	taken := x.takeOver(cancel)
+	var taken *ingress.Taken
+	if !begun {
+		taken = x.takeOver(cancel)
+	}
 	if taken != nil {
 		opt.Sink = taken.Sink()
 		st := streaming.New(ctx, cancel, opt)
@@ -122,7 +135,9 @@ func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, k
 		go x.streamTaken(st, taken, first)
 		return
 	}
-	opt.Sink = ingress.NewWriterSink(w)
+	if opt.Sink = ingress.NewWriterSink(w); begun {
+		opt.Sink = headless{opt.Sink}
+	}
 	opt.Sink.Limit(time.Time{}) // an earlier answer's
 	st := streaming.New(ctx, cancel, opt)
 	ingress.WhenAsked(r, st.Ask)
@@ -133,6 +148,11 @@ func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, k
 		panic(http.ErrAbortHandler) // the client must not take it for the end
 	}
 }
+
+// headless is the way to a client that has got the header.
+type headless struct{ ingress.Sink }
+
+func (headless) Begin(int, http.Header) {}
 
 // streamTaken streams on a connection of its own.
 func (x *exchange) streamTaken(st *streaming.Stream, taken *ingress.Taken, first *upstream.Answer) {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"antwort/server/buffer"
 	"antwort/server/compact"
 	"antwort/server/ingress"
+	"antwort/server/streaming"
 	"antwort/server/turns"
 	"antwort/shared/compaction"
 	"antwort/shared/failure"
@@ -147,8 +150,9 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 	ask := func(before string, items [][]byte) (string, responses.Usage, *failure.Failure) {
 		return x.askSummary(d, before, items)
 	}
+	stop := x.keepAwake(turn)
 	summary, used, f := compact.Summarize(ask, c.context.Items)
-	if f != nil {
+	if stop(); f != nil {
 		return turn, f
 	}
 	m := c.context.Memory(summary)
@@ -166,13 +170,90 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 		return turn, x.held.Refusal()
 	}
 	turn.Free()
+	x.awaited = nil
 	var err *responses.Error
 	chat.B, turn, err = x.translator().Continued(chat.B[:0], body, jsontext.Values(body), past, begun.ID, begun.Created)
 	if err != nil {
 		return nil, failure.Of(failure.InvalidRequest, err)
 	}
 	turn.BeginWith(c.memory)
+	x.awaited = turn
 	return turn, nil
+}
+
+// keepAwake gives the client of a streamed request signs of life while nothing can be
+// said yet, until stop is called. Over a WebSocket the connection has its own.
+func (x *exchange) keepAwake(turn *translate.Turn) (stop func()) {
+	every := x.gen.cfg.Server.KeepAliveInterval
+	if x.awaited = turn; x.socket != nil || x.job != nil || !turn.Streaming() || every == 0 {
+		return func() {}
+	}
+	stopped, done := make(chan struct{}), make(chan struct{})
+	go func() { // which must not look at the call, that changes meanwhile
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stopped:
+				return
+			case <-tick.C:
+				x.saySignOfLife()
+			}
+		}
+	}()
+	return func() {
+		close(stopped)
+		<-done
+	}
+}
+
+// saySignOfLife writes a comment.
+func (x *exchange) saySignOfLife() {
+	control := http.NewResponseController(x.w)
+	_ = control.SetWriteDeadline(time.Now().Add(x.gen.cfg.Engine.StreamIdleTimeout))
+	x.beginEvents()
+	n, err := io.WriteString(x.w, streaming.KeepAlive)
+	if x.rec.Sent += int64(n); err == nil {
+		err = control.Flush()
+	}
+	if err != nil {
+		x.rec.Fail(failure.ClientGone, err)
+	}
+}
+
+// beginEvents sends the header of a stream, unless that was done.
+func (x *exchange) beginEvents() {
+	x.rec.Streamed = true
+	if x.begun() {
+		return
+	}
+	if x.rec.DroppedTools != "" {
+		x.header().Set(translate.DroppedToolsField, x.rec.DroppedTools)
+	}
+	x.header()["Content-Type"] = []string{"text/event-stream"}
+	x.header()["Cache-Control"] = []string{"no-cache"}
+	x.startNow(http.StatusOK)
+}
+
+// begun reports whether the client of a stream has got its header.
+func (x *exchange) begun() bool { return x.rec.Streamed && x.rec.Status != 0 && !x.detached }
+
+// failEvents ends a stream that has only begun.
+func (x *exchange) failEvents(e *responses.Error) {
+	if x.awaited == nil {
+		x.write(append(responses.AppendErrorEvent(nil, e, 0), responses.Done...))
+		return
+	}
+	events := x.awaited.Stream()
+	out := events.End(nil, e, x.Unix())
+	if x.turn.Kept() {
+		x.turn.Streams()
+		if kept, failed := x.turn.Keep(x.awaited.Outcome()); !kept {
+			out = events.Instead(out, failed)
+		}
+	}
+	x.write(out)
 }
 
 // isOver reports whether the request is longer than it wants to be. No token is
@@ -236,7 +317,7 @@ func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *fa
 	answer := turn.Compacted(nil, x.compacts.memory, x.Unix())
 	x.rec.Outcome = turn.Outcome()
 	kept, failed := begun.Keep(x.rec.Outcome)
-	if x.rec.Outcome.Resource = nil; failed != nil {
+	if x.rec.Outcome.Resource, x.awaited = nil, nil; failed != nil {
 		return failure.Of(failure.StateUnavailable, failed)
 	}
 	if !kept {
@@ -252,9 +333,8 @@ func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *fa
 		x.sayEvents(append(make([]byte, ingress.Room, ingress.Room+len(answer)), answer...))
 		return nil
 	}
-	x.header()["Content-Type"] = []string{"text/event-stream"}
-	x.header()["Cache-Control"] = []string{"no-cache"}
-	x.start(http.StatusOK)
+	x.limitWriting()
+	x.beginEvents()
 	x.write(answer)
 	return nil
 }

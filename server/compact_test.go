@@ -24,8 +24,9 @@ import (
 type forgetful struct {
 	*mockllm.Mock
 	url  string
-	most int // bytes of a request that is not too long; 0: any
-	fail int // status of its summaries; 0: 200
+	most int           // bytes of a request that is not too long; 0: any
+	fail int           // status of its summaries; 0: 200
+	wait chan struct{} // before it sums up; nil: it does not
 
 	mu    sync.Mutex
 	sums  []string // the requests for summaries
@@ -49,6 +50,9 @@ func (f *forgetful) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	last, _ := chat.Messages[len(chat.Messages)-1].Content.(string)
+	if f.wait != nil && strings.HasPrefix(last, summing) {
+		<-f.wait
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !strings.HasPrefix(last, summing) {
@@ -464,4 +468,49 @@ func TestCompactionsAreSealedWithTheKeysOfTheConfiguration(t *testing.T) {
 	_, old := one.compact(`"input":[` + longTalk + `]`)
 	require.Equal(t, 200, opens(start(t, config.VLLM, llm.url, stateless, keyed("new", "old")), old), "another server, after a rotation")
 	require.Equal(t, 400, opens(start(t, config.VLLM, llm.url, stateless, keyed("new")), old), "the key is gone")
+}
+
+// While a long conversation is summed up a streamed answer has signs of life; what
+// follows is a whole stream, of a failure too.
+func TestSignsOfLifeWhileSummingUp(t *testing.T) {
+	input := `"input":[{"role":"user","content":"` + strings.Repeat("long ", 400) + `"},{"role":"assistant","content":"so"},{"role":"user","content":"and now?"}`
+	for name, c := range map[string]struct {
+		members, want string
+		fail          int
+	}{
+		"before an answer":  {members: input + `],"context_management":[{"type":"compaction","compact_threshold":100}]`, want: "response.completed"},
+		"asked for":         {members: input + `,{"type":"compaction_trigger"}]`, want: "response.completed"},
+		"that fails":        {members: input + `],"context_management":[{"type":"compaction","compact_threshold":100}]`, fail: 500, want: "response.failed"},
+		"asked for in vain": {members: input + `,{"type":"compaction_trigger"}]`, fail: 500, want: "response.failed"},
+		"whole, and silent": {members: input + `],"stream":false,"context_management":[{"type":"compaction","compact_threshold":100}]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			llm := newForgetful(t)
+			llm.wait, llm.fail = make(chan struct{}), c.fail
+			r := start(t, config.VLLM, llm.url, func(c *config.Config) {
+				c.State.Type, c.Server.KeepAliveInterval, c.Engine.Retry.MaxAttempts = config.MemoryState, 10*time.Millisecond, 1
+			})
+			ready(t, r)
+			if c.want == "" {
+				time.AfterFunc(50*time.Millisecond, func() { close(llm.wait) })
+				require.Equal(t, "completed", read(t, r.ask(c.members)).Status)
+				return
+			}
+			resp := r.open("POST", "/v1/responses", strings.NewReader(`{"model":"/mnt/models","stream":true,`+c.members+`}`))
+			defer resp.Body.Close()
+			require.Equal(t, 200, resp.StatusCode)
+			begun := make([]byte, len(": keep-alive\n\n: keep-alive\n\n"))
+			_, err := io.ReadFull(resp.Body, begun)
+			require.NoError(t, err)
+			require.Equal(t, ": keep-alive\n\n: keep-alive\n\n", string(begun))
+			close(llm.wait)
+			rest, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			res := read(t, answer{status: 200, body: string(begun) + string(rest)})
+			require.Contains(t, string(rest), "event: "+c.want+"\n")
+			require.Equal(t, 1, strings.Count(string(rest), "event: response.created\n"))
+			require.Equal(t, res.Status, read(t, r.call("GET", "/v1/responses/"+res.ID, "")).Status, "it is stored as it was told")
+		})
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/translate"
 )
 
 // steps are the way of every request, one after the other. The first that fails
@@ -63,6 +64,8 @@ type exchange struct {
 	turn     *turns.Turn      // that is to be left; nil: there is none
 	compacts *compacting      // nil: the request has nothing to do with compactions
 	call     *dispatch.Call   // nil until the request has a way
+
+	awaited *translate.Turn // of a streamed answer of which nothing was said while something else is made; nil: there is none
 
 	job      *job        // that is worked on; nil: a client waits
 	socket   *socketTurn // with a client that waits at a WebSocket; nil: at HTTP

@@ -7,8 +7,8 @@ import (
 	"antwort/server/ingress"
 )
 
-// comment keeps proxies from cutting a silent stream.
-const comment = ": keep-alive\n\n"
+// KeepAlive is a comment, which keeps proxies from cutting a silent stream.
+const KeepAlive = ": keep-alive\n\n"
 
 // tick looks after silence: the upstream's for too long ends the stream, the
 // client's not reading for as long too, and a comment breaks ours.
@@ -68,7 +68,7 @@ func (s *Stream) keep() {
 	out := newOut()
 	defer out.Put()
 	if s.phase.begun() || s.head != nil || s.keeping {
-		out.B = append(out.B, comment...)
+		out.B = append(out.B, KeepAlive...)
 	} else if out.B = s.events.Start(out.B); len(out.B) == ingress.Room {
 		s.phase.spoke = time.Now() // nothing can be said yet
 		return
