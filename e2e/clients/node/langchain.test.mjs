@@ -15,9 +15,9 @@ const weather = tool(async ({ city }) => `sunny in ${city}`, { name: "get_weathe
 const thinking = { modelKwargs: { reasoning: { effort: "medium", summary: "detailed" } } };
 const thoughts = (message) => message.contentBlocks.filter((b) => b.type === "reasoning").map((b) => b.reasoning).join("");
 
-async function streamed(model, messages) {
+async function streamed(model, messages, how) {
   let whole;
-  for await (const chunk of await model.stream(messages)) whole = whole === undefined ? chunk : concat(whole, chunk);
+  for await (const chunk of await model.stream(messages, how)) whole = whole === undefined ? chunk : concat(whole, chunk);
   return whole;
 }
 
@@ -51,6 +51,18 @@ testCase("thoughts", "thoughts are shown and go back to the model, whole and str
     assert.match(lines[0], /reasoning="my thought"/);
   }
 });
+
+testCase("previous-response", "previous_response_id: only what is new is sent, a tool's result too, and the model sees every turn, whole and streamed", async () => {
+  const bound = chat().bindTools([weather]);
+  for (const ask of [(m, how) => bound.invoke(m, how), (m, how) => streamed(bound, m, how)]) {
+    const after = (message) => ({ previous_response_id: message.response_metadata.id });
+    const first = await ask([new HumanMessage("weather in Bonn")]);
+    const second = await ask([await weather.invoke(first.tool_calls[0])], after(first));
+    assert.ok(second.text.startsWith("The tools say: sunny in weather in Bonn"), second.text);
+    const text = (await chat().invoke([new HumanMessage("and now?")], after(second))).text;
+    for (const part of ['user: "weather in Bonn"', "calls get_weather", "sunny in weather in Bonn", 'user: "and now?"']) assert.ok(text.includes(part), text);
+  }
+}, { needsServer: true });
 
 testCase("structured-output", "withStructuredOutput parses by a zod schema", async () => {
   const r = await chat().withStructuredOutput(z.object({ name: z.string(), age: z.number().int().min(1) }), { name: "person" }).invoke("Zoe");

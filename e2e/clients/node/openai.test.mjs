@@ -208,6 +208,52 @@ testCase("conversations", "a conversation is made, read, changed and deleted; it
   await assert.rejects(client.conversations.retrieve(chat.id), (e) => e instanceof OpenAI.NotFoundError && e.code === "conversation_not_found");
 }, { needsServer: true });
 
+testCase("stored", "a response is read again, its input items page, it is continued whole and streamed, and deleted", async () => {
+  const input = Array.from({ length: 45 }, (_, n) => ({ role: "user", content: `number ${n}` }));
+  const first = await client.responses.create({ model, input });
+  assert.deepEqual(await client.responses.retrieve(first.id), first);
+  const numbers = [];
+  for await (const item of client.responses.inputItems.list(first.id, { order: "asc", limit: 7 })) numbers.push(item.content[0].text);
+  assert.deepEqual(numbers, input.map((i) => i.content));
+  const second = await client.responses.create({ model, input: "and now?", previous_response_id: first.id });
+  const third = await client.responses.stream({ model, input: "and then?", previous_response_id: second.id }).finalResponse();
+  for (const part of ['user: "number 44"', 'user: "and now?"', 'user: "and then?"']) assert.ok(third.output_text.includes(part), third.output_text);
+  await client.responses.delete(first.id);
+  await assert.rejects(client.responses.retrieve(first.id), (e) => e instanceof OpenAI.NotFoundError && e.code === "response_not_found");
+}, { needsServer: true });
+
+testCase("background", "a response in the background is polled; a stream that broke is resumed by stream() and by retrieve(); one that runs is cancelled, and its stream ends", async () => {
+  let polled = await client.responses.create({ model, input: "mock: tokens=5 delay=10ms", background: true });
+  assert.equal(polled.status, "queued");
+  while (["queued", "in_progress"].includes(polled.status)) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    polled = await client.responses.retrieve(polled.id);
+  }
+  assert.equal(polled.status, "completed");
+
+  const broken = await client.responses.create({ model, input: "mock: tokens=20 delay=20ms", background: true, stream: true });
+  const seen = [];
+  for await (const event of broken) if (seen.push(event) === 6) break; // which cuts the connection
+  const id = seen[0].response.id;
+  const after = seen.at(-1).sequence_number;
+  const rest = await collect(await client.responses.retrieve(id, { stream: true, starting_after: after }));
+  assert.deepEqual([...seen, ...rest].map((e) => e.sequence_number), Array.from({ length: seen.length + rest.length }, (_, i) => i));
+  assert.equal(rest.at(-1).type, "response.completed");
+  const resumed = client.responses.stream({ response_id: id, starting_after: after });
+  assert.deepEqual((await collect(resumed)).map((e) => e.sequence_number), rest.map((e) => e.sequence_number));
+  assert.equal((await resumed.finalResponse()).output_text, rest.at(-1).response.output[0].content[0].text);
+
+  const running = await client.responses.create({ model, input: "mock: tokens=1000 delay=50ms", background: true, stream: true });
+  const told = [];
+  for await (const event of running) {
+    told.push(event);
+    if (event.type === "response.output_text.delta" && told.filter((e) => e.type === event.type).length === 1) {
+      assert.equal((await client.responses.cancel(told[0].response.id)).status, "cancelled");
+    }
+  }
+  assert.equal(told.at(-1).response.status, "cancelled");
+}, { needsServer: true });
+
 testCase(
   "websocket",
   "ResponsesWS: turns over one WebSocket go on from what is not stored; another connection does not know it, and says so",

@@ -6,13 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/conversations"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/param"
+	"github.com/openai/openai-go/v3/packages/ssestream"
 	"github.com/openai/openai-go/v3/responses"
 	"github.com/openai/openai-go/v3/shared"
 	"github.com/stretchr/testify/assert"
@@ -37,6 +40,9 @@ func TestClient(t *testing.T) {
 		{"json-schema", "a strict schema reaches the model and comes back with the answer", jsonSchema},
 		{"image", "an image part reaches the model with its detail and every byte", image},
 		{"incomplete", "a cut answer is incomplete, whole and streamed (litellm#37710)", incomplete},
+		{"stored", "previous_response_id goes on, whole and streamed; a response is read again, its input items page, and it is deleted", stored},
+		{"background", "a response in the background is polled, its events are read on from any, and it is cancelled", background},
+		{"conversation", "a conversation is made, responses on it see it and become a part of it, and it is deleted", conversation},
 		{"errors", "statuses are *openai.Error with type, code and param", apiErrors},
 		{"stream-cut", "a stream that upstream cuts ends with response.failed or an error, never completed (codex-lb#1833)", streamCut},
 		{"stream-silence", "a silent stream is kept alive, and the comments that do it disturb nothing (litellm#34821)", streamSilence},
@@ -245,6 +251,112 @@ func incomplete(t *testing.T, ctx context.Context, c openai.Client) {
 	}
 	require.NoError(t, s.Err())
 	assert.Equal(t, "response.incomplete", last)
+}
+
+func stored(t *testing.T, ctx context.Context, c openai.Client) {
+	report.NeedsServer(t)
+	var numbers []string
+	var input []responses.ResponseInputItemUnionParam
+	for n := range 45 {
+		numbers = append(numbers, fmt.Sprint("number ", n))
+		input = append(input, userMessage(numbers[n]))
+	}
+	first, err := c.Responses.New(ctx, items(input...))
+	require.NoError(t, err)
+	read, err := c.Responses.Get(ctx, first.ID, responses.ResponseGetParams{})
+	require.NoError(t, err)
+	assert.Equal(t, first.RawJSON(), read.RawJSON())
+	var got []string
+	pages := c.Responses.InputItems.ListAutoPaging(ctx, first.ID, responses.InputItemListParams{Limit: openai.Int(7), Order: responses.InputItemListParamsOrderAsc})
+	for pages.Next() {
+		got = append(got, pages.Current().Content.OfInputItemContentList[0].Text)
+	}
+	require.NoError(t, pages.Err())
+	assert.Equal(t, numbers, got)
+	p := ask("and now?")
+	p.PreviousResponseID = openai.String(first.ID)
+	second, err := c.Responses.New(ctx, p)
+	require.NoError(t, err)
+	p = ask("and then?")
+	p.PreviousResponseID = openai.String(second.ID)
+	s := c.Responses.NewStreaming(ctx, p)
+	defer s.Close()
+	var final responses.Response
+	for s.Next() {
+		if e := s.Current(); e.Type == "response.completed" {
+			final = e.Response
+		}
+	}
+	require.NoError(t, s.Err())
+	for _, part := range []string{`user: "number 44"`, `user: "and now?"`, `user: "and then?"`} {
+		assert.Contains(t, final.OutputText(), part)
+	}
+	require.NoError(t, c.Responses.Delete(ctx, first.ID))
+	_, err = c.Responses.Get(ctx, first.ID, responses.ResponseGetParams{})
+	var e *openai.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "response_not_found", e.Code)
+}
+
+func background(t *testing.T, ctx context.Context, c openai.Client) {
+	report.NeedsServer(t)
+	p := ask("mock: tokens=5 delay=10ms")
+	p.Background = openai.Bool(true)
+	r, err := c.Responses.New(ctx, p)
+	require.NoError(t, err)
+	assert.Equal(t, responses.ResponseStatusQueued, r.Status)
+	require.Eventually(t, func() bool {
+		r, err = c.Responses.Get(ctx, r.ID, responses.ResponseGetParams{})
+		return err == nil && r.Status == responses.ResponseStatusCompleted
+	}, 10*time.Second, 50*time.Millisecond)
+	assert.NotEmpty(t, r.OutputText())
+	all := func(s *ssestream.Stream[responses.ResponseStreamEventUnion]) (events []string, id string) {
+		defer s.Close()
+		for s.Next() {
+			if events = append(events, s.Current().RawJSON()); len(events) == 1 {
+				id = s.Current().Response.ID
+			}
+		}
+		require.NoError(t, s.Err())
+		return events, id
+	}
+	events, id := all(c.Responses.NewStreaming(ctx, p))
+	for after := range events {
+		// The library says stream in the body of the GET, where nobody looks for it.
+		rest, _ := all(c.Responses.GetStreaming(ctx, id, responses.ResponseGetParams{StartingAfter: openai.Int(int64(after))}, option.WithQuery("stream", "true")))
+		assert.Equal(t, append([]string(nil), events[after+1:]...), rest)
+	}
+	p = ask("mock: tokens=1000 delay=50ms")
+	p.Background = openai.Bool(true)
+	r, err = c.Responses.New(ctx, p)
+	require.NoError(t, err)
+	for range 2 {
+		r, err = c.Responses.Cancel(ctx, r.ID)
+		require.NoError(t, err)
+		assert.Equal(t, responses.ResponseStatusCancelled, r.Status)
+	}
+}
+
+func conversation(t *testing.T, ctx context.Context, c openai.Client) {
+	report.NeedsServer(t)
+	chat, err := c.Conversations.New(ctx, conversations.ConversationNewParams{})
+	require.NoError(t, err)
+	var last *responses.Response
+	for _, text := range []string{"hello", "and now?"} {
+		p := ask(text)
+		p.Conversation.OfString = openai.String(chat.ID)
+		last, err = c.Responses.New(ctx, p)
+		require.NoError(t, err)
+		assert.Equal(t, chat.ID, last.Conversation.ID)
+	}
+	assert.Contains(t, last.OutputText(), `1 user: "hello"`)
+	assert.Contains(t, last.OutputText(), `3 user: "and now?"`)
+	list, err := c.Conversations.Items.List(ctx, chat.ID, conversations.ItemListParams{})
+	require.NoError(t, err)
+	assert.Len(t, list.Data, 4)
+	gone, err := c.Conversations.Delete(ctx, chat.ID)
+	require.NoError(t, err)
+	assert.True(t, gone.Deleted)
 }
 
 func apiErrors(t *testing.T, ctx context.Context, c openai.Client) {

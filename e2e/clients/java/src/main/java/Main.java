@@ -4,6 +4,7 @@ import com.openai.client.OpenAIClient;
 import com.openai.client.okhttp.OpenAIOkHttpClient;
 import com.openai.core.http.StreamResponse;
 import com.openai.errors.BadRequestException;
+import com.openai.errors.NotFoundException;
 import com.openai.errors.RateLimitException;
 import com.openai.helpers.ResponseAccumulator;
 import com.openai.models.responses.EasyInputMessage;
@@ -13,11 +14,16 @@ import com.openai.models.responses.ResponseInputContent;
 import com.openai.models.responses.ResponseInputImage;
 import com.openai.models.responses.ResponseInputItem;
 import com.openai.models.responses.ResponseInputText;
+import com.openai.models.responses.ResponseItem;
 import com.openai.models.responses.ResponseOutputItem;
+import com.openai.models.responses.ResponseRetrieveParams;
+import com.openai.models.responses.ResponseStatus;
 import com.openai.models.responses.ResponseStreamEvent;
+import com.openai.models.responses.inputitems.InputItemListParams;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** The official openai-java through the chain. Every answer and every event must pass the library's own validate(). */
 public final class Main {
@@ -49,6 +55,9 @@ public final class Main {
         report.run("structured", "an answer is parsed into a class", () -> structured(client));
         report.run("image", "an image reaches the model", () -> image(client));
         report.run("incomplete", "a cut answer is incomplete, and valid", () -> incomplete(client));
+        report.runOnServer("stored", "previousResponseId goes on, whole and streamed; a response is read again, its input items page, and it is deleted", () -> stored(client));
+        report.runOnServer("background", "a response in the background is polled, its events are read on from any, and it is cancelled", () -> background(client));
+        report.runOnServer("conversation", "a conversation is made, responses on it see it and become a part of it, and it is deleted", () -> conversation(client));
         report.run("errors", "statuses are the library's exceptions, with code and param", () -> errors(client));
         report.end();
     }
@@ -130,6 +139,65 @@ public final class Main {
             response.validate();
             Report.equal("incomplete", response.status().orElseThrow().toString());
         }
+    }
+
+    static void stored(OpenAIClient client) {
+        ResponseCreateParams.Builder several = ResponseCreateParams.builder().model(MODEL).inputOfResponse(IntStream.range(0, 45).mapToObj(n -> ResponseInputItem.ofEasyInputMessage(
+                EasyInputMessage.builder().role(EasyInputMessage.Role.USER).content("number " + n).build())).toList());
+        Response first = client.responses().create(several.build());
+        Response read = client.responses().retrieve(first.id());
+        Report.equal(text(first), text(read));
+        Report.equal(first.output(), read.output());
+        List<String> numbers = new ArrayList<>();
+        for (ResponseItem item : client.responses().inputItems().list(InputItemListParams.builder().responseId(first.id()).limit(7L).order(InputItemListParams.Order.ASC).build()).autoPager()) {
+            item.validate();
+            numbers.add(item.asResponseInputMessageItem().content().get(0).asInputText().text());
+        }
+        Report.equal(IntStream.range(0, 45).mapToObj(n -> "number " + n).toList(), numbers);
+        Response second = client.responses().create(ask("and now?").previousResponseId(first.id()).build());
+        Response third = streamed(client, ask("and then?").previousResponseId(second.id()).build());
+        for (String part : List.of("user: \"number 44\"", "user: \"and now?\"", "user: \"and then?\"")) {
+            Report.check(text(third).contains(part), text(third));
+        }
+        client.responses().delete(first.id());
+        try {
+            client.responses().retrieve(first.id());
+            throw new AssertionError("it is there");
+        } catch (NotFoundException e) {
+            Report.equal("response_not_found", e.code().orElseThrow());
+        }
+    }
+
+    static void background(OpenAIClient client) throws InterruptedException {
+        ResponseCreateParams slow = ask("mock: tokens=5 delay=10ms").background(true).build();
+        Response response = client.responses().create(slow);
+        Report.equal(ResponseStatus.QUEUED, response.status().orElseThrow());
+        for (; List.of(ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS).contains(response.status().orElseThrow()); Thread.sleep(50)) {
+            response = client.responses().retrieve(response.id());
+        }
+        Report.check(!text(response).isEmpty(), response);
+        List<ResponseStreamEvent> events;
+        try (StreamResponse<ResponseStreamEvent> stream = client.responses().createStreaming(slow)) {
+            events = stream.stream().map(ResponseStreamEvent::validate).toList();
+        }
+        String id = events.get(0).asCreated().response().id();
+        for (int after = 0; after < events.size(); after += 3) {
+            try (StreamResponse<ResponseStreamEvent> stream = client.responses().retrieveStreaming(ResponseRetrieveParams.builder().responseId(id).startingAfter(after).build())) {
+                Report.equal(events.subList(after + 1, events.size()), stream.stream().toList());
+            }
+        }
+        String running = client.responses().create(ask("mock: tokens=1000 delay=50ms").background(true).build()).id();
+        Report.equal(ResponseStatus.CANCELLED, client.responses().cancel(running).status().orElseThrow());
+        Report.equal(ResponseStatus.CANCELLED, client.responses().retrieve(running).status().orElseThrow());
+    }
+
+    static void conversation(OpenAIClient client) {
+        String id = client.conversations().create().id();
+        client.responses().create(ask("hello").conversation(id).build());
+        String text = text(streamed(client, ask("and now?").conversation(id).build()));
+        Report.check(text.contains("1 user: \"hello\"") && text.contains("3 user: \"and now?\""), text);
+        Report.equal(4, client.conversations().items().list(id).data().size());
+        Report.check(client.conversations().delete(id).deleted(), id);
     }
 
     static void errors(OpenAIClient client) {

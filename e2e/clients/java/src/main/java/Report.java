@@ -24,10 +24,7 @@ final class Report {
         if (only != null && !only.equals(name)) {
             return;
         }
-        Map<String, Object> result = new LinkedHashMap<>();
-        result.put("case", name);
-        result.put("proves", proves);
-        result.put("ok", true);
+        Map<String, Object> result = result(name, proves);
         long start = System.nanoTime();
         try {
             body.run();
@@ -39,11 +36,35 @@ final class Report {
             result.put("error", text.substring(0, Math.min(2000, text.length())));
         }
         result.put("seconds", (System.nanoTime() - start) / 1e9);
+        write(result);
+        System.out.println(name + ": " + result.get("ok"));
+    }
+
+    /** Runs one case that only a server tier can pass. */
+    void runOnServer(String name, String proves, Case body) throws IOException {
+        if (!"0".equals(System.getenv("E2E_SERVER"))) {
+            run(name, proves, body);
+        } else if (only == null || only.equals(name)) {
+            Map<String, Object> result = result(name, proves);
+            result.put("skipped", "only a server tier can");
+            result.put("seconds", 0);
+            write(result);
+        }
+    }
+
+    private static Map<String, Object> result(String name, String proves) {
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("case", name);
+        result.put("proves", proves);
+        result.put("ok", true);
+        return result;
+    }
+
+    private static void write(Map<String, Object> result) throws IOException {
         String file = System.getenv("E2E_RESULTS");
         if (file != null) {
             Files.writeString(Path.of(file), new ObjectMapper().writeValueAsString(result) + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
         }
-        System.out.println(name + ": " + result.get("ok"));
     }
 
     /** Exits with status 1 when a case has failed. */
