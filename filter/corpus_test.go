@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/filter/filtertest"
 	"antwort/shared/corpus"
 	"antwort/shared/streamcheck"
 
@@ -20,7 +21,7 @@ import (
 // come out as natively, whatever the profile and however the bytes are split.
 // The filter makes ids and times itself; they are put into what is expected.
 func TestCorpus(t *testing.T) {
-	cases, err := corpus.Load()
+	cases, err := corpus.LoadAll()
 	require.NoError(t, err)
 	require.NotEmpty(t, cases)
 	for _, profile := range profiles {
@@ -29,7 +30,9 @@ func TestCorpus(t *testing.T) {
 			for i, c := range cases {
 				h := hosts[string(c.Config)]
 				if h == nil {
-					h = startSplit(t, corpusConfig(t, &c, profile))
+					h = startSplit(t, corpusConfig(t, &c, profile), func(o *filtertest.Options) {
+						o.Env = map[string]string{corpus.KeyVariable: corpus.KeyText}
+					})
 					hosts[string(c.Config)] = h
 				}
 				for _, n := range []int{0, 1 + i%7, 64 + i%13} { // bytes in a chunk, 0: all
@@ -62,10 +65,11 @@ func corpusConfig(t *testing.T, c *corpus.Case, profile string) []byte {
 
 func runCase(t *testing.T, h *splitHost, c *corpus.Case, profile string, chunk int) {
 	h.set(corpusAnswer(c), chunk)
-	got := post(t, h.Host, string(c.Request))
-	want := c.Expected
+	got := do(t, h.Host, http.MethodPost, c.Path(), strings.NewReader(string(c.Request)))
+	like := c.For(got.body)
+	want := like.Expected
 	if profile == "inline" {
-		want = c.Inline()
+		want = like.Inline()
 	}
 	fail := func(what string, want, got []byte) {
 		if !bytes.Equal(want, got) {

@@ -6,6 +6,7 @@ import (
 	"antwort/shared/config"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/summary"
 	"antwort/shared/translate"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -16,6 +17,7 @@ type plugin struct {
 	*vm
 	cfg        *config.Config
 	translator *translate.Translator // nil when requests are forwarded
+	summarizer *summary.Summarizer   // nil: nothing is summed up
 	access     *policy.Access        // nil: everybody may call
 	decider    *policy.Decider
 	passed     *policy.Passed
@@ -44,7 +46,9 @@ func (p *plugin) configure(size int) error {
 	p.cfg = cfg
 	p.access = policy.NewAccess(cfg)
 	p.passed = policy.NewPassed(cfg.Engine.Pass)
-	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true, Counts: cfg.Engine.CountTokens != config.Off})
+	sealer := policy.Sealer(cfg, nonce)
+	sums := cfg.FilterCompacts() && sealer != nil
+	p.decider = policy.NewDecider(cfg, policy.Tier{Blind: !p.gated(), Hosts: true, Counts: cfg.Engine.CountTokens != config.Off, Compacts: sums})
 	if len(cfg.Routes) > 0 {
 		p.router, p.pools = p.decider.Router(), pools(cfg.AllRoutes())
 	} else {
@@ -52,8 +56,11 @@ func (p *plugin) configure(size int) error {
 	}
 	if cfg.Engine.Provider == config.VLLM {
 		options := translate.OptionsOf(cfg)
-		options.Sealer = policy.Sealer(cfg, nonce)
+		options.Sealer = sealer
 		p.translator = translate.New(options)
+		if sums {
+			p.summarizer = &summary.Summarizer{Translator: p.translator, Sealer: sealer, Limits: options.Limits, MaxTokens: cfg.Compaction.MaxOutputTokens}
+		}
 	}
 	p.memory.limit(budget(cfg.Limits))
 	p.metrics.define()

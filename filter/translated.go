@@ -7,6 +7,7 @@ import (
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
+	"antwort/shared/summary"
 	"antwort/shared/translate"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -25,6 +26,7 @@ type translated struct {
 	endpoint *policy.Endpoint // nil: no endpoint
 	path     string
 	turn     *translate.Turn
+	summed   *summary.Pending // nil: nothing is to be summed up
 	answer   answer
 	resource chatAnswer // the answer when it is whole
 }
@@ -150,6 +152,18 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 
 func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
 	out = x.out[:0]
+	if x.endpoint != policy.Compact {
+		if out, turn, err = x.translateOnce(out, body); err == nil {
+			return out, turn, nil
+		}
+	}
+	if x.summarizes(body, err) {
+		return x.summarize(out[:0], body)
+	}
+	return out, turn, err
+}
+
+func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *responses.Error) {
 	translator := x.translator.For(policy.Owner(x.cfg, x.caller))
 	if !x.isChecked() {
 		return translator.Request(out, body, newID(), x.begun.unix())
@@ -159,7 +173,12 @@ func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, e
 }
 
 // kept is what stays of the request until its answer's end.
-func (x *translated) kept() int { return x.turn.Held() }
+func (x *translated) kept() int {
+	if x.summed != nil {
+		return x.turn.Held() + x.summed.Held()
+	}
+	return x.turn.Held()
+}
 
 func (x *translated) requestTrailers() types.Action { return x.trailers() }
 
@@ -180,10 +199,12 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)
 	case coding != "":
 		return x.refused(h, wrongAnswer(x.exchange, "an answer with a content-encoding that it was not offered"), end)
-	case x.counts() && end:
+	case (x.counts() || x.summed != nil) && end:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer without a body"), end)
 	case x.counts():
-		return x.count(h)
+		return x.gather(h, "application/json", numbered{x})
+	case x.summed != nil:
+		return x.sum(h)
 	case x.turn.Streaming() && !stream:
 		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamAnswer, err: policy.NotStreamed()}, end)
 	case end && x.turn.Streaming():

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -51,31 +50,6 @@ func triggers(body []byte) bool {
 	}
 	ask, err := compaction.ReadAsk(body)
 	return err == nil && ask.Triggers
-}
-
-// prepareCompaction completes the body of POST /v1/responses/compact: the input may be left out.
-func prepareCompaction(body []byte) ([]byte, *failure.Failure) {
-	var hasInput, hasModel, empty = false, false, true
-	jsontext.Members(body, func(name, value []byte, _ int) bool {
-		empty = false
-		switch string(name) {
-		case "input":
-			hasInput = string(value) != "null"
-		case "model":
-			hasModel = string(value) != "null"
-		}
-		return true
-	})
-	if !hasModel {
-		e := responses.Invalid("model", "is required")
-		e.Code = "missing_required_parameter"
-		return body, failure.Of(failure.InvalidRequest, e)
-	}
-	if hasInput || empty {
-		return body, nil
-	}
-	end := bytes.LastIndexByte(body, '}')
-	return append(body[:end:end], `,"input":[]}`...), nil
 }
 
 // readCompaction reads what the body says of compactions.
@@ -141,9 +115,7 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 	c.context = compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), x.open)
 	if len(c.context.Items) == 0 {
 		if x.isAsked() {
-			e := responses.Invalid("input", "has nothing that could be summed up")
-			e.Code = "invalid_value"
-			return turn, failure.Of(failure.InvalidRequest, e)
+			return turn, failure.Of(failure.InvalidRequest, compaction.NothingToSumUp())
 		}
 		return turn, nil
 	}
@@ -308,7 +280,7 @@ func (x *exchange) askSummary(d *policy.Decision, before string, items [][]byte)
 func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *failure.Failure {
 	if x.endpoint.Endpoint == policy.Compact {
 		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = x.compacts.memory.Usage, true
-		x.json(http.StatusOK, x.window(begun))
+		x.json(http.StatusOK, compaction.AppendWindow(nil, begun.ID, begun.Created, x.compacts.context.Messages, x.compacts.item, x.compacts.memory.Usage))
 		return nil
 	}
 	if turn.Streaming() && begun.Stored() {
@@ -337,24 +309,6 @@ func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *fa
 	x.beginEvents()
 	x.write(answer)
 	return nil
-}
-
-// window is what the conversation is to go on from: what the user said, and the
-// compaction.
-func (x *exchange) window(begun *turns.Turn) []byte {
-	c := x.compacts
-	messages := append([]byte{'['}, bytes.Join(c.context.Messages, []byte{','})...)
-	kept := history.Keep(nil, append(messages, ']'), begun.ID)
-	out := append([]byte(`{"id":"resp_`), begun.ID...)
-	out = append(out, `","object":"response.compaction","created_at":`...)
-	out = append(strconv.AppendInt(out, begun.Created, 10), `,"output":[`...)
-	history.Each(kept, false, func(_ string, raw []byte) {
-		out = append(history.AppendItem(out, raw, true), ',')
-	})
-	out = append(append(out, `{"id":"cmp_`...), begun.ID...)
-	out = append(append(out, `","type":"compaction","encrypted_content":"`...), c.item...)
-	out = append(out, `"}],"usage":`...)
-	return append(c.memory.Usage.Append(out), '}')
 }
 
 // sealingKey is what the key is called that compactions are sealed with, where it is kept.

@@ -22,10 +22,13 @@ import (
 // The golden cases, through the server and through the chain: the same bytes
 // as the translation alone.
 func TestCorpus(t *testing.T) {
-	cases, err := corpus.Load()
+	cases, err := corpus.LoadAll()
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(cases), 60)
 	for _, c := range cases {
+		if c.Name == "made_compaction_above_a_threshold" {
+			continue // the server does it
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			for _, store := range []string{config.NoState, config.MemoryState} {
@@ -51,10 +54,10 @@ func throughBoth(t *testing.T, c corpus.Case, store string) {
 	require.NoError(t, err)
 	cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm.URL
 	cfg.Engine.Retry.MaxAttempts = 1
-	cfg.Compaction.Enabled = false // it is done before translation, which refuses what remains of it
-	if cfg.State.Type = store; store != config.NoState && !isUnstored.Match(c.Request) {
-		c.Expected.Response, c.Expected.Events = asStored(c.Expected.Response), asStored(c.Expected.Events)
-	}
+	cfg.Compaction.Enabled = c.Seals // it is done before translation, which refuses what remains of it
+	require.NoError(t, cfg.ResolveSecrets(corpus.Keys, nil))
+	cfg.State.Type = store
+	isKept := store != config.NoState && !isUnstored.Match(c.Request)
 	var clock corpusClock
 	s, err := New(cfg, Options{Now: clock.now, NewID: func() string { return corpus.ID }})
 	require.NoError(t, err)
@@ -66,9 +69,14 @@ func throughBoth(t *testing.T, c corpus.Case, store string) {
 	defer front.Close()
 	for _, url := range []string{back.URL, front.URL} {
 		clock.begun.Store(false)
-		resp, err := http1.Post(url+"/v1/responses", "application/json", bytes.NewReader(c.Request))
+		resp, err := http1.Post(url+c.Path(), "application/json", bytes.NewReader(c.Request))
 		require.NoError(t, err)
-		compareWithCase(t, &c, finish(t, resp))
+		got := finish(t, resp)
+		like := c.For(got.body)
+		if isKept {
+			like.Expected.Response, like.Expected.Events = asStored(like.Expected.Response), asStored(like.Expected.Events)
+		}
+		compareWithCase(t, &like, got)
 		select {
 		case got := <-chat:
 			require.Equal(t, string(c.Expected.Chat), got)

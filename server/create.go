@@ -285,8 +285,8 @@ func (x *exchange) beginTurn(read *buffer.Buffer, compacts bool) (begun *turns.T
 		return nil, 0, failure.Of(failure.InvalidRequest, err)
 	}
 	if compacts && x.endpoint.Endpoint == policy.Compact {
-		if read.B, f = prepareCompaction(read.B); f != nil {
-			return nil, 0, f
+		if read.B, err = compaction.Complete(read.B); err != nil {
+			return nil, 0, failure.Of(failure.InvalidRequest, err)
 		}
 	}
 	body := read.B

@@ -8,7 +8,6 @@
 package compact
 
 import (
-	_ "embed"
 	"errors"
 	"os"
 	"strings"
@@ -19,18 +18,13 @@ import (
 	"antwort/shared/responses"
 )
 
-// defaultInstruction is what a model is told to do where compaction.prompt_file is not set.
-//
-//go:embed instruction.txt
-var defaultInstruction string
-
 // instructionBytes is the longest instruction.
 const instructionBytes = 64 << 10
 
 // Instruction reads what models are told to do from a file, or returns the default.
 func Instruction(file string) (string, error) {
 	if file == "" {
-		return defaultInstruction, nil
+		return compaction.Instruction, nil
 	}
 	text, err := os.ReadFile(file)
 	switch {

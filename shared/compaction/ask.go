@@ -27,6 +27,35 @@ func Concerns(text []byte) bool {
 	return bytes.Contains(text, []byte(`"compaction`)) || bytes.Contains(text, []byte(`"context_management"`))
 }
 
+// Complete completes the body of POST /v1/responses/compact, which has been checked: the
+// input may be left out, the model may not.
+func Complete(body []byte) ([]byte, *responses.Error) {
+	var hasInput, hasModel, empty = false, false, true
+	jsontext.Members(body, func(name, value []byte, _ int) bool {
+		empty = false
+		switch string(name) {
+		case "input":
+			hasInput = string(value) != "null"
+		case "model":
+			hasModel = string(value) != "null"
+		}
+		return true
+	})
+	if !hasModel {
+		return body, invalid("model", "missing_required_parameter", "is required")
+	}
+	if hasInput || empty {
+		return body, nil
+	}
+	end := bytes.LastIndexByte(body, '}')
+	return text(body[:end:end], `,"input":[]}`), nil
+}
+
+// NothingToSumUp refuses to compact a conversation that is none.
+func NothingToSumUp() *responses.Error {
+	return invalid("input", "invalid_value", "has nothing that could be summed up")
+}
+
 // ReadAsk reads what the body of a request says of compactions.
 func ReadAsk(body []byte) (a Ask, err *responses.Error) {
 	a.body, a.last = body, -1
@@ -128,9 +157,11 @@ func (a *Ask) Expand(past []byte, field string, open func(sealed []byte) ([]byte
 				return x, err
 			}
 			if i == a.last {
-				in := m.Items(a.items[i+1:])
-				x.Past, x.path, x.items = nil, i, len(in)
-				items = append(in, a.items[i+1:]...)
+				items = m.Items(a.items[i+1:])
+				x.Past, x.path, x.items = nil, i, len(items)
+				for _, raw := range a.items[i+1:] {
+					items = with(items, raw)
+				}
 			}
 		}
 	}
@@ -160,7 +191,11 @@ func (a *Ask) expandPast(past []byte, field string, open func([]byte) ([]byte, b
 			return nil, err
 		}
 		after := append(items[i+1:len(items):len(items)], a.items...)
-		return appendRaw(nil, append(m.Items(after), items[i+1:]...)), nil
+		all := m.Items(after)
+		for _, raw := range items[i+1:] {
+			all = with(all, raw)
+		}
+		return appendRaw(nil, all), nil
 	}
 	return past, nil
 }
@@ -198,14 +233,13 @@ func (a *Ask) appendBody(items [][]byte, others bool) []byte {
 		if a.inputAt > to {
 			shift = to - from
 		}
-		body = append(append(make([]byte, 0, len(body)), body[:from]...), body[to:]...)
+		body = bytesOf(bytesOf(nil, body[:from]), body[to:])
 	}
 	if !others || a.input == nil {
 		return body
 	}
 	at := a.inputAt - shift
-	replaced := appendRaw(append(make([]byte, 0, len(body)), body[:at]...), items)
-	return append(replaced, body[at+len(a.input):]...)
+	return bytesOf(appendRaw(bytesOf(nil, body[:at]), items), body[at+len(a.input):])
 }
 
 // Replace is the request with one compaction item for its input, and nothing before it.

@@ -39,7 +39,7 @@ func Gather(past, input []byte, apart bool, open func(sealed []byte) ([]byte, bo
 	g := gathering{open: open}
 	jsontext.Elements(past, g.add)
 	if _, isText := jsontext.Text(input); isText {
-		g.add(append(append([]byte(`{"type":"message","role":"user","content":`), input...), '}'))
+		g.add(text(bytesOf([]byte(`{"type":"message","role":"user","content":`), input), "}"))
 	}
 	jsontext.Elements(input, g.add)
 	end := len(g.items)
@@ -71,20 +71,25 @@ func (g *gathering) add(raw []byte) bool {
 		}
 		message := m
 		message.Users = nil // they are kept as they are
-		g.items = append(g.items[:0], item{raw: message.appendMessage(nil, nil)})
-		for _, items := range [...][][]byte{m.Calls, m.Tail} {
-			for _, raw := range items {
-				g.items = append(g.items, look(raw))
-			}
+		g.items = g.items[:0]
+		g.take(item{raw: message.appendMessage(nil, nil)})
+		for _, raw := range m.Calls {
+			g.take(look(raw))
+		}
+		for _, raw := range m.Tail {
+			g.take(look(raw))
 		}
 		g.memory = m
 	default:
-		if g.items = append(g.items, it); it.isUsers() {
-			g.messages = append(g.messages, raw)
+		if g.take(it); it.isUsers() {
+			g.messages = with(g.messages, raw)
 		}
 	}
 	return true
 }
+
+//go:noinline
+func (g *gathering) take(it item) { g.items = append(g.items, it) }
 
 // context is what comes of the items of which those up to end are summed up.
 func (g *gathering) context(end int) Context {
@@ -99,17 +104,17 @@ func (g *gathering) context(end int) Context {
 		it := &g.items[i]
 		switch {
 		case i >= end:
-			c.tail = append(c.tail, it.raw)
+			c.tail = with(c.tail, it.raw)
 		case it.isCall() && answered[it.key] == 0:
-			c.calls = append(c.calls, it.raw)
+			c.calls = with(c.calls, it.raw)
 		case it.isCall():
 			answered[it.key]--
-			c.Items = append(c.Items, it.raw)
+			c.Items = with(c.Items, it.raw)
 		case it.typ == "reasoning", it.typ == "additional_tools":
 		default:
-			c.Items = append(c.Items, it.raw)
-			if text := it.text(); it.isUsers() && text != "" {
-				c.users = append(c.users, text)
+			c.Items = with(c.Items, it.raw)
+			if said := it.text(); it.isUsers() && said != "" {
+				c.users = append(c.users, said)
 			}
 		}
 	}
@@ -153,26 +158,23 @@ func (c *Context) Memory(summary string) Memory {
 // items, after the one of what stands before them, if there is any: body's, with its
 // model and its instructions, and the words that ask for it last.
 func AppendRequest(dst, body []byte, before string, items [][]byte, instruction string, tokens []byte) []byte {
-	dst = append(dst, '{')
+	dst = text(dst, "{")
 	jsontext.Members(body, func(name, value []byte, _ int) bool {
-		switch string(name) {
+		switch name := string(name); name {
 		case "model", "instructions", "chat_template_kwargs", "cache_salt", "priority", "user", "prompt_cache_key":
-			dst = append(append(append(dst, '"'), name...), `":`...)
-			dst = append(append(dst, value...), ',')
+			dst = member(dst, name, value)
 		}
 		return true
 	})
-	dst = append(dst, `"store":false,"temperature":0,"max_output_tokens":`...)
-	dst = append(append(dst, tokens...), `,"input":[`...)
+	dst = text(bytesOf(text(dst, `"store":false,"temperature":0,"max_output_tokens":`), tokens), `,"input":[`)
 	if before != "" {
 		m := Memory{Summary: before}
-		dst = append(m.appendMessage(dst, nil), ',')
+		dst = text(m.appendMessage(dst, nil), ",")
 	}
 	for _, raw := range items {
-		dst = append(append(dst, raw...), ',')
+		dst = text(bytesOf(dst, raw), ",")
 	}
-	dst = append(dst, `{"type":"message","role":"user","content":`...)
-	return append(jsontext.AppendString(dst, instruction), `}]}`...)
+	return escaped(dst, `{"type":"message","role":"user","content":"`, instruction, `"}]}`)
 }
 
 // Cut is where items are best cut in two for summaries of either: in the middle of

@@ -9,11 +9,7 @@
 // summaries, is not known here.
 package compaction
 
-import (
-	"slices"
-
-	"antwort/shared/jsontext"
-)
+import "antwort/shared/jsontext"
 
 // A Memory is what stands for the items of a conversation that it has taken the place
 // of.
@@ -27,35 +23,11 @@ type Memory struct {
 
 // Append appends the memory as JSON.
 func (m *Memory) Append(dst []byte) []byte {
-	dst = append(dst, `{"summary":`...)
-	dst = jsontext.AppendString(dst, m.Summary)
-	dst = appendTexts(append(dst, `,"users":`...), m.Users)
-	dst = appendTexts(append(dst, `,"names":`...), m.Names)
-	dst = appendRaw(append(dst, `,"calls":`...), m.Calls)
-	dst = appendRaw(append(dst, `,"tail":`...), m.Tail)
-	return append(dst, '}')
-}
-
-func appendTexts(dst []byte, texts []string) []byte {
-	dst = append(dst, '[')
-	for i, text := range texts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = jsontext.AppendString(dst, text)
-	}
-	return append(dst, ']')
-}
-
-func appendRaw(dst []byte, items [][]byte) []byte {
-	dst = append(dst, '[')
-	for i, raw := range items {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, raw...)
-	}
-	return append(dst, ']')
+	dst = escaped(dst, `{"summary":"`, m.Summary, `","users":`)
+	dst = text(appendTexts(dst, m.Users), `,"names":`)
+	dst = text(appendTexts(dst, m.Names), `,"calls":`)
+	dst = text(appendRaw(dst, m.Calls), `,"tail":`)
+	return text(appendRaw(dst, m.Tail), "}")
 }
 
 // Read reads what Append has written; false for what is none. The items are parts of
@@ -96,7 +68,7 @@ func texts(array []byte) (all []string) {
 
 func elements(array []byte) (all [][]byte) {
 	jsontext.Elements(array, func(value []byte) bool {
-		all = append(all, value)
+		all = with(all, value)
 		return true
 	})
 	return all
@@ -108,45 +80,52 @@ func elements(array []byte) (all [][]byte) {
 // template wants every call answered.
 func (m *Memory) Items(after [][]byte) [][]byte {
 	answered := map[string]bool{}
-	for _, items := range [...][][]byte{m.Tail, after} {
+	note := func(items [][]byte) {
 		for _, raw := range items {
 			if it := look(raw); it.isOutput() {
 				answered[it.key] = true
 			}
 		}
 	}
-	var told, calls [][]byte
+	note(m.Tail)
+	note(after)
+	all := [][]byte{nil}
+	var told [][]byte
 	for _, raw := range m.Calls {
 		if it := look(raw); answered[it.key] {
-			calls = append(calls, raw)
+			all = with(all, raw)
 		} else {
-			told = append(told, raw)
+			told = with(told, raw)
 		}
 	}
-	return slices.Concat([][]byte{m.appendMessage(nil, told)}, calls, m.Tail)
+	for _, raw := range m.Tail {
+		all = with(all, raw)
+	}
+	all[0] = m.appendMessage(nil, told)
+	return all
 }
 
 // appendMessage appends the message, which tells of some calls.
 func (m *Memory) appendMessage(dst []byte, calls [][]byte) []byte {
-	dst = append(dst, `{"type":"message","role":"user","content":"`...)
-	dst = jsontext.AppendEscaped(dst, []byte("Summary of the conversation so far: "+m.Summary))
-	if len(m.Names) > 0 {
-		dst = append(dst, `\n\nAlso named in it:`...)
-		for _, name := range m.Names {
-			dst = jsontext.AppendEscaped(append(dst, `\n- `...), []byte(name))
+	dst = escaped(dst, `{"type":"message","role":"user","content":"Summary of the conversation so far: `, m.Summary, "")
+	dst = told(dst, `\n\nAlso named in it:`, `\n- `, m.Names)
+	dst = told(dst, `\n\nWhat the user said last in it, word for word:`, `\n\n`, m.Users)
+	for i, raw := range calls {
+		if i == 0 {
+			dst = text(dst, `\n\nCalls of tools in it that have no output yet:`)
 		}
+		dst = escaped(dst, `\n`, string(raw), "")
 	}
-	if len(m.Users) > 0 {
-		dst = append(dst, `\n\nWhat the user said last in it, word for word:`...)
-		for _, text := range m.Users {
-			dst = jsontext.AppendEscaped(append(dst, `\n\n`...), []byte(text))
+	return text(dst, `"}`)
+}
+
+// told appends words, each after what stands before it, and what they are before the first.
+func told(dst []byte, what, before string, words []string) []byte {
+	for i, one := range words {
+		if i == 0 {
+			dst = text(dst, what)
 		}
+		dst = escaped(dst, before, one, "")
 	}
-	if len(calls) > 0 {
-		dst = append(dst, `\n\nCalls of tools in it that have no output yet:`...)
-		for _, raw := range calls {
-			dst = jsontext.AppendEscaped(append(dst, `\n`...), raw)
-		}
-	}
-	return append(dst, `"}`...)
+	return dst
 }

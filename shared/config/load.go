@@ -76,6 +76,7 @@ func (c *Config) validateFilter() Problems {
 	c.transportLess(&ps)
 	c.stateless(&ps)
 	c.limitless(&ps)
+	c.promptless(&ps)
 	return ps
 }
 

@@ -114,6 +114,19 @@ func TestTheFilterHasSealingKeys(t *testing.T) {
 		_, err := LoadFilter(s)
 		require.ErrorContains(t, err, problem)
 	}
+	s := sealingSources(`{"keys":[{"id":"a","key_env":"OLD"}]}`, "vllm")
+	for prompt, problem := range map[string]string{
+		`"prompt_file":"/p"`:                 "compaction.prompt_file: the filter sees no files",
+		`"prompt_file":"/p","enabled":false`: "",
+	} {
+		with := s
+		with.JSON = append([]byte(`{"compaction":{`+prompt+`},`), s.JSON[1:]...)
+		if _, err := LoadFilter(with); problem == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, problem)
+		}
+	}
 }
 
 func TestSealingKeysBecomeVariablesOfTheVM(t *testing.T) {

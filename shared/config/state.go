@@ -42,6 +42,11 @@ func (c *Config) Translates() bool {
 // Compacts reports whether the server sums conversations up.
 func (c *Config) Compacts() bool { return c.Compaction.Enabled && c.Translates() }
 
+// FilterCompacts reports whether the filter does: it keeps no key of its own.
+func (c *Config) FilterCompacts() bool {
+	return c.Compaction.Enabled && c.Engine.Provider == VLLM && len(c.State.Keys) > 0
+}
+
 // StateKeys are the keys of state that differ from their default.
 func (c *Config) StateKeys() (paths []string) {
 	for _, k := range c.stateSet(Default()) {
@@ -101,6 +106,13 @@ func (c *Config) stateless(ps *Problems) {
 		}
 		ps.add("state", "", "the filter keeps nothing: state belongs to an antwort serve with engine.provider vllm, to which engine.provider vllm-responses forwards")
 		return
+	}
+}
+
+// promptless refuses a file with words for the model where nobody can read it.
+func (c *Config) promptless(ps *Problems) {
+	if c.Compaction.PromptFile != "" && c.FilterCompacts() {
+		ps.add("compaction.prompt_file", "", "the filter sees no files, and would ask in its own words: leave it out, or set compaction.enabled to false")
 	}
 }
 

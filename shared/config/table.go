@@ -419,7 +419,7 @@ var routingKeys = []key{{
 var compactionKeys = []key{{
 	path:  "compaction.enabled",
 	value: &boolean{at: func(c *Config) *bool { return &c.Compaction.Enabled }, def: true},
-	doc:   "Whether the server sums up conversations that get too long, with `vllm`: `POST /v1/responses/compact`, items `compaction` and `compaction_trigger`, `context_management`. Compactions are sealed with `state.keys`, else with a key that the store keeps; without either (`state.type` `none` or `memory`) the key ends with the process. Not for the filter.",
+	doc:   "Whether the server sums up conversations that get too long, with `vllm`: `POST /v1/responses/compact`, items `compaction` and `compaction_trigger`, `context_management`. Compactions are sealed with `state.keys`, else with a key that the store keeps; without either (`state.type` `none` or `memory`) the key ends with the process. The filter sums up with `state.keys` only, and with one request: no `context_management`, and what is too long for the model is refused.",
 }, {
 	path:  "compaction.max_output_tokens",
 	value: &integer{at: func(c *Config) *int { return &c.Compaction.MaxOutputTokens }, def: 2048, min: 16, max: 1 << 20},
@@ -427,7 +427,7 @@ var compactionKeys = []key{{
 }, {
 	path:    "compaction.prompt_file",
 	value:   &text{at: func(c *Config) *string { return &c.Compaction.PromptFile }, accepts: isLine, allowed: "path of a file"},
-	doc:     "File with what the model is told when it sums a conversation up, as the user's last message: a text of at most 64 KiB. It is read at the start, and again when the configuration changes. Without it a text of antwort's own is used. Not for the filter.",
+	doc:     "File with what the model is told when it sums a conversation up, as the user's last message: a text of at most 64 KiB. It is read at the start, and again when the configuration changes. Without it a text of antwort's own is used. The filter, which sees no files, refuses it where it sums up.",
 	example: "/etc/antwort/compaction.txt",
 }}
 

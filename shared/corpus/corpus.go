@@ -15,10 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"antwort/shared/config"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 )
@@ -37,7 +39,9 @@ type Case struct {
 	Config  []byte // config.json: the keys that differ from the defaults
 	Options translate.Options
 	OwnKey  bool // the gateway has a key of its own for the upstream
+	Seals   bool // the gateway has keys to seal with, which are Keys
 
+	Window   bool   // window: the request is POST /v1/responses/compact
 	Request  []byte // request.json, or request.txt for what is not JSON
 	Recorded []byte // recorded.json: the chat request that vLLM's answer was recorded for
 
@@ -47,6 +51,10 @@ type Case struct {
 	Stream     []byte // answer.sse
 
 	Expected Result
+
+	keys      [][]byte
+	owner     [16]byte
+	maxTokens int
 }
 
 // A Result is what comes out of a case.
@@ -57,8 +65,23 @@ type Result struct {
 	Error    []byte // {"status":…,"retry_after":…,"body":{…}}: compact JSON
 }
 
-// Load returns all cases, sorted by name.
+// Path is where the request goes.
+func (c *Case) Path() string {
+	if c.Window {
+		return policy.Compact.Name
+	}
+	return policy.Create.Name
+}
+
+// Load returns the cases that translation alone decides about: those without keys to seal
+// with.
 func Load() ([]Case, error) {
+	all, err := LoadAll()
+	return slices.DeleteFunc(all, func(c Case) bool { return c.Seals }), err
+}
+
+// LoadAll returns all cases, sorted by name.
+func LoadAll() ([]Case, error) {
 	_, file, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(file), "..", "testdata")
 	dirs, err := os.ReadDir(root)
@@ -109,9 +132,18 @@ func load(dir string) (c Case, err error) {
 	if err != nil {
 		return c, err
 	}
+	if err := cfg.ResolveSecrets(Keys, nil); err != nil {
+		return c, err
+	}
 	c.OwnKey = cfg.Engine.APIKey.Reveal() != ""
 	c.Options = translate.OptionsOf(cfg)
-	return c, nil
+	c.maxTokens = cfg.Compaction.MaxOutputTokens
+	if c.Seals = cfg.SealsState(); c.Seals {
+		c.keys, c.owner = policy.SealingKeys(cfg), policy.Owner(cfg, nil)
+	}
+	window, err := read(dir, "window")
+	c.Window = window != nil
+	return c, err
 }
 
 func read(dir, name string) ([]byte, error) {
@@ -141,35 +173,6 @@ func ErrorResult(e *responses.Error) []byte {
 		b = fmt.Appendf(b, `"retry_after":%q,`, e.RetryAfter)
 	}
 	return append(e.AppendBody(append(b, `"body":`...)), '}')
-}
-
-// Run translates the case: natively, the stream as one piece.
-func (c *Case) Run() Result {
-	return c.RunSplit(c.Stream)
-}
-
-// RunSplit is Run with the upstream's stream in the given pieces.
-func (c *Case) RunSplit(pieces ...[]byte) (r Result) {
-	chat, turn, e := translate.New(c.Options).Request(nil, c.Request, ID, Created)
-	if e != nil {
-		r.Error = ErrorResult(e)
-		return r
-	}
-	r.Chat = chat
-	switch {
-	case c.Stream != nil:
-		r.Events, e = Stream(nil, turn.Stream(), pieces...)
-	case c.Status != 200:
-		e = translate.UpstreamError(c.Status, c.Answer, c.RetryAfter, c.OwnKey)
-	case c.Answer != nil && turn.Streaming(): // no stream although one was asked for
-		r.Events, e = Stream(nil, turn.Stream(), c.Answer)
-	case c.Answer != nil:
-		r.Response, e = turn.Response(nil, c.Answer, Ended)
-	}
-	if e != nil {
-		r.Error = ErrorResult(e)
-	}
-	return r
 }
 
 // Stream gives the pieces of an upstream's stream to s and then its end. The

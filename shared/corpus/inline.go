@@ -1,10 +1,6 @@
 package corpus
 
-import (
-	"bytes"
-
-	"antwort/shared/translate"
-)
+import "bytes"
 
 // Inline is what is expected of the case where headers are never held back
 // (the filter's profile inline): the upstream's status has left before what its
@@ -22,11 +18,17 @@ func (c *Case) Inline() Result {
 	if c.Status != 200 {
 		return want
 	}
-	_, turn, _ := translate.New(c.Options).Request(nil, c.Request, ID, Created)
-	if c.Stream != nil || turn.Streaming() {
+	_, turn, p, _ := c.request(Nonce)
+	switch {
+	case p != nil:
+		_, e := p.Answer(nil, c.Answer, Ended)
+		if want.Response = p.Failed(nil, e, Ended); p.Streaming() {
+			want.Events, want.Response = want.Response, nil
+		}
+	case c.Stream != nil || turn.Streaming():
 		s := turn.Stream()
 		want.Events, _ = Stream(s.Start(nil), s, c.Stream, c.Answer)
-	} else {
+	default:
 		_, e := turn.Response(nil, c.Answer, Ended)
 		want.Response = turn.Failed(nil, e)
 	}

@@ -190,7 +190,7 @@ func (e *Endpoint) WrongMethod(method, upgrade string) *responses.Error {
 func (e *Endpoint) NotHere() *responses.Error {
 	switch e {
 	case Compact:
-		return responses.NewError(404, "unsupported_endpoint", "conversations are not compacted here: send the whole conversation, or a shorter one")
+		return responses.NewError(404, "unsupported_endpoint", "conversations are not compacted here: send the whole conversation, or a shorter one. The gateway's operator can turn it on (compaction.enabled, and state.keys in the filter)")
 	case InputTokens:
 		return responses.NewError(404, "unsupported_endpoint", "this server cannot count the tokens of a request before it is answered")
 	case Conversations, Conversation, ConversationItems, ConversationItem:

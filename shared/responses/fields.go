@@ -134,7 +134,7 @@ var refusedFields = [...]struct{ name, why string }{
 	{"guided_grammar", "was removed from vLLM, which ignores it silently: send structured_outputs"},
 	{"guided_decoding_backend", "was removed from vLLM, which ignores it silently: send structured_outputs"},
 	{"guided_whitespace_pattern", "was removed from vLLM, which ignores it silently: send structured_outputs"},
-	{"context_management", "is not done here, and to answer without it would not be what was asked for"},
+	{"context_management", "is not done here, and to answer without it would not be what was asked for: it takes two requests to the model server, for a summary and for the answer, which antwort serve sends and a filter does not"},
 	{"moderation", "is not done here, and to answer without it would not be what was asked for"},
 	{"access_programs", "there are none here"},
 	{"prompt_logprobs", "a response has no place for logprobs of the prompt"},

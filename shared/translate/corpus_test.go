@@ -24,7 +24,10 @@ func cases(t testing.TB) []corpus.Case {
 }
 
 func TestCorpus(t *testing.T) {
-	for _, c := range cases(t) {
+	all, err := corpus.LoadAll()
+	require.NoError(t, err)
+	require.Greater(t, len(all), len(cases(t)))
+	for _, c := range all {
 		t.Run(c.Name, func(t *testing.T) {
 			got := c.Run()
 			if got.Events != nil {

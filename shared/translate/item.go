@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"antwort/shared/compaction"
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -90,7 +91,10 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 		return nil
 	}
 	message := "items of type " + quote(string(typ)) + " are not supported"
-	if isHosted(string(typ)) {
+	switch {
+	case string(typ) == compaction.Type, string(typ) == compaction.Trigger:
+		message += " here: the gateway's operator can turn them on (compaction.enabled, and state.keys in the filter)"
+	case isHosted(string(typ)):
 		message += ": nobody here runs that tool. To answer without such items, the gateway's operator can set translation.unsupported_tools: drop"
 	}
 	err = responses.Invalid(item(i).of("type"), message)

@@ -20,7 +20,7 @@ import (
 // profiles: what comes out is what comes out natively, once ids and times are
 // renamed by the order in which they appear.
 func TestCorpus(t *testing.T) {
-	cases, err := corpus.Load()
+	cases, err := corpus.LoadAll()
 	require.NoError(t, err)
 	require.NotEmpty(t, cases)
 	var plugins []plugin
@@ -30,7 +30,7 @@ func TestCorpus(t *testing.T) {
 			key := string(c.Config) + profile
 			if names[key] == "" {
 				names[key] = fmt.Sprintf("plugin-%d", len(plugins))
-				plugins = append(plugins, plugin{name: names[key], config: corpusConfig(t, &c, profile), gated: profile == "gated"})
+				plugins = append(plugins, plugin{name: names[key], config: corpusConfig(t, &c, profile), gated: profile == "gated", env: object{corpus.KeyVariable: corpus.KeyText}})
 			}
 		}
 	}
@@ -71,10 +71,13 @@ func corpusConfig(t *testing.T, c *corpus.Case, profile string) []byte {
 func runCase(t *testing.T, g *gateway, url string, c *corpus.Case, profile string, piece int) {
 	up := &caseUpstream{c: c, piece: piece}
 	g.up.set(up.ServeHTTP)
-	got := post(t, url, string(c.Request))
-	want := c.Expected
+	r := request(t, url, strings.NewReader(string(c.Request)))
+	r.URL.Path = c.Path()
+	got := send(t, http.DefaultTransport, r)
+	like := c.For(got.body)
+	want := like.Expected
 	if profile == "inline" {
-		want = c.Inline()
+		want = like.Inline()
 	}
 	check := func(what string, want []byte, got string) {
 		t.Helper()
@@ -111,7 +114,7 @@ func runCase(t *testing.T, g *gateway, url string, c *corpus.Case, profile strin
 }
 
 var (
-	ids   = regexp.MustCompile(`\b((?:resp|msg|rs|fc|ctc|lsh|sh|apc|tsc|call)_)([0-9a-z]{32})`)
+	ids   = regexp.MustCompile(`\b((?:resp|msg|rs|fc|ctc|lsh|sh|apc|tsc|cmp|call)_)([0-9a-z]{32})`)
 	times = regexp.MustCompile(`("(?:created|completed)_at":)\d+`)
 )
 

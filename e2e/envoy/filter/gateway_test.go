@@ -34,6 +34,7 @@ type plugin struct {
 	nobody  bool   // the upstream refuses connections
 	timeout string // of the route, "": none
 	reloads bool   // a VM that dies is started anew
+	env     object // of the VM
 }
 
 // gateway is an Envoy with the plugins in one VM, and an upstream.
@@ -100,6 +101,9 @@ func listener(p plugin, module string) object {
 			"runtime": "envoy.wasm.runtime.v8",
 			"code":    object{"local": object{"filename": module}},
 		},
+	}
+	if p.env != nil {
+		wasm["vm_config"].(object)["environment_variables"] = object{"key_values": p.env}
 	}
 	if p.reloads {
 		wasm["failure_policy"] = "FAIL_RELOAD"

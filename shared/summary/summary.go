@@ -1,0 +1,147 @@
+// Package summary is a conversation that is summed up with one question: from the request
+// that asks for it to the question, and from the model's answer to what the client is told.
+//
+//	body ─ Summarizer.Request ─► chat request for a summary, Pending
+//	chat answer ─ Pending.Answer ─► resource or events with a compaction, or a window
+//
+// Bodies enter as clients send them. What compactions in them stand for is put in its place,
+// also where nothing is to be summed up. It is pure: ids, times and random bytes come in. A
+// conversation that is too long for one question is refused by whoever is asked; the server,
+// which asks in halves, and which knows stored conversations, goes a way of its own.
+package summary
+
+import (
+	"bytes"
+	"strconv"
+
+	"antwort/shared/compaction"
+	"antwort/shared/jsontext"
+	"antwort/shared/responses"
+	"antwort/shared/seal"
+	"antwort/shared/translate"
+)
+
+// A Summarizer translates requests that have to do with compactions. It may be used by
+// concurrent goroutines.
+type Summarizer struct {
+	Translator *translate.Translator
+	Sealer     *seal.Sealer
+	Limits     responses.Limits
+	MaxTokens  int // of a summary
+}
+
+// A Request is what came, and for whom.
+type Request struct {
+	Body   []byte
+	Owner  [16]byte // of what is sealed
+	Window bool     // it is POST /v1/responses/compact
+	ID     string   // the random part of the answer's ids
+	Now    int64    // Unix seconds
+}
+
+// Pending is a compaction that waits for its summary.
+type Pending struct {
+	from    *Summarizer
+	request Request // without its body
+	turn    *translate.Turn
+	context compaction.Context
+	memory  translate.Memory
+	held    int
+}
+
+// Request appends the chat request that r becomes. Without a Pending its answer is that of
+// the turn; else it is a summary, for the Pending's Answer. The body is not kept.
+func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translate.Turn, p *Pending, err *responses.Error) {
+	body := bytes.Clone(r.Body)
+	r.Body = nil
+	values, err := responses.Count(body, s.Limits)
+	if err == nil && r.Window {
+		body, err = compaction.Complete(body)
+	}
+	if err != nil {
+		return dst, nil, nil, err
+	}
+	ask, err := compaction.ReadAsk(body)
+	if err != nil {
+		return dst, nil, nil, err
+	}
+	owned := s.Translator.For(r.Owner)
+	if ask.Threshold > 0 { // a summary and an answer are two questions: translation refuses it
+		chat, turn, err = owned.Checked(dst, body, values, r.ID, r.Now)
+		return chat, turn, nil, err
+	}
+	open := func(sealed []byte) ([]byte, bool) { return s.Sealer.OpenText(seal.Compaction, r.Owner, sealed) }
+	expands, err := ask.Expand(nil, "", open)
+	if err == nil {
+		values, err = responses.Count(expands.Body, s.Limits)
+	}
+	if err != nil {
+		return dst, nil, nil, err
+	}
+	chat, turn, err = owned.Checked(dst, expands.Body, values, r.ID, r.Now)
+	if err != nil {
+		return dst, nil, nil, expands.Restore(err)
+	}
+	if !r.Window && !ask.Triggers {
+		return chat, turn, nil, nil
+	}
+	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, open), held: 2 * len(body)}
+	if len(p.context.Items) == 0 {
+		err = compaction.NothingToSumUp()
+	} else {
+		chat, err = s.question(chat[:len(dst)], &ask, p, owned)
+	}
+	if err != nil {
+		turn.Free()
+		return dst, nil, nil, err
+	}
+	return chat, turn, p, nil
+}
+
+// question appends the chat request for the summary.
+func (s *Summarizer) question(dst []byte, ask *compaction.Ask, p *Pending, owned translate.Owned) ([]byte, *responses.Error) {
+	body := compaction.AppendRequest(nil, ask.Body(), "", p.context.Items, compaction.Instruction, strconv.AppendInt(nil, int64(s.MaxTokens), 10))
+	chat, turn, err := owned.Checked(nil, body, jsontext.Values(body), p.request.ID, p.request.Now)
+	if err != nil {
+		err.Param = "input"
+		return dst, err
+	}
+	turn.Free()
+	return translate.AppendPlain(dst, chat), nil
+}
+
+// Streaming reports whether the client is told in events.
+func (p *Pending) Streaming() bool { return !p.request.Window && p.turn.Streaming() }
+
+// Held is how many bytes it takes until its answer.
+func (p *Pending) Held() int { return p.held }
+
+// Usage is what the summary has used, once there is one.
+func (p *Pending) Usage() responses.Usage { return p.memory.Usage }
+
+// Answer appends what the client is told, from the chat answer that has the summary. now is
+// in Unix seconds. The error is a 502 for what is none.
+func (p *Pending) Answer(dst, answer []byte, now int64) ([]byte, *responses.Error) {
+	text, used, err := translate.ReadText(answer)
+	if err != nil {
+		return dst, err
+	}
+	m := p.context.Memory(text)
+	p.memory = translate.Memory{Sealed: p.from.Sealer.AppendText(nil, seal.Compaction, p.request.Owner, m.Append(nil)), Usage: used}
+	if p.request.Window {
+		return compaction.AppendWindow(dst, p.request.ID, p.request.Now, p.context.Messages, p.memory.Sealed, used), nil
+	}
+	return p.turn.Compacted(dst, &p.memory, now), nil
+}
+
+// Failed appends what the client is told of a failure once the answer's header has gone.
+func (p *Pending) Failed(dst []byte, cause *responses.Error, now int64) []byte {
+	switch {
+	case p.request.Window:
+		return cause.AppendBody(dst)
+	case p.turn.Streaming():
+		events := p.turn.Stream()
+		return events.End(events.Start(dst), cause, now)
+	}
+	return p.turn.Failed(dst, cause)
+}

@@ -1,0 +1,93 @@
+package summary_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"antwort/shared/responses"
+	"antwort/shared/seal"
+	"antwort/shared/streamcheck"
+	"antwort/shared/summary"
+	"antwort/shared/translate"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	limits     = responses.Limits{Depth: 64, Values: 10_000}
+	sealer     = seal.New([][]byte{bytes.Repeat([]byte{1}, seal.KeySize)}, func(b []byte) { copy(b, "a nonce of twenty-four b") })
+	alice, bob = [16]byte{1}, [16]byte{2}
+)
+
+const answer = `{"choices":[{"message":{"content":"In short."}}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
+
+func summarizer() *summary.Summarizer {
+	return &summary.Summarizer{Translator: translate.New(translate.Options{Limits: limits, Sealer: sealer}), Sealer: sealer, Limits: limits, MaxTokens: 64}
+}
+
+func ask(body string, owner [16]byte, window bool) summary.Request {
+	return summary.Request{Body: []byte(body), Owner: owner, Window: window, ID: "id", Now: 1}
+}
+
+// What was sealed for one owner opens for that one alone, and the body of a request may be
+// used again once it is translated.
+func TestSummaryIsItsOwners(t *testing.T) {
+	s := summarizer()
+	r := ask(`{"model":"m","input":[{"role":"user","content":"secret"},{"type":"compaction_trigger"}]}`, alice, false)
+	chat, _, p, err := s.Request(nil, r)
+	require.Nil(t, err)
+	require.Contains(t, string(chat), "secret")
+	clear(r.Body)
+	out, err := p.Answer(nil, []byte(answer), 2)
+	require.Nil(t, err)
+	require.Equal(t, int64(7), p.Usage().Total)
+	var got struct{ Output []json.RawMessage }
+	require.NoError(t, json.Unmarshal(out, &got))
+	require.Len(t, got.Output, 1)
+	back := `{"model":"m","input":[` + string(got.Output[0]) + `,{"role":"user","content":"go"}]}`
+	chat, turn, p, err := s.Request(nil, ask(back, alice, false))
+	require.Nil(t, err)
+	require.Nil(t, p, "an answer follows")
+	require.NotNil(t, turn)
+	require.Contains(t, string(chat), "In short.")
+	require.Contains(t, string(chat), "secret")
+	_, _, _, err = s.Request(nil, ask(back, bob, false))
+	require.Equal(t, [2]string{"invalid_encrypted_content", "input[0]"}, [2]string{err.Code, err.Param})
+}
+
+// Whatever comes is refused, or becomes a question whose answer is what clients understand.
+func FuzzRequest(f *testing.F) {
+	for _, body := range []string{
+		`{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`, `{"model":"m"}`, `{"model":"m","input":"x","stream":true}`,
+		`{"model":"m","input":[{"type":"compaction","encrypted_content":"AQAA"}]}`, `{"model":"m","input":"x","context_management":[{"type":"compaction","compact_threshold":5}]}`,
+		`{"model":"m","stream":true,"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"compaction_trigger"}]}`, `[]`, `{`,
+	} {
+		f.Add([]byte(body), false)
+		f.Add([]byte(body), true)
+	}
+	s := summarizer()
+	f.Fuzz(func(t *testing.T, body []byte, window bool) {
+		chat, _, p, err := s.Request(nil, ask(string(body), alice, window))
+		if err != nil {
+			require.GreaterOrEqual(t, err.Status, 400)
+			return
+		}
+		require.True(t, json.Valid(chat), "%s", chat)
+		if p == nil {
+			return
+		}
+		for _, said := range []string{answer, `{}`} {
+			out, err := p.Answer(nil, []byte(said), 2)
+			if err != nil {
+				out = p.Failed(nil, err, 2)
+			}
+			if p.Streaming() {
+				require.Empty(t, streamcheck.Check(strings.NewReader(string(out))))
+				return
+			}
+			require.True(t, json.Valid(out), "%s", out)
+		}
+	})
+}
