@@ -133,7 +133,9 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 	}
 	x.rec.Status, x.detached = http.StatusSwitchingProtocols, true
 	x.w, x.r, up.ResponseWriter = nil, nil, nil
-	lifetime := g.cfg.Websocket.Lifetime
+	// A sixtieth more, so that a backend with the same limit ends it first: it knows when
+	// an answer has ended.
+	lifetime := g.cfg.Websocket.Lifetime + g.cfg.Websocket.Lifetime/60
 	if at := g.callers.Expires(r); !at.IsZero() {
 		lifetime = min(lifetime, time.Until(at))
 	}

@@ -763,7 +763,26 @@ func TestWebSocketThroughAForwardingServer(t *testing.T) {
 	short := back.front(func(c *config.Config) {
 		c.Engine.APIKey, c.Websocket.Lifetime = config.NewSecret("alice-key"), 100*time.Millisecond
 	})
-	short.dial().closed(-1)
+	short.dial().closed(websocket.StatusGoingAway)
+}
+
+// A server that forwards tells its clients when it stops, also where an answer is coming.
+func TestWebSocketThroughAForwardingServerThatStops(t *testing.T) {
+	llm, begun, _ := gated(t)
+	back := start(t, config.VLLM, llm)
+	ready(t, back)
+	front := back.front()
+	ready(t, front)
+	idle, busy := front.dial(), front.dial()
+	busy.create(`"input":"hi"`)
+	upstream := wait(t, begun, "the turn")
+	require.Equal(t, "response.created", busy.hear().Type)
+	front.stop()
+	idle.closed(websocket.StatusGoingAway)
+	busy.closed(websocket.StatusGoingAway)
+	wait(t, upstream.Done(), "the model is stopped")
+	front.drained()
+	nothingHeld(t, back)
 }
 
 func TestWebSocketCompacts(t *testing.T) {
