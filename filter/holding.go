@@ -70,6 +70,9 @@ func (x *exchange) accept(kept int) bool {
 // more than was set aside for it.
 func (x *exchange) holdAnswer(bytes int) bool {
 	bytes = max(bytes, x.aside) + x.leaving
+	if bytes == x.holding.bytes {
+		return true
+	}
 	grows := bytes > x.holding.bytes
 	x.setHeld(bytes)
 	return !grows || x.memory.held <= x.cfg.Limits.InFlight(true)

@@ -164,7 +164,7 @@ func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, e
 }
 
 func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *responses.Error) {
-	translator := x.translator.For(policy.Owner(x.cfg, x.caller))
+	translator := x.translator.For(policy.SealsFor(x.cfg, x.caller))
 	if !x.isChecked() {
 		return translator.Request(out, body, newID(), x.begun.unix())
 	}

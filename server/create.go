@@ -260,15 +260,10 @@ func (x *exchange) reserve(model string, body []byte, output int64) *failure.Fai
 
 // translator translates what the caller sends, or who let a job be done.
 func (x *exchange) translator() translate.Owned {
-	var owner [16]byte
-	switch cfg := x.gen.cfg; {
-	case !cfg.SealsState(): // nobody asks
-	case x.job != nil:
-		owner = x.job.Owner
-	default:
-		owner = policy.Owner(cfg, x.rec.Caller)
+	if x.job != nil {
+		return x.gen.translator.For(x.job.Owner)
 	}
-	return x.gen.translator.For(owner)
+	return x.gen.translator.For(policy.SealsFor(x.gen.cfg, x.rec.Caller))
 }
 
 // beginTurn finds out what the request goes on from, where responses are stored, and
