@@ -187,7 +187,7 @@ var errTooLong = errors.New("it is worked on for longer than state.background.ma
 func (g *generation) work(ctx context.Context, j *job) {
 	ctx, stop := context.WithTimeoutCause(ctx, g.cfg.State.Background.MaxTime, errTooLong)
 	defer stop()
-	x := &exchange{gen: g, endpoint: g.endpoints.api[policy.Create], job: j}
+	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], job: j}
 	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint}
 	g.observer.Begin()
 	defer x.record()

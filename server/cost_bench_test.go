@@ -36,7 +36,7 @@ func BenchmarkWhoAndWhere(b *testing.B) {
 				w := httptest.NewRecorder()
 				b.ReportAllocs()
 				for b.Loop() {
-					x := &exchange{gen: srv.inForce.Load(), w: w, r: r, endpoint: srv.inForce.Load().endpoints.api[policy.Create]}
+					x := &exchange{gen: srv.inForce.Load(), w: w, r: r, endpoint: srv.inForce.Load().endpoints.API[policy.Create]}
 					if x.identify() != nil {
 						b.Fatal("refused")
 					}

@@ -13,6 +13,7 @@ import (
 	"antwort/server/background"
 	"antwort/server/compact"
 	"antwort/server/dispatch"
+	"antwort/server/endpoint"
 	"antwort/server/header"
 	"antwort/server/identity"
 	"antwort/server/ingress"
@@ -35,7 +36,8 @@ import (
 // generation is what a server makes of one configuration.
 type generation struct {
 	cfg       *config.Config
-	endpoints endpoints
+	endpoints *endpoint.Table[*exchange]
+	socket    *kind // WebSockets
 
 	translator  *translate.Translator
 	decider     *policy.Decider
@@ -124,6 +126,7 @@ func newGeneration(c *common, cfg *config.Config, before *generation) (*generati
 	options.ContinuousUsage = g.rules.CountTokens()
 	g.translator, g.limits = translate.New(options), options.Limits
 	g.lists = modellist.New(c.ending, cfg.Routing.ModelsTime, listTime, dispatch.ErrSilent)
+	g.socket = &kind{Endpoint: &policy.Endpoint{Name: "websocket", Allow: "GET"}, Answer: (*exchange).upgrade}
 	g.endpoints = g.newEndpoints()
 	g.retired, g.retire = context.WithCancel(c.ending)
 	return g, nil
@@ -196,4 +199,43 @@ func (g *generation) next(ctx context.Context, cfg *config.Config) (*generation,
 		return nil, err
 	}
 	return next, nil
+}
+
+// newEndpoints are those of the configuration.
+func (g *generation) newEndpoints() *endpoint.Table[*exchange] {
+	t := &endpoint.Table[*exchange]{
+		API:     make(map[*policy.Endpoint]*kind),
+		Passed:  policy.NewPassed(g.cfg.Engine.Pass),
+		Pass:    (*exchange).respond,
+		Health:  endpoint.Probe("/healthz", (*exchange).health),
+		Ready:   endpoint.Probe("/readyz", (*exchange).ready),
+		Unknown: &kind{Endpoint: &policy.Endpoint{Name: "unknown"}, Answer: (*exchange).unknownPath},
+	}
+	for _, e := range [...]*policy.Endpoint{policy.Create, policy.Compact, policy.InputTokens, policy.Stored, policy.Cancel, policy.InputItems,
+		policy.Conversations, policy.Conversation, policy.ConversationItems, policy.ConversationItem} {
+		t.API[e] = &kind{Endpoint: e, Routed: true, Answer: (*exchange).respond}
+	}
+	t.API[policy.Models] = &kind{Endpoint: policy.Models, Answer: (*exchange).listModels}
+	t.API[policy.Model] = &kind{Endpoint: policy.Model, Answer: (*exchange).showModel}
+	if m := g.cfg.Observability.Metrics; m.Enabled && !g.hasAdmin {
+		t.Metrics = endpoint.Probe(m.Path, (*exchange).scrape)
+	}
+	return t
+}
+
+// readiness is about this server, not the upstream's present state: later
+// outages, the issuer's too, are told to each request, and must not take all
+// pods away at once.
+func (g *generation) readiness() (status int, text string) {
+	switch {
+	case g.draining.Load():
+		return http.StatusServiceUnavailable, "shutting down\n"
+	case !g.dispatcher.Contacted():
+		return http.StatusServiceUnavailable, "waiting for the first contact with the upstream\n"
+	case !g.callers.Ready():
+		return http.StatusServiceUnavailable, "waiting for the keys of the tokens' issuer\n"
+	case g.store != nil && !g.store.Reached() && g.store.Ready(context.Background()) != nil:
+		return http.StatusServiceUnavailable, "waiting for the store of responses\n"
+	}
+	return http.StatusOK, "ok\n"
 }

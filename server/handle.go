@@ -7,6 +7,7 @@ import (
 
 	"antwort/server/buffer"
 	"antwort/server/dispatch"
+	"antwort/server/endpoint"
 	"antwort/server/header"
 	"antwort/server/ingress"
 	"antwort/server/limits"
@@ -44,13 +45,20 @@ func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// kind is what a request is by its path, and how it is answered.
+type kind = endpoint.Endpoint[*exchange]
+
+// preflight is what a browser asks before it sends the request of a page, whatever its
+// path. It has no credential.
+var preflight = &kind{Endpoint: &policy.Endpoint{Name: "preflight"}, Open: true, Answer: (*exchange).allowRequest}
+
 // exchange is one request and what becomes of it. It belongs to the handler's
 // goroutine, and once detached to the stream's.
 type exchange struct {
 	gen      *generation
 	w        http.ResponseWriter // nil once detached
 	r        *http.Request       // nil once detached
-	endpoint *endpoint
+	endpoint *kind
 	rec      observe.Record
 	held     reqbody.Charge
 	entered  bool        // it is one of the process's requests
@@ -76,17 +84,17 @@ type exchange struct {
 // begin makes the exchange of a request, with its record.
 func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	path := r.URL.EscapedPath()
-	x := &exchange{gen: g, w: w, r: r, endpoint: g.endpoints.find(path), origin: header.Origin(r.Header, g.cfg.Server.CORS.AllowedOrigins)}
+	x := &exchange{gen: g, w: w, r: r, endpoint: g.endpoints.Find(path), origin: header.Origin(r.Header, g.cfg.Server.CORS.AllowedOrigins)}
 	x.rec = observe.Record{
 		ID: requestID(r.Header, g.newID), Start: time.Now(), Method: r.Method, Path: path,
-		Endpoint: x.endpoint.Name, Quiet: x.endpoint.quiet, Client: g.trusted.Client(r),
+		Endpoint: x.endpoint.Name, Quiet: x.endpoint.Quiet, Client: g.trusted.Client(r),
 	}
 	w.Header()["X-Request-Id"] = []string{x.rec.ID}
-	if x.origin != "" && isPreflight(r) {
+	if x.origin != "" && endpoint.IsPreflight(r) {
 		x.endpoint = preflight
 	}
 	if x.endpoint.AsksForWebSocket(r.Method, r.Header.Get("Upgrade")) && x.upgrades() {
-		x.endpoint = g.endpoints.socket
+		x.endpoint = g.socket
 		x.rec.Endpoint = x.endpoint.Name
 	}
 	g.observer.Begin()
@@ -118,7 +126,7 @@ func (x *exchange) check() *failure.Failure {
 // enter makes the exchange one of the process's, of which there may be only so many. The
 // probes and the metrics are none, nor are connections.
 func (x *exchange) enter() *failure.Failure {
-	if x.endpoint.open || x.endpoint == x.gen.endpoints.socket {
+	if x.endpoint.Open || x.endpoint == x.gen.socket {
 		return nil
 	}
 	x.entered = true
@@ -131,7 +139,7 @@ func (x *exchange) enter() *failure.Failure {
 // identify finds out who calls. Every path but the probes and the metrics asks for
 // a credential, unknown ones too.
 func (x *exchange) identify() (f *failure.Failure) {
-	if !x.endpoint.open {
+	if !x.endpoint.Open {
 		x.rec.Caller, f = x.gen.callers.Identify(x.r)
 	}
 	return f
@@ -140,7 +148,7 @@ func (x *exchange) identify() (f *failure.Failure) {
 // admit makes the exchange one of those that hold memory. The probes and the metrics
 // need none.
 func (x *exchange) admit() *failure.Failure {
-	if x.endpoint.open || x.gen.held.Begin(&x.held, x.gen.cfg.Limits.InFlight(false)) {
+	if x.endpoint.Open || x.gen.held.Begin(&x.held, x.gen.cfg.Limits.InFlight(false)) {
 		return nil
 	}
 	return x.held.Refusal()
@@ -149,7 +157,7 @@ func (x *exchange) admit() *failure.Failure {
 // limit takes what the request uses of its caller's limits, as far as that does not depend
 // on its body. Only what models answer is limited.
 func (x *exchange) limit() *failure.Failure {
-	if e := x.endpoint; !e.routed || !e.NamesModel(x.r.Method) {
+	if e := x.endpoint; !e.Routed || !e.NamesModel(x.r.Method) {
 		return nil
 	}
 	return x.gen.rules.Enter(x.r.Context(), &x.pass, x.rec.Caller)
@@ -161,7 +169,7 @@ func (x *exchange) decide() *failure.Failure {
 	switch {
 	case e.Allow != "" && !e.Allows(x.r.Method):
 		return x.wrongMethod()
-	case !e.routed:
+	case !e.Routed:
 		return nil
 	}
 	var f *failure.Failure
@@ -197,7 +205,7 @@ func (x *exchange) reqBody() *reqbody.Body {
 func (x *exchange) field(name string) []string { return x.r.Header[x.gen.fields[name]] }
 
 // answer answers the request by its endpoint.
-func (x *exchange) answer() *failure.Failure { return x.endpoint.answer(x) }
+func (x *exchange) answer() *failure.Failure { return x.endpoint.Answer(x) }
 
 // leave ends the handler: a panic is answered, the exchange recorded.
 func (x *exchange) leave() {
@@ -297,4 +305,33 @@ func isRequestID(s string) bool {
 		}
 	}
 	return true
+}
+
+// What the server answers by itself.
+
+func (x *exchange) allowRequest() *failure.Failure {
+	header.AllowRequest(x.header())
+	x.start(http.StatusNoContent)
+	return nil
+}
+
+func (x *exchange) unknownPath() *failure.Failure {
+	return failure.Of(failure.UnknownPath, policy.UnknownPath(x.r.URL.EscapedPath()))
+}
+
+func (x *exchange) health() *failure.Failure {
+	x.text(http.StatusOK, "ok\n")
+	return nil
+}
+
+func (x *exchange) ready() *failure.Failure {
+	x.text(x.gen.readiness())
+	return nil
+}
+
+func (x *exchange) scrape() *failure.Failure {
+	x.rec.Status = http.StatusOK
+	x.limitWriting()
+	x.gen.observer.Handler().ServeHTTP(x.w, x.r)
+	return nil
 }

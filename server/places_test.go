@@ -20,7 +20,7 @@ import (
 	"antwort/shared/config"
 )
 
-// placeRequests is how many requests TestPlacesAreGivenBack makes; ANTWORT_SOAK
+// placeRequests is how many requests TestPlacesAreGivenBack makes; TEST_SOAK
 // changes it.
 const placeRequests = 600
 

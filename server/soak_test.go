@@ -22,7 +22,7 @@ import (
 	"antwort/shared/config"
 )
 
-// soakRequests is how many requests TestSoak makes; ANTWORT_SOAK changes it.
+// soakRequests is how many requests TestSoak makes; TEST_SOAK changes it.
 const soakRequests = 300
 
 // Requests of all kinds, with faults and clients that leave, leave nothing
@@ -102,9 +102,9 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soak is ANTWORT_SOAK, usual when it is not set.
+// soak is TEST_SOAK, usual when it is not set.
 func soak(usual int) int {
-	if n, err := strconv.Atoi(os.Getenv("ANTWORT_SOAK")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("TEST_SOAK")); err == nil {
 		return n
 	}
 	return usual

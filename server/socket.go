@@ -195,7 +195,7 @@ func (t *socketTurn) options(opt streaming.Options) streaming.Options {
 // turn answers one request by the configuration in force.
 func (c *socket) turn(ctx context.Context, t *websocket.Turn) {
 	g := c.inForce.Load()
-	x := &exchange{gen: g, endpoint: g.endpoints.api[policy.Create], socket: &socketTurn{t, c}}
+	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], socket: &socketTurn{t, c}}
 	x.rec = observe.Record{
 		ID: c.id + "." + strconv.FormatInt(c.turns.Add(1), 10), Start: t.Received, Method: http.MethodPost, Path: policy.Create.Name, Endpoint: x.endpoint.Name,
 		Client: c.client,

@@ -295,7 +295,18 @@ func (c *Config) limitless(ps *Problems) {
 	if c.Limits.Rules != nil {
 		ps.add("limits.rules", "", "the filter keeps no counts, its workers have no memory in common: limits belong to an antwort serve")
 	}
+	const breakers = "the filter keeps no counts: this belongs into Envoy's circuit breakers, or to an antwort serve"
 	if c.Limits.MaxRequests > 0 {
-		ps.add("limits.max_requests", "", "the filter keeps no counts: this belongs into Envoy's circuit breakers, or to an antwort serve")
+		ps.add("limits.max_requests", "", breakers)
+	}
+	if c.Engine.MaxRequests > 0 {
+		ps.add("engine.max_requests", "", breakers)
+	}
+	for i := range c.Routes {
+		for j := range c.Routes[i].Backends {
+			if c.Engine.MaxRequests == 0 && c.Routes[i].Backends[j].MaxRequests > 0 {
+				ps.add("routes["+strconv.Itoa(i)+"].backends["+strconv.Itoa(j)+"].max_requests", "", breakers)
+			}
+		}
 	}
 }

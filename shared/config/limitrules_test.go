@@ -75,4 +75,12 @@ func TestTheFilterRefusesLimits(t *testing.T) {
 	require.Error(t, err)
 	require.True(t, err.(Problems).about("limits.rules"))
 	require.True(t, err.(Problems).about("limits.max_requests"))
+	for where, section := range map[string]string{
+		"engine.max_requests":                `"engine":{"provider":"vllm","max_requests":5}`,
+		"routes[0].backends[1].max_requests": `"engine":{"provider":"vllm"},"routes":[{"name":"a","backends":[{"url":"http://a","provider":"vllm"},{"url":"http://b","provider":"vllm","max_requests":5}]}]`,
+	} {
+		_, err := LoadFilter(Sources{JSON: []byte("{" + section + "}")})
+		require.Error(t, err)
+		require.True(t, err.(Problems).about(where), "%v", err)
+	}
 }
