@@ -314,30 +314,30 @@ def test_websocket_model(base_url):
 @pytest.mark.server
 def test_compaction_session(base_url, model):
     """OpenAIResponsesCompactionSession compacts a chat by previous_response_id or by its items, and the next run goes on from what it keeps."""
-    for mode in ("previous_response_id", "input"):
-        compacted(base_url, model, mode)
+
+    async def both():
+        for mode in ("previous_response_id", "input"):
+            await compacted(base_url, model, mode)
+
+    asyncio.run(both())
 
 
-def compacted(base_url, model, mode):
+async def compacted(base_url, model, mode):
     client = openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=30)
     store = agents.SQLiteSession("chat")
     session = OpenAIResponsesCompactionSession("chat", store, client=client, compaction_mode=mode, should_trigger_compaction=lambda _: False)
     session.model = MODEL  # its constructor takes names of OpenAI only
     weather = Weather([])
 
-    async def main():
-        await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4, session=session)
-        before = await store.get_items()
-        await session.run_compaction({"force": True})
-        after = await store.get_items()
-        second = await agents.Runner.run(agents.Agent(name="b", model=model), "and now?", session=session)
-        await session.run_compaction({"force": True})
-        third = agents.Runner.run_streamed(agents.Agent(name="b", model=model), "and then?", session=session)
-        async for _ in third.stream_events():
-            pass
-        return before, after, second, third
-
-    before, after, second, third = asyncio.run(main())
+    await agents.Runner.run(agents.Agent(name="a", model=model, tools=[weather.tool()]), "weather in Oslo", max_turns=4, session=session)
+    before = await store.get_items()
+    await session.run_compaction({"force": True})
+    after = await store.get_items()
+    second = await agents.Runner.run(agents.Agent(name="b", model=model), "and now?", session=session)
+    await session.run_compaction({"force": True})
+    third = agents.Runner.run_streamed(agents.Agent(name="b", model=model), "and then?", session=session)
+    async for _ in third.stream_events():
+        pass
     assert len(before) == 4 and [item.get("type", "message") for item in after] == ["message", "compaction"]
     for run, text in ((second, "and now?"), (third, "and then?")):
         assert run.final_output.startswith("I received 2 messages."), run.final_output
