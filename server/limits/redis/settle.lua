@@ -25,25 +25,19 @@ for i = 1, #KEYS / 2 do
       fields = {'t', used, 'ta', math.max(now, h[4])}
       lives = math.max(lives, math.ceil(used / tpm))
     end
-    local d, m = h[5], h[7]
-    if tpd > 0 then
-      if h[6] <= day then
-        d = math.max(0, (h[6] == day and d or 0) + more)
-        for _, v in ipairs({'d', d, 'dp', day}) do fields[#fields + 1] = v end
-        if d > 0 then lives = math.max(lives, dayEnd - now) end
-      elseif d > 0 then
-        lives = math.max(lives, 86400000)
+    -- spend counts what was used of a period where it was reserved, unless a later one has begun.
+    local function spend(limit, used, of, period, ends, longest, name)
+      if limit == 0 then return end
+      local left = longest
+      if of <= period then
+        used = math.max(0, (of == period and used or 0) + more)
+        for _, v in ipairs({name, used, name .. 'p', period}) do fields[#fields + 1] = v end
+        left = ends - now
       end
+      if used > 0 then lives = math.max(lives, left) end
     end
-    if tpmonth > 0 then
-      if h[8] <= month then
-        m = math.max(0, (h[8] == month and m or 0) + more)
-        for _, v in ipairs({'m', m, 'mp', month}) do fields[#fields + 1] = v end
-        if m > 0 then lives = math.max(lives, monthEnd - now) end
-      elseif m > 0 then
-        lives = math.max(lives, 2678400000)
-      end
-    end
+    spend(tpd, h[5], h[6], day, dayEnd, 86400000, 'd')
+    spend(tpmonth, h[7], h[8], month, monthEnd, 2678400000, 'm')
     if lives <= 0 then
       redis.call('DEL', hash)
     elseif #fields > 0 then

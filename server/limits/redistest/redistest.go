@@ -4,30 +4,30 @@
 package redistest
 
 import (
-	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"testing"
-	"time"
+
+	"antwort/server/testkit/program"
 
 	"github.com/stretchr/testify/require"
 )
 
 // Server is a Redis and its folder.
 type Server struct {
-	folder, program string
-	cmd             *exec.Cmd
+	folder, file string // file is the program
+	cmd          *exec.Cmd
 }
 
 // Start starts a Redis that ends with the test. It has what it was told when it is started
 // again.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
+	file, err := exec.LookPath("redis-server")
 	if err != nil {
-		program, err = exec.LookPath("valkey-server")
+		file, err = exec.LookPath("valkey-server")
 	}
 	if err != nil {
 		if os.Getenv("TEST_REDIS") == "required" {
@@ -38,7 +38,7 @@ func Start(t testing.TB) *Server {
 	folder, err := os.MkdirTemp("", "antwort-redis") // short: the socket's path must be
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	s := &Server{folder: folder, program: program}
+	s := &Server{folder: folder, file: file}
 	t.Cleanup(func() { s.Kill(t) })
 	s.Run(t)
 	return s
@@ -50,29 +50,11 @@ func (s *Server) URL() string { return "unix://" + filepath.Join(s.folder, "s") 
 // Run starts a Redis that is down, and returns when it takes connections.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
-	s.cmd = exec.Command(s.program, "--port", "0", "--unixsocket", filepath.Join(s.folder, "s"), "--dir", s.folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	s.cmd.SysProcAttr = dying()
+	s.cmd = exec.Command(s.file, "--port", "0", "--unixsocket", filepath.Join(s.folder, "s"), "--dir", s.folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	s.cmd.SysProcAttr = program.Dying(syscall.SIGKILL)
 	log, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, s.cmd.Start())
-	ready := make(chan bool, 1)
-	var said strings.Builder
-	go func() {
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if strings.Contains(lines.Text(), "ready to accept connections at") || strings.Contains(lines.Text(), "Ready to accept connections unix") {
-				ready <- true
-			} else if len(ready) == 0 {
-				said.WriteString(lines.Text() + "\n")
-			}
-		}
-		close(ready)
-	}()
-	select {
-	case up := <-ready:
-		require.True(t, up, "Redis has ended: see its log:\n%s", &said)
-	case <-time.After(time.Minute):
-		t.Fatal("Redis does not come up")
-	}
+	program.Start(t, "Redis", s.cmd, log, "ready to accept connections at", "Ready to accept connections unix")
 }
 
 // Kill ends Redis as a crash does.

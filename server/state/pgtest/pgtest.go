@@ -4,7 +4,6 @@
 package pgtest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -15,11 +14,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
+
+	"antwort/server/testkit/program"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -122,7 +121,7 @@ func servant(t testing.TB) (uid, gid int, is bool) {
 func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.folder
-	cmd.SysProcAttr = dying()
+	cmd.SysProcAttr = program.Dying(syscall.SIGQUIT)
 	if uid, gid, is := servant(t); is {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids have 32 bits
 	}
@@ -135,25 +134,7 @@ func (s *Server) Run(t testing.TB) {
 	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
 	log, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
-	require.NoError(t, s.cmd.Start())
-	ready := make(chan bool, 1)
-	var said strings.Builder
-	go func() {
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if strings.Contains(lines.Text(), "ready to accept") {
-				ready <- true
-			} else if len(ready) == 0 {
-				said.WriteString(lines.Text() + "\n")
-			}
-		}
-		close(ready)
-	}()
-	select {
-	case up := <-ready:
-		require.True(t, up, "Postgres has ended: see its log:\n%s", &said)
-	case <-time.After(time.Minute):
-		t.Fatal("Postgres does not come up")
-	}
+	program.Start(t, "Postgres", s.cmd, log, "ready to accept")
 }
 
 // Stop ends Postgres as an operator does, without waiting for its clients.
