@@ -155,7 +155,7 @@ func (r *Response) appendResource(dst, resource []byte, end *ending) []byte {
 		switch {
 		case name == "conversation" && r.Conversation == "" && string(value) == "null":
 			return dst, false
-		case isOurs(name):
+		case slices.Contains(ourMembers, name):
 			write(name)
 			return dst, true
 		case name == "created_at" && r.Queued != nil:
@@ -173,7 +173,7 @@ func (r *Response) appendResource(dst, resource []byte, end *ending) []byte {
 		}
 		return dst, false
 	})
-	for _, name := range [...]string{"id", "store", "previous_response_id", "background", "conversation", "output"} {
+	for _, name := range members {
 		if said[name] || name == "conversation" && r.Conversation == "" {
 			continue
 		}
@@ -191,13 +191,11 @@ func (r *Response) appendResource(dst, resource []byte, end *ending) []byte {
 	return dst
 }
 
-func isOurs(name string) bool {
-	switch name {
-	case "id", "store", "previous_response_id", "conversation", "background":
-		return true
-	}
-	return false
-}
+// members are those that every response has here, and ourMembers all of them but its output.
+var (
+	members    = [...]string{"id", "store", "previous_response_id", "background", "conversation", "output"}
+	ourMembers = members[:len(members)-1]
+)
 
 // appendOurs appends the value of a member that is ours.
 func (r *Response) appendOurs(dst []byte, name string) []byte {

@@ -1,10 +1,6 @@
 package adopt
 
-import (
-	"strconv"
-
-	"antwort/shared/jsontext"
-)
+import "antwort/shared/jsontext"
 
 // opened is a message that has begun: what a client has read of it when it leaves is a
 // part of the conversation.
@@ -41,23 +37,14 @@ func (o *opened) add(ev *event) {
 	default:
 		return
 	}
-	at, delta := 0, []byte(nil)
-	jsontext.Members(ev.data, func(name, value []byte, _ int) bool {
-		switch string(name) {
-		case "content_index":
-			at, _ = strconv.Atoi(string(value))
-		case "delta":
-			delta, _ = jsontext.Text(value)
-		}
-		return true
-	})
-	if o.id == "" || ev.index >= 0 && ev.index != o.index || at < 0 || at > len(o.texts) {
+	if o.id == "" || ev.index >= 0 && ev.index != o.index || ev.content < 0 || ev.content > len(o.texts) {
 		return
 	}
-	if at == len(o.texts) {
+	if ev.content == len(o.texts) {
 		o.texts = append(o.texts, part{kind: kind, member: member})
 	}
-	o.texts[at].text = append(o.texts[at].text, delta...)
+	p := &o.texts[ev.content]
+	p.text = append(p.text, ev.delta...)
 }
 
 // held is how many bytes it holds.

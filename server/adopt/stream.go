@@ -64,6 +64,8 @@ type event struct {
 	kind     string
 	index    int  // output_index; -1: it has none
 	response bool // it has one
+	content  int  // content_index
+	delta    []byte
 }
 
 // take appends what an event has become.
@@ -83,6 +85,10 @@ func (s *Stream) take(dst, data []byte) []byte {
 			}
 		case "response":
 			ev.response = value[0] == '{'
+		case "content_index":
+			ev.content, _ = strconv.Atoi(string(value))
+		case "delta":
+			ev.delta, _ = jsontext.Text(value)
 		}
 		return true
 	})
