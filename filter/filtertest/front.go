@@ -58,40 +58,51 @@ func (st *stream) clientGone() {
 }
 
 // readBody reads the request's body and trailers into the filter. It is false
-// if the client went away.
+// if the client went away. What was read at once is handed over in one turn of the
+// worker, as Envoy does it: the last bytes of a body with a length, and its end.
 func (st *stream) readBody(r *http.Request) bool {
 	w := st.host.w
 	c := chunker{split: st.host.opt.RequestSplit, endWithData: st.host.opt.EndWithData}
 	c.emit = func(p []byte, end bool) {
-		w.Run(func() {
-			for st.request.full() && !st.destroyed {
-				w.Wait()
-			}
-			if !st.destroyed {
-				st.request.onData(p, end)
-			}
-		})
+		for st.request.full() && !st.destroyed {
+			w.Wait()
+		}
+		if !st.destroyed {
+			st.request.onData(p, end)
+		}
+	}
+	turn := func(f func()) {
+		w.Run(f)
 		st.upstream.drained(st.bufferLimit())
 	}
+	left := r.ContentLength // -1: not known
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := r.Body.Read(buf)
+		left -= int64(n)
 		if n > 0 {
-			c.write(append([]byte(nil), buf[:n]...))
+			turn(func() {
+				c.write(append([]byte(nil), buf[:n]...))
+				if left == 0 {
+					c.end()
+				}
+			})
 		}
 		switch {
+		case left == 0 && r.ContentLength > 0:
+			return true
 		case err == io.EOF && len(r.Trailer) > 0 && r.ProtoMajor > 1: // Envoy drops those of HTTP/1
-			c.flush()
 			trailers := &vm.HeaderMap{}
 			trailers.AddAll(r.Trailer)
-			w.Run(func() {
+			turn(func() {
+				c.flush()
 				if !st.destroyed {
 					st.request.onTrailers(trailers)
 				}
 			})
 			return true
 		case err == io.EOF:
-			c.end()
+			turn(c.end)
 			return true
 		case err != nil:
 			return false

@@ -38,9 +38,13 @@ func (s *Stream) tick() {
 }
 
 // watchWriting fails a write that waits for too long: its client reads nothing.
-// The pump is at work.
+// The pump is at work, and may wait in silence afterwards: next is no later than a
+// sign of life would be.
 func (s *Stream) watchWriting(now time.Time, idle time.Duration) {
 	next := time.Second
+	if s.keepAlive > 0 {
+		next = min(next, s.keepAlive)
+	}
 	if began := s.writing.Load(); began != 0 {
 		left := idle - (now.Sub(s.rec.Start) - time.Duration(began))
 		if left <= 0 {

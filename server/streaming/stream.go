@@ -61,6 +61,8 @@ type Stream struct {
 	ctx    context.Context // of the upstream's work
 	cancel context.CancelCauseFunc
 
+	keepAlive time.Duration // silence before a sign of life; 0: none is given
+
 	idle    atomic.Int64 // silence of either side before the end, a time.Duration
 	timer   *time.Timer
 	writing atomic.Int64 // when the present write began, nanoseconds after the record's start; 0: none
@@ -84,7 +86,7 @@ type Stream struct {
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
 		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
-		events: opt.Kind.events(), inEvents: opt.InEvents, phase: newPhase(time.Now(), opt.KeepAlive),
+		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, phase: newPhase(time.Now(), opt.KeepAlive),
 	}
 	s.idle.Store(int64(opt.Idle))
 	return s
