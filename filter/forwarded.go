@@ -68,7 +68,9 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	if x.requestID != "" && !h.has("x-request-id") {
 		must(proxywasm.AddHttpResponseHeader("x-request-id", x.requestID))
 	}
-	if status >= 400 {
+	if kind, e := ofEnvoy(status); e != nil {
+		x.fail(kind)
+	} else if status >= 400 {
 		x.fail(failure.UpstreamStatus)
 	}
 	x.complete = end

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/translate"
 
@@ -36,6 +37,11 @@ func wrongAnswer(x *exchange, what string) *refusal {
 }
 
 func (r *refusal) headers(h header, end bool) types.Action {
+	if r.err == nil {
+		if kind, e := ofEnvoy(r.status); e != nil {
+			r.kind, r.err = kind, e
+		}
+	}
 	r.fail(r.kind)
 	r.text = body{buffers: &r.buffers, length: h.length()}
 	if r.err == nil {
@@ -48,12 +54,17 @@ func (r *refusal) headers(h header, end bool) types.Action {
 		if r.status == 404 && codeDetails() == "route_not_found" {
 			r.err = responses.NewError(404, "no_route", "the gateway has no route for this request's path: its operator must add one")
 		}
-		r.err.RetryAfter = h.get("retry-after")
+		if after := h.get("retry-after"); after != "" {
+			r.err.RetryAfter = after
+		}
 		return r.reply(r.kind, r.err)
 	}
 	h.setAnswer("content-type", "application/json")
 	h.removeAnswer("www-authenticate")
 	if r.err != nil {
+		if r.err.RetryAfter != "" {
+			h.setAnswer("retry-after", r.err.RetryAfter)
+		}
 		h.setAnswer(":status", strconv.Itoa(r.err.Status))
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(r.err.AppendBody(nil)))))
 	}
@@ -62,6 +73,15 @@ func (r *refusal) headers(h header, end bool) types.Action {
 		return types.ActionPause
 	}
 	return types.ActionContinue
+}
+
+// ofEnvoy is what an answer of this status says that is Envoy's own, as its circuit breaker
+// let nothing more through; nil: it is none.
+func ofEnvoy(status int) (failure.Kind, *responses.Error) {
+	if status == 503 && strings.Contains(codeDetails(), "{overflow}") {
+		return failure.Overloaded, policy.Full()
+	}
+	return failure.None, nil
 }
 
 // waits reports whether the headers wait for the text: a 500 may say that the request

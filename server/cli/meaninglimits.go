@@ -24,6 +24,9 @@ func overload(c *config.Config) string {
 	if bounded != nil {
 		text += "; of them " + strings.Join(bounded, ", ")
 	}
+	if bounded != nil || c.Limits.MaxRequests > 0 {
+		text += "; in antwort envoy they are its circuit breakers'"
+	}
 	return text + "; in memory " + inFlight(c)
 }
 

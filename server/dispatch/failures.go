@@ -53,11 +53,7 @@ func (c *Call) unanswered(ctx context.Context, e *upstream.Error) *failure.Failu
 }
 
 // full is what becomes of a request for which no backend has a place.
-func full() *failure.Failure {
-	e := responses.NewError(http.StatusServiceUnavailable, "overloaded", "the model servers have as many requests as they may: try again later")
-	e.RetryAfter = "1"
-	return failure.Of(failure.Overloaded, e)
-}
+func full() *failure.Failure { return failure.Of(failure.Overloaded, policy.Full()) }
 
 // Ended says what the end of ctx means for the client.
 func Ended(ctx context.Context) *failure.Failure {

@@ -283,11 +283,20 @@ func (c *Config) resolvedLimits(ps *Problems) {
 	}
 }
 
-// withoutLimits is c without what only a server can have, for the filter: its rules stay, to
-// be refused.
+// withoutLimits is c without what only a server can have, or Envoy keeps to around the
+// filter, for the filter: its rules stay, to be refused.
 func (c *Config) withoutLimits() {
 	r := &c.Limits.Redis
 	r.URL, r.URLFile, r.URLEnv = Secret{}, "", ""
+	c.Limits.MaxRequests, c.Engine.MaxRequests = 0, 0
+	c.Routes = slices.Clone(c.Routes)
+	for i := range c.Routes {
+		route := &c.Routes[i]
+		route.Backends = slices.Clone(route.Backends)
+		for j := range route.Backends {
+			route.Backends[j].MaxRequests = 0
+		}
+	}
 }
 
 // limitless refuses limits in the filter.

@@ -84,3 +84,13 @@ func TestTheFilterRefusesLimits(t *testing.T) {
 		require.True(t, err.(Problems).about(where), "%v", err)
 	}
 }
+
+// Envoy keeps to what the filter is not told.
+func TestTheFilterIsNotToldOfRequestsAtOnce(t *testing.T) {
+	c, err := Load(Sources{JSON: []byte(`{"engine":{"provider":"vllm","max_requests":5},"limits":{"max_requests":5},"routes":[{"name":"a","backends":[{"url":"http://a","max_requests":6}]}]}`)})
+	require.NoError(t, err)
+	f, _ := c.ForFilter()
+	require.NoError(t, f.ValidateFilter())
+	require.NotContains(t, string(f.AppendJSON(nil)), "max_requests")
+	require.Equal(t, 6, c.AllRoutes()[0].Backends[0].MaxRequests)
+}

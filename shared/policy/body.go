@@ -105,6 +105,13 @@ func Internal() *responses.Error {
 	return responses.NewError(500, "internal_error", "the server failed on this request; the request id tells its operator where to look")
 }
 
+// Full is the answer when the backends of a route have as many requests as they may.
+func Full() *responses.Error {
+	e := responses.NewError(503, "overloaded", "the model servers have as many requests as they may: try again later")
+	e.RetryAfter = "1"
+	return e
+}
+
 // Overloaded is the answer when as much is held as may be.
 func Overloaded() *responses.Error {
 	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")

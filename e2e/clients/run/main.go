@@ -14,8 +14,8 @@
 // that keeps responses in front of others that keep none. With BASE_URL,
 // BASE_URL_DROP names the same chain with translation.unsupported_tools: drop
 // (some clients need it; BASE_URL when unset), and UPSTREAM_URL its mock-llm.
-// Where the client's tier is another than "serve" (E2E_WEBSOCKET=0 says so of
-// BASE_URL), there is no WebSocket, and its cases are skipped.
+// Where all tiers are "envoy" (E2E_WEBSOCKET=0 says so of BASE_URL), the last of which
+// translates, there is no WebSocket, and its cases are skipped.
 //
 // Where no tier is "serve" (E2E_SERVER=0 says so of BASE_URL), the cases that
 // only a server can pass are skipped.
@@ -187,7 +187,7 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 		if !slices.Contains(r.tiers, "serve") {
 			r.env = append(r.env, "E2E_SERVER=0")
 		}
-		if r.tiers[0] != "serve" && r.tiers[0] != chain.Keeps {
+		if !passesWebSockets(r.tiers) {
 			r.env = append(r.env, "E2E_WEBSOCKET=0")
 		}
 	}
@@ -195,6 +195,12 @@ func (r *runner) group(of []choice, drop bool) (rows []row, err error) {
 		rows = append(rows, r.client(c, baseURL, upstream)...)
 	}
 	return rows, r.ctx.Err()
+}
+
+// passesWebSockets reports whether a WebSocket comes to a server: Envoy passes it on where it
+// does not translate.
+func passesWebSockets(tiers []string) bool {
+	return slices.ContainsFunc(tiers, func(tier string) bool { return tier != "envoy" })
 }
 
 // client runs one suite and returns its rows; what keeps it from running is a

@@ -10,11 +10,6 @@ import (
 // after which uvicorn, and so vLLM, closes it, possibly under a request.
 const upstreamIdle = 4 * time.Second
 
-// maxConcurrent replaces Envoy's circuit breakers, which let 1,024 requests
-// pass: a stream here is one request for minutes. What bounds the load are the
-// limits of the configuration and the backend itself.
-const maxConcurrent = 1 << 16
-
 func (r *renderer) clusters() list {
 	var all list
 	for _, pools := range [][]pool{r.pools, r.leaving, r.replaced} {
@@ -46,10 +41,6 @@ func (r *renderer) poolCluster(p *pool) object {
 	if p.statName != "" {
 		statName = p.statName
 	}
-	threshold := object{
-		{"max_connections", maxConcurrent}, {"max_pending_requests", maxConcurrent},
-		{"max_requests", maxConcurrent}, {"max_retries", maxConcurrent},
-	}
 	cluster := object{
 		{"name", p.cluster},
 		{"alt_stat_name", statName},
@@ -76,7 +67,7 @@ func (r *renderer) poolCluster(p *pool) object {
 		{"upstream_connection_options", object{{"tcp_keepalive", object{
 			{"keepalive_time", 30}, {"keepalive_interval", 10}, {"keepalive_probes", 3},
 		}}}},
-		{"circuit_breakers", object{{"thresholds", list{threshold}}}},
+		{"circuit_breakers", object{{"thresholds", list{p.breaker()}}}},
 		{"health_checks", list{r.healthCheck(p)}},
 		// A host that left DNS is not used any more, healthy or not.
 		{"ignore_health_on_host_removal", true},

@@ -17,6 +17,7 @@ type pool struct {
 	statName string // of the cluster, "": its name
 	backends []backend
 	closed   bool // while a change is under way: nobody is let through
+	most     int  // requests at once; 0: any number
 }
 
 // isDefault is the route of engine.backend_url, which needs no name.
@@ -93,7 +94,7 @@ func pools(c *config.Config, editions map[string]Edition) ([]pool, error) {
 		}
 		all = append(all, p)
 	}
-	return all, nil
+	return all, bound(all, c.Limits.MaxRequests)
 }
 
 // alike refuses what the backends of one cluster must have in common.

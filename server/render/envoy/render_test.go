@@ -5,6 +5,7 @@ package envoy
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -207,6 +208,18 @@ func TestWhatEnvoyCannotDo(t *testing.T) {
 			`"server":{"admin":{"host":"metrics.example","port":9090}},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
 			`server.admin.host: Envoy listens on IP addresses only, got the name "metrics.example"`,
 		},
+		"as many requests as all routes together": {
+			`"limits":{"max_requests":9},"routes":[{"name":"a","match":{"models":["m"]},"backends":[{"url":"http://a"}]},{"name":"b","backends":[{"url":"http://b"}]}]`,
+			`limits.max_requests: Envoy counts the requests of each route by itself`,
+		},
+		"two numbers of requests": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a","max_requests":2},{"url":"http://b"}]}]`,
+			`routes[0].backends[1].max_requests: Envoy counts for all backends of a route together, and another one has another`,
+		},
+		"numbers of requests and weights": {
+			`"routes":[{"name":"a","backends":[{"url":"http://a","max_requests":2,"weight":2},{"url":"http://b","max_requests":2}]}]`,
+			`routes[0].backends[0].max_requests: Envoy counts for all backends of a route together, and with weights`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"},` + test.config + `}`)})
@@ -237,4 +250,41 @@ func TestBackendsCertificates(t *testing.T) {
 		return files[ClustersFile].Version
 	}
 	assert.NotEqual(t, version("KEY-1"), version("KEY-2"))
+}
+
+// How many requests a cluster may have at once, for all backends of its route together.
+func TestRequestsAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		config string
+		most   []int
+	}{
+		"none":                    {`"engine":{"provider":"vllm","backend_url":"http://a"}`, []int{0}},
+		"of the backend":          {`"engine":{"provider":"vllm","backend_url":"http://a","max_requests":5}`, []int{5}},
+		"of the process":          {`"engine":{"provider":"vllm","backend_url":"http://a","max_requests":5},"limits":{"max_requests":3}`, []int{3}},
+		"of the process, greater": {`"engine":{"provider":"vllm","backend_url":"http://a","max_requests":5},"limits":{"max_requests":9}`, []int{5}},
+		"several backends":        {`"engine":{"provider":"vllm","max_requests":5},"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b"}]}]`, []int{10}},
+		"of each its own": {
+			`"engine":{"provider":"vllm","max_requests":5},"routes":[{"name":"a","match":{"models":["m"]},"backends":[{"url":"http://a","max_requests":7}]},{"name":"b","backends":[{"url":"http://b"}]}]`,
+			[]int{7, 5},
+		},
+		"one that stands behind two": {
+			`"engine":{"provider":"vllm","max_requests":5},"routes":[{"name":"a","backends":[{"url":"http://a"},{"url":"http://b"},{"url":"http://c","priority":1}]}]`, []int{5},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Load(config.Sources{JSON: []byte("{" + test.config + "}")})
+			require.NoError(t, err)
+			all, err := pools(c, nil)
+			require.NoError(t, err)
+			for i, most := range test.most {
+				assert.Equal(t, most, all[i].most)
+				text, err := all[i].breaker().JSON()
+				require.NoError(t, err)
+				if most == 0 {
+					most = maxConcurrent
+				}
+				assert.JSONEq(t, fmt.Sprintf(`{"max_connections":65536,"max_pending_requests":%d,"max_requests":%d,"max_retries":65536}`, most, most), string(text))
+			}
+		})
+	}
 }

@@ -60,7 +60,7 @@ var replies = []reply{
 	{flagged("UT", "UMSDR"), translate.TimeoutError(), false},
 	// No connection; no host is known or healthy; the name does not resolve.
 	{flagged("UF", "UH", "NC", "DF"), unavailable(), false},
-	{flagged("UO"), overloaded(), false},
+	{flagged("UO"), policy.Full(), false},
 	// The connection ended without an answer; the answer was no HTTP.
 	{flagged("UC", "UR", "LR"), responses.NewError(http.StatusBadGateway, "upstream_closed", "the model server closed the connection without an answer"), false},
 	{flagged("UPE"), responses.NewError(http.StatusBadGateway, "upstream_malformed", "the model server's answer is not valid HTTP"), false},

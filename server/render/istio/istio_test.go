@@ -114,6 +114,12 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 			[]string{"tls: {mode: SIMPLE}", "imagePullSecret: registry", "kind: VirtualService"},
 			[]string{"/v1/chat/completions", "kind: HTTPRoute", "per_connection_buffer_limit_bytes"},
 		},
+		"as many requests at once as the process may have": {
+			"engine: {provider: vllm, backend_url: 'http://llm', max_requests: 64}\nlimits: {max_requests: 50}",
+			Options{API: GatewayAPI, Name: "gw", Image: "f"},
+			[]string{"http1MaxPendingRequests: 50, http2MaxRequests: 50"},
+			[]string{"max_requests"},
+		},
 		"the gated profile": {
 			"engine: {provider: vllm-responses, backend_url: 'http://backend', response_timeout: 20m}\nfilter: {profile: gated}\nlimits: {request_body_bytes: 4MiB}",
 			Options{API: Classic, Name: "gw", Image: "f"},
@@ -169,6 +175,7 @@ func TestWhatIstioCannotDo(t *testing.T) {
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'https://one', tls: {server_name: one.internal}}]}]":                                                   "routes[0].backends[0].tls: ",
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one', protocol: http2}]}]":                                                                     "routes[0].backends[0].protocol: ",
 		"server: {tls: {cert_file: c, key_file: k}}":                                                                                                                      "server.tls: ",
+		"limits: {max_requests: 9}\n" + route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}]}]":                                                      "limits.max_requests: ",
 		"server: {trusted_proxies: [10.0.0.1]}":                                                                                                                           "server.trusted_proxies: ",
 		token + "jwks_file: f}}":                                                                                                                                          "auth.jwt.jwks_file: ",
 		token + "jwks_url: 'https://i', clock_skew: 2m}}":                                                                                                                 "auth.jwt.clock_skew: ",

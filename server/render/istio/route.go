@@ -30,6 +30,7 @@ type destination struct {
 	TLS      bool
 	Connect  string
 	Affinity bool
+	Most     int             // requests at once; 0: any number
 	Ejects   *config.Routing // of routes only
 }
 
@@ -70,7 +71,7 @@ func routing(c *config.Config) (routes []route, destinations []destination, err 
 				w.Weight = b.Weight
 			}
 			r.Backends = append(r.Backends, w)
-			d := destination{Suffix: r.Suffix, Host: to.Host(), TLS: to.TLS, Connect: seconds(b.ConnectTimeout), Affinity: from.Balance == config.Affinity}
+			d := destination{Suffix: r.Suffix, Host: to.Host(), TLS: to.TLS, Connect: seconds(b.ConnectTimeout), Affinity: from.Balance == config.Affinity, Most: most(c, &b)}
 			if j > 0 {
 				d.Suffix += "." + strconv.Itoa(j) // no route is called so
 			}
@@ -79,7 +80,7 @@ func routing(c *config.Config) (routes []route, destinations []destination, err 
 			}
 			if before, has := first[d.Host]; has {
 				if !same(destinations, d) {
-					return nil, nil, fmt.Errorf("%s: Istio has one way to call a Service, and %s calls this one in another: give them the same TLS, connect_timeout and balance", key, before)
+					return nil, nil, fmt.Errorf("%s: Istio has one way to call a Service, and %s calls this one in another: give them the same TLS, connect_timeout, max_requests and balance", key, before)
 				}
 				continue
 			}
@@ -120,6 +121,8 @@ func refuse(c *config.Config) error {
 	var defaults = config.Default()
 	j := &c.Auth.JWT
 	switch {
+	case c.Limits.MaxRequests > 0 && services(c) > 1:
+		return fmt.Errorf("limits.max_requests: a gateway of Istio counts the requests to each Service by itself: give the backends max_requests (engine.max_requests is for all of them)")
 	case c.Server.TLS.On():
 		return fmt.Errorf("server.tls: a gateway of Istio has its certificate from a Secret: leave this out and give the Gateway a listener with tls")
 	case len(c.Server.TrustedProxies) > 0:
@@ -134,6 +137,22 @@ func refuse(c *config.Config) error {
 		return fmt.Errorf("auth.jwt.jwks_refresh: istiod asks for keys as its PILOT_JWT_PUB_KEY_REFRESH_INTERVAL says: leave it out")
 	}
 	return nil
+}
+
+// services is how many backends there are.
+func services(c *config.Config) (n int) {
+	for _, route := range c.AllRoutes() {
+		n += len(route.Backends)
+	}
+	return n
+}
+
+// most is how many requests a Service may have of one pod of the gateway at once; 0: any number.
+func most(c *config.Config, b *config.Backend) int {
+	if of := c.Limits.MaxRequests; of > 0 && (b.MaxRequests == 0 || of < b.MaxRequests) {
+		return of // it is the only one
+	}
+	return b.MaxRequests
 }
 
 // ofServices refuses what Istio's resources say of a Service, not its callers.
