@@ -261,7 +261,7 @@ func (x *exchange) inquire(q *inquiry) *failure.Failure {
 		req.Rename = func(dst []byte, model string) []byte { return q.turn.AppendRenamed(dst, q.body.B, model) }
 	}
 	x.callOff()
-	x.call = x.gen.pools.Route(d.Route).Call(req)
+	x.callTo(d.Route, req)
 	ctx, cancel := x.work()
 	defer x.call.Drop()
 	defer cancel(nil)
@@ -276,5 +276,6 @@ func (x *exchange) callOff() {
 		x.call.Release()
 		x.rec.Retries += x.call.Retries
 		x.call = nil
+		x.rec.Span.TryEnded()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"antwort/server/observe"
 	"antwort/server/state"
 	"antwort/server/streaming"
+	"antwort/server/trace"
 	"antwort/server/turns"
 	"antwort/shared/config"
 	"antwort/shared/failure"
@@ -55,6 +56,9 @@ func (x *exchange) task(body []byte) (*turns.Task, *failure.Failure) {
 			t.Fields[name] = values
 		}
 	}
+	for name, value := range x.rec.Span.Fields() {
+		t.Fields[name] = value
+	}
 	for _, name := range [...]string{"Traceparent", "Tracestate", http.CanonicalHeaderKey(policy.HopField)} {
 		keep(name)
 	}
@@ -74,6 +78,7 @@ func (x *exchange) accept(turn *translate.Turn, begun *turns.Turn, task *turns.T
 	if f := begun.Accept(queued, events, task); f != nil {
 		return f
 	}
+	x.rec.Operation = "" // that is the work's
 	x.gen.jobs.Wake()
 	if begun.ToldStreamed {
 		x.follow(begun.Events())
@@ -188,7 +193,7 @@ func (g *generation) work(ctx context.Context, j *job) {
 	ctx, stop := context.WithTimeoutCause(ctx, g.cfg.State.Background.MaxTime, errTooLong)
 	defer stop()
 	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], job: j}
-	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint}
+	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint, Operation: operation(policy.Create.Name)}
 	g.observer.Begin()
 	defer x.record()
 	again, f := x.perform(ctx)
@@ -232,6 +237,7 @@ func (x *exchange) perform(ctx context.Context) (again bool, f *failure.Failure)
 		return false, failure.Of(failure.Interrupted, turns.Interrupted()).Because(err)
 	}
 	x.rec.ID, x.rec.Caller = task.RequestID, task.Identity()
+	x.rec.Span = x.gen.tracer.Begin(trace.Handled, jobEndpoint+" "+policy.Create.Name, x.rec.Start, x.gen.tracer.Take(task.Fields), nil)
 	x.r = (&http.Request{Method: http.MethodPost, Header: task.Fields, URL: &url.URL{Path: policy.Create.Name}}).WithContext(ctx)
 	if !x.gen.held.Begin(&x.held, x.gen.cfg.Limits.InFlight(false)) || !x.held.Hold(len(j.Request)) {
 		select { // others end meanwhile

@@ -288,6 +288,7 @@ func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *fa
 	}
 	answer := turn.Compacted(nil, x.compacts.memory, x.Unix())
 	x.rec.Outcome = turn.Outcome()
+	x.rec.Span.Answered(x.rec.Outcome.Resource)
 	kept, failed := begun.Keep(x.rec.Outcome)
 	if x.rec.Outcome.Resource, x.awaited = nil, nil; failed != nil {
 		return failure.Of(failure.StateUnavailable, failed)

@@ -145,6 +145,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		task, f = x.task(body.B)
 	}
 	if f == nil {
+		x.rec.Span.Input(begun.Body)
 		turn, f = x.translateRequest(chat, begun, values)
 	}
 	if f == nil {
@@ -202,7 +203,7 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 		req.Rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
 	}
 	x.callOff()
-	x.call = x.gen.pools.Route(d.Route).Call(req)
+	x.callTo(d.Route, req)
 	ctx, cancel := x.work()
 	if x.job != nil {
 		x.answerJob(ctx, cancel, begun, turn.Work, streaming.Chat(turn, x.job.log))
@@ -366,6 +367,7 @@ func (x *exchange) answerWhole(ctx context.Context, ans *upstream.Answer, turn a
 	}
 	ans.Keep(true) // it was a completion
 	x.rec.Outcome = turn.Outcome()
+	x.rec.Span.Answered(x.rec.Outcome.Resource)
 	switch kept, failed := begun.Keep(x.rec.Outcome); {
 	case failed != nil:
 		x.rec.Outcome.Resource = nil

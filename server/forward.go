@@ -34,6 +34,7 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 	if body != nil {
 		read = body.B
 	}
+	x.rec.Span.Input(read)
 	if f := x.reserve(d.Model, read, d.Reading.MaxOutput()); f != nil {
 		body.Put()
 		return f
@@ -60,7 +61,7 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 	if req.Header, req.Credential = x.forwardHeader(); d.Final {
 		req.Credential = nil // a model server's only caller is this gateway
 	}
-	x.call = x.gen.pools.Route(d.Route).Call(req)
+	x.callTo(d.Route, req)
 	return x.passOn()
 }
 
@@ -208,6 +209,7 @@ func (x *exchange) readUsage(body []byte) {
 		}
 	}
 	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(body, "usage")
+	x.rec.Span.Answered(body)
 }
 
 // readLateUsage looks for the token counts at the end of a whole answer that
@@ -238,6 +240,7 @@ func (x *exchange) adopt(d *policy.Decision, body *buffer.Buffer) *failure.Failu
 		own, f = x.translateRequest(whole, begun, values)
 	}
 	if f == nil {
+		x.rec.Span.Input(begun.Body)
 		f = x.expandInto(whole, begun, creates)
 	}
 	if f == nil {
@@ -273,7 +276,7 @@ func (x *exchange) adopt(d *policy.Decision, body *buffer.Buffer) *failure.Failu
 	}
 	delete(x.r.Header, "Content-Encoding") // the body is another
 	req.Header, req.Credential = x.forwardHeader()
-	x.call = x.gen.pools.Route(d.Route).Call(req)
+	x.callTo(d.Route, req)
 	if !creates {
 		return x.passOn()
 	}

@@ -20,10 +20,12 @@ import (
 	"antwort/server/limits"
 	"antwort/server/modellist"
 	"antwort/server/observe"
+	"antwort/server/otlp"
 	"antwort/server/process"
 	"antwort/server/reqbody"
 	"antwort/server/self"
 	"antwort/server/state/keeper"
+	"antwort/server/trace"
 	"antwort/server/turns"
 	"antwort/server/websocket"
 	"antwort/shared/config"
@@ -79,6 +81,8 @@ type common struct {
 	sealing    atomic.Pointer[[]byte] // the key of summaries that no configuration has; nil: nobody has asked for it
 	sockets    *websocket.Set
 	limiter    *limits.Limiter
+	tracer     *trace.Tracer   // nil: nothing is traced
+	pusher     *otlp.Pusher    // of metrics; nil: they are only scraped
 	running    atomic.Int64    // exchanges, but for probes and connections
 	hasAdmin   bool            // a port of its own has the metrics
 	draining   atomic.Bool     // no more clients are received
@@ -174,6 +178,7 @@ func (s *Server) change(ctx context.Context, cfg *config.Config) error {
 	if s.store != nil {
 		s.store.Use(cfg)
 	}
+	s.tracer.Use(cfg)
 	s.inForce.Store(next)
 	old.retire()
 	next.contact(ctx)

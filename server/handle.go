@@ -97,6 +97,8 @@ func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		x.endpoint = g.socket
 		x.rec.Endpoint = x.endpoint.Name
 	}
+	x.rec.Operation = operationOf(x.endpoint, r.Method)
+	x.beginSpan()
 	g.observer.Begin()
 	return x
 }

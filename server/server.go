@@ -93,6 +93,9 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.limiter, err = limits.New(cfg, limits.Options{Log: s.log, Now: s.now, Registerer: s.observer.Registerer()}); err != nil {
 		return nil, fmt.Errorf("limits.redis.url: %w", err)
 	}
+	if err = s.observe(cfg, opt.Version); err != nil {
+		return nil, err
+	}
 	s.sockets = websocket.NewSet(s.observer.Registerer())
 	s.reloads = process.NewReloads(s.observer.Registerer())
 	s.ending, s.end = context.WithCancelCause(context.Background())
@@ -150,6 +153,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 		}()
 	}
+	defer s.startPushing()()
 	if first.cfg.Server.TLS.On() {
 		go s.certificate.Follow(watch, certificateInterval, s.certificateFiles, s.log)
 	}
@@ -235,6 +239,9 @@ func (s *Server) drain() {
 	settled, stop := context.WithTimeout(context.Background(), lastWords)
 	defer stop()
 	s.limiter.Close(settled)
+	if err := s.tracer.Close(settled); err != nil {
+		s.log.Warn("some traces could not be sent any more", "problem", err.Error())
+	}
 	last.pools.CloseIdle(nil)
 	s.log.Info("stopped")
 }

@@ -15,6 +15,7 @@ import (
 	"antwort/server/ingress"
 	"antwort/server/observe"
 	"antwort/server/streaming"
+	"antwort/server/trace"
 	"antwort/server/turns"
 	"antwort/server/upstream"
 	"antwort/server/websocket"
@@ -60,7 +61,7 @@ func (x *exchange) upgrade() *failure.Failure {
 		return x.tunnel(up)
 	}
 	c := &socket{
-		common: g.common, id: x.rec.ID, client: x.rec.Client, header: fieldsOfTurns(x.r.Header), aside: turns.Aside{Memory: &x.held},
+		common: g.common, span: x.rec.Span, id: x.rec.ID, client: x.rec.Client, header: fieldsOfTurns(x.r.Header), aside: turns.Aside{Memory: &x.held},
 	}
 	x.rec.Status, x.detached = http.StatusSwitchingProtocols, true
 	r := x.r
@@ -108,7 +109,7 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 	req.Method, req.Target = http.MethodGet, x.target()
 	req.Header, req.Credential = x.forwardHeader()
 	req.Header = append(req.Header, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
-	x.call = g.pools.Route(d.Route).Call(req)
+	x.callTo(d.Route, req)
 	defer x.call.Drop()
 	ctx, cancel := x.work()
 	defer cancel(nil)
@@ -166,7 +167,8 @@ func fieldsOfTurns(h http.Header) http.Header {
 // socket is what a connection's requests have in common. One is answered at a time.
 type socket struct {
 	*common
-	id     string // of the request for the upgrade
+	span   *trace.Span // of the connection
+	id     string      // of the request for the upgrade
 	client netip.Addr
 	header http.Header
 	aside  turns.Aside
@@ -198,7 +200,8 @@ func (c *socket) turn(ctx context.Context, t *websocket.Turn) {
 	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], socket: &socketTurn{t, c}}
 	x.rec = observe.Record{
 		ID: c.id + "." + strconv.FormatInt(c.turns.Add(1), 10), Start: t.Received, Method: http.MethodPost, Path: policy.Create.Name, Endpoint: x.endpoint.Name,
-		Client: c.client,
+		Client: c.client, Operation: operation(policy.Create.Name),
+		Span: g.tracer.Begin(trace.Served, "WebSocket "+policy.Create.Name, t.Received, c.span.Parent(), c.span),
 	}
 	x.r = (&http.Request{Method: http.MethodPost, Header: c.header, URL: &url.URL{Path: policy.Create.Name}, ContentLength: int64(len(t.Body.B))}).WithContext(ctx)
 	g.observer.Begin()
@@ -276,6 +279,7 @@ func (x *exchange) streamToSocket(st *streaming.Stream, first *upstream.Answer) 
 // prepare answers a request for which nothing is to be said yet.
 func (x *exchange) prepare(turn *translate.Turn, begun *turns.Turn) *failure.Failure {
 	defer turn.Free()
+	x.rec.Operation = "" // nothing is generated
 	out := buffer.Metered(&x.held)
 	defer out.Put()
 	events := turn.Stream()

@@ -38,6 +38,7 @@ func meaning(c *config.Config) []statement {
 		say("sealed", sealed(c)),
 		say("compaction", compacted(c)),
 		say("metrics", metrics(c)),
+		say("traces", traces(c)),
 		say("log", text("observability.log.level"), " and worse, as ", text("observability.log.format"), ", on standard error"),
 	)...)
 }
@@ -201,6 +202,7 @@ func warnings(c *config.Config) []string {
 		}
 	}
 	w = append(w, stateWarnings(c)...)
+	w = append(w, traceWarnings(c)...)
 	w = append(w, inlineLacks(c)...)
 	if c.Server.KeepAliveInterval >= c.Engine.StreamIdleTimeout {
 		w = append(w, "server.keepalive_interval: no effect, engine.stream_idle_timeout ends a stream before")

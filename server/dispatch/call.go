@@ -5,6 +5,7 @@ import (
 
 	"antwort/server/balance"
 	"antwort/server/buffer"
+	"antwort/server/trace"
 	"antwort/server/upstream"
 	"antwort/shared/failure"
 )
@@ -27,6 +28,7 @@ type Request struct {
 	// Unread says what it means that the request's own body could not be read; nil
 	// when it has no Stream.
 	Unread func(error) *failure.Failure
+	Span   *trace.Span // of whom the request is for; nil: it is not traced
 }
 
 // Call is the sending of one request to the backends of a pool. One goroutine at a
@@ -36,6 +38,7 @@ type Call struct {
 	Backend *Backend // the last that was tried; nil: none
 	Retries int      // attempts after the first
 
+	span    *trace.Span
 	request *Request // nil: nothing more is sent
 	renamed *buffer.Buffer
 	header  int // length of the request's Header as it was given
@@ -48,7 +51,7 @@ type Call struct {
 
 // Call makes the call of a request.
 func (p *Pool) Call(r *Request) *Call {
-	return &Call{Pool: p, request: r, header: len(r.Header), left: len(p.backends)}
+	return &Call{Pool: p, span: r.Span, request: r, header: len(r.Header), left: len(p.backends)}
 }
 
 // Release gives the place at the backend back: the answer has ended.
@@ -84,6 +87,7 @@ func (c *Call) to(b *Backend) *upstream.Request {
 	} else {
 		r.Header = append(r.Header, r.Credential...)
 	}
+	r.Header = c.span.Append(r.Header)
 	r.HeaderTimeout = b.ResponseTimeout
 	if r.Quick > 0 {
 		r.HeaderTimeout = min(r.Quick, r.HeaderTimeout)
@@ -113,6 +117,7 @@ func (c *Call) choose() *Backend {
 	c.count++
 	c.Backend = c.Pool.backends[c.lease.Index]
 	c.Backend.requests.Inc()
+	c.span.Try(&trace.Backend{Route: c.Pool.Name, URL: c.Backend.URL, Model: c.Backend.Model})
 	return c.Backend
 }
 
@@ -163,6 +168,7 @@ func (c *Call) countRetry(reason string) {
 
 // countError counts a failed attempt.
 func (c *Call) countError(kind string) {
+	c.span.TryFailed(kind)
 	m := c.Pool.from.metrics
 	m.errors.WithLabelValues(kind).Inc()
 	m.failures.WithLabelValues(c.Pool.Name, c.Backend.URL, kind).Inc()

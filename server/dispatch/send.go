@@ -55,6 +55,7 @@ func (c *Call) answer(ctx context.Context) (*upstream.Answer, *failure.Failure) 
 				return nil, c.unanswered(ctx, e)
 			}
 		} else {
+			c.span.TryAnswered(ans.Status)
 			if reason, delay, more = c.afterAnswer(ans); !more {
 				return ans, nil
 			}

@@ -19,6 +19,7 @@ func (c *Call) Upgrade(ctx context.Context) (*upstream.Switched, *failure.Failur
 		s, err := b.client.Upgrade(ctx, c.to(b))
 		if err == nil {
 			c.reached()
+			c.span.TryAnswered(s.Status)
 			return s, nil
 		}
 		var e *upstream.Error

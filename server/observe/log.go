@@ -22,7 +22,7 @@ func (o *Observer) write(r *Record) {
 	if !o.log.Enabled(ctx, level) {
 		return
 	}
-	var room [21]slog.Attr
+	var room [22]slog.Attr
 	attrs := append(room[:0],
 		slog.String("request_id", r.ID),
 		slog.String("method", policy.Clip(r.Method, 32)),
@@ -62,6 +62,9 @@ func (o *Observer) write(r *Record) {
 	}
 	if r.Failure != failure.None {
 		attrs = append(attrs, slog.String("failure", r.Failure.String()))
+	}
+	if id := r.Span.TraceID(); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if r.Limit != "" {
 		attrs = append(attrs, slog.String("limit", r.Limit))

@@ -15,7 +15,9 @@ import (
 // endpoints, statuses, kinds, and models that somebody has configured or lists.
 type metrics struct {
 	handler http.Handler
+	all     *prometheus.Registry
 	own     prometheus.Registerer // with the prefix
+	genai   *genai
 
 	requests   *prometheus.CounterVec   // endpoint, code
 	duration   *prometheus.HistogramVec // endpoint, stream
@@ -46,7 +48,9 @@ func newMetrics(provider string) *metrics {
 		return g
 	}
 	m := &metrics{
+		all:      reg,
 		own:      own,
+		genai:    newGenAI(reg, provider),
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		requests: counter("requests_total", "Requests answered, by endpoint and status (499: the client left first).", "endpoint", "code"),
 		tokens:   counter("tokens_total", "Tokens that the upstream counted, by model and kind.", "model", "kind"),
@@ -79,12 +83,15 @@ func (m *metrics) count(r *Record) {
 	if r.FirstEvent > 0 {
 		m.firstEvent.Observe(r.FirstEvent.Seconds())
 	}
-	if !r.Outcome.HasUsage {
-		return
-	}
 	model := "other"
 	if r.Known {
 		model = r.Model
+	}
+	if r.Operation != "" {
+		m.genai.count(r, model)
+	}
+	if !r.Outcome.HasUsage {
+		return
 	}
 	u := &r.Outcome.Usage
 	m.tokens.WithLabelValues(model, "input").Add(float64(max(0, u.Input)))

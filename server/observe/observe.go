@@ -2,7 +2,8 @@
 // one Record; when it has ended, the record goes to the log and to the metrics.
 //
 //	exchange ─ Record ─► End ─┬─► log line
-//	                          └─► metrics
+//	                          ├─► metrics ─► scrape, or server/otlp
+//	                          └─► its span ─► server/trace
 //
 // Nothing comes back: what is observed decides nothing. Whoever wants to know of
 // exchanges too, reads the same record at the same place.
@@ -14,23 +15,31 @@ import (
 	"net/http"
 	"runtime/debug"
 
+	"antwort/server/trace"
+	"antwort/shared/policy"
+
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Observer has the log and the metrics of one process. It is safe for concurrent
 // use.
 type Observer struct {
-	log     *slog.Logger
-	metrics *metrics
+	log      *slog.Logger
+	metrics  *metrics
+	provider string
 }
 
 // New makes an observer. provider is a label of all metrics of ours.
 func New(log *slog.Logger, provider string) *Observer {
-	return &Observer{log: log, metrics: newMetrics(provider)}
+	return &Observer{log: log, metrics: newMetrics(provider), provider: provider}
 }
 
 // Registerer is where other rooms put their metrics, under the same prefix.
 func (o *Observer) Registerer() prometheus.Registerer { return o.metrics.own }
+
+// Gather reads all metrics.
+func (o *Observer) Gather() ([]*dto.MetricFamily, error) { return o.metrics.all.Gather() }
 
 // Handler answers with the metrics.
 func (o *Observer) Handler() http.Handler { return o.metrics.handler }
@@ -43,6 +52,19 @@ func (o *Observer) End(r *Record) {
 	r.end()
 	o.metrics.count(r)
 	o.write(r)
+	r.Span.End(&trace.Exchange{
+		ID: r.ID, Method: method(r.Method), Endpoint: r.Endpoint, Operation: r.Operation, Provider: o.provider, Model: policy.Clip(r.Model, 256), Status: r.Status, Streamed: r.Streamed,
+		First: r.FirstToken, Outcome: &r.Outcome, Retries: r.Retries, Limit: r.Limit, Failure: r.Failure,
+	})
+}
+
+// method is one of few.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch, http.MethodOptions:
+		return m
+	}
+	return "_OTHER"
 }
 
 // Streams counts streamed answers that are under way: by 1 when one begins, by -1

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"antwort/server/trace"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -15,10 +16,13 @@ type Record struct {
 	ID       string
 	Start    time.Time
 	Method   string
-	Path     string     // as it came, escaped
-	Endpoint string     // pattern of the path
-	Quiet    bool       // logged at debug level only
-	Client   netip.Addr // where the request came from; not valid: not known
+	Path     string // as it came, escaped
+	Endpoint string // pattern of the path
+	Quiet    bool   // logged at debug level only
+	// Operation is what a model is asked for, as the conventions call it ("chat"); "": nothing.
+	Operation string
+	Span      *trace.Span // nil: the exchange is not traced
+	Client    netip.Addr  // where the request came from; not valid: not known
 
 	Caller *policy.Identity // nil: not known, or nobody is asked
 	Model  string           // "": none was named, or nobody has looked
@@ -32,6 +36,7 @@ type Record struct {
 	Sent       int64         // bytes of the answer's body
 	Streamed   bool          // the answer is
 	FirstEvent time.Duration // after Start; 0: none
+	FirstToken time.Duration // likewise: of what a model says; 0: not known
 	Outcome    responses.Outcome
 
 	DroppedTools string // types of the request's tools that were left out

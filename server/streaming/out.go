@@ -103,6 +103,9 @@ func (s *Stream) write(out *buffer.Buffer, last bool) {
 		s.head = nil
 	}
 	n := len(out.B) - ingress.Room
+	if last && s.rec.Span.Sampled() {
+		s.rec.Span.Answered(s.events.Outcome().Resource)
+	}
 	if n > 0 && s.rec.FirstEvent == 0 && s.rec.Status == http.StatusOK {
 		s.rec.FirstEvent = time.Since(s.rec.Start)
 	}

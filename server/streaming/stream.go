@@ -12,6 +12,7 @@
 package streaming
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -224,6 +225,7 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 			s.refuse(err, out)
 			return false, nil
 		}
+		s.see(out.B)
 		if !s.events.Done() && !s.hold() {
 			s.cancel(errStopped)
 			s.end(failure.Of(failure.Overloaded, policy.Overloaded()), out)
@@ -255,6 +257,22 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 		s.phase.heard = s.phase.spoke // while it wrote, nobody listened
 	}
 	return !s.phase.over(), nil
+}
+
+// deltaEvent ends the first line of an event that has a piece of the answer. Within JSON
+// a line end is escaped.
+const deltaEvent = ".delta"
+
+// see looks at events that are about to be the client's.
+func (s *Stream) see(events []byte) {
+	if s.rec.FirstToken == 0 {
+		if _, after, found := bytes.Cut(events, []byte(deltaEvent)); found && len(after) > 0 && (after[0] == '\n' || after[0] == '\r') {
+			s.rec.FirstToken = time.Since(s.rec.Start)
+		}
+	}
+	if s.rec.Span.Sampled() {
+		s.rec.Span.Answered(s.events.Outcome().Resource)
+	}
 }
 
 var errStopped = errors.New("there is no memory for more of the answer")

@@ -370,7 +370,36 @@ type Filter struct {
 // Observability is what can be seen from outside.
 type Observability struct {
 	Metrics Metrics
+	OTLP    OTLP
+	Tracing Tracing
+	Capture int64 // bytes of what a request and its answer say, each, in its trace
 	Log     Log
+}
+
+// OTLP is where traces and metrics are sent.
+type OTLP struct {
+	Endpoint        string // base URL; "": nowhere
+	Protocol        string // OTLPHTTP or OTLPGRPC
+	Headers         Secret // whichever way they were given, after ResolveSecrets
+	HeadersFile     string
+	HeadersEnv      string
+	CAFile          string // PEM, the authorities that are trusted; "": the system's
+	ServiceName     string
+	Timeout         time.Duration // of sending
+	Queue           int           // spans that wait
+	Interval        time.Duration // between two times of sending
+	MetricsInterval time.Duration // 0: metrics are not sent
+}
+
+// Values of observability.otlp.protocol.
+const (
+	OTLPHTTP = "http"
+	OTLPGRPC = "grpc"
+)
+
+// Tracing is which requests are traced, where there is an endpoint for OTLP.
+type Tracing struct {
+	SampleRatio int // in millionths
 }
 
 // Metrics is the Prometheus endpoint.

@@ -67,6 +67,7 @@ func (c *Config) validate() Problems {
 	c.validateTransport(&ps)
 	c.validateState(&ps)
 	c.validateLimits(&ps)
+	c.validateTelemetry(&ps)
 	return ps
 }
 
@@ -147,6 +148,7 @@ func (c *Config) ResolveSecrets(lookup func(string) (string, bool), readFile fun
 	}
 	c.resolvedState(&ps)
 	c.resolvedLimits(&ps)
+	c.resolvedTelemetry(&ps)
 	c.resolveRoutes(&ps, lookup, readFile)
 	c.resolveAPIKeys(&ps, lookup, readFile)
 	c.resolveSealing(&ps, lookup, readFile)

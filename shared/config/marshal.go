@@ -39,7 +39,7 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 		return dst
 	}
 	switch k.value.(type) {
-	case *integer, *boolean, list:
+	case *integer, *boolean, *share, list:
 		return append(dst, text...)
 	}
 	return jsontext.AppendString(dst, text)
@@ -52,6 +52,7 @@ func (c *Config) ForFilter() (*Config, []Variable) {
 	f := *c
 	f.withoutState()
 	f.withoutLimits()
+	f.withoutTelemetry()
 	var vars []Variable
 	for _, s := range secrets {
 		value, file, env := s.value(&f), s.file(&f), s.env(&f)

@@ -42,7 +42,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		},
 		Compaction:    Compaction{Enabled: true, MaxOutputTokens: 2048},
 		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second},
-		Observability: Observability{Metrics: Metrics{Enabled: true, Path: "/metrics"}, Log: Log{Level: "info", Format: "json"}},
+		Observability: Observability{Metrics: Metrics{Enabled: true, Path: "/metrics"}, OTLP: OTLP{Protocol: OTLPHTTP, ServiceName: "antwort", Timeout: 10 * time.Second, Queue: 4096, Interval: 2 * time.Second}, Tracing: Tracing{SampleRatio: 1_000_000}, Log: Log{Level: "info", Format: "json"}},
 	}
 	for _, json := range []string{``, `{}`, `null`, ` { "server" : null, "observability" : { "log" : null } } `} {
 		c, err := Parse([]byte(json))
@@ -166,7 +166,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"servers", `{}`, "unknown key, did you mean server?"},
 		{"tenants", `[]`, "unknown key, allowed at the top: server, engine, translation, limits, auth, routing, routes, state, compaction, websocket, filter, observability"},
 		{"auth.scopes", `[]`, "unknown key, allowed in auth: type, api_keys, jwt, forward_credential"},
-		{"observability.tracing", `{}`, "unknown key, allowed in observability: metrics, log"},
+		{"observability.profiles", `{}`, "unknown key, allowed in observability: metrics, otlp, tracing, capture, log"},
 	} {
 		t.Run(test.path+" "+test.value, func(t *testing.T) {
 			c, err := Parse(file(test.path, test.value))

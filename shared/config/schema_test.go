@@ -32,7 +32,7 @@ func TestSchemaAcceptsEveryKey(t *testing.T) {
 	for _, k := range table {
 		text := sample(k)
 		switch k.value.kind() {
-		case "integer", "boolean", "list":
+		case "integer", "boolean", "share", "list":
 		default:
 			text = `"` + text + `"`
 		}

@@ -32,6 +32,11 @@ var secrets = []credential{{
 	value: func(c *Config) *Secret { return &c.Limits.Redis.URL },
 	file:  func(c *Config) *string { return &c.Limits.Redis.URLFile },
 	env:   func(c *Config) *string { return &c.Limits.Redis.URLEnv },
+}, {
+	path:  "observability.otlp.headers",
+	value: func(c *Config) *Secret { return &c.Observability.OTLP.Headers },
+	file:  func(c *Config) *string { return &c.Observability.OTLP.HeadersFile },
+	env:   func(c *Config) *string { return &c.Observability.OTLP.HeadersEnv },
 }}
 
 var serverKeys = []key{{
@@ -600,6 +605,76 @@ var observabilityKeys = []key{{
 	path:  "observability.metrics.path",
 	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /health, /healthz, /readyz, /backends or /debug"},
 	doc:   "Where the metrics are.",
+}, {
+	path:    "observability.otlp.endpoint",
+	value:   &baseURL{at: func(c *Config) *string { return &c.Observability.OTLP.Endpoint }},
+	doc:     "Where traces and metrics go: the base URL of an OpenTelemetry Collector, or of whoever else takes OTLP, see observability.md. Without it nothing is sent. `antwort envoy` tells its Envoy the same.",
+	restart: Serve,
+	example: "http://collector.example:4318",
+}, {
+	path:    "observability.otlp.protocol",
+	value:   &enum{at: func(c *Config) *string { return &c.Observability.OTLP.Protocol }, def: OTLPHTTP, words: []string{OTLPHTTP, OTLPGRPC}},
+	doc:     "How: `http` is Protobuf over HTTP, usually at port 4318, `/v1/traces` and `/v1/metrics` are appended to the URL; `grpc` is gRPC, usually at port 4317.",
+	restart: Serve,
+}, {
+	path:    "observability.otlp.headers",
+	value:   &secret{at: func(c *Config) *Secret { return &c.Observability.OTLP.Headers }},
+	doc:     "Header fields for whoever takes it, such as a key: `name=value`, several with commas between them, other characters than printable ASCII in `%` and two digits. Of the three `headers` keys at most one is set.",
+	restart: Serve,
+	example: "…",
+}, {
+	path:    "observability.otlp.headers_file",
+	value:   &text{at: func(c *Config) *string { return &c.Observability.OTLP.HeadersFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File that holds them; line ends after them are ignored.",
+	restart: Serve,
+	example: "/etc/antwort/otlp-headers",
+}, {
+	path:    "observability.otlp.headers_env",
+	value:   &text{at: func(c *Config) *string { return &c.Observability.OTLP.HeadersEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
+	doc:     "Environment variable that holds them.",
+	restart: Serve,
+	example: "OTLP_HEADERS",
+}, {
+	path:    "observability.otlp.ca_file",
+	value:   &text{at: func(c *Config) *string { return &c.Observability.OTLP.CAFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File with the authorities that may have signed the certificate of an `https://` endpoint, in PEM, instead of the system's.",
+	restart: Serve,
+	example: "/etc/antwort/collector-ca.crt",
+}, {
+	path:    "observability.otlp.service_name",
+	value:   &text{at: func(c *Config) *string { return &c.Observability.OTLP.ServiceName }, def: "antwort", accepts: isIdentity, allowed: anIdentity},
+	doc:     "What traces and metrics call this tier (`service.name`). More about the process comes from the variable `OTEL_RESOURCE_ATTRIBUTES`.",
+	restart: Serve,
+}, {
+	path:    "observability.otlp.timeout",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Observability.OTLP.Timeout }, def: 10 * time.Second, min: 10 * time.Millisecond, max: 5 * time.Minute},
+	doc:     "How long sending may take, further attempts included. What was not taken by then is dropped, and counted.",
+	restart: Serve,
+}, {
+	path:    "observability.otlp.queue",
+	value:   &integer{at: func(c *Config) *int { return &c.Observability.OTLP.Queue }, def: 4096, min: 64, max: 1_000_000},
+	doc:     "Spans that wait to be sent, some 2 KB each. Those that find no room are dropped, and counted: no request waits for them.",
+	restart: Serve,
+}, {
+	path:    "observability.otlp.interval",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Observability.OTLP.Interval }, def: 2 * time.Second, min: 10 * time.Millisecond, max: 5 * time.Minute},
+	doc:     "How long a span waits at most for others to be sent with.",
+	restart: Serve,
+}, {
+	path:    "observability.otlp.metrics_interval",
+	value:   &duration{at: func(c *Config) *time.Duration { return &c.Observability.OTLP.MetricsInterval }, min: time.Second, max: time.Hour, zero: "never"},
+	doc:     "How often the metrics are sent too, for whoever does not scrape them.",
+	restart: Serve,
+	example: "30s",
+}, {
+	path:  "observability.tracing.sample_ratio",
+	value: &share{at: func(c *Config) *int { return &c.Observability.Tracing.SampleRatio }, def: 1_000_000},
+	doc:   "Of the requests without a trace of their own (`traceparent`) so many are traced: 1 is all, 0.01 one in a hundred. A request with one is traced if its sender does.",
+}, {
+	path:    "observability.capture",
+	value:   &size{at: func(c *Config) *int64 { return &c.Observability.Capture }, min: 1, max: 64 * kib, zero: "nothing of them"},
+	example: "4KiB",
+	doc:     "How much of what a request and its answer say goes into its trace (`gen_ai.input.messages`, `gen_ai.output.messages`), each. Whoever may read traces then reads what people write.",
 }, {
 	path:    "observability.log.level",
 	value:   &enum{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},

@@ -35,7 +35,7 @@ func collectFields(of reflect.Type, section string, paths *[]string) {
 }
 
 func snake(name string) string {
-	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca", "CORS", "Cors", "TTL", "Ttl", "SQLite", "Sqlite", "DSN", "Dsn").Replace(name)
+	name = strings.NewReplacer("URL", "Url", "API", "Api", "JSON", "Json", "KeepAlive", "Keepalive", "JWKS", "Jwks", "JWT", "Jwt", "TLS", "Tls", "CA", "Ca", "CORS", "Cors", "TTL", "Ttl", "SQLite", "Sqlite", "DSN", "Dsn", "OTLP", "Otlp").Replace(name)
 	words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(name, -1)
 	return strings.ToLower(strings.Join(words, "_"))
 }
@@ -61,6 +61,8 @@ func sample(k key) string {
 		return "postgres://db/antwort"
 	case k.path == "limits.redis.url":
 		return "redis://host"
+	case k.path == "observability.otlp.headers":
+		return "authorization=x"
 	case k.path == "auth.forward_credential", k.path == "state.encrypt":
 		return "true"
 	case k.example != "":
