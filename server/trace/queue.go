@@ -10,8 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 // queue has the spans that wait to be sent. The processor of the SDK behind it sends them
@@ -23,9 +21,13 @@ type queue struct {
 	room    int64
 	waiting atomic.Int64
 	lost    bool // the last were not taken: said once; of the processor's goroutine
+	size    int  // of the last message; likewise
 
 	sent, failed, dropped prometheus.Counter
 }
+
+// batch is how many spans are sent at once at most.
+const batch = 512
 
 func newQueue(o *config.OTLP, opt Options) *queue {
 	spans := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "trace_spans_total",
@@ -36,16 +38,9 @@ func newQueue(o *config.OTLP, opt Options) *queue {
 	}
 	opt.Registerer.MustRegister(spans, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trace_spans_waiting",
 		Help: "Spans that wait to be sent."}, func() float64 { return float64(q.waiting.Load()) }))
-	return q
-}
-
-// batch is how many spans are sent at once at most.
-const batch = 512
-
-// pass lets the SDK's processor send by the exporter.
-func (q *queue) pass(exporter sdk.SpanExporter, o *config.OTLP) {
-	q.SpanProcessor = sdk.NewBatchSpanProcessor(exported{q, exporter},
+	q.SpanProcessor = sdk.NewBatchSpanProcessor(exporter{q},
 		sdk.WithMaxQueueSize(o.Queue), sdk.WithMaxExportBatchSize(min(batch, o.Queue)), sdk.WithBatchTimeout(o.Interval), sdk.WithExportTimeout(o.Timeout))
+	return q
 }
 
 // OnEnd lets a span in, if there is room.
@@ -58,52 +53,38 @@ func (q *queue) OnEnd(s sdk.ReadOnlySpan) {
 	q.SpanProcessor.OnEnd(s)
 }
 
-// exported counts what is sent.
-type exported struct {
-	q *queue
-	sdk.SpanExporter
-}
+// exporter sends what the SDK's processor gives it.
+type exporter struct{ q *queue }
 
 // ExportSpans sends spans. Its failure is told here, not to the SDK.
-func (e exported) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+func (e exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	q := e.q
+	if len(spans) == 0 {
+		return nil
+	}
 	defer q.waiting.Add(int64(-len(spans)))
-	err := e.SpanExporter.ExportSpans(ctx, spans)
+	sent := appendRequest(make([]byte, 0, q.size), spans) // a connection may read it for longer than Send
+	q.size = len(sent)
+	refused, err := q.client.Send(ctx, otlp.Traces, sent)
 	if err != nil {
-		q.failed.Add(float64(len(spans)))
-	} else {
-		q.sent.Add(float64(len(spans)))
+		refused = len(spans)
 	}
-	if lost := err != nil; lost != q.lost {
-		if q.lost = lost; lost {
-			q.log.Warn("traces cannot be sent: they are dropped until this is mended", "endpoint", "observability.otlp.endpoint", "problem", err.Error())
-		} else {
-			q.log.Info("traces are sent again")
-		}
+	q.failed.Add(float64(refused))
+	q.sent.Add(float64(len(spans) - refused))
+	switch lost := err != nil; {
+	case lost && !q.lost:
+		q.log.Warn("traces cannot be sent: they are dropped until this is mended", "endpoint", "observability.otlp.endpoint", "problem", err.Error())
+	case !lost && q.lost:
+		q.log.Info("traces are sent again")
+	case refused > 0:
+		q.log.Warn("some spans were refused", "spans", refused)
 	}
+	q.lost = err != nil
 	return nil
 }
 
-// Start, Stop and UploadTraces make the queue what the SDK's exporter sends with.
-
-// Start has nothing to do.
-func (q *queue) Start(context.Context) error { return nil }
-
-// Stop lets go of connections.
-func (q *queue) Stop(context.Context) error {
-	q.client.Close()
+// Shutdown lets go of connections.
+func (e exporter) Shutdown(context.Context) error {
+	e.q.client.Close()
 	return nil
-}
-
-// UploadTraces sends spans: TracesData is what OTLP's request is, byte for byte.
-func (q *queue) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	message, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil {
-		return err
-	}
-	rejected, err := q.client.Send(ctx, otlp.Traces, message)
-	if rejected > 0 {
-		q.log.Warn("some spans were refused", "spans", rejected)
-	}
-	return err
 }

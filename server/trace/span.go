@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"antwort/shared/failure"
@@ -28,11 +29,19 @@ type Span struct {
 	try   otel.Span // the attempt under way; nil: there is none
 	since time.Time // when it began
 	tries int
-	bad   bool // it has failed already
+	bad   bool                 // it has failed already
+	attrs []attribute.KeyValue // of the attempt, until its end
+
+	room *room // that attributes are gathered in; nil: the span is not sampled
 
 	answer answer
 	said   *said // what people write; nil: it is nobody's business
 }
+
+// room is for the attributes of an exchange, and of one attempt. The SDK copies them.
+type room struct{ exchange, try [24]attribute.KeyValue }
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
 
 // Kind is who asks for what a span is about.
 type Kind = otel.SpanKind
@@ -60,8 +69,11 @@ func (t *Tracer) Begin(kind Kind, name string, start time.Time, parent Parent, l
 	}
 	s.ctx, s.span = t.tracer.Start(ctx, name, opt...)
 	s.of = s.span.SpanContext()
-	if most := t.capture.Load(); most > 0 && s.Sampled() {
-		s.said = &said{most: int(most)}
+	if s.Sampled() {
+		s.room = rooms.Get().(*room)
+		if most := t.capture.Load(); most > 0 {
+			s.said = &said{most: int(most)}
+		}
 	}
 	return s
 }
@@ -148,8 +160,7 @@ func (s *Span) Try(b *Backend) {
 	if b.Model != "" {
 		model = b.Model
 	}
-	var room [10]attribute.KeyValue
-	attrs := append(room[:0], attribute.String("http.request.method", q.Method), attribute.String("antwort.route", b.Route))
+	attrs := append(s.room.try[:0], attribute.String("http.request.method", q.Method), attribute.String("antwort.route", b.Route))
 	if q.Operation != "" {
 		name = q.Operation
 		attrs = append(attrs, attribute.String("gen_ai.operation.name", q.Operation), attribute.String("gen_ai.provider.name", q.Provider))
@@ -165,7 +176,8 @@ func (s *Span) Try(b *Backend) {
 		attrs = append(attrs, attribute.Int("http.request.resend_count", s.tries))
 	}
 	s.tries, s.bad, s.since = s.tries+1, false, time.Now()
-	_, s.try = s.tracer.tracer.Start(s.ctx, name, otel.WithSpanKind(otel.SpanKindClient), otel.WithTimestamp(s.since), otel.WithAttributes(attrs...))
+	_, s.try = s.tracer.tracer.Start(s.ctx, name, otel.WithSpanKind(otel.SpanKindClient), otel.WithTimestamp(s.since))
+	s.attrs = attrs
 }
 
 func port(u *url.URL) int {
@@ -183,7 +195,7 @@ func (s *Span) TryAnswered(status int) {
 	if s == nil || s.try == nil {
 		return
 	}
-	s.try.SetAttributes(attribute.Int("http.response.status_code", status))
+	s.attrs = append(s.attrs, attribute.Int("http.response.status_code", status))
 	if status >= http.StatusBadRequest {
 		s.TryFailed(strconv.Itoa(status))
 	}
@@ -196,7 +208,7 @@ func (s *Span) TryFailed(why string) {
 	}
 	s.bad = true
 	s.try.SetStatus(codes.Error, why)
-	s.try.SetAttributes(attribute.String("error.type", why))
+	s.attrs = append(s.attrs, attribute.String("error.type", why))
 }
 
 // TryEnded ends the attempt.
@@ -208,8 +220,9 @@ func (s *Span) TryEnded() {
 
 func (s *Span) endTry() {
 	if s.try != nil {
+		s.try.SetAttributes(s.attrs...)
 		s.try.End()
-		s.try = nil
+		s.try, s.attrs = nil, nil
 	}
 }
 
@@ -239,8 +252,7 @@ func (s *Span) End(e *Exchange) {
 		s.span.End()
 		return
 	}
-	var room [24]attribute.KeyValue
-	attrs := append(room[:0],
+	attrs := append(s.room.exchange[:0],
 		attribute.String("http.request.method", e.Method), attribute.String("http.route", e.Endpoint),
 		attribute.Int("http.response.status_code", e.Status), attribute.String("antwort.request.id", e.ID))
 	if e.Retries > 0 {
@@ -258,10 +270,10 @@ func (s *Span) End(e *Exchange) {
 		at := len(attrs)
 		attrs = used(s.answer.attributes(attrs), e.Outcome)
 		if s.try != nil {
-			s.try.SetAttributes(attrs[at:]...)
+			s.attrs = append(s.attrs, attrs[at:]...)
 			if s.asks.Model == "" && e.Model != "" && s.asks.Operation != "" { // nobody had read the request
 				s.try.SetName(s.asks.Operation + " " + e.Model)
-				s.try.SetAttributes(attribute.String("gen_ai.request.model", e.Model))
+				s.attrs = append(s.attrs, attribute.String("gen_ai.request.model", e.Model))
 			}
 		}
 		if e.First > 0 {
@@ -281,6 +293,10 @@ func (s *Span) End(e *Exchange) {
 	s.endTry()
 	s.span.SetAttributes(attrs...)
 	s.span.End()
+	clear(s.room.exchange[:])
+	clear(s.room.try[:])
+	rooms.Put(s.room)
+	s.room = nil
 }
 
 // used are the attributes of what an answer has used.

@@ -23,7 +23,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	otel "go.opentelemetry.io/otel/trace"
@@ -57,13 +56,7 @@ func New(cfg *config.Config, opt Options) (*Tracer, error) {
 	}
 	t := &Tracer{}
 	t.Use(cfg)
-	q := newQueue(o, opt)
-	exporter, err := otlptrace.New(context.Background(), q)
-	if err != nil {
-		return nil, err
-	}
-	q.pass(exporter, o)
-	t.provider = sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSampler(sdk.ParentBased(t)), sdk.WithSpanProcessor(q), sdk.WithRawSpanLimits(sdk.SpanLimits{
+	t.provider = sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSampler(sdk.ParentBased(t)), sdk.WithSpanProcessor(newQueue(o, opt)), sdk.WithRawSpanLimits(sdk.SpanLimits{
 		AttributeValueLengthLimit: -1, AttributeCountLimit: -1, EventCountLimit: 0, LinkCountLimit: 8, AttributePerEventCountLimit: 0, AttributePerLinkCountLimit: 0,
 	}))
 	t.tracer = t.provider.Tracer(scope, otel.WithInstrumentationVersion(opt.Version))
