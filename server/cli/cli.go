@@ -25,6 +25,7 @@ type commands struct {
 	Render       renderCmd       `cmd:"" help:"Print the configuration for an Envoy or Istio that you run yourself."`
 	Filter       filterCmd       `cmd:"" help:"Print the filter for Envoy and Istio, a WebAssembly module."`
 	Check        checkCmd        `cmd:"" help:"Validate a configuration and say what it means."`
+	Explain      explainCmd      `cmd:"" help:"Say what becomes of a request, field by field, and why."`
 	State        stateCmd        `cmd:"" help:"Look at the responses that are kept, take them out, or remove them."`
 	ConfigSchema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration."`
 	CheckStream  checkStreamCmd  `cmd:"" name:"check-stream" help:"Validate a recorded stream of the Responses API."`

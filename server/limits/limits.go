@@ -102,6 +102,7 @@ type rule struct {
 	name   string
 	match  config.LimitMatch
 	limits *meter.Limits // nil: none
+	from   *config.LimitRule
 }
 
 // Rules makes those of a configuration.
@@ -119,7 +120,7 @@ func (l *Limiter) Rules(cfg *config.Config) *Rules {
 		}
 		g := &r.groups[at]
 		g.model = g.model || from.NeedsModel()
-		next := rule{name: from.Name, match: from.Match}
+		next := rule{name: from.Name, match: from.Match, from: from}
 		if from.IsLimit() {
 			next.limits = &meter.Limits{
 				meter.RequestsAtOnce: from.RequestsAtOnce, meter.RequestsPerMinute: from.RequestsPerMinute, meter.TokensPerMinute: from.TokensPerMinute,
@@ -159,6 +160,16 @@ func (g *group) hold(caller *policy.Identity, model string) *rule {
 		}
 	}
 	return nil
+}
+
+// Holding are the rules that hold for the requests of a caller for a model.
+func (r *Rules) Holding(caller *policy.Identity, model string) (all []*config.LimitRule) {
+	for i := range r.groups {
+		if l := r.groups[i].hold(caller, model); l != nil {
+			all = append(all, l.from)
+		}
+	}
+	return all
 }
 
 func fits(m *config.LimitMatch, caller *policy.Identity, model string) bool {

@@ -109,8 +109,12 @@ func readInclude(r *Request, v *fastjson.Value, name string) *Error {
 		if err != nil {
 			return err
 		}
-		r.Logprobs = r.Logprobs || s == "message.output_text.logprobs"
-		r.ReasoningCopy = r.ReasoningCopy || s == "reasoning.encrypted_content"
+		switch s {
+		case "message.output_text.logprobs":
+			r.Logprobs, r.IncludesLogprobs = true, i+1
+		case "reasoning.encrypted_content":
+			r.ReasoningCopy, r.IncludesCopy = true, i+1
+		}
 	}
 	return nil
 }

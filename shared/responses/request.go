@@ -60,6 +60,8 @@ type Request struct {
 	Conversation string // the one that the response is for, says whoever keeps it; empty for none
 	Stored       bool   // the answer will be stored, says whoever does it: no field says so by itself
 
+	IncludesLogprobs, IncludesCopy int // which entries of include, from 1, ask for logprobs and for copies of thoughts; 0: none does
+
 	Extra []Member // fields to be passed on as they are, in the request's order
 
 	seen          map[string]struct{} // names of Extra, to find duplicates

@@ -23,6 +23,7 @@ func (w *requestWork) agentMessage(o *fastjson.Object, i int) *responses.Error {
 		return err
 	}
 	w.nextMessage(`{"role":"user","content":[`)
+	w.into(w.messages-1, "role", item(i), "type")
 	for j, part := range parts {
 		if j > 0 {
 			w.str(`,`)
@@ -47,6 +48,8 @@ func (w *requestWork) appendAgentPart(dst []byte, part *fastjson.Value, at place
 	if string(typ) != "encrypted_content" {
 		return w.appendPart(dst, part, at)
 	}
+	w.intoPart("type", at, "type")
+	w.intoPart("text", at, "encrypted_content")
 	dst = append(dst, `{"type":"text","text":"`...)
 	dst, err = appendText(dst, part.Get("encrypted_content"), at, "encrypted_content")
 	return append(dst, `"}`...), err

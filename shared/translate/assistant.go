@@ -28,6 +28,7 @@ const newline = `\n`
 func (w *requestWork) flushAssistant() {
 	a := &w.assistant
 	if !a.open || !a.hasText && !a.hasRefusal && len(a.reasoning) == 0 && len(a.calls) == 0 {
+		w.unsaid()
 		a.reset() // at most a thought that is only encrypted
 		return
 	}

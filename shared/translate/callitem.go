@@ -42,6 +42,10 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 	if len(space) > 0 || len(name) > maxUpstreamName || w.toolset.renames {
 		name = []byte(w.toolset.nameOf(string(space), string(name), typ))
 	}
+	w.intoCall("id", i, "call_id")
+	w.intoCall("function.name", i, "name")
+	w.intoCall("function.name", i, "namespace")
+	w.intoCall("function.arguments", i, member)
 	w.assistant.call(id, i, name, arguments(w.scratch))
 	return nil
 }
@@ -59,6 +63,9 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	if err := w.beginAssistant(); err != nil {
 		return err
 	}
+	w.intoCall("id", i, idMember(o))
+	w.intoCall("function.name", i, "type")
+	w.intoCall("function.arguments", i, argumentsMember(typ))
 	w.assistant.call(id, i, []byte(w.toolset.nameOf("", typ, typ)), w.objectArguments(jsontext.AppendEscaped(nil, arguments)))
 	return nil
 }

@@ -26,6 +26,7 @@ func (w *requestWork) clientParameters(t *responses.Tool) {
 	case t.Type == "apply_patch":
 		w.str(`,"parameters":{"type":"object","properties":{"type":{"type":"string","enum":["create_file","update_file","delete_file"]},"path":{"type":"string"},"diff":{"type":"string","description":"Of create_file and update_file."}},"required":["type","path"]}`)
 	case t.Parameters != nil:
+		w.toolMember(t, "parameters")
 		w.member("parameters", t.Parameters)
 	default:
 		w.str(`,"parameters":{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}`)
@@ -60,16 +61,21 @@ func clientDescription(t *responses.Tool) []byte {
 	return text
 }
 
+// argumentsMember is the member of a call's item that says its arguments.
+func argumentsMember(typ string) string {
+	switch typ {
+	case "apply_patch":
+		return "operation"
+	case "tool_search":
+		return "arguments"
+	}
+	return "action"
+}
+
 // clientArguments appends the arguments of the call that an item of the history
 // tells, as JSON.
 func clientArguments(dst []byte, typ string, o *fastjson.Object, i int) ([]byte, *responses.Error) {
-	member := "action"
-	switch typ {
-	case "apply_patch":
-		member = "operation"
-	case "tool_search":
-		member = "arguments"
-	}
+	member := argumentsMember(typ)
 	v := o.Get(member)
 	if jsontext.IsNull(v) {
 		return dst, missing(item(i).of(member))

@@ -50,6 +50,7 @@ func (w *requestWork) userContent(content *fastjson.Value, i int) *responses.Err
 			return responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
 		}
 		w.str(`"`)
+		w.into(w.messages-1, "content", item(i), "content")
 		return nil
 	}
 	w.str(`[`)
@@ -72,16 +73,21 @@ func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]
 	if err != nil {
 		return dst, err
 	}
+	w.intoPart("type", at, "type")
 	switch string(typ) {
 	case "input_text", "text":
+		w.intoPart("text", at, "text")
 		dst = append(dst, `{"type":"text","text":"`...)
 		dst, err = appendText(dst, part.Get("text"), at, "text")
 		return append(dst, `"}`...), err
 	case "input_image":
 		w.sawMedium(at)
+		w.intoPart("image_url.url", at, "image_url")
+		w.intoPart("image_url.detail", at, "detail")
 		return appendImage(dst, part, at)
 	case "input_video":
 		w.sawMedium(at)
+		w.intoPart("video_url.url", at, "video_url")
 		dst = append(dst, `{"type":"video_url","video_url":{"url":"`...)
 		dst, err = appendText(dst, part.Get("video_url"), at, "video_url")
 		return append(dst, `"}}`...), err
@@ -91,6 +97,7 @@ func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]
 		if audio.GetObject() == nil {
 			return dst, missing(at.of("input_audio"))
 		}
+		w.intoPart("input_audio", at, "input_audio")
 		dst = append(dst, `{"type":"input_audio","input_audio":`...)
 		dst = jsontext.AppendValue(dst, audio)
 		return append(dst, '}'), nil
@@ -99,6 +106,8 @@ func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]
 		if err != nil {
 			return dst, err
 		}
+		w.intoPart("text", at, "filename")
+		w.intoPart("text", at, "file_data")
 		dst = append(dst, `{"type":"text","text":`...)
 		dst = jsontext.AppendString(dst, text)
 		return append(dst, '}'), nil
@@ -139,6 +148,7 @@ func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *respon
 		if !ok && content.Type() != fastjson.TypeArray {
 			return nil, responses.WrongType(item(i).of("content"), "a string or an array of parts", content)
 		}
+		w.into(w.systemMessage(), "content", item(i), "content")
 		w.scratch = text
 		return text, nil
 	}
@@ -153,6 +163,8 @@ func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *respon
 		default:
 			return nil, unknownPart(at, typ)
 		}
+		w.lookedAt(at, "type")
+		w.into(w.systemMessage(), "content", at, "text")
 		if j > 0 {
 			text = append(text, newline...)
 		}
@@ -187,6 +199,7 @@ func (w *requestWork) assistantContent(content *fastjson.Value, i int) *response
 			}
 			a.content = a.content[:mark]
 		}
+		w.into(w.messages, "content", item(i), "content")
 		return nil
 	}
 	for j, part := range parts {
@@ -195,15 +208,18 @@ func (w *requestWork) assistantContent(content *fastjson.Value, i int) *response
 		if err != nil {
 			return err
 		}
+		w.lookedAt(at, "type")
 		switch string(typ) {
 		case "output_text", "input_text", "text":
 			begin()
+			w.into(w.messages, "content", at, "text")
 			a.content, err = appendText(a.content, part.Get("text"), at, "text")
 		case "refusal":
 			if a.hasRefusal {
 				a.refusal = append(a.refusal, newline...)
 			}
 			a.hasRefusal = true
+			w.into(w.messages, "refusal", at, "refusal")
 			a.refusal, err = appendText(a.refusal, part.Get("refusal"), at, "refusal")
 		default:
 			err = unknownPart(at, typ)
@@ -225,6 +241,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 		if !ok && output.Type() != fastjson.TypeArray {
 			return nil, responses.WrongType(item(i).of("output"), "a string or an array of parts", output)
 		}
+		w.into(w.messages, "content", item(i), "output")
 		w.scratch = text
 		return text, nil
 	}
@@ -244,11 +261,16 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 		switch string(typ) {
 		case "input_text", "output_text", "text":
 			line()
+			w.lookedAt(at, "type")
+			w.into(w.messages, "content", at, "text")
 			text, err = appendText(text, part.Get("text"), at, "text")
 		case "input_file":
 			var file []byte
 			if file, err = fileText(part, at); err == nil {
 				line()
+				w.lookedAt(at, "type")
+				w.into(w.messages, "content", at, "filename")
+				w.into(w.messages, "content", at, "file_data")
 				text = jsontext.AppendEscaped(text, file)
 			}
 		default:
@@ -256,6 +278,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 				w.media = append(w.media, ',')
 			}
 			w.media, err = w.appendPart(w.media, part, at)
+			w.gathered()
 		}
 		if err != nil {
 			return nil, err
@@ -271,6 +294,7 @@ func (w *requestWork) flushMedia() {
 		return
 	}
 	w.nextMessage(`{"role":"user","content":[`)
+	w.gatheredInto()
 	w.dst = append(w.dst, w.media...)
 	w.str(`]}`)
 	w.media = w.media[:0]

@@ -18,6 +18,7 @@ func (w *requestWork) input() *responses.Error {
 			return responses.WrongType("instructions", "a string", w.r.Instructions)
 		}
 		w.scratch = text
+		w.mappedInto("instructions", w.systemMessage(), "content")
 		w.systemText(text)
 	}
 	items := w.r.Input.GetArray()
@@ -70,6 +71,7 @@ func (w *requestWork) inputString() *responses.Error {
 		return nil
 	}
 	w.str(`"}`)
+	w.mappedInto("input", w.messages-1, "content")
 	return nil
 }
 
@@ -140,6 +142,7 @@ func (w *requestWork) insertLate(start int) {
 			message = append(message, ',')
 		}
 		w.dst = slices.Insert(w.dst, start, message...)
+		w.shifted()
 	}
 }
 

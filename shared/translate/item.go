@@ -50,6 +50,7 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	if err != nil {
 		return err
 	}
+	w.lookedAt(item(i), "type")
 	switch string(typ) {
 	case "message":
 		return w.message(o, i)
@@ -64,10 +65,12 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 	case "apply_patch_call":
 		return w.clientCallItem(o, i, "apply_patch")
 	case "tool_search_call":
+		w.lookedAt(item(i), "execution")
 		if isClients(o) {
 			return w.clientCallItem(o, i, "tool_search")
 		}
 	case "tool_search_output":
+		w.lookedAt(item(i), "execution")
 		if isClients(o) {
 			if err := w.toolsOfItem(o, i); err != nil {
 				return err
@@ -88,6 +91,7 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 		return err
 	}
 	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
+		w.skipped(item(i), "nobody here runs its tool, and translation.unsupported_tools is drop")
 		return nil
 	}
 	message := "items of type " + quote(string(typ)) + " are not supported"
@@ -144,6 +148,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 			return err
 		}
 		w.nextMessage(`{"role":"user","content":`)
+		w.into(w.messages-1, "role", item(i), "role")
 		if err := w.userContent(content, i); err != nil {
 			return err
 		}
@@ -159,12 +164,14 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		if err != nil {
 			return err
 		}
+		w.into(w.systemMessage(), "role", item(i), "role")
 		w.systemText(text)
 		return nil
 	case "assistant":
 		if err := w.beginAssistant(); err != nil {
 			return err
 		}
+		w.into(w.messages, "role", item(i), "role")
 		return w.assistantContent(content, i)
 	}
 	return invalidValue(item(i).of("role"), "unknown role "+quote(string(role.GetStringBytes()))+"; allowed: user, assistant, system, developer")

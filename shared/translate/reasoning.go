@@ -25,6 +25,7 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 	if v := o.Get("encrypted_content"); v != nil && v.Type() == fastjson.TypeString {
 		encoded := v.GetStringBytes()
 		if text, ok := w.open(encoded); ok {
+			w.into(w.messages, w.opt.ReasoningField, item(i), "encrypted_content")
 			a := w.nextThought()
 			a.reasoning = jsontext.AppendEscaped(a.reasoning, text)
 			return nil
@@ -81,6 +82,8 @@ func (w *requestWork) thoughts(o *fastjson.Object, i int, list, partOf string) (
 		} else if string(typ) != partOf && string(typ) != "text" {
 			return false, unknownPart(at, typ)
 		}
+		w.lookedAt(at, "type")
+		w.into(w.messages, w.opt.ReasoningField, at, "text")
 		a := w.nextThought()
 		var err *responses.Error
 		if a.reasoning, err = appendText(a.reasoning, part.Get("text"), at, "text"); err != nil {

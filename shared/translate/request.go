@@ -9,6 +9,7 @@ import (
 
 // requestWork is one request being translated. Its buffers are reused.
 type requestWork struct {
+	tracing // for whoever wants to know
 	opt     *Options
 	owner   [16]byte // of the request
 	parser  fastjson.Parser
@@ -51,8 +52,10 @@ func (w *requestWork) begin(opt *Options, dst []byte) {
 func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error {
 	r := &w.r
 	model := r.Model
+	w.mapped("model", "model")
 	if model == "" {
 		model = w.opt.DefaultModel
+		w.added("model", "the request names none: it is engine.default_model")
 	}
 	if model == "" {
 		err := responses.Invalid("model", "is required: this server has no default model")
@@ -65,6 +68,7 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	}
 	tools, err := responses.ParseTools(r.Tools, "tools", w.dropped())
 	if err == nil {
+		w.leftOutTools(r.Tools, tools, "tools")
 		err = w.toolset.add(tools, false)
 	}
 	if err != nil {
@@ -92,6 +96,8 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 		return err
 	}
 	w.str(`}`)
+	w.included(r.IncludesCopy, "")
+	w.ended()
 	u.resource.Answer(r, tools, choice, model, id, now)
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
@@ -129,6 +135,12 @@ func (w *requestWork) word(before, s, after string) {
 	w.dst = append(append(append(w.dst, before...), s...), after...)
 }
 
+// field writes a field of the request under a name of its own.
+func (w *requestWork) field(from, name string, v *fastjson.Value) {
+	w.mapped(from, name)
+	w.member(name, v)
+}
+
 // member writes a member whose value goes upstream as it is.
 func (w *requestWork) member(name string, v *fastjson.Value) {
 	if v == nil {
@@ -142,31 +154,43 @@ func (w *requestWork) sampling() {
 	r := &w.r
 	if r.Stream {
 		w.str(`,"stream":true,"stream_options":{"include_usage":true`)
+		w.mapped("stream", "stream")
+		w.added("stream_options.include_usage", "a response has its usage")
+		if r.Background {
+			w.mapped("background", "stream")
+		}
 		if w.opt.ContinuousUsage {
 			w.str(`,"continuous_usage_stats":true`)
+			w.added("stream_options.continuous_usage_stats", "tokens are limited: what an answer that breaks off has used is counted too")
 		}
 		for _, m := range r.StreamOptions {
+			w.passed("stream_options.", m.Key)
 			w.extraMember(m)
 		}
 		w.str(`}`)
 	}
-	w.member("max_completion_tokens", r.MaxOutputTokens)
-	w.member("temperature", r.Temperature)
-	w.member("top_p", r.TopP)
-	w.member("presence_penalty", r.PresencePenalty)
-	w.member("frequency_penalty", r.FrequencyPenalty)
+	w.field("max_output_tokens", "max_completion_tokens", r.MaxOutputTokens)
+	w.field("temperature", "temperature", r.Temperature)
+	w.field("top_p", "top_p", r.TopP)
+	w.field("presence_penalty", "presence_penalty", r.PresencePenalty)
+	w.field("frequency_penalty", "frequency_penalty", r.FrequencyPenalty)
 	if r.Logprobs {
 		w.str(`,"logprobs":true`)
+		w.included(r.IncludesLogprobs, "logprobs")
 		if r.TopLogprobs > 0 {
 			w.str(`,"top_logprobs":`)
 			w.dst = appendInt(w.dst, r.TopLogprobs)
+			w.mapped("top_logprobs", "top_logprobs")
+			w.mapped("top_logprobs", "logprobs")
 		}
 	}
 	if r.ReasoningEffort != "" {
 		w.word(`,"reasoning_effort":"`, r.ReasoningEffort, `"`)
+		w.mapped("reasoning.effort", "reasoning_effort")
 	}
 	if r.TruncationAuto {
 		w.str(`,"truncate_prompt_tokens":-1`)
+		w.mapped("truncation", "truncate_prompt_tokens")
 	}
 }
 
@@ -175,15 +199,25 @@ func (w *requestWork) format() {
 	switch f.Type {
 	case "json_object":
 		w.str(`,"response_format":{"type":"json_object"}`)
+		w.mapped("text.format.type", "response_format.type")
 	case "json_schema":
+		const from, to = "text.format", "response_format.json_schema."
 		w.word(`,"response_format":{"type":"json_schema","json_schema":{"name":"`, f.Name, `"`)
+		w.mapped("text.format.type", "response_format.type")
+		w.mappedMember(from, "name", to)
+		w.mappedMember(from, "description", to)
 		w.member("description", f.Description)
+		w.mappedMember(from, "schema", to)
 		w.member("schema", f.Schema)
+		w.mappedMember(from, "strict", to)
 		w.member("strict", f.Strict)
 		for _, m := range f.Extra {
+			w.mappedMember(from, m.Key, to)
 			w.extraMember(m)
 		}
 		w.str(`}}`)
+	default:
+		w.looked("text.format.type")
 	}
 }
 
@@ -193,6 +227,7 @@ func (w *requestWork) extra() *responses.Error {
 		if m.Key == "truncate_prompt_tokens" && w.r.TruncationAuto {
 			return invalidValue(m.Key, "contradicts truncation auto: send one of them")
 		}
+		w.passed("", m.Key)
 		w.extraMember(m)
 	}
 	return nil

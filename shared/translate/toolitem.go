@@ -38,7 +38,12 @@ func (w *requestWork) itemTools(o *fastjson.Object, i int) ([]responses.Tool, *r
 	if v.Type() != fastjson.TypeArray {
 		return nil, responses.WrongType(item(i).of("tools"), "an array", v)
 	}
-	return responses.ParseTools(v.GetArray(), item(i).of("tools"), w.dropped())
+	path := item(i).of("tools")
+	tools, err := responses.ParseTools(v.GetArray(), path, w.dropped())
+	if err == nil {
+		w.leftOutTools(v.GetArray(), tools, path)
+	}
+	return tools, err
 }
 
 // toolMessage writes the message of a call's output, an item of the type.
@@ -55,6 +60,7 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (er
 		case jsontext.IsNull(output):
 			return missing(item(i).of("output"))
 		case string(typ) == "shell_call_output" && output.Type() == fastjson.TypeArray: // what came of each command
+			w.into(w.messages, "content", item(i), "output")
 			text = jsontext.AppendEscaped(w.scratch[:0], jsontext.AppendValue(nil, output))
 		default:
 			text, err = w.toolResult(output, i)
@@ -64,6 +70,8 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (er
 		return err
 	}
 	// No flushMedia: the results of one turn's calls follow each other.
+	w.into(w.messages, "role", item(i), "type")
+	w.into(w.messages, "tool_call_id", item(i), idMember(o))
 	w.nextMessage(`{"role":"tool","tool_call_id":`)
 	w.dst = jsontext.AppendString(w.dst, id)
 	w.str(`,"content":`)
@@ -75,6 +83,8 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (er
 // patchResult returns what came of a patch: its status, and what the client
 // says of it.
 func (w *requestWork) patchResult(o *fastjson.Object, i int) ([]byte, *responses.Error) {
+	w.into(w.messages, "content", item(i), "status")
+	w.into(w.messages, "content", item(i), "output")
 	text, err := appendText(w.scratch[:0], o.Get("status"), item(i), "status")
 	if output := o.Get("output"); err == nil && !jsontext.IsNull(output) {
 		text, err = appendText(append(text, newline...), output, item(i), "output")
@@ -89,6 +99,7 @@ func (w *requestWork) searchResult(o *fastjson.Object, i int) ([]byte, *response
 	if err != nil {
 		return nil, err
 	}
+	w.into(w.messages, "content", item(i), "tools")
 	names := []byte(`{"tools":[`)
 	name := func(space string, t *responses.Tool) {
 		if names[len(names)-1] != '[' {

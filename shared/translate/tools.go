@@ -16,6 +16,7 @@ func (w *requestWork) tools(choice responses.ToolChoice) *responses.Error {
 	lowered, sent := w.toolset.lowered, 0
 	for i := range lowered {
 		if !lowered[i].allowed {
+			w.notAllowed(&lowered[i])
 			continue
 		}
 		if sent == 0 {
@@ -33,13 +34,17 @@ func (w *requestWork) tools(choice responses.ToolChoice) *responses.Error {
 	case sent == 0 && choice.Mode == "required":
 		return w.nothingToCall()
 	case sent == 0:
+		w.leftOut("tool_choice", "no tools are sent")
+		w.leftOut("parallel_tool_calls", "no tools are sent")
 		return nil // what says how tools are called goes with them
 	case choice.Mode == "":
+		w.toldChoice(choice)
 		w.word(`,"tool_choice":{"type":"function","function":{"name":"`, w.toolset.nameOfRef(choice.Tools[0]), `"}}`)
 	case w.r.ToolChoice != nil:
+		w.toldChoice(choice)
 		w.word(`,"tool_choice":"`, choice.Mode, `"`)
 	}
-	w.member("parallel_tool_calls", w.r.ParallelToolCalls)
+	w.field("parallel_tool_calls", "parallel_tool_calls", w.r.ParallelToolCalls)
 	return nil
 }
 
@@ -84,7 +89,8 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 
 func (w *requestWork) tool(t *loweredTool) {
 	w.word(`{"type":"function","function":{"name":"`, t.upstream, `"`)
-	if text := t.description(); len(text) > 0 {
+	w.toldTool(t)
+	if text := t.description(w.tracing); len(text) > 0 {
 		w.str(`,"description":`)
 		w.dst = jsontext.AppendString(w.dst, text)
 	}
@@ -96,10 +102,13 @@ func (w *requestWork) tool(t *loweredTool) {
 		w.str(`}}`)
 		return
 	default:
+		w.toolMember(t.Tool, "parameters")
 		w.member("parameters", t.Parameters)
+		w.toolMember(t.Tool, "strict")
 		w.member("strict", t.Strict)
 	}
 	for _, m := range t.Extra {
+		w.toolMember(t.Tool, m.Key)
 		w.extraMember(m)
 	}
 	w.str(`}}`)
@@ -108,11 +117,14 @@ func (w *requestWork) tool(t *loweredTool) {
 // description returns what the model is told of the tool. What a function has
 // no place for, a custom tool's grammar and a namespace's description, is told
 // there.
-func (t *loweredTool) description() []byte {
+func (t *loweredTool) description(told tracing) []byte {
+	const to = "function.description"
 	text := t.Description.GetStringBytes()
+	told.toolMember(t.Tool, "description")
 	text = text[:len(text):len(text)]
 	if t.Type == "custom" && string(t.Format.GetStringBytes("type")) == "grammar" {
 		text = paragraph(text)
+		told.toolTo(t.Tool, "format", to)
 		text = append(text, "The input must match this "...)
 		text = append(text, t.Format.GetStringBytes("syntax")...)
 		text = append(text, " grammar:\n"...)
@@ -120,8 +132,10 @@ func (t *loweredTool) description() []byte {
 	}
 	if t.IsClientRun() && len(text) == 0 {
 		text = clientDescription(t.Tool)
+		told.toolTo(t.Tool, "environment", to)
 	}
 	if t.namespace != nil && t.namespace.Description != nil {
+		told.toolTo(t.namespace, "description", to)
 		text = append(paragraph(text), t.namespace.Description.GetStringBytes()...)
 	}
 	return text

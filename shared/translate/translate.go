@@ -186,11 +186,12 @@ type Past struct {
 
 // For is the translator of an owner's requests: what is sealed for it opens for it
 // alone.
-func (t *Translator) For(owner [16]byte) Owned { return Owned{t, owner} }
+func (t *Translator) For(owner [16]byte) Owned { return Owned{Translator: t, owner: owner} }
 
 // Owned translates the requests of one owner.
 type Owned struct {
 	*Translator
+	tracing
 	owner [16]byte
 }
 
@@ -264,7 +265,7 @@ func (t Owned) Continued(dst, body []byte, values int, past *Past, id string, no
 		}
 	}
 	w.begin(&t.opt, dst)
-	w.owner = t.owner
+	w.owner, w.tracing = t.owner, t.tracing
 	u := t.newTurn()
 	u.owner = t.owner
 	err := w.translate(u, id, now)
