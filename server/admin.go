@@ -11,7 +11,10 @@ import (
 	"net/netip"
 	"time"
 
+	"antwort/server/console"
 	"antwort/server/header"
+	"antwort/shared/config"
+	"antwort/shared/policy"
 )
 
 // adminHeaderTimeout is how long the header of a request to the admin port may
@@ -19,12 +22,15 @@ import (
 const adminHeaderTimeout = 10 * time.Second
 
 // ServeAdmin answers those who run the server, on a port of their own, until ctx
-// ends: probes, metrics, the backends' state, profiles. It asks for no credential
-// and so belongs where only they can connect.
+// ends: probes, metrics, the backends' state, profiles, the console. All but the console
+// ask for no credential, and so it belongs where only they can connect.
 func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
 	cfg := s.inForce.Load().cfg.Server
+	local := isLoopback(ln.Addr())
+	window := s.newConsole(local)
+	go window.Run(ctx)
 	hs := &http.Server{
-		Handler:           s.adminHandler(isLoopback(ln.Addr())),
+		Handler:           s.adminHandler(local, window),
 		ReadHeaderTimeout: adminHeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
@@ -38,8 +44,34 @@ func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-func (s *Server) adminHandler(local bool) http.Handler {
+// newConsole makes the console of the admin port.
+func (s *Server) newConsole(local bool) *console.Console {
+	return console.New(console.Options{
+		Local: local, Version: s.version, Observer: s.observer, Now: time.Now,
+		Config:   func() *config.Config { return s.inForce.Load().cfg },
+		Backends: func() []byte { return s.pools().StatusJSON() },
+		Decider:  func() *policy.Decider { return s.inForce.Load().decider },
+		Serve:    s.try,
+	})
+}
+
+// try answers a request of the console's bench, as any other but for who sends it.
+func (s *Server) try(t *console.Trial, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, which net/http compares so
+			panic(p)
+		}
+	}()
+	x := s.inForce.Load().begin(t, r)
+	x.trial = t
+	x.handle()
+}
+
+func (s *Server) adminHandler(local bool, window http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	for _, pattern := range []string{"GET " + console.Path, "GET " + console.Path + "/", "POST " + console.Path + "/"} {
+		mux.Handle(pattern, window)
+	}
 	for _, path := range []string{"/healthz", "/health"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	}

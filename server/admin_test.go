@@ -102,7 +102,7 @@ func TestAdminPortKnowsItsName(t *testing.T) {
 			require.NotContains(t, got.body, "url")
 		}
 	}
-	everywhere := a.adminHandler(isLoopback(&net.TCPAddr{IP: net.IPv4zero, Port: 9090}))
+	everywhere := a.adminHandler(isLoopback(&net.TCPAddr{IP: net.IPv4zero, Port: 9090}), http.NotFoundHandler())
 	require.IsType(t, &http.ServeMux{}, everywhere, "in a pod any name will do")
 }
 

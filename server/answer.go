@@ -86,7 +86,7 @@ func (x *exchange) write(p []byte) {
 	if x.rec.Sent > 0 {
 		x.limitWriting() // anew: start's limit was for the first part
 	}
-	n, err := x.w.Write(p)
+	n, err := x.w.Write(p) //nolint:gosec // JSON and events, as their Content-Type says: no page
 	if err == nil && len(p) >= flushed {
 		err = http.NewResponseController(x.w).Flush()
 	}
@@ -119,6 +119,9 @@ func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, k
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
 	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle(), InEvents: begun}
+	if x.trial != nil {
+		opt.Hear = x.trial.Chunk
+	}
 	if x.socket != nil {
 		x.streamToSocket(streaming.New(ctx, cancel, x.socket.options(opt)), first)
 		return

@@ -202,6 +202,9 @@ func (x *exchange) translate(d *policy.Decision, body *buffer.Buffer) *failure.F
 	if d.Renames() {
 		req.Rename = func(dst []byte, model string) []byte { return turn.AppendRenamed(dst, chat.B, model) }
 	}
+	if x.trial != nil {
+		x.trial.Upstream(req.Target, chat.B)
+	}
 	x.callOff()
 	x.callTo(d.Route, req)
 	ctx, cancel := x.work()
@@ -349,6 +352,9 @@ func (x *exchange) answerWhole(ctx context.Context, ans *upstream.Answer, turn a
 	defer chat.Put()
 	if f := x.call.Read(ctx, ans, chat, x.gen.cfg.Limits.ResponseBodyBytes); f != nil {
 		return f
+	}
+	if x.trial != nil {
+		x.trial.Chunk(chat.B)
 	}
 	out := buffer.Metered(&x.held)
 	defer out.Put()

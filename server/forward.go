@@ -61,6 +61,9 @@ func (x *exchange) forward(d *policy.Decision, body *buffer.Buffer) *failure.Fai
 	if req.Header, req.Credential = x.forwardHeader(); d.Final {
 		req.Credential = nil // a model server's only caller is this gateway
 	}
+	if x.trial != nil {
+		x.trial.Upstream(req.Target, req.Body)
+	}
 	x.callTo(d.Route, req)
 	return x.passOn()
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"antwort/server/buffer"
+	"antwort/server/console"
 	"antwort/server/dispatch"
 	"antwort/server/endpoint"
 	"antwort/server/header"
@@ -34,8 +35,7 @@ var steps = [...]func(*exchange) *failure.Failure{
 }
 
 // handle answers one request.
-func (g *generation) handle(w http.ResponseWriter, r *http.Request) {
-	x := g.begin(w, r)
+func (x *exchange) handle() {
 	defer x.leave()
 	for _, step := range steps {
 		if f := step(x); f != nil {
@@ -75,10 +75,11 @@ type exchange struct {
 
 	awaited *translate.Turn // of a streamed answer of which nothing was said while something else is made; nil: there is none
 
-	job      *job        // that is worked on; nil: a client waits
-	socket   *socketTurn // with a client that waits at a WebSocket; nil: at HTTP
-	unlink   func() bool // parts the work upstream from the request's context
-	detached bool        // a stream's goroutine ends the exchange
+	trial    *console.Trial // that it is; nil: a client's own request
+	job      *job           // that is worked on; nil: a client waits
+	socket   *socketTurn    // with a client that waits at a WebSocket; nil: at HTTP
+	unlink   func() bool    // parts the work upstream from the request's context
+	detached bool           // a stream's goroutine ends the exchange
 }
 
 // begin makes the exchange of a request, with its record.
@@ -141,7 +142,10 @@ func (x *exchange) enter() *failure.Failure {
 // identify finds out who calls. Every path but the probes and the metrics asks for
 // a credential, unknown ones too.
 func (x *exchange) identify() (f *failure.Failure) {
-	if !x.endpoint.Open {
+	switch {
+	case x.trial != nil:
+		x.rec.Caller = x.trial.Caller()
+	case !x.endpoint.Open:
 		x.rec.Caller, f = x.gen.callers.Identify(x.r)
 	}
 	return f
@@ -249,6 +253,9 @@ func (x *exchange) record() {
 	x.settle()
 	if x.entered {
 		x.gen.running.Add(-1)
+	}
+	if x.trial != nil {
+		x.trial.Ended(&x.rec)
 	}
 	x.gen.observer.End(&x.rec)
 }

@@ -61,12 +61,13 @@ type Server struct {
 	reloads     *process.Reloads
 	reload      <-chan struct{}         // asked for by a signal
 	cut         context.Context         // ends draining
+	version     string                  // of the program
 	end         context.CancelCauseFunc // of ending
 }
 
 // New makes a server. It does nothing until it is served.
 func New(cfg *config.Config, opt Options) (*Server, error) {
-	s := &Server{common: common{log: opt.Log, now: opt.Now, newID: opt.NewID, hasAdmin: cfg.Server.Admin.Port != 0}, cut: opt.Cut, reload: opt.Reload}
+	s := &Server{common: common{log: opt.Log, now: opt.Now, newID: opt.NewID, hasAdmin: cfg.Server.Admin.Port != 0}, cut: opt.Cut, reload: opt.Reload, version: opt.Version}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -201,7 +202,9 @@ func (s *Server) pools() *dispatch.Pools {
 }
 
 // ServeHTTP answers one request by the configuration in force.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inForce.Load().handle(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.inForce.Load().begin(w, r).handle()
+}
 
 // parting is for how long at most a server that drains goes on with connections that
 // have no request.

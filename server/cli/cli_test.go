@@ -148,7 +148,7 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 		"ports": {
 			"server: {admin: {port: 9090}, trusted_proxies: [10.0.0.0/8, '::/0']}\nengine: {" + vllm + ", backend_url: 'http://llm'}\n",
 			[]string{
-				"admin port  127.0.0.1:9090, for all who can connect: probes, metrics, backends, profiles\n",
+				"admin port  127.0.0.1:9090, for all who can connect: probes, metrics, backends, profiles, the console at /console\n",
 				"proxies     believed about X-Forwarded-…: 10.0.0.0/8, ::/0\n",
 				"metrics     at /metrics of the admin port\n",
 				"warning     server.trusted_proxies: with ::/0 every client is believed",

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"antwort/server/console"
 	"antwort/shared/config"
 )
 
@@ -69,7 +70,14 @@ func admin(c *config.Config) string {
 	if c.Server.Admin.Port == 0 {
 		return "none"
 	}
-	return net.JoinHostPort(c.Server.Admin.Host, strconv.Itoa(c.Server.Admin.Port)) + ", for all who can connect: probes, metrics, backends, profiles"
+	text := net.JoinHostPort(c.Server.Admin.Host, strconv.Itoa(c.Server.Admin.Port)) + ", for all who can connect: probes, metrics, backends, profiles"
+	switch {
+	case c.Server.Admin.HasToken():
+		text += "; the console at " + console.Path + " for who has the token"
+	case c.Server.Admin.IsLoopback():
+		text += ", the console at " + console.Path
+	}
+	return text
 }
 
 func proxies(c *config.Config) string {
@@ -200,6 +208,9 @@ func warnings(c *config.Config) []string {
 		if strings.HasSuffix(network, "/0") {
 			w = append(w, "server.trusted_proxies: with "+network+" every client is believed, and can call itself by any address")
 		}
+	}
+	if a := &c.Server.Admin; a.Port != 0 && !a.HasToken() && !a.IsLoopback() {
+		w = append(w, "server.admin.token_file: is not set, so antwort serve has no console: others reach "+a.Host+", and a console without a token is for loopback addresses only")
 	}
 	w = append(w, stateWarnings(c)...)
 	w = append(w, traceWarnings(c)...)

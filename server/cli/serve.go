@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"antwort/server"
+	"antwort/server/console"
 	"antwort/server/process"
 	"antwort/shared/config"
 )
@@ -57,7 +58,11 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 			_ = ln.Close()
 			return err
 		}
-		log.Info("listening for admins", "address", admin.Addr().String())
+		about := []any{"address", admin.Addr().String()}
+		if a := &cfg.Server.Admin; a.IsLoopback() || a.HasToken() {
+			about = append(about, "console", "http://"+admin.Addr().String()+console.Path)
+		}
+		log.Info("listening for admins", about...)
 		until, stop := context.WithCancel(context.Background()) // metrics and probes while draining
 		defer stop()
 		go func() {

@@ -2,7 +2,8 @@
 // one Record; when it has ended, the record goes to the log and to the metrics.
 //
 //	exchange ─ Record ─► End ─┬─► log line
-//	                          ├─► metrics ─► scrape, or server/otlp
+//	                          ├─► metrics ─► Totals, scrape, or server/otlp
+//	                          ├─► the last failures
 //	                          └─► its span ─► server/trace
 //
 // Nothing comes back: what is observed decides nothing. Whoever wants to know of
@@ -28,6 +29,7 @@ type Observer struct {
 	log      *slog.Logger
 	metrics  *metrics
 	provider string
+	failed   failures
 }
 
 // New makes an observer. provider is a label of all metrics of ours.
@@ -51,6 +53,7 @@ func (o *Observer) Begin() { o.metrics.inFlight.Inc() }
 func (o *Observer) End(r *Record) {
 	r.end()
 	o.metrics.count(r)
+	o.failed.note(r)
 	o.write(r)
 	r.Span.End(&trace.Exchange{
 		ID: r.ID, Method: method(r.Method), Endpoint: r.Endpoint, Operation: r.Operation, Provider: o.provider, Model: policy.Clip(r.Model, 256), Status: r.Status, Streamed: r.Streamed,

@@ -49,6 +49,7 @@ type Options struct {
 	KeepAlive time.Duration // silence before a sign of life; 0: none is given
 	Idle      time.Duration // silence of either side before the end, until a backend has answered
 	InEvents  bool          // failures are told in events only, for there is no status
+	Hear      func([]byte)  // is told the upstream's bytes; nil: nobody listens
 }
 
 // Stream is a streamed answer. One goroutine pumps upstream bytes to the client; a
@@ -79,6 +80,7 @@ type Stream struct {
 	keeps  bool             // the answer's connection is kept, if it ends as it should
 
 	inEvents bool // failures are told in events only
+	hear     func([]byte)
 
 	keeping bool // the end is being stored; mu is free meanwhile
 }
@@ -87,7 +89,7 @@ type Stream struct {
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
 		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
-		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, phase: newPhase(time.Now(), opt.KeepAlive),
+		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, hear: opt.Hear, phase: newPhase(time.Now(), opt.KeepAlive),
 	}
 	s.idle.Store(int64(opt.Idle))
 	return s
@@ -219,6 +221,9 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 	defer out.Put()
 	now := s.Unix()
 	if len(p) > 0 {
+		if s.hear != nil {
+			s.hear(p)
+		}
 		defer s.events.Release()
 		var err error
 		if out.B, err = s.events.Write(out.B, p, now); err != nil {

@@ -29,7 +29,7 @@ func isVariable(s string) bool {
 func isMetricsPath(s string) bool {
 	rest, rooted := strings.CutPrefix(s, "/")
 	first, _, _ := strings.Cut(rest, "/")
-	taken := oneOf("v1", "health", "healthz", "readyz", "backends", "debug") // the latter on the admin port
+	taken := oneOf("v1", "health", "healthz", "readyz", "backends", "console", "debug") // the latter on the admin port
 	return rooted && rest != "" && isPath(rest) && !strings.Contains(rest, "%") && !taken(first) && !strings.HasSuffix(s, "/")
 }
 

@@ -75,8 +75,11 @@ func (t TLS) On() bool { return t.CertFile != "" }
 
 // Admin is the port for those who run the server.
 type Admin struct {
-	Host string
-	Port int // 0: there is none
+	Host      string
+	Port      int    // 0: there is none
+	Token     Secret // that the console asks for, whichever way it was given, after ResolveSecrets
+	TokenFile string
+	TokenEnv  string
 }
 
 // Provider is the API that the backend speaks.

@@ -50,6 +50,7 @@ func (k *key) appendJSON(dst []byte, c, defaults *Config) []byte {
 // the VM. The variables are what the VM must be given.
 func (c *Config) ForFilter() (*Config, []Variable) {
 	f := *c
+	f.withoutToken()
 	f.withoutState()
 	f.withoutLimits()
 	f.withoutTelemetry()

@@ -23,6 +23,11 @@ var secrets = []credential{{
 	file:  func(c *Config) *string { return &c.Engine.APIKeyFile },
 	env:   func(c *Config) *string { return &c.Engine.APIKeyEnv },
 }, {
+	path:  "server.admin.token",
+	value: func(c *Config) *Secret { return &c.Server.Admin.Token },
+	file:  func(c *Config) *string { return &c.Server.Admin.TokenFile },
+	env:   func(c *Config) *string { return &c.Server.Admin.TokenEnv },
+}, {
 	path:  "state.postgres.dsn",
 	value: func(c *Config) *Secret { return &c.State.Postgres.DSN },
 	file:  func(c *Config) *string { return &c.State.Postgres.DSNFile },
@@ -112,9 +117,24 @@ var serverKeys = []key{{
 }, {
 	path:    "server.admin.port",
 	value:   &integer{at: func(c *Config) *int { return &c.Server.Admin.Port }, min: 0, max: 65535},
-	doc:     "Port of its own for metrics, the state of the backends and profiles, which are then on no other; `/healthz` (also called `/health`) and `/readyz` are on both. 0 is no such port.",
+	doc:     "Port of its own for metrics, the state of the backends, profiles and the console (`/console`), which are then on no other; `/healthz` (also called `/health`) and `/readyz` are on both. 0 is no such port.",
 	restart: Serve,
 	example: "9090",
+}, {
+	path:    "server.admin.token",
+	value:   &secret{at: func(c *Config) *Secret { return &c.Server.Admin.Token }},
+	doc:     "Token that the console asks for (`openssl rand -base64 32`). Without one there is a console only where the admin port is on a loopback address. Of the three `token` keys at most one is set.",
+	example: "…",
+}, {
+	path:    "server.admin.token_file",
+	value:   &text{at: func(c *Config) *string { return &c.Server.Admin.TokenFile }, accepts: isLine, allowed: "path of a file"},
+	doc:     "File that holds the token; line ends after it are ignored. It is read again when it changes.",
+	example: "/etc/antwort/admin-token",
+}, {
+	path:    "server.admin.token_env",
+	value:   &text{at: func(c *Config) *string { return &c.Server.Admin.TokenEnv }, accepts: isVariable, allowed: "name of an environment variable (letters, digits and _)", hidden: true},
+	doc:     "Environment variable that holds the token.",
+	example: "ADMIN_TOKEN",
 }}
 
 var engineKeys = []key{{
@@ -603,7 +623,7 @@ var observabilityKeys = []key{{
 	doc:   "Serve Prometheus metrics.",
 }, {
 	path:  "observability.metrics.path",
-	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /health, /healthz, /readyz, /backends or /debug"},
+	value: &text{at: func(c *Config) *string { return &c.Observability.Metrics.Path }, def: "/metrics", accepts: isMetricsPath, allowed: "path without %, that begins with / and is not under /v1, /health, /healthz, /readyz, /backends, /console or /debug"},
 	doc:   "Where the metrics are.",
 }, {
 	path:    "observability.otlp.endpoint",

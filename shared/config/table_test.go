@@ -57,6 +57,8 @@ func sample(k key) string {
 	switch {
 	case k.path == "engine.api_key":
 		return "sk-1"
+	case k.path == "server.admin.token":
+		return "token-1"
 	case k.path == "state.postgres.dsn":
 		return "postgres://db/antwort"
 	case k.path == "limits.redis.url":
