@@ -87,7 +87,7 @@ func (a *account) visit(path string, sent, shown *fastjson.Value) {
 	below := path == "" || a.noteBelow(path)
 	if path != "" && (len(a.notes[path]) > 0 || !below && (echo || sent.Type() != fastjson.TypeObject || sent.GetObject().Len() == 0)) {
 		a.tell(path, sent, echo && !below)
-		if !below {
+		if !below || a.isDropped(path) {
 			return
 		}
 	}
@@ -175,6 +175,9 @@ func (a *account) tell(path string, sent *fastjson.Value, echo bool) {
 	}
 	if f.Why == "" {
 		f.Why = remark(&f, a.body)
+	}
+	if f.Why == "" && f.Fates[0] == translate.Lossy {
+		f.Why = "the translation does not look at it"
 	}
 	a.told = append(a.told, f)
 }

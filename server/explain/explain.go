@@ -163,6 +163,9 @@ func (r *Report) translate(q *Question, caller *policy.Identity, d *policy.Decis
 	r.Outcome, r.Stream, r.Chat, r.resource = Translated, turn.Streaming(), chat, turn.AppendResource(nil)
 	account := newAccount(r.body, &trail, r.resource)
 	r.Fields, r.Added, r.Defaults = account.fields(chat), account.added(), account.defaults()
+	if r.past != nil && r.past.Stored {
+		r.note("the answer is stored (state.type " + q.Config.StateType() + ")")
+	}
 	if f := d.Translated(turn.Model(), r.body, nil); f != nil {
 		r.refuse(f.Reply)
 	}
@@ -191,9 +194,6 @@ func (r *Report) before(q *Question) *translate.Past {
 		r.note("the items of conversation " + asked.Conversation + " stand before the input: the store has them, and was not asked")
 	} else if asked.Previous != "" {
 		r.note("the input and output of " + asked.Previous + ", and of what that went on from, stand before the input: the store has them, and was not asked")
-	}
-	if past.Stored {
-		r.note("the answer is stored (state.type " + q.Config.StateType() + ")")
 	}
 	return past
 }

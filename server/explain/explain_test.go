@@ -185,6 +185,12 @@ func TestCallerAndRoute(t *testing.T) {
 		assert.Equal(t, 404, r.Refusal.Status)
 		assert.Equal(t, "model", r.Refusal.Param)
 	})
+	t.Run("refused before anybody looks where it goes", func(t *testing.T) {
+		r := Request(&Question{Config: cfg, Caller: ana, Field: staged, Body: []byte(`{"model":"qwen3","input":"hi","n":2}`)})
+		require.NotNil(t, r.Refusal)
+		assert.Nil(t, r.Route)
+		assert.True(t, r.Routes[1].Fits)
+	})
 	t.Run("by the key itself", func(t *testing.T) {
 		key := func(text string) func(string) []string {
 			return func(name string) []string {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"antwort/shared/translate"
+
+	"github.com/valyala/fastjson"
 )
 
 // width is how wide a table is at most, in columns.
@@ -297,10 +299,7 @@ func (p *page) answer(a *Answer) {
 	n := 0
 	p.columns([]int{aboutWidth, eventWidth}, bold, []string{"event", "type"}, "of the backend's")
 	for _, s := range a.Steps {
-		from := s.Chat
-		if from == "" {
-			from = "end"
-		}
+		from := said(s.Chat)
 		if len(s.Events) == 0 {
 			p.columns([]int{aboutWidth, eventWidth}, "", []string{"–", "none"}, cut(from, width-aboutWidth-eventWidth))
 		}
@@ -324,6 +323,25 @@ func (p *page) answer(a *Answer) {
 			p.columns([]int{aboutWidth}, bad, []string{"verdict"}, "event "+strconv.Itoa(problem.Event)+": "+problem.Rule+": "+problem.Text)
 		}
 	}
+}
+
+// said is what a piece of a backend's answer says, without what all pieces have.
+func said(chat string) string {
+	if chat == "" {
+		return "its end"
+	}
+	v := parsed([]byte(chat))
+	choice := v.Get("choices", "0")
+	var parts []string
+	for _, part := range []*fastjson.Value{choice.Get("delta"), choice.Get("message"), choice.Get("finish_reason"), v.Get("usage")} {
+		if part != nil && part.Type() != fastjson.TypeNull {
+			parts = append(parts, string(part.MarshalTo(nil)))
+		}
+	}
+	if parts == nil {
+		return chat
+	}
+	return strings.Join(parts, " ")
 }
 
 // cut is a text of so many characters at most.

@@ -154,11 +154,15 @@ func rules(cfg *config.Config) *limits.Rules { return (*limits.Limiter)(nil).Rul
 
 // arrive says where the request goes, and by which limits.
 func (r *Report) arrive(q *Question, caller *policy.Identity, d *policy.Decision) {
-	for _, l := range rules(q.Config).Holding(caller, d.Model) {
+	model := d.Model
+	if reading, err := policy.ReadChecked(r.body); err == nil && model == "" { // refused before it was looked at
+		model = reading.Model
+	}
+	for _, l := range rules(q.Config).Holding(caller, model) {
 		r.Limits = append(r.Limits, Limit{l.Name, l.Per, l.RequestsAtOnce, l.RequestsPerMinute, l.TokensPerMinute, l.TokensPerDay, l.TokensPerMonth})
 	}
 	routes := q.Config.AllRoutes()
-	ask := policy.Ask{Model: d.Model, Values: q.field}
+	ask := policy.Ask{Model: model, Values: q.field}
 	if caller != nil {
 		ask.Tenant = caller.Tenant
 	}
