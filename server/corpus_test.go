@@ -25,9 +25,12 @@ func TestCorpus(t *testing.T) {
 	cases, err := corpus.LoadAll()
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(cases), 60)
-	for _, c := range cases {
+	for i, c := range cases {
 		if c.Name == "made_compaction_above_a_threshold" {
 			continue // the server does it
+		}
+		if raceDetector && i%4 > 0 {
+			continue // goroutines do the same in all of them, and other runs are without it
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()

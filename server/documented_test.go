@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,7 +80,11 @@ func TestDocumentedMetrics(t *testing.T) {
 	is.publish(signed)
 	c := newCertified(t, "antwort")
 	secure := c.start(t, config.VLLM, llm, is.asked)
-	scrape(c.over(t, secure, false))
+	over := c.over(t, secure, false)
+	require.Eventually(t, func() bool { // once the issuer's keys are there
+		scrape(over)
+		return scraped["antwort_issuer_keys_age_seconds"]
+	}, guard, 10*time.Millisecond)
 	require.Equal(t, slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(scraped)))
 }
 

@@ -56,7 +56,7 @@ func mixedTokens(turn int) (prompt, tokens int) { return turn%50 + 1, turn%7 + 1
 // WebSockets.
 func TestBudgetsSettleToTheToken(t *testing.T) {
 	turns, workers := 10_000, 64
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		turns, workers = 600, 16
 	}
 	r := start(t, config.VLLM, mixed(t), limitsOf(t, `{"default_output_tokens":500,"rules":[{"name":"all","requests_per_minute":100000000,"tokens_per_day":100000000}]}`))

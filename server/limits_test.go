@@ -345,7 +345,7 @@ func TestInventedNamesAddNoSeries(t *testing.T) {
 		return names
 	}
 	n := 10_000
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		n = 1500
 	}
 	some := func(from, to int) {

@@ -29,7 +29,7 @@ var (
 )
 
 // guard is how long anything may take before a test gives up waiting.
-const guard = 20 * time.Second
+const guard = time.Minute
 
 // running is a server under test on a loopback port.
 type running struct {

@@ -18,7 +18,7 @@ import (
 )
 
 // guard is how long anything may take before a test gives up waiting.
-const guard = 20 * time.Second
+const guard = time.Minute
 
 // program follows a configuration that a test sets.
 type program struct {

@@ -17,7 +17,7 @@ import (
 	"antwort/server/testkit"
 )
 
-const guard = 20 * time.Second
+const guard = time.Minute
 
 // both runs a test for each transport: what it says is true of both.
 func both(t *testing.T, test func(t *testing.T, tr Transport)) {
