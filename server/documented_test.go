@@ -91,7 +91,7 @@ func TestDocumentedMetrics(t *testing.T) {
 // Every attribute that the page names is in a span of a real run, and the page names every
 // one that is.
 func TestDocumentedAttributes(t *testing.T) {
-	form := regexp.MustCompile("\\b(gen_ai|http|server|error|antwort|url)\\.[a-z_.]+[a-z]\\b")
+	form := regexp.MustCompile(`\b(gen_ai|http|server|error|antwort|url)\.[a-z_.]+[a-z]\b`)
 	documented := namesIn(t, "observability.md", form, false)
 	collector := testkit.NewCollector(t)
 	usage := upstreamOf(t, chats(func(w http.ResponseWriter, _ *http.Request) {

@@ -112,7 +112,7 @@ func varint(b []byte, field protowire.Number, v uint64) []byte {
 }
 
 func moment(b []byte, field protowire.Number, at time.Time) []byte {
-	return protowire.AppendFixed64(protowire.AppendTag(b, field, protowire.Fixed64Type), uint64(at.UnixNano())) //nolint:gosec // not before 1970
+	return protowire.AppendFixed64(protowire.AppendTag(b, field, protowire.Fixed64Type), uint64(at.UnixNano()))
 }
 
 // lengthBytes is the room for a message's length: a number with more digits than it needs

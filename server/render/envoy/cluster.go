@@ -20,6 +20,7 @@ func (r *renderer) clusters() list {
 	if r.byToken() && r.c.Auth.JWT.JWKSURL != "" {
 		all = append(all, r.keysCluster())
 	}
+	all = append(all, r.otlpClusters()...)
 	if s := r.o.Supervised; s != nil {
 		return append(all, staticCluster(controlCluster, s.Control))
 	}

@@ -107,6 +107,7 @@ func (r *renderer) connectionManager(trusted bool) object {
 		}},
 		{"early_header_mutation_extensions", list{r.notTheirs(trusted)}},
 		{"access_log", r.accessLog()},
+		{"tracing", r.tracing()},
 		{"local_reply_config", r.localReplies()},
 	}
 	if r.o.Supervised != nil {

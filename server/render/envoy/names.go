@@ -5,6 +5,7 @@ const (
 	backendCluster = "backend" // of engine.backend_url
 	controlCluster = "control" // the parent process, or Envoy's admin interface
 	jwksCluster    = "jwks"    // where the keys of tokens are
+	otlpCluster    = "otlp"    // where spans go
 
 	// routeField tells Envoy's routes what the filter has chosen, affinityField
 	// the conversation that a request belongs to. The filter alone sets them.

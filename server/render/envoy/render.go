@@ -155,7 +155,7 @@ func statsConfig() object {
 	}
 	// Bounded load counts what is in flight by a cluster's own statistics.
 	patterns = append(patterns, object{{"safe_regex", object{{"regex",
-		`cluster\.(route-[a-z0-9-]+|jwks)\.(membership_|upstream_|health_check\.|outlier_detection\.ejections_).*`}}}})
+		`cluster\.(route-[a-z0-9-]+|jwks|otlp)\.(membership_|upstream_|health_check\.|outlier_detection\.ejections_).*`}}}})
 	return object{
 		{"stats_tags", list{object{{"tag_name", "kind"}, {"regex", `^wasmcustom\.antwort\.(?:failures|tokens)_total(\.([a-z_]+))$`}}}},
 		{"stats_matcher", object{{"inclusion_list", object{{"patterns", patterns}}}}},

@@ -40,7 +40,7 @@ var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc
 
 // The rendered configurations are given to real Envoy in e2e/envoy.
 func TestBootstrap(t *testing.T) {
-	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "backends"} {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "traced", "backends"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
 			require.NoError(t, err)

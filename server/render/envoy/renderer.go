@@ -85,6 +85,9 @@ func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	if o.Supervised != nil {
 		editions = o.Supervised.Editions
 	}
+	if err = r.checkTracing(); err != nil {
+		return nil, err
+	}
 	if r.pools, err = pools(c, editions); err != nil {
 		return nil, err
 	}

@@ -129,6 +129,8 @@ func refuse(c *config.Config) error {
 		return fmt.Errorf("server.trusted_proxies: Istio counts trusted proxies: leave this out and set gatewayTopology.numTrustedProxies in proxy.istio.io/config")
 	case len(c.Server.CORS.AllowedOrigins) > 0:
 		return fmt.Errorf("server.cors: Istio answers preflights behind the filter, which refuses them: leave this out and serve browsers by antwort serve or antwort envoy")
+	case c.Observability.OTLP.Endpoint != "":
+		return fmt.Errorf("observability.otlp: Istio's gateway traces as its Telemetry says: leave this out, and see docs/observability.md")
 	case j.JWKSFile != "":
 		return fmt.Errorf("auth.jwt.jwks_file: Istio's gateway sees no files: give auth.jwt.jwks_url")
 	case j.ClockSkew != defaults.Auth.JWT.ClockSkew:
