@@ -77,6 +77,10 @@ e2e-clients: build envoy ## Real clients (agents, SDKs, frameworks) through serv
 e2e-envoy: build envoy ## The filter in real Envoy
 	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 20m ./envoy/...
 
+.PHONY: e2e-collector
+e2e-collector: build envoy ## One trace of all tiers in a real OpenTelemetry Collector (Go modules, minutes to compile)
+	cd e2e && ENVOY=$(ENVOY_BIN) TEST_COLLECTOR=required $(GO) test -count=1 -timeout 20m -run InACollector ./envoy/gateway
+
 .PHONY: e2e-llm
 e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)
 	e2e/llm/install

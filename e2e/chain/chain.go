@@ -23,6 +23,8 @@ type Options struct {
 	DropTool bool     // translation.unsupported_tools: drop, as Codex needs it
 	Dir      string   // configurations and logs are written here
 	Log      func(format string, args ...any)
+
+	Observability string // this section of all tiers, in YAML on one line; "": the default
 }
 
 // Keeps is a tier that is a server which forwards and keeps responses itself, in front
@@ -70,6 +72,9 @@ translation: {unsupported_tools: drop}
 {{- if .State}}
 state: {type: {{.State}}}
 {{- end}}
+{{- if .Observability}}
+observability: {{.Observability}}
+{{- end}}
 `))
 
 // startLimit is long for Envoy, which compiles the filter first.
@@ -110,7 +115,7 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 		last := i == len(opt.Tiers)-1
 		name := fmt.Sprintf("tier%d-%s", i+1, opt.Tiers[i])
 		file := filepath.Join(opt.Dir, name+".yaml")
-		if err := writeConfiguration(file, port, c.BaseURL, last && !opt.Forward, opt.DropTool, state(opt.Tiers, i)); err != nil {
+		if err := writeConfiguration(file, port, c.BaseURL, last && !opt.Forward, opt, state(opt.Tiers, i)); err != nil {
 			return nil, err
 		}
 		c.BaseURL, err = c.start(ctx, opt, port, name, "/readyz", command(opt.Tiers[i]), "--config", file)
@@ -124,14 +129,14 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 	return c, nil
 }
 
-func writeConfiguration(file string, port int, upstream string, translates, dropTool bool, state string) error {
+func writeConfiguration(file string, port int, upstream string, translates bool, opt Options, state string) error {
 	provider := "vllm-responses"
 	if translates {
 		provider = "vllm"
 	}
 	var text strings.Builder
 	if err := configuration.Execute(&text, map[string]any{
-		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": dropTool && translates, "State": state,
+		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": opt.DropTool && translates, "State": state, "Observability": opt.Observability,
 	}); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Schemas checks objects against the OpenAPI of Kubernetes and the CRDs of
-// Istio, Gateway API and OpenShift. All come out of Go modules: those of the
+// Istio, Gateway API, OpenShift and the Prometheus Operator. All come out of Go modules: those of the
 // cluster tests, in the same versions, and one more.
 type Schemas struct{ of map[string]*jsonschema.Schema }
 
@@ -22,6 +22,12 @@ type Schemas struct{ of map[string]*jsonschema.Schema }
 const (
 	routes    = "github.com/openshift/api@v0.0.0-20251015095338-264e80a2b6e7"
 	routesSum = "h1:Ot2fbEEPmF3WlPQkyEW/bUCV38GMugH/UmZvxpWceNc="
+)
+
+// operator is where the CRDs of the Prometheus Operator are.
+const (
+	operator    = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+	operatorSum = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
 )
 
 // LoadSchemas downloads the modules unless they are there.
@@ -37,6 +43,7 @@ func LoadSchemas() (*Schemas, error) {
 	for _, m := range []struct{ path, sum, files string }{
 		{"istio.io/istio", "", "manifests/charts/base/files/crd-all.gen.yaml"},
 		{"sigs.k8s.io/gateway-api", "", "config/crd/standard/*.yaml"},
+		{operator, operatorSum, "example/prometheus-operator-crd/monitoring.coreos.com_*.yaml"},
 		{routes, routesSum, "route/v1/zz_generated.crd-manifests/routes.crd.yaml"},
 	} {
 		dir, err := module(m.path, m.sum)

@@ -288,3 +288,27 @@ func TestRequestsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// What of tracing Envoy cannot do is refused by its key.
+func TestTracingThatEnvoyCannotDo(t *testing.T) {
+	for observability, problem := range map[string]string{
+		`otlp: {endpoint: "https://c", ca_file: /ca}`:                    "observability.otlp.ca_file",
+		`{otlp: {endpoint: "http://c"}, capture: 1KiB}`:                  "observability.capture",
+		`otlp: {endpoint: "http://c", headers_env: H}`:                   "observability.otlp.headers",
+		`otlp: {endpoint: "https://c.example/v1", protocol: grpc}`:       "",
+		`otlp: {endpoint: "http://[::1]:4318", service_name: "front-1"}`: "",
+	} {
+		if observability[0] != '{' {
+			observability = "{" + observability + "}"
+		}
+		file := filepath.Join(t.TempDir(), "antwort.yaml")
+		require.NoError(t, os.WriteFile(file, []byte("engine: {provider: vllm, backend_url: http://llm}\nobservability: "+observability), 0o600))
+		c, err := configfile.LoadUnresolved(file)
+		require.NoError(t, err)
+		if _, err = Bootstrap(c, alone); problem != "" {
+			require.ErrorContains(t, err, problem)
+			continue
+		}
+		require.NoError(t, err)
+	}
+}
