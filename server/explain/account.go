@@ -48,18 +48,20 @@ type account struct {
 	shown *fastjson.Value // the resource; nil: there is none
 	chat  *fastjson.Value
 	notes map[string][]*translate.Note
+	below map[string]bool // the objects and arrays in which something is told of
 	trail *translate.Trail
 	told  []Field
 }
 
 func newAccount(body []byte, trail *translate.Trail, resource []byte) *account {
-	a := &account{body: parsed(body), trail: trail, notes: make(map[string][]*translate.Note)}
+	a := &account{body: parsed(body), trail: trail, notes: make(map[string][]*translate.Note), below: make(map[string]bool)}
 	if resource != nil {
 		a.shown = parsed(resource)
 	}
 	for i := range trail.Notes {
 		n := &trail.Notes[i]
 		a.notes[n.From] = append(a.notes[n.From], n)
+		around(n.From, a.below)
 	}
 	return a
 }
@@ -84,7 +86,7 @@ func (a *account) fields(chat []byte) []Field {
 // visit accounts for what stands at a path, and for what shows of it in the resource.
 func (a *account) visit(path string, sent, shown *fastjson.Value) {
 	echo := shows(sent, shown)
-	below := path == "" || a.noteBelow(path)
+	below := path == "" || a.below[path]
 	if path != "" && (len(a.notes[path]) > 0 || !below && (echo || sent.Type() != fastjson.TypeObject || sent.GetObject().Len() == 0)) {
 		a.tell(path, sent, echo && !below)
 		if !below || a.isDropped(path) {
@@ -126,16 +128,6 @@ func (a *account) visitList(path string, sent, shown []*fastjson.Value) {
 
 func (a *account) isDropped(path string) bool {
 	return slices.ContainsFunc(a.notes[path], func(n *translate.Note) bool { return n.Fate == translate.Dropped })
-}
-
-// noteBelow reports whether anything is told of what is in the object or array at a path.
-func (a *account) noteBelow(path string) bool {
-	for from := range a.notes {
-		if rest, is := strings.CutPrefix(from, path); is && rest != "" && (rest[0] == '.' || rest[0] == '[') {
-			return true
-		}
-	}
-	return false
 }
 
 // tell tells of the field at a path.

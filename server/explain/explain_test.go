@@ -125,6 +125,19 @@ func TestWhereFieldsGo(t *testing.T) {
 	}
 }
 
+// A long request is explained in time: what is told of a field is found at once.
+func TestALongRequest(t *testing.T) {
+	turn := `{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},` +
+		`{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"https://example.com/a.png"}]}`
+	const turns = 1000
+	body := `{"model":"m","input":[` + strings.Repeat(turn+",", turns-1) + turn + `]}`
+	r := Request(&Question{Config: configured(t, ""), Body: []byte(body)})
+	require.Nil(t, r.Refusal)
+	assert.Len(t, r.Fields, 1+turns*11)
+	last := field(t, r, "input[2999].output[0].image_url")
+	assert.Equal(t, []string{"messages[3999].content[0].image_url.url"}, last.To)
+}
+
 func TestWhatIsAdded(t *testing.T) {
 	r := Request(&Question{Config: configured(t, `{"engine":{"provider":"vllm","backend_url":"http://127.0.0.1:8000","default_model":"d"}}`), Body: []byte(`{"input":"hi","stream":true}`)})
 	require.Nil(t, r.Refusal)

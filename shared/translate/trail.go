@@ -21,8 +21,9 @@ import (
 type Trail struct {
 	Notes []Note
 
-	media int // parts of tools' results that have no message yet
-	tools int // that are sent so far
+	media   int   // parts of tools' results that have no message yet
+	waiting []int // the notes of them
+	tools   int   // that are sent so far
 }
 
 // A Note is what one place of the translation has done with one field.
@@ -94,6 +95,7 @@ func (t *Trail) intoPart(message int, to string, at place, member string) {
 	part := at.part
 	if at.list == "output" {
 		part, message = t.media, mediaMessage
+		t.waiting = append(t.waiting, len(t.Notes))
 	}
 	t.into(message, responses.Of(responses.At("content", part), to), at, member)
 }
@@ -236,12 +238,10 @@ func (w *requestWork) gatheredInto() {
 	if w.trail == nil {
 		return
 	}
-	w.trail.media = 0
-	for i := range w.trail.Notes {
-		if n := &w.trail.Notes[i]; n.message == mediaMessage {
-			n.message = w.messages - 1
-		}
+	for _, i := range w.trail.waiting {
+		w.trail.Notes[i].message = w.messages - 1
 	}
+	w.trail.media, w.trail.waiting = 0, w.trail.waiting[:0]
 }
 
 // intoCall says to which member of the next call of the assistant's message a member of
@@ -265,8 +265,12 @@ func (w *requestWork) unsaid() {
 	if w.trail == nil || !w.assistant.open {
 		return
 	}
-	for i := range w.trail.Notes {
-		if n := &w.trail.Notes[i]; n.message == w.messages {
+	for i := len(w.trail.Notes) - 1; i >= 0; i-- {
+		n := &w.trail.Notes[i]
+		if n.message >= 0 && n.message < w.messages {
+			return // it is of the message before
+		}
+		if n.message == w.messages {
 			*n = Note{From: n.From, Fate: Lossy, Why: "the assistant's message would say nothing, and is not sent", message: noMessage}
 		}
 	}
