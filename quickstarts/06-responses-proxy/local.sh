@@ -68,9 +68,9 @@ start() {
   exit 1
 }
 
-tier() { # tier NAME PORT PROVIDER UPSTREAM
+tier() { # tier NAME PORT PROVIDER UPSTREAM [ADMIN_PORT]
   cat >"$dir/$1.yaml" <<YAML
-server: {host: 127.0.0.1, port: $2}
+server: {host: 127.0.0.1, port: $2, admin: {port: ${5:-0}}}
 engine:
   provider: $3
   backend_url: $4
@@ -89,7 +89,8 @@ fi
 
 backend_port=$(free_port)
 backend=http://127.0.0.1:$backend_port
-tier backend "$backend_port" vllm "$llm"
+admin_port=$(free_port)
+tier backend "$backend_port" vllm "$llm" "$admin_port"
 start backend "$backend/readyz" "$antwort" serve --config "$dir/backend.yaml"
 
 if [ "$mode" != run ]; then
@@ -156,6 +157,10 @@ From Python:
   OPENAI_BASE_URL=$frontend/v1 OPENAI_API_KEY=none python -c '
   from openai import OpenAI
   print(OpenAI().responses.create(model="$model", input="Say hello.").output_text)'
+
+The console, which shows what the backend does and why:
+
+  http://127.0.0.1:$admin_port/console
 
 Logs: $dir/*.log
 Stop it with Ctrl-C.

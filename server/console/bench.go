@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"antwort/server/explain"
 	"antwort/server/observe"
 	"antwort/shared/config"
 	"antwort/shared/failure"
@@ -191,6 +192,32 @@ func (c *Console) trial(w http.ResponseWriter, r *http.Request) {
 		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header, Body: readCloser{strings.NewReader(q.Body)}, ContentLength: int64(len(q.Body)),
 	}).WithContext(ctx))
 	t.end()
+}
+
+// explain answers with what becomes of a request, field by field, by the translation
+// itself. Nothing is sent.
+func (c *Console) explain(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Body    string
+		As      caller
+		Headers [][2]string
+	}
+	if !c.question(w, r, &q) {
+		return
+	}
+	as, problem := q.As.identity(c.opt.Config())
+	if problem != "" {
+		fail(w, http.StatusBadRequest, problem)
+		return
+	}
+	fields := map[string][]string{"content-type": {"application/json"}}
+	for _, h := range q.Headers {
+		name := strings.ToLower(h[0])
+		fields[name] = append(fields[name], h[1])
+	}
+	c.answer(w, explain.Request(&explain.Question{
+		Config: c.opt.Config(), Caller: as, Body: []byte(q.Body), Field: func(name string) []string { return fields[name] },
+	}))
 }
 
 type readCloser struct{ *strings.Reader }

@@ -81,6 +81,7 @@ func New(opt Options) *Console {
 	c.api("POST", "decide", c.decide)
 	c.api("GET", "callers", c.callers)
 	c.api("POST", "trial", c.trial)
+	c.api("POST", "explain", c.explain)
 	return c
 }
 

@@ -323,3 +323,15 @@ func BenchmarkASecondWithTenPages(b *testing.B) {
 	}
 	c.feed.close()
 }
+
+func TestTheBenchExplainsARequest(t *testing.T) {
+	w := open(t)
+	answer, body := w.ask("POST", Path+"/api/explain", `{"body":"{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":20}","as":{}}`)
+	require.Equal(t, 200, answer.StatusCode)
+	require.Contains(t, body, `"outcome":"translated"`)
+	require.Contains(t, body, `"field":"max_output_tokens"`)
+	_, body = w.ask("POST", Path+"/api/explain", `{"body":"{\"model\":\"m\",\"input\":\"hi\",\"temperature\":9}","as":{}}`)
+	require.Contains(t, body, `"param":"temperature"`)
+	answer, _ = w.ask("POST", Path+"/api/explain", `not JSON`)
+	require.Equal(t, 400, answer.StatusCode)
+}

@@ -198,7 +198,9 @@ export const bench = {
       put(sides, h("div", null, h("h3", null, "Came in"), h("pre", { tabindex: "0" }, pretty(mine.request).slice(0, maxText))), h("div", null, h("h3", null, "Goes upstream"), h("p", { class: "muted" }, "Nothing yet.")));
       put(lines);
       put(text);
-      put(out, verdict, section("The answer", null, h("div", { class: "card" }, text)), section("Chunks and events", "Milliseconds since the request; each opens.", h("div", { class: "card flush" }, h("div", { class: "timeline-head" }, h("span", null, "from the model"), h("span", null, "to the client")), lines)), section("What goes upstream", null, fields, h("div", { class: "card" }, sides)));
+      put(out, verdict, section("The answer", null, h("div", { class: "card" }, text)), section("Chunks and events", "Milliseconds since the request; each opens.", h("div", { class: "card flush" }, h("div", { class: "timeline-head" }, h("span", null, "from the model"), h("span", null, "to the client")), lines)), section("What becomes of each field", "As antwort explain says it.", fields), section("What goes upstream", null, h("div", { class: "card" }, sides)));
+
+      ask("explain", { body: mine.request, as: caller(), headers: fieldList() }).then((report) => { if (last === mine) explained(report); }, (err) => put(fields, h("p", { class: "muted" }, err.message)));
 
       let row = null;
       let rows = 0;
@@ -279,6 +281,22 @@ export const bench = {
       stop = null;
       send.disabled = false;
       cancel.disabled = true;
+    }
+
+    const tones = { mapped: "ok", passed: "ok", echoed: "info", read: "info", lossy: "warn", dropped: "warn", unread: "warn", refused: "bad" };
+
+    /** explained shows what became of each field. */
+    function explained(r) {
+      const head = (...names) => h("thead", null, h("tr", null, names.map((n) => h("th", { scope: "col" }, n))));
+      const rows = (r.fields || []).map((f) => h("tr", null,
+        h("th", { scope: "row", class: "url" }, f.field, h("span", { class: "muted block" }, short(f.value ?? "", 60))),
+        h("td", null, (f.fates || []).map((x) => [h("span", { class: `badge ${tones[x] || "info"}` }, x), " "])),
+        h("td", { class: "url" }, (f.to || []).join(", ") || "–"), h("td", null, f.why || "")));
+      const added = (r.added || []).map((a) => h("tr", null, h("th", { scope: "row" }, h("span", { class: "muted" }, "added here")), h("td", null, h("span", { class: "badge info" }, "added")), h("td", { class: "url" }, a.to, h("span", { class: "muted block" }, short(a.value ?? "", 60))), h("td", null, a.why || "")));
+      const all = [...rows, ...added];
+      put(fields, r.refusal ? h("p", { class: "bad refusal" }, r.refusal.param ? [h("code", null, r.refusal.param), ": "] : null, r.refusal.message) : null,
+        all.length ? h("div", { class: "card flush fates" }, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "What became of each field" }, h("table", null, head("Field", "Fate", "In the chat request", "Why"), h("tbody", null, all)))) : null,
+        r.notes?.length ? h("ul", { class: "muted notes" }, r.notes.map((n) => h("li", null, n))) : null);
     }
 
     function facts(mine, { ms, outcome: o, verdict: v }) {

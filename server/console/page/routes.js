@@ -71,7 +71,7 @@ function draw(routes, width, lit, lacks) {
       label(ruleX + 38, ruleY + 25, r.name, ruleW - 150, "name"));
     if (any) {
       const word = i === lit ? "decides" : lacks?.[i] ? `${lacks[i]} differs` : "comes later";
-      g.append(s("text", { x: ruleX + ruleW - 12, y: ruleY + 24, "text-anchor": "end", class: i === lit ? "word lit-word" : "word" }, clip(word, 140)));
+      g.append(s("text", { x: ruleX + ruleW - 12, y: ruleY + 24, "text-anchor": "end", class: i === lit ? "word lit-word" : "word" }, clip(word, 190)));
     }
     lines.forEach(([name, value], k) => {
       const at = ruleY + 46 + k * line;

@@ -1,0 +1,247 @@
+// The console in a real Chromium: each view with data and without, by keyboard, in the dark, on a small screen, with hostile content,
+// and asked by others. ANTWORT names the binary, CHROMIUM the browser; PICTURES=1 writes the pictures of docs/ anew.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const root = new URL("../../", import.meta.url).pathname;
+const antwort = process.env.ANTWORT || join(root, "bin/antwort");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const hostile = "<img src=x onerror=\"window.ran=1\"><script>window.ran=1</script>";
+const guard = 30_000;
+
+const dir = mkdtempSync(join(tmpdir(), "console-"));
+const running = [];
+let browser;
+
+const freePort = () => new Promise((done) => {
+  const s = createServer().listen(0, "127.0.0.1", () => {
+    const { port } = s.address();
+    s.close(() => done(port));
+  });
+});
+
+/** start runs antwort until the tests end, and waits until a URL answers. */
+async function start(url, ...args) {
+  const child = spawn(antwort, args, { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (d) => { said += d; });
+  running.push(child);
+  for (const end = Date.now() + guard; Date.now() < end;) {
+    if (child.exitCode !== null) break;
+    try { if ((await fetch(url)).ok) return child; } catch { /* not yet */ }
+    await new Promise((r) => setTimeout(r, 50));
+  }
+  throw new Error(`${args[0]} does not answer: ${said}`);
+}
+
+const mock = (port) => start(`http://127.0.0.1:${port}/v1/models`, "mock-llm", "--port", String(port), "--model", "m", "--open-template");
+
+/** serve starts a server with an admin port. */
+async function serve(name, backends, more = "", admin = "") {
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const file = join(dir, `${name}.yaml`);
+  writeFileSync(file, `server: {host: 127.0.0.1, port: ${port}, admin: {port: ${adminPort}${admin}}}
+engine: {provider: vllm, default_model: m}
+observability: {log: {level: error}}
+routing: {eject_after: 1, eject_time: 1m, max_eject_time: 1m}
+${more}routes:
+- name: team
+  match: {models: ["special-*"], headers: {x-team: search}}
+  backends: [{url: "http://127.0.0.1:${backends[0]}", model: m}]
+- name: rest
+  balance: least_request
+  backends: [${backends.map((b) => `{url: "http://127.0.0.1:${b}"}`).join(", ")}]
+`);
+  await start(`http://127.0.0.1:${adminPort}/healthz`, "serve", "--config", file);
+  return { api: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, console: `http://127.0.0.1:${adminPort}/console` };
+}
+
+const post = (s, body) => fetch(`${s.api}/v1/responses`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(async (r) => [r.status, await r.text()]);
+
+/** page opens a view, and notes what goes wrong in it. */
+async function page(s, view, options = {}) {
+  const p = await browser.newPage({ viewport: { width: 1440, height: 900 }, ...options });
+  p.setDefaultTimeout(guard);
+  p.problems = [];
+  p.on("pageerror", (e) => p.problems.push(e.message));
+  p.on("console", (m) => { if (m.type() === "error" && !/40[13]|Failed to load/.test(m.text())) p.problems.push(m.text()); });
+  p.on("request", (r) => { if (!r.url().startsWith(s.admin) && !r.url().startsWith("blob:")) p.problems.push(`asks for ${r.url()}`); });
+  await p.goto(`${s.console}#${view}`);
+  return p;
+}
+
+/** sound says that a page has no serious fault, is not wider than the screen, and that nothing of others ran. */
+async function sound(p, what) {
+  await p.evaluate(axe);
+  const found = await p.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = found.violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+  assert.deepEqual(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`), [], what);
+  assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), `${what}: it is wider than the screen`);
+  assert.equal(await p.evaluate(() => window.ran), undefined, `${what}: something of others ran`);
+  assert.deepEqual(p.problems, [], what);
+}
+
+let ports;
+let quiet;
+let busy;
+let second; // a backend that is killed
+
+before(async () => {
+  ports = [await freePort(), await freePort()];
+  await mock(ports[0]);
+  second = await mock(ports[1]);
+  quiet = await serve("quiet", ports);
+  busy = await serve("busy", ports);
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
+  for (let i = 0; i < 6; i++) await post(busy, { model: "m", input: `Say ${i}.`, stream: i % 2 === 0 });
+  await post(busy, { model: hostile, input: hostile, temperature: 9 });
+  await post(busy, { model: "m", input: "mock: status=500" });
+});
+
+after(async () => {
+  await browser?.close();
+  for (const c of running) c.kill();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+for (const [scheme, width, both] of [["light", 1440, true], ["dark", 390, true], ["dark", 1440], ["light", 390], ["light", 1920]]) {
+  test(`each view, ${scheme}, ${width} px`, async () => {
+    for (const [s, name] of both ? [[quiet, "without data"], [busy, "with data"]] : [[busy, "with data"]]) {
+      for (const view of ["now", "routes", "bench"]) {
+        const p = await page(s, view, { viewport: { width, height: 900 }, colorScheme: scheme });
+        if (view === "now") {
+          await p.getByText(s === busy ? "upstream status" : "Nobody has asked anything yet.").first().waitFor();
+          await p.getByText(`http://127.0.0.1:${ports[1]}`).first().waitFor();
+        } else if (view === "routes") await p.locator("svg.routes .route").nth(1).waitFor();
+        else await p.getByText("Send a request, and watch it.").waitFor();
+        await sound(p, `${view} ${name}`);
+        await p.close();
+      }
+    }
+  });
+}
+
+test("the route that decides lights up", async () => {
+  const p = await page(busy, "routes");
+  await p.getByLabel("Model").fill("special-1");
+  await p.getByLabel("Header fields, one a line").fill("X-Team: search");
+  await p.getByRole("button", { name: "Which route?" }).click();
+  await p.getByText("decides").waitFor();
+  assert.match(await p.locator(".verdict").innerText(), /team takes special-1/);
+  await p.getByLabel("Header fields, one a line").fill("");
+  await p.getByRole("button", { name: "Which route?" }).click();
+  await p.getByText("header x-team differs").waitFor();
+  await p.getByLabel("Model").fill(hostile);
+  await p.getByRole("button", { name: "Which route?" }).click();
+  await p.getByText("takes <img").waitFor();
+  await sound(p, "a route that lights up");
+  await p.close();
+});
+
+test("a streamed request is watched to its end, and kept as a golden case", async () => {
+  const p = await page(busy, "bench");
+  await p.getByRole("combobox", { name: "Examples" }).selectOption("A question, streamed");
+  await p.getByRole("button", { name: "Send", exact: true }).click();
+  await p.getByText(/valid: \d+ events, 1 items/).waitFor();
+  assert.match(await p.locator(".answer").innerText(), /Paris/);
+  assert.ok(await p.locator(".cell.chunk").count() > 5);
+  assert.ok(await p.locator(".cell.event").count() > 8);
+  await p.getByText("messages[0].content").first().waitFor();
+  assert.match(await p.locator(".sides > div:last-child").innerText(), /"role": "system"/);
+  await sound(p, "a streamed request");
+  if (process.env.PICTURES) await p.screenshot({ path: join(root, "docs/console-bench.png") });
+  const [saved] = await Promise.all([p.waitForEvent("download"), p.getByRole("button", { name: "Golden case" }).click()]);
+  const zip = readFileSync(await saved.path(), "latin1");
+  for (const name of ["request.json", "chat.json", "answer.sse", "events.sse"]) assert.ok(zip.includes(`made_from_the_bench/${name}`), name);
+  await p.close();
+});
+
+test("hostile texts are texts", async () => {
+  const p = await page(busy, "bench", { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
+  await p.getByLabel("Request, POST /v1/responses").fill(JSON.stringify({
+    model: hostile, stream: true, instructions: hostile, input: `${hostile}\nmock: text=\`${hostile}\` call=f`, tools: [{ type: "function", name: "f", parameters: { type: "object", properties: { a: { type: "string", enum: [hostile] } }, required: ["a"] } }],
+  }));
+  await p.getByRole("button", { name: "Send", exact: true }).click();
+  await p.locator(".facts .badge").filter({ hasNotText: "on its way" }).first().waitFor();
+  for (const d of await p.locator(".cell").all()) await d.evaluate((e) => { e.open = true; });
+  await sound(p, "hostile texts");
+  await p.close();
+});
+
+test("a refused request is explained, by keyboard alone", async () => {
+  const p = await page(busy, "now");
+  await p.getByRole("link", { name: "Bench" }).waitFor();
+  for (let i = 0; i < 10 && !(await p.evaluate(() => document.activeElement?.textContent === "Bench")); i++) await p.keyboard.press("Tab");
+  await p.keyboard.press("Enter");
+  const editor = p.getByLabel("Request, POST /v1/responses");
+  await editor.waitFor();
+  await p.waitForFunction(() => document.querySelector("textarea.editor").value !== "");
+  for (let i = 0; i < 20 && !(await editor.evaluate((e) => document.activeElement === e)); i++) await p.keyboard.press("Tab");
+  await p.keyboard.press("Control+A");
+  await p.keyboard.type("{\"model\":\"m\",\"input\":\"Hello.\",\"temperature\":9}");
+  await p.keyboard.press("Control+Enter");
+  await p.getByText("400 invalid request").waitFor();
+  assert.match(await p.locator(".answer").innerText(), /temperature/);
+  await p.getByText("Nothing: it was refused before.").waitFor();
+  await p.locator(".fates .badge.bad").first().waitFor();
+  await sound(p, "a refusal");
+  await p.close();
+});
+
+test("nobody but its page may ask, and not without the token", async () => {
+  const asked = await page(busy, "now");
+  for (const url of [`${busy.console}/api/about`, busy.console]) {
+    const got = await fetch(url, { headers: { Origin: "https://evil.example" } });
+    assert.equal(got.headers.get("access-control-allow-origin"), null);
+    assert.equal(got.headers.get("x-frame-options"), "DENY");
+    assert.equal(got.status, url === busy.console ? 200 : 403);
+  }
+  // A page of another origin: the console of another port is one.
+  const other = await page(quiet, "now");
+  const tried = await other.evaluate(async (url) => {
+    try { return (await fetch(`${url}/api/about`, { headers: { "X-Antwort-Console": "1" } })).status; } catch { return "refused"; }
+  }, busy.console);
+  assert.equal(tried, "refused");
+  await other.close();
+  await asked.close();
+  writeFileSync(join(dir, "token"), "the-right-token\n");
+  const closed = await serve("closed", ports, "", `, token_file: ${join(dir, "token")}`);
+  assert.equal((await fetch(`${closed.console}/api/about`, { headers: { "X-Antwort-Console": "1" } })).status, 401);
+  const p = await page(closed, "now");
+  await p.getByLabel("Token").fill("wrong");
+  await p.getByRole("button", { name: "Open the console" }).click();
+  await p.getByText("That is not the token.").waitFor();
+  await sound(p, "a wrong token");
+  await p.getByLabel("Token").fill("the-right-token");
+  await p.keyboard.press("Enter");
+  await p.getByText("Nobody has asked anything yet.").waitFor();
+  assert.ok(!p.url().includes("right"));
+  assert.equal(await p.evaluate(() => JSON.stringify(localStorage)), "{}");
+  await p.close();
+});
+
+test("a backend that is killed is seen", async () => {
+  const p = await page(busy, "now");
+  await p.getByText(`http://127.0.0.1:${ports[1]}`).first().waitFor();
+  second.kill("SIGKILL");
+  const ejected = p.locator(".badge.bad", { hasText: "ejected" });
+  for (const end = Date.now() + guard; Date.now() < end && !(await ejected.count());) await post(busy, { model: "m", input: "Again." });
+  await ejected.first().waitFor();
+  if (process.env.PICTURES) {
+    await p.getByRole("radio", { name: "5 min", exact: true }).check({ force: true });
+    for (let i = 0; i < 60; i++) {
+      for (let k = 0; k < 2 + (i % 5); k++) void post(busy, { model: "m", stream: true, input: `mock: tokens=${20 + 7 * (i % 6)} delay=${10 + 5 * (i % 4)}ms first-delay=${60 + 30 * (i % 3)}ms` });
+      await new Promise((r) => setTimeout(r, 700));
+    }
+    await p.screenshot({ path: join(root, "docs/console.png") });
+  }
+  await sound(p, "a backend that was killed");
+  await p.close();
+});
