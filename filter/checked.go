@@ -46,6 +46,9 @@ func (c *checked) decide(all []byte) types.Action {
 		return c.answerFailure(f)
 	}
 	c.direct()
+	if c.marked && c.decision.Reading != nil {
+		c.named(c.decision.Reading.Model)
+	}
 	c.keepTogether()
 	if c.pool.several && c.decision.Repeatable {
 		must(proxywasm.ReplaceHttpRequestHeader(retryField, retryReasons))

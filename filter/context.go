@@ -40,6 +40,7 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 		return types.ActionPause
 	}
 	c.closed = false
+	c.mark(h, endpoint)
 	if upgrades {
 		return c.upgrade(h, endpoint)
 	}
@@ -147,7 +148,11 @@ func (c *httpContext) OnHttpResponseHeaders(_ int, end bool) (action types.Actio
 	}
 	defer c.recovered(&action)
 	c.forced.at("response_headers")
-	return c.handler.answerHeaders(c.answerHeader(), end)
+	h := c.answerHeader()
+	if c.marked {
+		c.tellLimits(h)
+	}
+	return c.handler.answerHeaders(h, end)
 }
 
 // OnHttpResponseBody comes for every chunk of the answer's body.

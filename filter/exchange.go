@@ -19,6 +19,7 @@ type exchange struct {
 	fields    header // of the request, while the decision asks for them
 	pool      *pool  // nil: the request has no way yet
 	closed    bool   // nothing more of the request may pass
+	marked    bool   // for Envoy's rate limit
 	requestID string
 	begun     instant // when the request's headers came
 	holding   holding

@@ -68,14 +68,16 @@ func (x *forwarded) answerHeaders(h header, end bool) types.Action {
 	if x.requestID != "" && !h.has("x-request-id") {
 		must(proxywasm.AddHttpResponseHeader("x-request-id", x.requestID))
 	}
-	if kind, e := ofEnvoy(status); e != nil {
-		x.fail(kind)
-	} else if status >= 400 {
-		x.fail(failure.UpstreamStatus)
+	failed, e := x.ofEnvoy(status, h)
+	if e == nil && status >= 400 {
+		failed = failure.UpstreamStatus
+	}
+	if failed != failure.None {
+		x.fail(failed)
 	}
 	x.complete = end
 	switch {
-	case status >= 400 && kind != "application/json":
+	case e != nil || status >= 400 && kind != "application/json":
 		h.removeAnswer("content-length", "content-encoding")
 		r := &refusal{exchange: x.exchange, kind: failure.UpstreamStatus, status: status}
 		x.answer = r

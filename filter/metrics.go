@@ -10,7 +10,7 @@ import (
 // kinds are the failures that a filter can tell.
 var kinds = [...]failure.Kind{
 	failure.UnknownPath, failure.WrongMethod, failure.NotStored, failure.WrongContentType, failure.UnsupportedEncoding, failure.TooLarge,
-	failure.SlowBody, failure.InvalidRequest, failure.Loop, failure.Unauthorized, failure.ForbiddenModel, failure.NoRoute,
+	failure.SlowBody, failure.InvalidRequest, failure.Loop, failure.Unauthorized, failure.ForbiddenModel, failure.NoRoute, failure.RateLimited,
 	failure.UpstreamStatus, failure.UpstreamAnswer, failure.UpstreamStream,
 	failure.Cut, failure.Overloaded, failure.Ungated, failure.Panic,
 }

@@ -38,7 +38,7 @@ func wrongAnswer(x *exchange, what string) *refusal {
 
 func (r *refusal) headers(h header, end bool) types.Action {
 	if r.err == nil {
-		if kind, e := ofEnvoy(r.status); e != nil {
+		if kind, e := r.ofEnvoy(r.status, h); e != nil {
 			r.kind, r.err = kind, e
 		}
 	}
@@ -75,11 +75,14 @@ func (r *refusal) headers(h header, end bool) types.Action {
 	return types.ActionContinue
 }
 
-// ofEnvoy is what an answer of this status says that is Envoy's own, as its circuit breaker
-// let nothing more through; nil: it is none.
-func ofEnvoy(status int) (failure.Kind, *responses.Error) {
-	if status == 503 && strings.Contains(codeDetails(), "{overflow}") {
+// ofEnvoy is what an answer of this status says that is Envoy's own: its circuit breaker
+// let nothing more through, or its rate limit; nil: it is none of these.
+func (x *exchange) ofEnvoy(status int, h header) (failure.Kind, *responses.Error) {
+	switch {
+	case status == 503 && strings.Contains(codeDetails(), "{overflow}"):
 		return failure.Overloaded, policy.Full()
+	case status == 429 && x.marked && codeDetails() == "local_rate_limited":
+		return limited(h)
 	}
 	return failure.None, nil
 }

@@ -133,6 +133,7 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 	}
 	if x.gated() {
 		x.direct()
+		x.named(turn.Model())
 		x.keepTogether()
 	}
 	if !x.counts() {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"antwort/server/render/envoy"
 	"antwort/shared/config"
 )
 
@@ -51,8 +52,22 @@ func limits(c *config.Config) []statement {
 			where = strings.Replace(where, "pass uncounted", "are answered 503", 1)
 		}
 	}
-	return append(all, statement{"limits", "counted " + where + "; reserved for an answer are its max_output_tokens, or " +
-		strconv.Itoa(c.Limits.DefaultOutputTokens) + "; of several rules for the same the first that fits holds; antwort envoy and the filter refuse them"})
+	all = append(all, statement{"limits", "counted " + where + "; reserved for an answer are its max_output_tokens, or " +
+		strconv.Itoa(c.Limits.DefaultOutputTokens) + "; of several rules for the same the first that fits holds"})
+	return append(all, inEnvoy(c)...)
+}
+
+// inEnvoy says whether antwort envoy keeps to the rules, and to what it does not, a line for each.
+func inEnvoy(c *config.Config) []statement {
+	problems := envoy.Unkept(c)
+	if problems == nil {
+		return []statement{{"in Envoy", "antwort envoy keeps to them too, by Envoy's rate limit: each Envoy counts for itself, and forgets when it ends or the rules change"}}
+	}
+	all := []statement{{"in Envoy", "antwort envoy refuses them:"}}
+	for _, p := range problems {
+		all = append(all, statement{"", p.Error()})
+	}
+	return all
 }
 
 func limit(l *config.LimitRule) string {

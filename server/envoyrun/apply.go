@@ -22,7 +22,7 @@ func (g *gateway) put(name string, f envoy.File) error {
 
 // subscriptions are Envoy's names of the files' statistics, in the order of a
 // change: each may need the one before it.
-var subscriptions = []subscription{clusters, certificate, tokens, plugin, routes, listeners}
+var subscriptions = []subscription{clusters, certificate, tokens, plugin, limits, routes, listeners}
 
 type subscription struct{ file, stat string }
 
@@ -31,6 +31,7 @@ var (
 	certificate = subscription{envoy.CertificateFile, "sds.server"}
 	tokens      = subscription{envoy.TokensFile, "extension_config_discovery.http_filter.envoy.filters.http.jwt_authn"}
 	plugin      = subscription{envoy.PluginFile, "extension_config_discovery.http_filter.antwort"}
+	limits      = subscription{envoy.LimitsFile, "extension_config_discovery.http_filter.envoy.filters.http.local_ratelimit"}
 	routes      = subscription{envoy.RoutesFile, "http.api.rds.api"}
 	listeners   = subscription{envoy.ListenersFile, "listener_manager.lds"}
 )
@@ -86,7 +87,7 @@ func (g *gateway) bring(ctx context.Context, at map[string]envoy.File, before, n
 		g.warm(ctx)
 		err = give(routes, between[envoy.RoutesFile])
 	}
-	for _, s := range []subscription{certificate, tokens, plugin, routes, listeners, clusters} {
+	for _, s := range []subscription{certificate, tokens, plugin, limits, routes, listeners, clusters} {
 		if f, has := next.files[s.file]; has && err == nil {
 			err = give(s, f)
 		}

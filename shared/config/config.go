@@ -368,7 +368,18 @@ const (
 type Filter struct {
 	Profile  string // Inline or Gated
 	GateWait time.Duration
+
+	// RateLimits is what Envoy's rate limit behind the filter counts by: NoRateLimits,
+	// CallerRateLimits or ModelRateLimits.
+	RateLimits string
 }
+
+// Values of filter.rate_limits.
+const (
+	NoRateLimits     = "none"
+	CallerRateLimits = "callers"
+	ModelRateLimits  = "models"
+)
 
 // Observability is what can be seen from outside.
 type Observability struct {

@@ -284,8 +284,15 @@ func (c *Config) resolvedLimits(ps *Problems) {
 }
 
 // withoutLimits is c without what only a server can have, or Envoy keeps to around the
-// filter, for the filter: its rules stay, to be refused.
+// filter, for the filter.
 func (c *Config) withoutLimits() {
+	if rules := c.Limits.Rules; rules != nil {
+		c.Filter.RateLimits = CallerRateLimits
+		if slices.ContainsFunc(rules.All(), func(l LimitRule) bool { return l.NeedsModel() }) {
+			c.Filter.RateLimits = ModelRateLimits
+		}
+		c.Limits.Rules = nil
+	}
 	r := &c.Limits.Redis
 	r.URL, r.URLFile, r.URLEnv = Secret{}, "", ""
 	c.Limits.MaxRequests, c.Engine.MaxRequests = 0, 0
@@ -302,7 +309,10 @@ func (c *Config) withoutLimits() {
 // limitless refuses limits in the filter.
 func (c *Config) limitless(ps *Problems) {
 	if c.Limits.Rules != nil {
-		ps.add("limits.rules", "", "the filter keeps no counts, its workers have no memory in common: limits belong to an antwort serve")
+		ps.add("limits.rules", "", "the filter keeps no counts: antwort envoy makes rate limits of Envoy's of them, and what those cannot do belongs to an antwort serve")
+	}
+	if c.Filter.RateLimits == ModelRateLimits && c.Filter.Profile != Gated {
+		ps.add("filter.rate_limits", "", "the filter knows models in time with filter.profile "+Gated+" only")
 	}
 	const breakers = "the filter keeps no counts: this belongs into Envoy's circuit breakers, or to an antwort serve"
 	if c.Limits.MaxRequests > 0 {

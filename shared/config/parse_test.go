@@ -41,7 +41,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 			SQLite: StateSQLite{Sync: FullSync}, Postgres: StatePostgres{MaxConnections: 10, Migrate: Auto},
 		},
 		Compaction:    Compaction{Enabled: true, MaxOutputTokens: 2048},
-		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second},
+		Filter:        Filter{Profile: Inline, GateWait: 5 * time.Second, RateLimits: "none"},
 		Observability: Observability{Metrics: Metrics{Enabled: true, Path: "/metrics"}, OTLP: OTLP{Protocol: OTLPHTTP, ServiceName: "antwort", Timeout: 10 * time.Second, Queue: 4096, Interval: 2 * time.Second}, Tracing: Tracing{SampleRatio: 1_000_000}, Log: Log{Level: "info", Format: "json"}},
 	}
 	for _, json := range []string{``, `{}`, `null`, ` { "server" : null, "observability" : { "log" : null } } `} {

@@ -615,6 +615,10 @@ var filterKeys = []key{{
 	path:  "filter.gate_wait",
 	value: &duration{at: func(c *Config) *time.Duration { return &c.Filter.GateWait }, def: 5 * time.Second, min: time.Millisecond, max: time.Hour},
 	doc:   "Filter only: how long the first gated request waits for its body before it is answered 500, because that setting is missing.",
+}, {
+	path:  "filter.rate_limits",
+	value: &enum{at: func(c *Config) *string { return &c.Filter.RateLimits }, def: NoRateLimits, words: []string{NoRateLimits, CallerRateLimits, ModelRateLimits}},
+	doc:   "Filter only: what a rate limit of Envoy's that stands behind the filter counts by. With `callers` the filter marks the requests that it is for with `x-antwort-key`, with `models` (profile `gated`) also with `x-antwort-model`, and gives its answers the shape of the API. What is rendered has what `limits.rules` need, see limits.md.",
 }}
 
 var observabilityKeys = []key{{

@@ -14,6 +14,11 @@ import (
 const (
 	SubjectField = "x-antwort-subject"
 	TenantField  = "x-antwort-tenant"
+
+	// KeyField marks a request that Envoy's rate limit counts, with the name of its key,
+	// and ModelField says its model. They end there.
+	KeyField   = "x-antwort-key"
+	ModelField = "x-antwort-model"
 )
 
 // reserved begins the names of fields that are a gateway's own to set.

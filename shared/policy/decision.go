@@ -66,6 +66,7 @@ func NewDecider(c *config.Config, tier Tier) *Decider {
 		routes = []config.Route{{Backends: []config.Backend{{Provider: c.Engine.Provider}}}}
 	}
 	d.router = NewRouter(routes)
+	d.byModel = tier.Hosts && c.Filter.RateLimits == config.ModelRateLimits
 	for _, l := range c.Limits.Rules.All() {
 		d.byModel, d.byTokens = d.byModel || l.NeedsModel(), d.byTokens || l.CountsTokens()
 	}

@@ -25,6 +25,9 @@ func (r *renderer) filters() list {
 	} else {
 		all = append(all, r.plugin())
 	}
+	if r.limited() {
+		all = append(all, r.limitsFilter())
+	}
 	return append(all, router())
 }
 

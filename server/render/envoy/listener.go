@@ -143,6 +143,9 @@ func (r *renderer) notTheirs(trusted bool) object {
 	for _, name := range names {
 		removed = append(removed, object{{"remove", name}})
 	}
+	for _, name := range r.marks() {
+		removed = append(removed, object{{"remove", name}})
+	}
 	return extension("envoy.http.early_header_mutation.header_mutation",
 		"envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", object{{"mutations", removed}})
 }

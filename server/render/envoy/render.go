@@ -8,7 +8,7 @@
 //
 // What comes out:
 //
-//	listener ─ HTTP connection manager ─ filters: tokens, rbac, decompressors, plugin, router
+//	listener ─ HTTP connection manager ─ filters: tokens, rbac, decompressors, plugin, limits, router
 //	                                   └ routes ─ clusters backend (engine.backend_url), route-NAME
 package envoy
 
@@ -89,6 +89,9 @@ func (r *renderer) files() (map[string]File, error) {
 	if r.byToken() {
 		contents[TokensFile] = typedAll("envoy.config.core.v3.TypedExtensionConfig", r.tokens())
 	}
+	if r.limited() {
+		contents[LimitsFile] = typedAll("envoy.config.core.v3.TypedExtensionConfig", limits(r.c))
+	}
 	if r.c.Server.TLS.On() {
 		contents[CertificateFile] = typedAll("envoy.extensions.transport_sockets.tls.v3.Secret", r.certificate())
 	}
@@ -146,7 +149,7 @@ func statsConfig() object {
 	var patterns list
 	for _, prefix := range []string{
 		"wasm",
-		"http.api.downstream_", "http.api.no_route", "http.api.rbac.", "http.api.jwt_authn.", "http.api.rds.", "extension_config_discovery.", "sds.server.",
+		"http.api.downstream_", "http.api.no_route", "http.api.rbac.", "http.api.jwt_authn.", "limits.http_local_rate_limit.", "http.api.rds.", "extension_config_discovery.", "sds.server.",
 		"cluster.backend.membership_", "cluster.backend.upstream_", "cluster.backend.health_check.", "cluster.backend.outlier_detection.ejections_",
 		"cluster_manager.cds.", "cluster_manager.warming_clusters", "listener_manager.lds.", "listener_manager.total_",
 		"server.",

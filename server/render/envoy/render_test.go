@@ -40,7 +40,7 @@ var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc
 
 // The rendered configurations are given to real Envoy in e2e/envoy.
 func TestBootstrap(t *testing.T) {
-	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "traced", "backends"} {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "traced", "backends", "limits"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
 			require.NoError(t, err)
@@ -220,9 +220,25 @@ func TestWhatEnvoyCannotDo(t *testing.T) {
 			`"routes":[{"name":"a","backends":[{"url":"http://a","max_requests":2,"weight":2},{"url":"http://b","max_requests":2}]}]`,
 			`routes[0].backends[0].max_requests: Envoy counts for all backends of a route together, and with weights`,
 		},
+		"requests of a caller at once": {
+			`"limits":{"rules":[{"name":"a","requests_at_once":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.rules[0].requests_at_once: Envoy knows of requests at once of a cluster, not of a caller`,
+		},
+		"tokens": {
+			`"limits":{"rules":[{"name":"a","requests_per_minute":1,"tokens_per_day":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.rules[0].tokens_per_day: Envoy counts requests`,
+		},
+		"a model that is read too late": {
+			`"limits":{"rules":[{"name":"a","per":["model"],"requests_per_minute":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.rules[0]: depends on the model, which Envoy learns with filter.profile gated only`,
+		},
+		"counts of several": {
+			`"limits":{"store":"redis","redis":{"url_env":"R"},"rules":[{"name":"a","requests_per_minute":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.store: an Envoy counts for itself`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm"},` + test.config + `}`)})
+			c, err := config.Load(config.Sources{Unresolved: true, JSON: []byte(`{"engine":{"provider":"vllm"},` + test.config + `}`)})
 			require.NoError(t, err)
 			_, err = Bootstrap(c, alone)
 			require.ErrorContains(t, err, test.problem)

@@ -55,6 +55,7 @@ const (
 	PluginFile    = "plugin.json"
 
 	TokensFile      = "tokens.json"      // with auth.type jwt only
+	LimitsFile      = "limits.json"      // with limits.rules only
 	CertificateFile = "certificate.json" // with server.tls only
 )
 
@@ -74,7 +75,10 @@ type renderer struct {
 
 func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	r := &renderer{c: c, o: o}
-	var err error
+	err := unkept(c)
+	if err != nil {
+		return nil, err
+	}
 	if r.listen, err = listenAddress("server.host", c.Server.Host, c.Server.Port); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ func (r *renderer) routes() object {
 	host := object{
 		{"name", "api"},
 		{"domains", list{"*"}},
-		{"request_headers_to_remove", list{"x-envoy-external-address", routeField}},
-		{"response_headers_to_remove", list{"server"}},
+		{"request_headers_to_remove", append(list{"x-envoy-external-address", routeField}, r.marks()...)},
+		{"response_headers_to_remove", append(list{"server"}, r.levels()...)},
 		{"retry_policy", r.retries(nil)},
 	}
 	if r.forPages() {

@@ -9,7 +9,7 @@ import (
 // speaksWebSocket reports whether clients may go on as WebSockets, which the backend
 // speaks with them: over HTTP/1.1 alone. Elsewhere Envoy itself refuses it.
 func (r *renderer) speaksWebSocket() bool {
-	if r.c.Engine.Provider != config.VLLMResponses || !r.c.Websocket.Enabled {
+	if r.c.Engine.Provider != config.VLLMResponses || !r.c.Websocket.Enabled || r.limited() { // nobody would count its turns
 		return false
 	}
 	for i := range r.pools {

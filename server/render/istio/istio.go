@@ -9,6 +9,7 @@ package istio
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"strings"
 	"text/template"
@@ -60,6 +61,7 @@ type values struct {
 	Silence      string // as Istio writes durations
 	Token        *config.JWT
 	TokenReplies string // with Token: JSON of Envoy's local_reply_config
+	RateLimit    string // JSON of Envoy's filter; "": there is none
 	BufferBytes  int64
 	Plugin       string // the filter's configuration as YAML
 	PluginJSON   string // and as JSON
@@ -110,7 +112,17 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		}
 		v.TokenReplies = string(replies)
 	}
-	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "deny.yaml", "token.yaml"}
+	if len(c.Limits.Rules.All()) > 0 {
+		if problems := envoy.Unkept(c); problems != nil {
+			return nil, errors.Join(problems...)
+		}
+		limits, err := envoy.RateLimit(c)
+		if err != nil {
+			return nil, err
+		}
+		v.RateLimit = string(limits)
+	}
+	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "ratelimit.yaml", "deny.yaml", "token.yaml"}
 	var out bytes.Buffer
 	for _, name := range documents {
 		var doc bytes.Buffer

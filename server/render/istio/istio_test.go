@@ -120,6 +120,12 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 			[]string{"http1MaxPendingRequests: 50, http2MaxRequests: 50"},
 			[]string{"max_requests"},
 		},
+		"requests a minute": {
+			"engine: {provider: vllm, backend_url: 'http://llm'}\nauth: {type: api_key, api_keys: [{key_env: K, subject: a}]}\nlimits: {rules: [{name: callers, per: [subject], requests_per_minute: 7}]}",
+			Options{API: GatewayAPI, Name: "gw", Image: "f"},
+			[]string{"name: gw-rules", `"max_tokens":7`, "rate_limits: callers"},
+			[]string{"limits:\n"},
+		},
 		"the gated profile": {
 			"engine: {provider: vllm-responses, backend_url: 'http://backend', response_timeout: 20m}\nfilter: {profile: gated}\nlimits: {request_body_bytes: 4MiB}",
 			Options{API: Classic, Name: "gw", Image: "f"},
@@ -175,6 +181,7 @@ func TestWhatIstioCannotDo(t *testing.T) {
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'https://one', tls: {server_name: one.internal}}]}]":                                                   "routes[0].backends[0].tls: ",
 		route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one', protocol: http2}]}]":                                                                     "routes[0].backends[0].protocol: ",
 		"server: {tls: {cert_file: c, key_file: k}}":                                                                                                                      "server.tls: ",
+		"limits: {rules: [{name: a, requests_at_once: 1}]}":                                                                                                               "limits.rules[0].requests_at_once: ",
 		"limits: {max_requests: 9}\n" + route + "[{name: a, match: {models: [m]}, backends: [{url: 'http://one'}]}]":                                                      "limits.max_requests: ",
 		"server: {trusted_proxies: [10.0.0.1]}":                                                                                                                           "server.trusted_proxies: ",
 		token + "jwks_file: f}}":                                                                                                                                          "auth.jwt.jwks_file: ",
