@@ -143,8 +143,6 @@ func (c *Console) about(w http.ResponseWriter, _ *http.Request) {
 		"version":  c.opt.Version,
 		"provider": cfg.Engine.Provider,
 		"started":  c.started.UnixMilli(),
-		"limits":   len(cfg.Limits.Rules.All()) > 0,
-		"state":    cfg.StateType() != config.NoState,
 	})
 }
 

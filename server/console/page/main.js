@@ -19,14 +19,12 @@ let leave = null; // ends the view that is shown
 
 function current() {
   const name = location.hash.slice(1).split("/")[0];
-  return order.includes(name) && shown(name) ? name : "now";
+  return order.includes(name) ? name : "now";
 }
-
-const shown = (name) => !views[name].when || (about && views[name].when(about));
 
 function showTabs() {
   const at = current();
-  put(tabs, order.filter(shown).map((name) => h("li", null, h("a", { href: `#${name}`, "aria-current": name === at ? "page" : undefined }, views[name].title))));
+  put(tabs, order.map((name) => h("li", null, h("a", { href: `#${name}`, "aria-current": name === at ? "page" : undefined }, views[name].title))));
 }
 
 function show(focus) {
