@@ -8,10 +8,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/attribute"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
-	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Pusher sends the metrics of a process again and again.
@@ -56,75 +53,93 @@ func (p *Pusher) push(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	message, err := proto.Marshal(p.data(families, began, time.Now()))
-	if err != nil {
-		return err
-	}
+	message := p.append(nil, families, began, time.Now())
 	_, err = p.Client.Send(ctx, Metrics, message)
 	return err
 }
 
-// data is what was gathered, as OTLP has it: cumulative since began.
-func (p *Pusher) data(families []*dto.MetricFamily, began, now time.Time) *metricspb.MetricsData {
-	from, at := uint64(began.UnixNano()), uint64(now.UnixNano())
-	metrics := make([]*metricspb.Metric, 0, len(families))
-	for _, f := range families {
-		m := &metricspb.Metric{Name: f.GetName(), Description: f.GetHelp()}
-		ours := strings.HasPrefix(m.Name, "gen_ai_")
-		if ours {
-			m.Name, m.Unit = conventional(m.Name)
-		}
-		attributes := func(one *dto.Metric) []*commonpb.KeyValue { return labels(one.GetLabel(), ours) }
-		switch f.GetType() {
-		case dto.MetricType_COUNTER:
-			sum := &metricspb.Sum{AggregationTemporality: metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE, IsMonotonic: true}
-			for _, one := range f.GetMetric() {
-				sum.DataPoints = append(sum.DataPoints, number(attributes(one), one.GetCounter().GetValue(), from, at))
+// cumulative says that what is counted is so since the beginning.
+const cumulative = 2
+
+// append appends what was gathered, as OTLP has it (opentelemetry/proto/metrics/v1), since
+// began. The numbers are those of the fields.
+func (p *Pusher) append(b []byte, families []*dto.MetricFamily, began, now time.Time) []byte {
+	return AppendMessage(b, 1, func(b []byte) []byte {
+		b = AppendMessage(b, 1, func(b []byte) []byte {
+			for _, kv := range p.Resource {
+				b = appendAttribute(b, 1, string(kv.Key), kv.Value.String())
 			}
-			m.Data = &metricspb.Metric_Sum{Sum: sum}
-		case dto.MetricType_GAUGE, dto.MetricType_UNTYPED:
-			gauge := &metricspb.Gauge{}
-			for _, one := range f.GetMetric() {
-				gauge.DataPoints = append(gauge.DataPoints, number(attributes(one), one.GetGauge().GetValue()+one.GetUntyped().GetValue(), 0, at))
+			return b
+		})
+		return AppendMessage(b, 2, func(b []byte) []byte {
+			b = AppendMessage(b, 1, func(b []byte) []byte { return AppendText(b, 1, "antwort") })
+			for _, f := range families {
+				if form(f.GetType()) > 0 { // not the runtime's summaries
+					b = AppendMessage(b, 2, func(b []byte) []byte { return appendFamily(b, f, began, now) })
+				}
 			}
-			m.Data = &metricspb.Metric_Gauge{Gauge: gauge}
-		case dto.MetricType_HISTOGRAM:
-			h := &metricspb.Histogram{AggregationTemporality: metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE}
-			for _, one := range f.GetMetric() {
-				h.DataPoints = append(h.DataPoints, distribution(attributes(one), one.GetHistogram(), from, at))
-			}
-			m.Data = &metricspb.Metric_Histogram{Histogram: h}
-		default: // the runtime's summaries
-			continue
-		}
-		metrics = append(metrics, m)
-	}
-	about := &resourcepb.Resource{}
-	for _, kv := range p.Resource {
-		about.Attributes = append(about.Attributes, text(string(kv.Key), kv.Value.String()))
-	}
-	return &metricspb.MetricsData{ResourceMetrics: []*metricspb.ResourceMetrics{{
-		Resource:     about,
-		ScopeMetrics: []*metricspb.ScopeMetrics{{Scope: &commonpb.InstrumentationScope{Name: "antwort"}, Metrics: metrics}},
-	}}}
+			return b
+		})
+	})
 }
 
-func number(attributes []*commonpb.KeyValue, value float64, from, at uint64) *metricspb.NumberDataPoint {
-	return &metricspb.NumberDataPoint{Attributes: attributes, StartTimeUnixNano: from, TimeUnixNano: at, Value: &metricspb.NumberDataPoint_AsDouble{AsDouble: value}}
+// form is the field that a kind of metric has its data in; 0: none.
+func form(kind dto.MetricType) protowire.Number {
+	switch kind {
+	case dto.MetricType_GAUGE, dto.MetricType_UNTYPED:
+		return 5
+	case dto.MetricType_COUNTER:
+		return 7
+	case dto.MetricType_HISTOGRAM:
+		return 9
+	default:
+		return 0
+	}
 }
 
-// distribution counts each bucket apart, where Prometheus adds those below it.
-func distribution(attributes []*commonpb.KeyValue, h *dto.Histogram, from, at uint64) *metricspb.HistogramDataPoint {
-	sum := h.GetSampleSum()
-	p := &metricspb.HistogramDataPoint{Attributes: attributes, StartTimeUnixNano: from, TimeUnixNano: at, Count: h.GetSampleCount(), Sum: &sum}
+func appendFamily(b []byte, f *dto.MetricFamily, began, now time.Time) []byte {
+	name, unit := f.GetName(), ""
+	ours := strings.HasPrefix(name, "gen_ai_")
+	if ours {
+		name, unit = conventional(name)
+	}
+	kind := form(f.GetType())
+	b = AppendText(AppendText(AppendText(b, 1, name), 2, f.GetHelp()), 3, unit)
+	return AppendMessage(b, kind, func(b []byte) []byte {
+		for _, one := range f.GetMetric() {
+			b = AppendMessage(b, 1, func(b []byte) []byte {
+				if kind == 9 {
+					return appendDistribution(b, one, ours, began, now)
+				}
+				value := one.GetCounter().GetValue() + one.GetGauge().GetValue() + one.GetUntyped().GetValue()
+				return AppendDouble(AppendTime(AppendTime(appendLabels(b, 7, one.GetLabel(), ours), 2, began), 3, now), 4, value)
+			})
+		}
+		switch kind {
+		case 7:
+			return AppendNumber(AppendNumber(b, 2, cumulative), 3, 1) // and it only grows
+		case 9:
+			return AppendNumber(b, 2, cumulative)
+		}
+		return b
+	})
+}
+
+// appendDistribution counts each bucket apart, where Prometheus adds those below it.
+func appendDistribution(b []byte, one *dto.Metric, ours bool, began, now time.Time) []byte {
+	h := one.GetHistogram()
+	b = AppendTime(AppendTime(appendLabels(b, 9, one.GetLabel(), ours), 2, began), 3, now)
+	b = AppendDouble(AppendFixed(b, 4, h.GetSampleCount()), 5, h.GetSampleSum())
 	var below uint64
-	for _, b := range h.GetBucket() {
-		p.ExplicitBounds = append(p.ExplicitBounds, b.GetUpperBound())
-		p.BucketCounts = append(p.BucketCounts, b.GetCumulativeCount()-below)
-		below = b.GetCumulativeCount()
+	for _, bucket := range h.GetBucket() {
+		b = AppendFixed(b, 6, bucket.GetCumulativeCount()-below)
+		below = bucket.GetCumulativeCount()
 	}
-	p.BucketCounts = append(p.BucketCounts, h.GetSampleCount()-below)
-	return p
+	b = AppendFixed(b, 6, h.GetSampleCount()-below)
+	for _, bucket := range h.GetBucket() {
+		b = AppendDouble(b, 7, bucket.GetUpperBound())
+	}
+	return b
 }
 
 // conventional is the name of the conventions for what Prometheus calls
@@ -141,9 +156,8 @@ func conventional(name string) (dotted, unit string) {
 	return "gen_ai." + group + "." + strings.ReplaceAll(rest, "_", "."), unit
 }
 
-// labels are attributes; conventional ones have dots.
-func labels(pairs []*dto.LabelPair, dotted bool) []*commonpb.KeyValue {
-	all := make([]*commonpb.KeyValue, 0, len(pairs))
+// appendLabels appends labels as attributes; conventional ones have dots.
+func appendLabels(b []byte, field protowire.Number, pairs []*dto.LabelPair, dotted bool) []byte {
 	for _, l := range pairs {
 		name := l.GetName()
 		if l.GetValue() == "" {
@@ -154,11 +168,13 @@ func labels(pairs []*dto.LabelPair, dotted bool) []*commonpb.KeyValue {
 		} else if name == "error_type" {
 			name = "error.type"
 		}
-		all = append(all, text(name, l.GetValue()))
+		b = appendAttribute(b, field, name, l.GetValue())
 	}
-	return all
+	return b
 }
 
-func text(key, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+func appendAttribute(b []byte, field protowire.Number, key, value string) []byte {
+	return AppendMessage(b, field, func(b []byte) []byte {
+		return AppendMessage(AppendText(b, 1, key), 2, func(b []byte) []byte { return AppendText(b, 1, value) })
+	})
 }
