@@ -40,9 +40,18 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often the targets take turns")
 	flag.IntVar(&o.streams, "streams", 500, "streams held for the memory figure")
 	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, or is one with = in front, and what they are compared to")
-	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 20 KB, 126 KB, stream of, paced, memory, held")
+	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 20 KB, 126 KB, stream of, paced, memory, held, flood")
 	flag.StringVar(&o.log, "log", "info", "log level of antwort envoy; info, the default, writes a line for each request")
+	flooding := flag.String("flood", "", "only flood this server, as the workload flood starts it beside itself")
+	during := flag.Duration("during", time.Second, "how long -flood goes on")
 	flag.Parse()
+	if *flooding != "" {
+		if err := flood(os.Stdout, *flooding, *during); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, cancel := child.Context()
 	defer cancel()
 	if err := run(ctx, o); err != nil {
@@ -65,7 +74,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, only: texts(o.only), log: o.log}
+	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, only: texts(o.only), log: o.log, floods: texts(o.load).has("flood")}
 	for _, file := range append([]string{o.antwort}, texts(o.filters)...) {
 		path, err := filepath.Abs(file)
 		if err != nil {
@@ -100,23 +109,28 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if len(targets) == 0 {
+	if len(targets)+len(s.limited) == 0 {
 		return errors.New("-only names no target; those of Envoy also need -envoy or ENVOY (make envoy)")
 	}
 	wanted, all := texts(o.load), workloads(o.scale)
-	if wanted.has("memory") {
+	if wanted.has("memory") && len(targets) > 0 {
 		growth(distinct(targets), all[0])
 	}
 	for _, w := range all {
-		if !wanted.has(w.name) {
+		if !wanted.has(w.name) || len(targets) == 0 {
 			continue
 		}
 		if err := table(ctx, w, targets, o.rounds); err != nil {
 			return err
 		}
 	}
-	if wanted.has("held") {
-		return heldStreams(distinct(targets), o.streams)
+	if wanted.has("held") && len(targets) > 0 {
+		if err := heldStreams(distinct(targets), o.streams); err != nil {
+			return err
+		}
+	}
+	if wanted.has("flood") && len(s.limited) > 0 {
+		return floods(ctx, s.limited, o.rounds, o.scale)
 	}
 	return nil
 }

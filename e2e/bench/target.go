@@ -60,6 +60,8 @@ type stage struct {
 	log       string // level of antwort envoy
 	processes []*chain.Process
 	list      []target
+	floods    bool
+	limited   []target // of the workload flood
 }
 
 func (s *stage) stop() {
@@ -142,7 +144,10 @@ func (s *stage) targets(reverseProxy string) ([]target, error) {
 			return nil, err
 		}
 	}
-	return s.list, nil
+	if s.floods {
+		s.limited, err = s.limitedTiers(llm)
+	}
+	return s.list, err
 }
 
 // servers are the native tiers.
