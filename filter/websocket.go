@@ -20,6 +20,9 @@ func (c *httpContext) upgrade(h header, endpoint *policy.Endpoint) types.Action 
 }
 
 func (x *socket) requestHeaders(h header, _ bool) types.Action {
+	if x.cfg.Filter.RateLimits != config.NoRateLimits { // nobody would count its turns
+		return x.reply(failure.WrongMethod, policy.WebSocket())
+	}
 	if x.cfg.Engine.Provider != config.VLLMResponses || !x.cfg.Websocket.Enabled || x.endpoint != policy.Create || h.get(":method") != "GET" {
 		return x.reply(failure.WrongMethod, policy.WebSocket())
 	}

@@ -100,7 +100,7 @@ func floods(ctx context.Context, targets []target, rounds, scale int) error {
 				return fmt.Errorf("%s: the quiet tenant was refused, or failed: %v %v", t.name, m.StatusCodes, m.Errors)
 			}
 		}
-		refusals := time.Duration(max(1, flood.Refused)) //nolint:gosec // nobody sends that many
+		refusals := time.Duration(max(1, flood.Refused))
 		fmt.Printf("| %-29s | %9s | %9s | %13s | %13s | %8d | %11s |\n", t.name,
 			alone.Latencies.P50.Round(10*time.Microsecond), alone.Latencies.P99.Round(10*time.Microsecond),
 			beside.Latencies.P50.Round(10*time.Microsecond), beside.Latencies.P99.Round(10*time.Microsecond),
