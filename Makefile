@@ -52,7 +52,7 @@ test: build ## All tests that need nothing but Go, and the coverage that shared 
 # What goroutines share of shared, the server's tests show.
 .PHONY: test-plain
 test-plain: build
-	$(GO) test $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage ./shared/... ./filter
+	$(GO) test $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage ./shared/... ./filter ./server/explain
 
 # Counters of coverage under the race detector make reading JSON a hundred times as slow: here they count the server only.
 .PHONY: test-race

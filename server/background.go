@@ -193,7 +193,7 @@ func (g *generation) work(ctx context.Context, j *job) {
 	ctx, stop := context.WithTimeoutCause(ctx, g.cfg.State.Background.MaxTime, errTooLong)
 	defer stop()
 	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], job: j}
-	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint, Operation: operation(policy.Create.Name)}
+	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint, Operation: trace.Operation(policy.Create.Name)}
 	g.observer.Begin()
 	defer x.record()
 	again, f := x.perform(ctx)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"antwort/server/buffer"
@@ -14,6 +15,7 @@ import (
 	"antwort/server/limits"
 	"antwort/server/observe"
 	"antwort/server/reqbody"
+	"antwort/server/trace"
 	"antwort/server/turns"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
@@ -102,6 +104,43 @@ func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.beginSpan()
 	g.observer.Begin()
 	return x
+}
+
+// beginSpan begins the span of an exchange with a client, but for probes and preflights.
+func (x *exchange) beginSpan() {
+	if x.gen.tracer == nil || x.endpoint.Open {
+		return
+	}
+	name := x.rec.Method + " " + x.rec.Endpoint
+	if len(x.rec.Method) > len(http.MethodOptions) {
+		name = "HTTP " + x.rec.Endpoint
+	}
+	x.rec.Span = x.gen.tracer.Begin(trace.Served, name, x.rec.Start, x.gen.tracer.Take(x.r.Header), nil)
+}
+
+// operationOf is what a request to an endpoint is to a model; "" where nothing is
+// generated.
+func operationOf(e *kind, method string) string {
+	if method != http.MethodPost || e.Endpoint == policy.InputTokens {
+		return ""
+	}
+	return trace.Operation(e.Name)
+}
+
+// callTo makes the exchange's call the one of a request to a route's backends.
+func (x *exchange) callTo(route int, req *dispatch.Request) {
+	pool := x.gen.pools.Route(route)
+	path, _, _ := strings.Cut(req.Target, "?")
+	asked := trace.Question{Provider: string(pool.Provider), Method: req.Method, Endpoint: path, Model: policy.Clip(x.rec.Model, 256)}
+	if req.Method == http.MethodPost {
+		asked.Operation = trace.Operation(path)
+	}
+	if asked.Operation == "" && x.endpoint.Endpoint != nil && path == x.rec.Path {
+		asked.Endpoint = x.endpoint.Name // the pattern
+	}
+	x.rec.Span.Asks(asked)
+	req.Span = x.rec.Span
+	x.call = pool.Call(req)
 }
 
 // maxTarget bounds a request's target, in bytes (RFC 9110 section 4.1).

@@ -32,6 +32,7 @@ import (
 	"antwort/server/process"
 	"antwort/server/reqbody"
 	"antwort/server/state/keeper"
+	"antwort/server/trace"
 	"antwort/server/websocket"
 	"antwort/shared/config"
 	"antwort/shared/policy"
@@ -94,7 +95,8 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	if s.limiter, err = limits.New(cfg, limits.Options{Log: s.log, Now: s.now, Registerer: s.observer.Registerer()}); err != nil {
 		return nil, fmt.Errorf("limits.redis.url: %w", err)
 	}
-	if err = s.observe(cfg, opt.Version); err != nil {
+	sent := trace.Options{Log: s.log, Registerer: s.observer.Registerer(), Version: opt.Version}
+	if s.tracer, s.pusher, err = trace.Export(cfg, sent, s.observer.Gather); err != nil {
 		return nil, err
 	}
 	s.sockets = websocket.NewSet(s.observer.Registerer())
@@ -154,7 +156,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 		}()
 	}
-	defer s.startPushing()()
+	defer s.pusher.Start(lastWords)()
 	if first.cfg.Server.TLS.On() {
 		go s.certificate.Follow(watch, certificateInterval, s.certificateFiles, s.log)
 	}

@@ -200,7 +200,7 @@ func (c *socket) turn(ctx context.Context, t *websocket.Turn) {
 	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], socket: &socketTurn{t, c}}
 	x.rec = observe.Record{
 		ID: c.id + "." + strconv.FormatInt(c.turns.Add(1), 10), Start: t.Received, Method: http.MethodPost, Path: policy.Create.Name, Endpoint: x.endpoint.Name,
-		Client: c.client, Operation: operation(policy.Create.Name),
+		Client: c.client, Operation: trace.Operation(policy.Create.Name),
 		Span: g.tracer.Begin(trace.Served, "WebSocket "+policy.Create.Name, t.Received, c.span.Parent(), c.span),
 	}
 	x.r = (&http.Request{Method: http.MethodPost, Header: c.header, URL: &url.URL{Path: policy.Create.Name}, ContentLength: int64(len(t.Body.B))}).WithContext(ctx)

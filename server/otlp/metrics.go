@@ -20,6 +20,24 @@ type Pusher struct {
 	Log      *slog.Logger
 }
 
+// Start sends until stop is called, which sends for the last time, within last. A nil one
+// sends nothing.
+func (p *Pusher) Start(last time.Duration) (stop func()) {
+	if p == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.Run(ctx, last)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // Run sends until ctx ends, and once more then, within last.
 func (p *Pusher) Run(ctx context.Context, last time.Duration) {
 	began, failing := time.Now(), false
