@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -157,28 +158,65 @@ func text(p []byte) string {
 	return string(bytes.ToValidUTF8(p, []byte("\uFFFD")))
 }
 
-// trial sends a request of the bench, and shows what becomes of it until its end.
-func (c *Console) trial(w http.ResponseWriter, r *http.Request) {
-	var q struct {
-		Body    string
-		As      caller
-		Headers [][2]string
-	}
-	if !c.question(w, r, &q) {
-		return
-	}
-	as, problem := q.As.identity(c.opt.Config())
-	if problem != "" {
-		fail(w, http.StatusBadRequest, problem)
-		return
-	}
+// asking is what the bench is asked: a request, and as whom it comes.
+type asking struct {
+	Body    string
+	As      caller
+	Headers [][2]string
+}
+
+// asked reads a question of the bench, one of a few at a time. done ends it; it is nil
+// when the question was refused.
+func (c *Console) asked(w http.ResponseWriter, r *http.Request) (q *asking, as *policy.Identity, done func()) {
 	select {
 	case c.trials <- struct{}{}:
-		defer func() { <-c.trials }()
 	default:
 		fail(w, http.StatusServiceUnavailable, "the bench has as many requests on their way as it may: wait for one to end")
+		return nil, nil, nil
+	}
+	done = func() { <-c.trials }
+	q = new(asking)
+	if !c.question(w, r, q) {
+		done()
+		return nil, nil, nil
+	}
+	as, problem := q.As.identity(c.opt.Config())
+	for _, h := range q.Headers {
+		if !isField(h[0], h[1]) {
+			problem = "no header can have the field " + strconv.Quote(h[0]) + " with this value"
+		}
+	}
+	if problem != "" {
+		fail(w, http.StatusBadRequest, problem)
+		done()
+		return nil, nil, nil
+	}
+	return q, as, done
+}
+
+// isField reports whether a message can have such a field (RFC 9110 section 5): nobody
+// else has looked at those of the bench.
+func isField(name, value string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// trial sends a request of the bench, and shows what becomes of it until its end.
+func (c *Console) trial(w http.ResponseWriter, r *http.Request) {
+	q, as, done := c.asked(w, r)
+	if done == nil {
 		return
 	}
+	defer done()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	header := http.Header{"Content-Type": {"application/json"}}
@@ -197,19 +235,11 @@ func (c *Console) trial(w http.ResponseWriter, r *http.Request) {
 // explain answers with what becomes of a request, field by field, by the translation
 // itself. Nothing is sent.
 func (c *Console) explain(w http.ResponseWriter, r *http.Request) {
-	var q struct {
-		Body    string
-		As      caller
-		Headers [][2]string
-	}
-	if !c.question(w, r, &q) {
+	q, as, done := c.asked(w, r)
+	if done == nil {
 		return
 	}
-	as, problem := q.As.identity(c.opt.Config())
-	if problem != "" {
-		fail(w, http.StatusBadRequest, problem)
-		return
-	}
+	defer done()
 	fields := map[string][]string{"content-type": {"application/json"}}
 	for _, h := range q.Headers {
 		name := strings.ToLower(h[0])

@@ -335,3 +335,21 @@ func TestTheBenchExplainsARequest(t *testing.T) {
 	answer, _ = w.ask("POST", Path+"/api/explain", `not JSON`)
 	require.Equal(t, 400, answer.StatusCode)
 }
+
+// Nobody but the bench looks at the fields that it is given: what is none in a message must
+// not become one.
+func TestTheBenchSendsFieldsOnly(t *testing.T) {
+	w := open(t)
+	for _, field := range []string{
+		`["X\r\nX-Antwort-Tenant","t"]`, `["transfer-encoding ","chunked"]`, `["a:b","c"]`, `["","c"]`, `["é","c"]`,
+		`["CDN-Loop","x\r\nX-Antwort-Subject: admin"]`, `["a","b\u0000"]`, `["a","b\n"]`, `["a","b\u007f"]`,
+	} {
+		for _, question := range []string{"trial", "explain"} {
+			answer, body := w.ask("POST", Path+"/api/"+question, `{"body":"{\"model\":\"m\",\"input\":\"hi\"}","as":{},"headers":[`+field+`]}`)
+			require.Equal(t, 400, answer.StatusCode, "%s %s", question, field)
+			require.Contains(t, body, "no header can have the field")
+		}
+	}
+	answer, _ := w.ask("POST", Path+"/api/explain", `{"body":"{\"model\":\"m\",\"input\":\"hi\"}","as":{},"headers":[["X-Team","a\tb é"]]}`)
+	require.Equal(t, 200, answer.StatusCode)
+}

@@ -165,8 +165,9 @@ func frame(message []byte) []byte {
 // frameHeader is how long what stands before a message is.
 const frameHeader = 5
 
-// Codes of gRPC after which the same may be sent again, says OTLP.
-var mayRepeat = map[string]bool{"1": true, "4": true, "8": true, "10": true, "11": true, "14": true, "15": true}
+// Codes of gRPC after which the same may be sent again, says OTLP. After 8, which a message
+// that is too long gets too, it may only with a time that is said in details.
+var mayRepeat = map[string]bool{"1": true, "4": true, "10": true, "11": true, "14": true, "15": true}
 
 var errNoStatus = errors.New("the answer is none of gRPC")
 

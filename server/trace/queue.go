@@ -9,6 +9,7 @@ import (
 	"antwort/shared/config"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
@@ -56,13 +57,39 @@ func (q *queue) OnEnd(s sdk.ReadOnlySpan) {
 // exporter sends what the SDK's processor gives it.
 type exporter struct{ q *queue }
 
-// ExportSpans sends spans. Its failure is told here, not to the SDK.
+// ExportSpans sends spans, in as many messages as they need. Its failure is told here,
+// not to the SDK.
 func (e exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
-	q := e.q
-	if len(spans) == 0 {
-		return nil
+	defer e.q.waiting.Add(int64(-len(spans)))
+	for len(spans) > 0 {
+		n := together(spans)
+		e.q.send(ctx, spans[:n])
+		spans = spans[n:]
 	}
-	defer q.waiting.Add(int64(-len(spans)))
+	return nil
+}
+
+// messageBytes is how long a message may get about: many who take them refuse 4 MiB.
+const messageBytes = 3 << 20
+
+// together is how many of the first spans make one message.
+func together(spans []sdk.ReadOnlySpan) int {
+	size := 0
+	for i, s := range spans {
+		size += 1 << 10
+		for _, kv := range s.Attributes() {
+			if kv.Value.Type() == attribute.STRING {
+				size += len(kv.Value.AsString())
+			}
+		}
+		if size > messageBytes && i > 0 {
+			return i
+		}
+	}
+	return len(spans)
+}
+
+func (q *queue) send(ctx context.Context, spans []sdk.ReadOnlySpan) {
 	sent := appendRequest(make([]byte, 0, q.size), spans) // a connection may read it for longer than Send
 	q.size = len(sent)
 	refused, err := q.client.Send(ctx, otlp.Traces, sent)
@@ -80,7 +107,6 @@ func (e exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) err
 		q.log.Warn("some spans were refused", "spans", refused)
 	}
 	q.lost = err != nil
-	return nil
 }
 
 // Shutdown lets go of connections.

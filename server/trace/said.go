@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"antwort/shared/jsontext"
+	"antwort/shared/policy"
 
 	"github.com/valyala/fastjson"
 	"go.opentelemetry.io/otel/attribute"
@@ -56,6 +57,7 @@ func (s *said) messages(body []byte, member, role string) string {
 			break
 		}
 		all = append(all, message(item, role, &left))
+		left -= around
 	}
 	slices.Reverse(all)
 	out := []byte{'['}
@@ -68,6 +70,14 @@ func (s *said) messages(body []byte, member, role string) string {
 	return string(append(out, ']'))
 }
 
+// What counts beside texts: names and the like are cut, and what stands around a part or
+// a message counts as if it were text.
+const (
+	around     = 32  // bytes
+	longestTag = 64  // role, type
+	longestID  = 256 // name, call's id
+)
+
 // part is a part of a message: its type, and a member with its text.
 type part struct {
 	kind, member string
@@ -77,7 +87,7 @@ type part struct {
 // message is an item of the Responses API as a message.
 func message(item *fastjson.Value, role string, left *int) []byte {
 	if r := item.GetStringBytes("role"); r != nil {
-		role = string(r)
+		role = policy.Clip(string(r), longestTag)
 	}
 	var parts []part
 	switch kind := string(item.GetStringBytes("type")); kind {
@@ -113,6 +123,9 @@ func message(item *fastjson.Value, role string, left *int) []byte {
 	}
 	out := append(jsontext.AppendString(append([]byte(nil), `{"role":`...), role), `,"parts":[`...)
 	for i, p := range parts {
+		if i > 0 && *left <= 0 {
+			break
+		}
 		if i > 0 {
 			out = append(out, ',')
 		}
@@ -128,15 +141,17 @@ func appendMessage(dst []byte, role string, p part, left *int, more ...[2]string
 
 // append appends the part, with as much of its text as is left.
 func (p part) append(dst []byte, left *int, more ...[2]string) []byte {
-	dst = jsontext.AppendString(append(dst, `{"type":`...), p.kind)
+	kind := policy.Clip(p.kind, longestTag)
+	dst = jsontext.AppendString(append(dst, `{"type":`...), kind)
 	for _, m := range more {
 		dst = append(jsontext.AppendString(append(dst, ','), m[0]), ':')
-		dst = jsontext.AppendString(dst, m[1])
+		dst = jsontext.AppendString(dst, policy.Clip(m[1], longestID))
 	}
 	if p.member != "" {
 		dst = append(jsontext.AppendString(append(dst, ','), p.member), ':')
 		dst = jsontext.AppendString(dst, clip(p.text, left))
 	}
+	*left -= around + len(kind) + longestID*len(more)
 	return append(dst, '}')
 }
 
