@@ -162,10 +162,12 @@ func TestNothingIsSmuggledByAnUpgrade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := gateway.Start(t, fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nfilter: {profile: gated}\nengine: {provider: vllm-responses, backend_url: %q}\n%s", backend.URL, more)).Ready()
+			const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+			raw(t, g.URL, "GET /v1/responses HTTP/1.1\r\nHost: gateway\r\n"+upgrade+"\r\n") // gets to the backend: nothing follows it
 			for _, path := range []string{"/v1/responses", "/v1/responses/resp_1", "/v1/models", "/v1/conversations", "/healthz", "/readyz", "/metrics", "/elsewhere"} {
 				for _, method := range []string{"GET", "POST"} {
 					for _, way := range []string{"", "X-Way: a\r\n"} {
-						got := raw(t, g.URL, method+" "+path+" HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+way+"\r\n"+
+						got := raw(t, g.URL, method+" "+path+" HTTP/1.1\r\nHost: gateway\r\n"+upgrade+way+"\r\n"+
 							"GET /smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n")
 						if path != "/v1/responses" && path != "/elsewhere" || method != "GET" {
 							assert.Contains(t, []int{404, 426}, got.status, "%s %s: %s", method, path, got.body)
