@@ -79,7 +79,7 @@ e2e-console: build ## The console in a real Chromium (Debian's; PICTURES=1 write
 
 .PHONY: e2e-envoy
 e2e-envoy: build envoy ## The filter in real Envoy
-	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 20m ./envoy/...
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 30m ./envoy/...
 
 .PHONY: e2e-collector
 e2e-collector: build envoy ## One trace of all tiers in a real OpenTelemetry Collector (Go modules, minutes to compile)
