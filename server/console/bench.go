@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -240,13 +239,8 @@ func (c *Console) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	fields := map[string][]string{"content-type": {"application/json"}}
-	for _, h := range q.Headers {
-		name := strings.ToLower(h[0])
-		fields[name] = append(fields[name], h[1])
-	}
 	c.answer(w, explain.Request(&explain.Question{
-		Config: c.opt.Config(), Caller: as, Body: []byte(q.Body), Field: func(name string) []string { return fields[name] },
+		Config: c.opt.Config(), Caller: as, Body: []byte(q.Body), Field: valuesIn(q.Headers),
 	}))
 }
 
@@ -291,7 +285,8 @@ func (a *caller) identity(cfg *config.Config) (*policy.Identity, string) {
 			return nil, "there is no such caller any more"
 		}
 		k := &cfg.Auth.APIKeys[*a.Key]
-		return policy.NewIdentity(k.Subject, k.Tenant, hex.EncodeToString(k.Digest[:8]), k.Models), ""
+		known := policy.IdentityOf(k)
+		return &known, ""
 	case a.Subject == "":
 		return nil, "say as whom: the subject is missing"
 	}

@@ -62,12 +62,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request) {
 	if !c.question(w, r, &q) {
 		return
 	}
-	fields := map[string][]string{"content-type": {"application/json"}}
-	for _, h := range q.Headers {
-		name := strings.ToLower(h[0])
-		fields[name] = append(fields[name], h[1])
-	}
-	field := func(name string) []string { return fields[name] }
+	field := valuesIn(q.Headers)
 	model := q.Model
 	if model == "" {
 		model = c.opt.Config().Engine.DefaultModel
@@ -106,19 +101,29 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, answer)
 }
 
-// lacks says which condition of a route a request does not meet, by the router's word
-// for a route that has this condition only.
+// valuesIn finds the values of a field, by its name in lower case, in a header that the
+// page has sent, which is one of JSON.
+func valuesIn(header [][2]string) func(name string) []string {
+	fields := map[string][]string{"content-type": {"application/json"}}
+	for _, h := range header {
+		name := strings.ToLower(h[0])
+		fields[name] = append(fields[name], h[1])
+	}
+	return func(name string) []string { return fields[name] }
+}
+
+// lacks says which condition of a route a request does not meet, by the policy's word for
+// a route that has this condition only.
 func lacks(m config.Match, ask policy.Ask) string {
-	meets := func(part config.Match) bool { return policy.NewRouter([]config.Route{{Match: part}}).Choose(ask) == 0 }
 	for _, h := range m.Headers {
-		if !meets(config.Match{Headers: []config.HeaderMatch{h}}) {
+		if !ask.Meets(&config.Match{Headers: []config.HeaderMatch{h}}) {
 			return "header " + h.Name
 		}
 	}
 	switch {
-	case !meets(config.Match{Tenants: m.Tenants}):
+	case !ask.Meets(&config.Match{Tenants: m.Tenants}):
 		return "tenant"
-	case !meets(config.Match{Models: m.Models}):
+	case !ask.Meets(&config.Match{Models: m.Models}):
 		return "model"
 	}
 	return ""

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ func Named(cfg *config.Config, subject, tenant string) (*policy.Identity, error)
 	for i := range cfg.Auth.APIKeys {
 		k := &cfg.Auth.APIKeys[i]
 		if k.Subject == subject && (tenant == "" || tenant == k.Tenant || k.Delegate) {
-			return identityOf(k, subject, tenant), nil
+			return identityOf(k, tenant), nil
 		}
 		if !slices.Contains(known, k.Subject) {
 			known = append(known, k.Subject)
@@ -96,11 +95,12 @@ func ofTenant(tenant string) string {
 	return " of tenant " + tenant
 }
 
-func identityOf(k *config.APIKey, subject, tenant string) *policy.Identity {
-	if tenant == "" || !k.Delegate {
-		tenant = k.Tenant
+func identityOf(k *config.APIKey, tenant string) *policy.Identity {
+	caller := policy.IdentityOf(k)
+	if tenant != "" && k.Delegate {
+		caller.Tenant = tenant
 	}
-	return policy.NewIdentity(subject, tenant, hex.EncodeToString(k.Digest[:8]), k.Models)
+	return &caller
 }
 
 // field returns all values of a header field.
@@ -187,10 +187,9 @@ func (r *Report) arrive(q *Question, caller *policy.Identity, d *policy.Decision
 // candidate says whether a route fits, and which of its conditions do: each of them is a
 // route for itself.
 func candidate(route *config.Route, ask policy.Ask, chosen bool) Candidate {
-	fits := func(m config.Match) bool { return policy.NewRouter([]config.Route{{Match: m}}).Choose(ask) == 0 }
-	c := Candidate{Name: route.Name, Chosen: chosen, Fits: fits(route.Match)}
+	c := Candidate{Name: route.Name, Chosen: chosen, Fits: ask.Meets(&route.Match)}
 	add := func(what string, m config.Match) {
-		c.Conditions = append(c.Conditions, Condition{what, fits(m)})
+		c.Conditions = append(c.Conditions, Condition{what, ask.Meets(&m)})
 	}
 	if models := route.Match.Models; len(models) > 0 {
 		add("models "+strings.Join(models, ", "), config.Match{Models: models})

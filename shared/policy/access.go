@@ -93,6 +93,11 @@ func NewIdentity(subject, tenant, key string, models []string) *Identity {
 	return &Identity{subject, tenant, key, models}
 }
 
+// IdentityOf is the caller that an API key with a digest stands for.
+func IdentityOf(k *config.APIKey) Identity {
+	return Identity{k.Subject, k.Tenant, hex.EncodeToString(k.Digest[:8]), k.Models}
+}
+
 // Models are patterns of the models that the caller may use; none: all.
 func (id *Identity) Models() []string { return id.models }
 
@@ -106,11 +111,12 @@ func NewAccess(c *config.Config) *Access {
 	if c.Auth.Type == config.JWTAuth {
 		a.token = newTokenClaims(&c.Auth.JWT)
 	}
-	for _, k := range c.Auth.APIKeys {
+	for i := range c.Auth.APIKeys {
+		k := &c.Auth.APIKeys[i]
 		if k.Digest == [sha256.Size]byte{} {
 			continue // was not resolved: nobody has it
 		}
-		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), Identity{k.Subject, k.Tenant, hex.EncodeToString(k.Digest[:8]), k.Models}, k.Delegate})
+		a.keys = append(a.keys, accessKey{wordsOf(k.Digest), IdentityOf(k), k.Delegate})
 	}
 	return a
 }

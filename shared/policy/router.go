@@ -43,6 +43,12 @@ func (r *Router) ChooseUnread(a Ask) (route int, decided bool) {
 	return -1, true
 }
 
+// Meets reports whether the request meets all conditions of a route: the router would
+// choose it if there was no other.
+func (a *Ask) Meets(m *config.Match) bool {
+	return NewRouter([]config.Route{{Match: *m}}).Choose(*a) == 0
+}
+
 // NoRoute is the answer when no route matches a request that named this model,
 // or none.
 func NoRoute(model string) *responses.Error {
