@@ -495,7 +495,7 @@ func TestBackendThatKeepsNothing(t *testing.T) {
 	var body atomic.Pointer[string]
 	answer := `{"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"yes"}]}],"new":1}`
 	status := http.StatusOK
-	backend := upstreamOf(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	backend := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
 		read, _ := io.ReadAll(q.Body)
 		text := string(read)
 		asked.Store(q)
