@@ -13,14 +13,14 @@ import (
 // and what passes a plain Envoy are the same bytes.
 func (s *stage) envoys(llm, server target) error {
 	const translating, forwarding, both = "antwort envoy translating", "antwort envoy forwarding", "chain of Envoy and server"
-	all := []string{plainName, forwardName, translating, forwarding, both}
+	all := []string{plainName, forwardName, translating, forwarding, both, extProcName}
 	for i := range s.filters {
 		all = append(all, s.filterName("translating", i), s.filterName("forwarding", i))
 	}
 	if !s.only.has(all...) {
 		return nil
 	}
-	plain, err := s.bare(plainName, "", llm.url, server.url)
+	plain, err := s.bare(plainName, "", "", llm.url, server.url)
 	plain.chat = true
 	if err := s.add(plain, err, ""); err != nil {
 		return err
@@ -33,16 +33,22 @@ func (s *stage) envoys(llm, server target) error {
 			{"translating", "vllm", plainName}, {"forwarding", "vllm-responses", forwardName},
 		} {
 			name := s.filterName(f.way, i)
-			if !s.only.has(name) {
+			asked := i == 0 && f.provider == "vllm" && s.only.has(extProcName)
+			if !s.only.has(name) && !asked {
 				continue
 			}
 			upstream := server.url
 			if f.provider == "vllm" {
 				upstream = llm.url
 			}
-			t, err := s.bare(name, fmt.Sprintf(plugin, module, f.provider), upstream, upstream)
+			t, err := s.bare(name, fmt.Sprintf(plugin, module, f.provider), "", upstream, upstream)
 			if err := s.add(t, err, f.to); err != nil {
 				return err
+			}
+			if asked {
+				if err := s.extProc(llm, t); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -73,10 +79,10 @@ func (s *stage) filterName(way string, i int) string {
 }
 
 // bare starts the least that Envoy does as a proxy, with one worker and what
-// HTTP filters are given.
-func (s *stage) bare(name, filters, chat, responses string) (target, error) {
+// HTTP filters and clusters are given.
+func (s *stage) bare(name, filters, clusters, chat, responses string) (target, error) {
 	return s.run(name, "/v1/models", s.envoy, func(port int) []string {
-		config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(plainEnvoy, port, filters, portOf(chat), portOf(responses)))
+		config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(plainEnvoy, port, filters, portOf(chat), portOf(responses))+clusters)
 		return []string{"--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c", config}
 	})
 }
