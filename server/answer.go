@@ -90,7 +90,7 @@ func (x *exchange) write(p []byte) {
 	if err == nil && len(p) >= flushed {
 		err = http.NewResponseController(x.w).Flush()
 	}
-	x.rec.Sent += int64(n)
+	x.rec.Wrote(int64(n))
 	if err != nil && x.rec.Method != http.MethodHead {
 		x.rec.Fail(failure.ClientGone, err)
 	}

@@ -150,7 +150,7 @@ func (x *exchange) tell(ctx context.Context, replay *turns.Replay, sink ingress.
 			if x.rec.FirstEvent == 0 {
 				x.rec.FirstEvent = time.Since(x.rec.Start)
 			}
-			x.rec.Sent += int64(n)
+			x.rec.Wrote(int64(n))
 		},
 	})
 	switch {
@@ -194,7 +194,7 @@ func (g *generation) work(ctx context.Context, j *job) {
 	defer stop()
 	x := &exchange{gen: g, endpoint: g.endpoints.API[policy.Create], job: j}
 	x.rec = observe.Record{ID: "resp_" + j.ID, Start: time.Now(), Method: http.MethodPost, Path: policy.Create.Name, Endpoint: jobEndpoint, Operation: trace.Operation(policy.Create.Name)}
-	g.observer.Begin()
+	g.observer.Begin(&x.rec)
 	defer x.record()
 	again, f := x.perform(ctx)
 	interrupted := j.log.Close(ctx, again, func(j *state.Job, log []state.Events) (*state.Record, []byte) {

@@ -186,7 +186,7 @@ func (x *exchange) saySignOfLife() {
 	_ = control.SetWriteDeadline(time.Now().Add(x.gen.cfg.Engine.StreamIdleTimeout))
 	x.beginEvents()
 	n, err := io.WriteString(x.w, streaming.KeepAlive)
-	if x.rec.Sent += int64(n); err == nil {
+	if x.rec.Wrote(int64(n)); err == nil {
 		err = control.Flush()
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/observe"
 	"antwort/shared/config"
 )
 
@@ -146,4 +147,23 @@ func TestTheConsoleFollowsItsToken(t *testing.T) {
 	require.Equal(t, 401, a.call("GET", "/console/api/about", "", asPage...).status)
 	require.Equal(t, 200, a.call("GET", "/console/api/about", "", append([]string{"Authorization", "Bearer secret-token"}, asPage...)...).status)
 	require.Equal(t, 200, a.call("GET", "/metrics", "").status, "the others ask for nothing")
+}
+
+// A request is among those in flight while its backend is asked, with its model and route.
+func TestTheConsoleSeesWhatIsInFlight(t *testing.T) {
+	seen := make(chan []observe.Flight, 1)
+	var r *running
+	up := upstreamOf(t, chats(func(w http.ResponseWriter, _ *http.Request) {
+		seen <- r.observer.Flights(10)
+		answering(w)
+	}))
+	r = start(t, config.VLLM, up, withAdmin)
+	got := r.post(ask, "X-Request-Id", "mine")
+	require.Equal(t, 200, got.status)
+	flights := <-seen
+	require.Len(t, flights, 1)
+	require.Equal(t, "mine", flights[0].ID)
+	require.Equal(t, "/v1/responses", flights[0].Endpoint)
+	require.Equal(t, "m", flights[0].Model)
+	require.Equal(t, "default", flights[0].Route)
 }

@@ -102,7 +102,7 @@ func (g *generation) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	x.rec.Operation = operationOf(x.endpoint, r.Method)
 	x.beginSpan()
-	g.observer.Begin()
+	g.observer.Begin(&x.rec)
 	return x
 }
 
@@ -141,6 +141,7 @@ func (x *exchange) callTo(route int, req *dispatch.Request) {
 	x.rec.Span.Asks(asked)
 	req.Span = x.rec.Span
 	x.call = pool.Call(req)
+	x.gen.observer.Sends(&x.rec, pool.Name)
 }
 
 // maxTarget bounds a request's target, in bytes (RFC 9110 section 4.1).

@@ -73,7 +73,7 @@ func (x *exchange) upgrade() *failure.Failure {
 		Turn: c.turn, Panicked: x.Panicked,
 		Closed: func(sent int64) {
 			g.sockets.Leave()
-			x.rec.Sent = sent
+			x.rec.Wrote(sent)
 			x.record()
 		},
 	})
@@ -144,7 +144,7 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 		WriteTime: x.call.Idle(), Lifetime: lifetime, Ending: g.ending,
 		Closed: func(sent int64) {
 			g.sockets.Leave()
-			x.rec.Sent = sent
+			x.rec.Wrote(sent)
 			x.record()
 		},
 	})
@@ -204,7 +204,7 @@ func (c *socket) turn(ctx context.Context, t *websocket.Turn) {
 		Span: g.tracer.Begin(trace.Served, "WebSocket "+policy.Create.Name, t.Received, c.span.Parent(), c.span),
 	}
 	x.r = (&http.Request{Method: http.MethodPost, Header: c.header, URL: &url.URL{Path: policy.Create.Name}, ContentLength: int64(len(t.Body.B))}).WithContext(ctx)
-	g.observer.Begin()
+	g.observer.Begin(&x.rec)
 	defer x.record()
 	defer func() {
 		if p := recover(); p != nil {
@@ -254,7 +254,7 @@ func (x *exchange) say(out []byte) {
 		x.rec.Fail(failure.ClientGone, err)
 		return
 	}
-	x.rec.Sent += int64(len(out) - ingress.Room)
+	x.rec.Wrote(int64(len(out) - ingress.Room))
 }
 
 // readBody reads the request's body.

@@ -128,6 +128,25 @@ for (const [scheme, width, both] of [["light", 1440, true], ["dark", 390, true],
   });
 }
 
+test("what is in flight is listed, until it has ended", async () => {
+  const p = await page(busy, "now");
+  await p.getByText("Nothing is in flight.").waitFor();
+  const row = p.getByRole("region", { name: "Requests in flight" }).locator("tbody tr").first();
+  const leave = new AbortController();
+  const asked = fetch(`${busy.api}/v1/responses`, {
+    method: "POST", signal: leave.signal, headers: { "Content-Type": "application/json", "X-Request-Id": "in-flight-1", "X-Team": "search" }, body: JSON.stringify({ model: `special-${hostile}`, stream: true, input: "mock: tokens=100000 delay=100ms" }),
+  }).then((r) => r.text()).catch(() => "left");
+  await row.getByText("in-flight-1").waitFor();
+  await row.getByText("special-<img").waitFor();
+  await p.waitForFunction(() => / KiB/.test(document.querySelector("[aria-label='Requests in flight'] tbody tr")?.textContent || ""));
+  assert.match(await row.innerText(), /team/);
+  await sound(p, "requests in flight");
+  leave.abort();
+  assert.equal(await asked, "left");
+  await p.getByText("Nothing is in flight.").waitFor();
+  await p.close();
+});
+
 test("the route that decides lights up", async () => {
   const p = await page(busy, "routes");
   await p.getByLabel("Model").fill("special-1");

@@ -188,12 +188,12 @@ func TestTheFeedTellsWhatHappens(t *testing.T) {
 		w.sample()
 	}
 	sample()
-	exchange := func(r observe.Record) {
-		w.opt.Observer.Begin()
+	exchange := func(r *observe.Record) {
 		r.Start, r.Endpoint = time.Now(), "/v1/responses"
-		w.opt.Observer.End(&r)
+		w.opt.Observer.Begin(r)
+		w.opt.Observer.End(r)
 	}
-	exchange(observe.Record{ID: "req_1", Status: 200, Outcome: responses.Outcome{HasUsage: true, Usage: responses.Usage{Input: 50, Output: 10}}})
+	exchange(&observe.Record{ID: "req_1", Status: 200, Outcome: responses.Outcome{HasUsage: true, Usage: responses.Usage{Input: 50, Output: 10}}})
 	sample()
 	req, err := http.NewRequest("GET", w.url+Path+"/api/feed", nil)
 	require.NoError(t, err)
@@ -217,13 +217,23 @@ func TestTheFeedTellsWhatHappens(t *testing.T) {
 	require.NoError(t, json.Unmarshal(next("hour"), &hour))
 	require.Len(t, hour.Samples, 1)
 	require.Equal(t, []float64{0.2, 0, 10, 2}, hour.Samples[0][1:5])
+	require.JSONEq(t, `[]`, string(next("flights")))
 	require.JSONEq(t, `{"routes":[]}`, string(next("backends")))
 	require.JSONEq(t, `{"seen":0,"last":[]}`, string(next("failures")))
 
 	const hostile = `<img src=x onerror=alert(1)>`
-	exchange(observe.Record{ID: "req_2", Status: 404, Model: hostile, Failure: failure.NoRoute, Cause: errors.New("not for pages")})
+	exchange(&observe.Record{ID: "req_2", Status: 404, Model: hostile, Failure: failure.NoRoute, Cause: errors.New("not for pages")})
+	running := &observe.Record{ID: "req_3", Start: now.Add(-2 * time.Second), Endpoint: "/v1/responses", Model: hostile}
+	w.opt.Observer.Begin(running)
+	w.opt.Observer.Sends(running, "r")
+	running.Wrote(5)
 	w.tell()
 	require.Contains(t, string(next("now")), `"failures":1`)
+	flying := string(next("flights"))
+	require.Contains(t, flying, `[{"id":"req_3","endpoint":"/v1/responses","model":"`)
+	require.Contains(t, flying, `"route":"r","age":2,"sent":5}]`)
+	require.NotContains(t, flying, "<img", "nobody takes it for markup")
+	w.opt.Observer.End(running)
 	next("backends") // for those who were there
 	said := string(next("failures"))
 	require.Contains(t, said, `"id":"req_2"`)
@@ -232,8 +242,9 @@ func TestTheFeedTellsWhatHappens(t *testing.T) {
 	require.NotContains(t, said, "not for pages")
 	w.tell()
 	next("now")
+	require.JSONEq(t, `[]`, string(next("flights")))
 	sample()
-	require.Contains(t, string(next("sample")), ",0.2,0.2,")
+	require.Contains(t, string(next("sample")), ",0.4,0.2,")
 }
 
 func TestTheFeedIsForSoManyPages(t *testing.T) {

@@ -91,7 +91,31 @@ func (c *Console) sample() {
 func (c *Console) tell() {
 	t := c.opt.Observer.Totals()
 	said := event("now", map[string]any{"at": c.opt.Now().UnixMilli(), "in_flight": t.InFlight, "streams": t.Streams, "requests": t.Requests, "failures": t.Failures})
-	c.feed.say(append(said, c.changes(false)...))
+	c.feed.say(append(append(said, c.flights()...), c.changes(false)...))
+}
+
+// maxFlights is how many requests in flight a page is told of.
+const maxFlights = 50
+
+// flight is a request in flight as the page has it.
+type flight struct {
+	ID       string  `json:"id"`
+	Endpoint string  `json:"endpoint"`
+	Model    string  `json:"model,omitempty"`
+	Route    string  `json:"route,omitempty"`
+	Age      float64 `json:"age"` // in seconds
+	Sent     int64   `json:"sent"`
+}
+
+// flights is the event that says what is in flight; those are listed that are it for longest.
+func (c *Console) flights() []byte {
+	all := c.opt.Observer.Flights(maxFlights)
+	list := make([]flight, len(all))
+	for i := range all {
+		f := &all[i]
+		list[i] = flight{f.ID, f.Endpoint, f.Model, f.Route, c.opt.Now().Sub(f.Start).Seconds(), f.Sent}
+	}
+	return event("flights", list)
 }
 
 // changes are the events of what has changed since they were told, or all of it.
@@ -164,7 +188,7 @@ func (c *Console) follow(w http.ResponseWriter, r *http.Request) {
 		return err == nil && out.Flush() == nil
 	}
 	begin := event("hour", map[string]any{"every": every, "samples": c.samples.all()})
-	if !write(append(begin, c.changes(true)...)) {
+	if !write(append(append(begin, c.flights()...), c.changes(true)...)) {
 		return
 	}
 	for {

@@ -3,8 +3,9 @@
 //
 //	exchange ─ Record ─► End ─┬─► log line
 //	                          ├─► metrics ─► Totals, scrape, or server/otlp
-//	                          ├─► the last failures
-//	                          └─► its span ─► server/trace
+//	   │                      ├─► the last failures
+//	   │                      └─► its span ─► server/trace
+//	   └─ Begin, Sends, Wrote ─► Flights, until End
 //
 // Nothing comes back: what is observed decides nothing. Whoever wants to know of
 // exchanges too, reads the same record at the same place.
@@ -30,6 +31,7 @@ type Observer struct {
 	metrics  *metrics
 	provider string
 	failed   failures
+	flights  flights
 }
 
 // New makes an observer. provider is a label of all metrics of ours.
@@ -47,10 +49,14 @@ func (o *Observer) Gather() ([]*dto.MetricFamily, error) { return o.metrics.all.
 func (o *Observer) Handler() http.Handler { return o.metrics.handler }
 
 // Begin counts an exchange as one that is under way, until End.
-func (o *Observer) Begin() { o.metrics.inFlight.Inc() }
+func (o *Observer) Begin(r *Record) {
+	o.metrics.inFlight.Inc()
+	o.flights.begin(r)
+}
 
 // End takes the record of an exchange, which comes here once.
 func (o *Observer) End(r *Record) {
+	o.flights.end(r)
 	r.end()
 	o.metrics.count(r)
 	o.failed.note(r)

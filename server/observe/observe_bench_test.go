@@ -47,7 +47,7 @@ func BenchmarkObserving(b *testing.B) {
 			for b.Loop() {
 				r := &Record{ID: "req_1", Start: time.Now(), Method: "POST", Endpoint: "/v1/responses", Operation: "chat", Model: "m", Known: true, Status: 200, Streamed: true, FirstToken: time.Millisecond}
 				r.Span = tracer.Begin(trace.Served, "POST /v1/responses", r.Start, tracer.Take(h), nil)
-				o.Begin()
+				o.Begin(r)
 				r.Span.Asks(trace.Question{Operation: "chat", Provider: "vllm", Method: "POST", Endpoint: "/v1/chat/completions", Model: "m"})
 				r.Span.Try(&trace.Backend{Route: "default", URL: "http://llm.example:8000"})
 				header = r.Span.Append(header[:0])

@@ -33,7 +33,7 @@ type Record struct {
 	Retries int    // attempts after the first
 
 	Status     int           // 0 until something was answered
-	Sent       int64         // bytes of the answer's body
+	Sent       int64         // bytes of the answer's body, which Wrote counts
 	Streamed   bool          // the answer is
 	FirstEvent time.Duration // after Start; 0: none
 	FirstToken time.Duration // likewise: of what a model says; 0: not known
@@ -46,7 +46,8 @@ type Record struct {
 	Failure failure.Kind
 	Cause   error // more about it, for the log only: it may name addresses
 
-	took time.Duration
+	took   time.Duration
+	flight flight
 }
 
 // Fail notes why the exchange failed; the first reason stays.

@@ -120,7 +120,7 @@ func (s *Stream) write(out *buffer.Buffer, last bool) {
 		return
 	}
 	s.phase.wrote(time.Now(), last)
-	s.rec.Sent += int64(n)
+	s.rec.Wrote(int64(n))
 	if last && s.rec.Status == http.StatusOK && s.events.Outcome().Failed() {
 		s.keepOutcome()
 		s.rec.Fail(failure.UpstreamStream, nil) // not the upstream's own words: they are not for logs

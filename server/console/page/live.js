@@ -16,6 +16,7 @@ class Live {
   now = null;
   backends = null;
   failures = null;
+  flights = null;
   #watchers = new Set();
 
   /** watch calls back after each event, with its name, until what it returns is called. */
@@ -34,6 +35,7 @@ class Live {
       case "now": this.now = data; break;
       case "backends": this.backends = data.routes; break;
       case "failures": this.failures = data; break;
+      case "flights": this.flights = data; break;
       default: return;
     }
     for (const f of this.#watchers) f(name);

@@ -1,6 +1,6 @@
 // Now: what the gateway does, over the last hour and at this moment.
 
-import { h, put, say, number, time, clock, nothing, section } from "./dom.js";
+import { h, put, say, number, time, bytes, clock, nothing, section } from "./dom.js";
 import { live, part } from "./live.js";
 import { plot, drawPlots, setSpan, getSpan } from "./plot.js";
 
@@ -59,6 +59,30 @@ function failures(root) {
       h("td", { class: "num muted" }, time(x.took)))))))));
 }
 
+/** flights is the list of what is in flight. Its frame stays while rows come and go, so that who reads on stays where they are. */
+function flights() {
+  const rows = h("tbody");
+  const more = h("p", { class: "muted pad" });
+  const frame = h("div", { class: "card flush" }, h("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Requests in flight" }, h("table", null,
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Request"), h("th", { scope: "col" }, "Model"), h("th", { scope: "col" }, "Route"), h("th", { scope: "col", class: "num" }, "For"), h("th", { scope: "col", class: "num" }, "Answered"))), rows)), more);
+  const none = nothing("Nothing is in flight.", "A request is listed here from its header to the last byte of its answer, those first that take longest.");
+  const show = () => {
+    const all = live.flights || [];
+    frame.hidden = !all.length;
+    none.hidden = !frame.hidden;
+    put(rows, all.map((x) => h("tr", null,
+      h("th", { scope: "row" }, h("code", null, x.id), h("span", { class: "muted block" }, x.endpoint)),
+      h("td", { class: "clip" }, x.model || "–"),
+      h("td", { class: "clip" }, x.route || "–"),
+      h("td", { class: "num" }, time(x.age)),
+      h("td", { class: "num" }, bytes(x.sent)))));
+    const left = Math.max(0, (live.now?.in_flight || 0) - all.length);
+    more.hidden = all.length < 50 || !left;
+    say(more, `and ${number(left)} more`);
+  };
+  return { node: h("div", null, frame, none), show };
+}
+
 export const now = {
   title: "Now",
   mount(root) {
@@ -70,13 +94,14 @@ export const now = {
     const hint = h("div");
     const where = h("div", { class: "stack" });
     const failed = h("div");
+    const flying = flights();
     const choice = h("fieldset", { class: "choice" }, h("legend", { class: "hidden" }, "How much time is shown"), spans.map(([min, text]) => h("label", null,
       h("input", { type: "radio", name: "span", value: String(min), checked: getSpan() === min * 60000, onchange: () => setSpan(min * 60000) }), h("span", null, text))));
     root.append(
       h("div", { class: "strip" }, h("p", null, inFlight, " in flight, ", streams, " of them streams"), h("p", null, many, " requests since the start, ", wrong, " failures"), choice),
       hint,
       h("div", { class: "plots" }, all.map((p) => p.card)),
-      section("Backends", null, where), section("Last failures", null, failed));
+      section("In flight", null, flying.node), section("Backends", null, where), section("Last failures", null, failed));
 
     function moment() {
       const n = live.now;
@@ -91,10 +116,12 @@ export const now = {
     const stop = live.watch((name) => {
       if (name === "hour" || name === "sample") drawPlots();
       if (name === "now") moment();
+      if (name === "flights") flying.show();
       if (name === "backends") backends(where);
       if (name === "failures") failures(failed);
     });
     moment();
+    flying.show();
     backends(where);
     failures(failed);
     drawPlots();
