@@ -28,8 +28,11 @@ type Conn struct {
 	one   [1]byte
 	early [512]byte // what is held may lie here
 
-	counted  bool        // it comes back from an answer that had it to itself
-	handling atomic.Bool // from a handler's start to its answer's end
+	door     *Door
+	stage    atomic.Int32 // waits, comes or taken on
+	asked    bool         // counted in door.asked
+	counted  bool         // it comes back from an answer that had it to itself
+	handling atomic.Bool  // from a handler's start to its answer's end
 	sign     atomic.Pointer[func()]
 
 	writing  sync.Mutex
@@ -66,7 +69,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 			p = p[:min(int64(len(p)), c.left)]
 		}
 		n, err := c.fill(p)
+		if n == 0 && c.waitedLongEnough(err) {
+			continue
+		}
 		if n == 0 {
+			c.stage.Store(known)
 			return 0, err
 		}
 		if n = c.frame(p, n); n > 0 {
@@ -102,6 +109,7 @@ func (c *Conn) loneCR() bool { return c.phase == inHeader && len(c.held) == 1 &&
 func (c *Conn) frame(p []byte, n int) int {
 	var mine int
 	if c.phase == inHeader {
+		c.stage.Store(comes)
 		if c.head.lines == 0 && c.head.kept == nil {
 			n = c.skipLines(p, n)
 		}
@@ -109,6 +117,8 @@ func (c *Conn) frame(p []byte, n int) int {
 		mine, whole = c.head.read(p[:n])
 		if c.head.http2 {
 			c.phase, c.head, mine = inHTTP2, header{}, n
+			c.stage.Store(known)
+			c.count(false)
 		} else if whole {
 			c.headEnds()
 			mine += c.frameBody(p[mine:n])
@@ -188,6 +198,11 @@ func (c *Conn) next() {
 	switch c.phase {
 	case answering:
 		c.phase, c.head = inHeader, header{}
+		if len(c.held) == 0 {
+			c.stage.Store(waits)
+		} else {
+			c.stage.Store(comes)
+		}
 	case inHTTP2:
 	default:
 		c.phase = ended // where the next request begins is not known
@@ -226,9 +241,21 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close closes the connection. TLS says so to the client, but not to one that has
-// not taken what was written before: it would wait 5 s for that.
+// Close closes the connection, but for a request that has come to a door that drains:
+// its answer is awaited.
 func (c *Conn) Close() error {
+	if c.door != nil && c.door.late.keeps(c) {
+		return nil
+	}
+	return c.shut()
+}
+
+// shut closes the connection. TLS says so to the client, but not to one that has
+// not taken what was written before: it would wait 5 s for that.
+func (c *Conn) shut() error {
+	if c.door != nil {
+		c.door.late.forget(c)
+	}
 	if c.writing.TryLock() {
 		stuck := c.stuck
 		c.writing.Unlock()
@@ -254,21 +281,32 @@ func of(r *http.Request) *Conn {
 }
 
 // hook makes net/http use the connections of this package, and counts them.
-func (d *Door) hook() {
-	d.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+func (d *Door) hook(to *http.Server) {
+	to.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
 	}
-	d.http.ConnState = func(nc net.Conn, state http.ConnState) {
+	to.ConnState = func(nc net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			if c, ok := nc.(*Conn); !ok || !c.counted {
+			c, ok := nc.(*Conn)
+			if !ok || !c.counted {
 				d.open.add()
+			}
+			if ok {
+				c.count(to == d.http)
 			}
 		case http.StateIdle:
 			if c, ok := nc.(*Conn); ok {
 				c.next()
+				c.count(to == d.http)
 			}
-		case http.StateClosed, http.StateHijacked:
+		case http.StateClosed:
+			if c, ok := nc.(*Conn); ok {
+				c.count(false)
+				d.goOn(c)
+			}
+			d.open.remove()
+		case http.StateHijacked:
 			d.open.remove()
 		}
 	}
@@ -283,6 +321,7 @@ func Begin(r *http.Request) (problem string) {
 		return ""
 	}
 	c.handling.Store(true)
+	c.count(false)
 	if c.phase == inHeader {
 		return "its header was not seen"
 	}

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,8 +36,12 @@ type Options struct {
 type Door struct {
 	opt   Options
 	http  *http.Server
+	again *http.Server // of connections that net/http has had before; it outlives http
 	taken takenConns
-	open  openConns
+	open  openConns // all
+	asked openConns // those of http that have, or wait for, a request that no handler has
+	late  lateConns
+	queue atomic.Pointer[queue] // nil until Serve; those behind it have the handshake to do
 }
 
 // openConns counts the connections that are open, taken ones too.
@@ -56,40 +61,62 @@ func (o *openConns) remove() {
 	}
 }
 
+// wait returns nil when no connection is open, else ctx's error.
+func (o *openConns) wait(ctx context.Context) error {
+	for o.n.Load() > 0 {
+		select {
+		case <-o.none:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // New makes a door. It is open from the beginning of Serve.
 func New(opt Options) *Door {
-	d := &Door{opt: opt, open: openConns{none: make(chan struct{}, 1)}, http: &http.Server{
-		Handler:           opt.Handler,
-		ReadHeaderTimeout: opt.ReadHeaderTimeout,
-		IdleTimeout:       opt.IdleTimeout,
-		MaxHeaderBytes:    opt.MaxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(opt.Log.Handler(), slog.LevelDebug),
-		Protocols:         new(http.Protocols),
-
-		DisableGeneralOptionsHandler: true, // OPTIONS * is a path like others
-	}}
-	d.http.Protocols.SetHTTP1(true)
+	d := &Door{opt: opt}
+	d.open.none, d.asked.none = make(chan struct{}, 1), make(chan struct{}, 1)
+	d.http, d.again = d.server(), d.server()
 	if opt.Certificate != nil {
 		d.http.Protocols.SetHTTP2(true)
 		d.http.TLSConfig = opt.Certificate.config()
 	} else {
 		d.http.Protocols.SetUnencryptedHTTP2(true)
 	}
-	d.hook()
 	d.taken.returned, d.taken.idle, d.taken.all, d.taken.open = newReturnedConns(), opt.IdleTimeout, make(map[*Taken]struct{}), &d.open
 	return d
+}
+
+// server is net/http's part of a door, of HTTP/1.1.
+func (d *Door) server() *http.Server {
+	s := &http.Server{
+		Handler:           d.opt.Handler,
+		ReadHeaderTimeout: d.opt.ReadHeaderTimeout,
+		IdleTimeout:       d.opt.IdleTimeout,
+		MaxHeaderBytes:    d.opt.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(d.opt.Log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is a path like others
+	}
+	s.Protocols.SetHTTP1(true)
+	d.hook(s)
+	return s
 }
 
 // Serve receives clients until the listener fails, Drain or Close. It returns why
 // it has ended.
 func (d *Door) Serve(ln net.Listener) error {
-	conns := net.Listener(plainConns{ln})
+	queue := newQueue(ln)
+	d.queue.Store(queue)
+	conns := net.Listener(plainConns{queue, d})
 	if d.opt.Certificate != nil {
-		conns = newTLSConns(ln, d.http.TLSConfig, d.opt.ReadHeaderTimeout, d.opt.Log)
+		conns = newTLSConns(queue, d)
 	}
 	served := make(chan error, 2)
 	go func() { served <- d.http.Serve(conns) }()
-	go func() { served <- d.http.Serve(d.taken.returned) }()
+	go func() { served <- d.again.Serve(d.taken.returned) }()
 	return <-served
 }
 
@@ -98,32 +125,55 @@ func (d *Door) Serve(ln net.Listener) error {
 // its way, of which its client cannot know whether it was answered. It returns when no
 // connection is left, when the time is over, or ctx.
 func (d *Door) Part(ctx context.Context, most time.Duration) {
-	over := time.NewTimer(most)
-	defer over.Stop()
-	for d.open.n.Load() > 0 {
-		select {
-		case <-d.open.none:
-		case <-over.C:
-			return
-		case <-ctx.Done():
-			return
-		}
+	limit, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	_ = d.open.wait(limit)
+}
+
+// looking is for how long at most a door that drains looks for what has come.
+const looking = time.Second
+
+// Drain receives no more clients and waits until all answers have ended, or ctx
+// has: then clients are left. Connections without a request are closed at once; one
+// that has come is answered, though nobody had read it.
+func (d *Door) Drain(ctx context.Context) error {
+	d.look(ctx)
+	if err := d.shutdown(ctx); err != nil {
+		return err
+	}
+	if err := await(ctx, &d.taken.answers); err != nil {
+		return err
+	}
+	return d.open.wait(ctx)
+}
+
+// await waits for a group. It returns ctx's error when that ends before.
+func await(ctx context.Context, group *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// Drain receives no more clients and waits until all answers have ended, or ctx
-// has: then clients are left. Connections without a request are closed at once.
-func (d *Door) Drain(ctx context.Context) error {
-	d.taken.close()
-	err := d.shutdown(ctx)
-	done := make(chan struct{})
-	go func() { d.taken.answers.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
+// look has the requests that have come get to the handler. net/http's Shutdown would
+// close their connections.
+func (d *Door) look(ctx context.Context) {
+	look, cancel := context.WithTimeout(ctx, looking)
+	defer cancel()
+	d.late.parting.Store(true)
+	defer d.late.parting.Store(false)
+	if q := d.queue.Load(); q != nil {
+		q.finish(look)
+		_ = await(look, &q.shaking)
 	}
-	return err
+	d.http.SetKeepAlivesEnabled(false)
+	d.again.SetKeepAlivesEnabled(false)
+	d.taken.part()
+	_ = d.asked.wait(look)
 }
 
 // shutdown is http.Server.Shutdown, said again each second: net/http tells the
@@ -142,18 +192,22 @@ func (d *Door) shutdown(ctx context.Context) error {
 
 // Close closes every connection.
 func (d *Door) Close() {
-	_ = d.http.Close()
-	d.taken.close()
 	d.taken.abort()
+	d.late.close()
+	_ = d.http.Close()
+	_ = d.again.Close()
 }
 
 // plainConns is a listener of connections in clear.
-type plainConns struct{ net.Listener }
+type plainConns struct {
+	net.Listener
+	door *Door
+}
 
 func (l plainConns) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: c}, nil
+	return &Conn{Conn: c, door: l.door}, nil
 }

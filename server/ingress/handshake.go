@@ -20,7 +20,8 @@ const refusalTime = 2 * time.Second
 // come as Conn, as without TLS: streams take them over, and what net/http
 // refuses by itself gets its body. Those of HTTP/2 come as net/http knows them.
 type tlsConns struct {
-	net.Listener
+	*queue
+	door    *Door
 	config  *tls.Config
 	timeout time.Duration // of a handshake
 	log     *slog.Logger
@@ -31,8 +32,8 @@ type tlsConns struct {
 	failed  chan error // of the listener
 }
 
-func newTLSConns(ln net.Listener, cfg *tls.Config, timeout time.Duration, log *slog.Logger) *tlsConns {
-	l := &tlsConns{Listener: ln, config: cfg, timeout: timeout, log: log,
+func newTLSConns(ln *queue, d *Door) *tlsConns {
+	l := &tlsConns{queue: ln, door: d, config: d.http.TLSConfig, timeout: d.opt.ReadHeaderTimeout, log: d.opt.Log,
 		shaken: make(chan net.Conn), stopped: make(chan struct{}), failed: make(chan error, 1)}
 	go l.accept()
 	return l
@@ -40,8 +41,9 @@ func newTLSConns(ln net.Listener, cfg *tls.Config, timeout time.Duration, log *s
 
 func (l *tlsConns) accept() {
 	for {
-		c, err := l.Listener.Accept()
+		c, err := l.queue.Accept()
 		if err == nil {
+			l.shaking.Add(1)
 			go l.shake(c)
 			continue
 		}
@@ -59,6 +61,7 @@ func (l *tlsConns) accept() {
 
 // shake does a connection's handshake and hands it on.
 func (l *tlsConns) shake(raw net.Conn) {
+	defer l.shaking.Done()
 	c := tls.Server(raw, l.config)
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	err := c.HandshakeContext(ctx)
@@ -69,7 +72,7 @@ func (l *tlsConns) shake(raw net.Conn) {
 	}
 	shaken := net.Conn(c)
 	if c.ConnectionState().NegotiatedProtocol != "h2" {
-		shaken = &Conn{Conn: c}
+		shaken = &Conn{Conn: c, door: l.door}
 	}
 	select {
 	case l.shaken <- shaken:
@@ -112,5 +115,5 @@ func (l *tlsConns) Accept() (net.Conn, error) {
 
 func (l *tlsConns) Close() error {
 	l.stop.Do(func() { close(l.stopped) })
-	return l.Listener.Close()
+	return l.queue.Close()
 }

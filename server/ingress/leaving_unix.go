@@ -4,6 +4,16 @@ package ingress
 
 import "syscall"
 
+// hasCome reports whether a connection has something to read.
+func hasCome(raw syscall.RawConn) bool {
+	var one [1]byte
+	n := 0
+	err := raw.Control(func(fd uintptr) {
+		n, _, _ = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	})
+	return err == nil && n > 0
+}
+
 // awaitBreak waits until a connection is broken, or for the read deadline. The
 // runtime looks again whenever the connection's state has changed.
 func awaitBreak(raw syscall.RawConn) error {

@@ -28,22 +28,19 @@ type takenConns struct {
 	all map[*Taken]struct{}
 }
 
-// close ends the connections that wait for a request, and those of running
-// answers when these end.
-func (t *takenConns) close() {
+// part ends the connections that wait for a request, and those of running answers when
+// these end. A request that has come is given back still.
+func (t *takenConns) part() {
 	t.closed.Store(true)
 	for _, c := range t.list() {
-		c.mu.Lock()
-		if c.over {
-			_ = c.conn.Close()
-		}
-		c.mu.Unlock()
+		c.part()
 	}
-	_ = t.returned.Close()
 }
 
-// abort closes every connection.
+// abort closes every connection, and gives none back.
 func (t *takenConns) abort() {
+	t.closed.Store(true)
+	_ = t.returned.Close()
 	for _, c := range t.list() {
 		_ = c.conn.Close()
 	}
@@ -72,6 +69,7 @@ type Taken struct {
 	shut  bool // the client sends nothing any more
 	over  bool // the answer has ended
 	keep  bool // the connection outlives the answer
+	next  bool // watch looks whether the next request has come
 }
 
 // Take takes the connection of a request over from net/http, for a streamed
@@ -127,7 +125,13 @@ func (t *Taken) watch() {
 	}
 	t.mu.Lock()
 	over, keep := t.over, t.keep
+	if over && keep {
+		t.next = true // its deadlines are others' from now on
+	}
 	t.mu.Unlock()
+	if over && keep && len(t.conn.held) == 0 {
+		t.lookAgain()
+	}
 	switch {
 	case !over:
 		t.gone() // Finish closes the connection
@@ -136,12 +140,27 @@ func (t *Taken) watch() {
 		t.conn.next()
 		t.conn.counted = true
 		t.set.open.add()
-		t.forget() // before it is net/http's, or close would take it for idle
 		if !t.set.returned.give(t.conn) {
 			t.set.open.remove()
 		}
 	default:
 		_ = t.conn.Close()
+	}
+}
+
+// lookAgain reads a request that has come at the very end of the time to wait for it.
+func (t *Taken) lookAgain() {
+	if raw := t.conn.raw(); raw != nil && hasCome(raw) && t.conn.SetReadDeadline(time.Time{}) == nil {
+		_ = t.conn.readAhead()
+	}
+}
+
+// part ends the wait for a next request.
+func (t *Taken) part() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over && !t.next {
+		_ = t.conn.SetReadDeadline(past)
 	}
 }
 
@@ -210,12 +229,12 @@ func newReturnedConns() *returnedConns {
 }
 
 // give gives a connection back; false when it was closed instead.
-func (l *returnedConns) give(c net.Conn) bool {
+func (l *returnedConns) give(c *Conn) bool {
 	select {
 	case l.conns <- c:
 		return true
 	case <-l.done:
-		_ = c.Close()
+		_ = c.shut()
 		return false
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -56,12 +58,7 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 func TestClosingToWhoReadsNothing(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	secure := tls.Server(server, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	secure := tls.Server(server, selfSigned(t).config())
 	shaken := make(chan error, 1)
 	go func() {
 		theirs := tls.Client(client, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // there is nobody else
@@ -71,7 +68,7 @@ func TestClosingToWhoReadsNothing(t *testing.T) {
 	require.NoError(t, <-shaken)
 	c := &Conn{Conn: secure}
 	require.NoError(t, c.SetWriteDeadline(past))
-	_, err = c.Write([]byte("x"))
+	_, err := c.Write([]byte("x"))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	closed := make(chan struct{})
 	go func() {
@@ -83,4 +80,24 @@ func TestClosingToWhoReadsNothing(t *testing.T) {
 	case <-time.After(4 * time.Second): // TLS waits for 5
 		require.Fail(t, "it waits for a client that reads nothing")
 	}
+}
+
+// selfSigned is a certificate that nobody has signed.
+func selfSigned(t *testing.T) *Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	at := t.TempDir()
+	certFile, keyFile := filepath.Join(at, "cert.pem"), filepath.Join(at, "key.pem")
+	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	var c Certificate
+	_, err = c.Load(certFile, keyFile)
+	require.NoError(t, err)
+	return &c
 }
