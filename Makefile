@@ -32,12 +32,16 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 ##@ Test
 # Many tests wait more than they work: more of them than there are cores run beside each other.
 WAITING := -parallel 8
+# Compiled as the binary is, so that it, the tests and the server's ways share what they compile. make check vets.
+PLAIN := CGO_ENABLED=0 $(GO) test -trimpath -vet=off
 # The race detector watches all but SQLite's C, which is Go by translation only: watching that takes most of the time of a test with SQLite.
-RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
+RACE := -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
+# The packages of the patterns $(1) that have tests: for each other one the coverage would be asked of a tool that is first compiled.
+tested = $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(1))
 
 .PHONY: quick
 quick: build ## The tests for the loop: all but the slowest cases, and no race detector
-	$(GO) test -short $(WAITING) ./...
+	$(PLAIN) -short $(WAITING) ./...
 
 .PHONY: test
 test: build ## All tests that need nothing but Go, and the coverage that shared and server must have
@@ -52,17 +56,17 @@ test: build ## All tests that need nothing but Go, and the coverage that shared 
 # What goroutines share of shared, the server's tests show.
 .PHONY: test-plain
 test-plain: build
-	$(GO) test $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage ./shared/... ./filter ./server/explain
+	$(PLAIN) $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage $(call tested,./shared/... ./filter ./server/explain)
 
 # Counters of coverage under the race detector make reading JSON a hundred times as slow: here they count the server only.
 .PHONY: test-race
 test-race: build
-	$(GO) test $(RACE) $(WAITING) -timeout 20m -coverpkg=./server/... -coverprofile=bin/server.coverage ./server/... ./filter/filtertest/...
+	$(GO) test $(RACE) $(WAITING) -timeout 20m -coverpkg=./server/... -coverprofile=bin/server.coverage $(call tested,./server/... ./filter/filtertest/...)
 
 # The last of them does in full numbers what the race detector sees a tenth of.
 .PHONY: test-ways
 test-ways: build ## The server's tests with net/http's client, without take-over of connections, and with neither of ours
-	$(GO) test -c -cover -coverpkg=./shared/...,./server/... -o bin/server.test ./server
+	$(PLAIN) -c -cover -coverpkg=./shared/...,./server/... -ldflags="-s -w" -o bin/server.test ./server
 	cd server && printf '%s\n' '-test.short -transport=std' '-test.short -take-over=false' '-test.short -transport=std -take-over=false' \
 	    '-test.run=MeetsCompletion|ContinuedAtOnce|SettleToTheToken|InventedNames' | \
 	  xargs -P 4 -I WAY sh -c 'out=$$(../bin/server.test -test.parallel 4 -test.coverprofile ../bin/$$(echo "$$0" | tr -dc a-z).coverage $$0 2>&1) || \

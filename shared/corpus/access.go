@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 )
@@ -51,8 +50,11 @@ func LoadAccess() (*Access, error) {
 
 // loadPolicy reads a file of cases of package policy.
 func loadPolicy(name string, all any) error {
-	_, file, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "policy", "testdata", name))
+	root, err := folder("policy/testdata")
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		return err
 	}

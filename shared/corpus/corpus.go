@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +72,24 @@ func (c *Case) Path() string {
 	return policy.Create.Name
 }
 
+// folder finds a folder of shared, seen from a test anywhere in the source tree. (The
+// place that a binary was compiled at is not in all binaries.)
+func folder(name string) (string, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := here; ; dir = filepath.Dir(dir) {
+		found := filepath.Join(dir, "shared", name)
+		if at, err := os.Stat(found); err == nil && at.IsDir() {
+			return found, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("there is no shared/%s above %s", name, here)
+		}
+	}
+}
+
 // Load returns the cases that translation alone decides about: those without keys to seal
 // with.
 func Load() ([]Case, error) {
@@ -82,8 +99,10 @@ func Load() ([]Case, error) {
 
 // LoadAll returns all cases, sorted by name.
 func LoadAll() ([]Case, error) {
-	_, file, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(file), "..", "testdata")
+	root, err := folder("testdata")
+	if err != nil {
+		return nil, err
+	}
 	dirs, err := os.ReadDir(root)
 	if err != nil {
 		return nil, err
