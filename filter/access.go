@@ -56,7 +56,7 @@ func (x *exchange) identify(h header) (left header, known bool) {
 // stays.
 func (h header) withoutReserved() header {
 	for i := 0; i < len(h); {
-		if name := h[i][0]; policy.IsReserved(name) || isEnvoys(name) {
+		if name := h[i][0]; name != "" && name[0]|0x20 == 'x' && (policy.IsReserved(name) || isEnvoys(name)) {
 			h = h.drop(name) // all fields of this name, h[i] among them
 		} else {
 			i++

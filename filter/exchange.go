@@ -16,10 +16,12 @@ type exchange struct {
 	handler   handler          // nil: all passes untouched
 	caller    *policy.Identity // nil: not known, or nobody is asked
 	decision  policy.Decision
-	fields    header // of the request, while the decision asks for them
-	pool      *pool  // nil: the request has no way yet
-	closed    bool   // nothing more of the request may pass
-	marked    bool   // for Envoy's rate limit
+	fields    header                     // of the request, while the decision asks for them
+	values    func(name string) []string // of a field among them; stays for the next request
+	room      [1]string                  // for what it returns
+	pool      *pool                      // nil: the request has no way yet
+	closed    bool                       // nothing more of the request may pass
+	marked    bool                       // for Envoy's rate limit
 	requestID string
 	begun     instant // when the request's headers came
 	holding   holding

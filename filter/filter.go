@@ -47,7 +47,9 @@ func (v *vmContext) NewPluginContext(uint32) types.PluginContext {
 func (v *vmContext) newContext() *httpContext {
 	last := len(v.ended) - 1
 	if last < 0 {
-		return &httpContext{}
+		c := &httpContext{}
+		c.values = c.field
+		return c
 	}
 	c := v.ended[last]
 	v.ended = v.ended[:last]
@@ -56,7 +58,9 @@ func (v *vmContext) newContext() *httpContext {
 
 // takeBack keeps a context that nothing refers to any more.
 func (v *vmContext) takeBack(c *httpContext) {
+	values := c.values
 	*c = httpContext{}
+	c.values = values
 	if len(v.ended) < keptContexts {
 		v.ended = append(v.ended, c)
 	}

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 )
@@ -22,13 +21,29 @@ func (h header) get(name string) string {
 }
 
 // all are the values of a field, in their order.
-func (h header) all(name string) (values []string) {
+func (h header) all(name string) []string { return h.appendAll(nil, name) }
+
+// appendAll appends them to values.
+//
+//go:noinline
+func (h header) appendAll(values []string, name string) []string {
 	for i := range h {
 		if h[i][0] == name {
 			values = append(values, h[i][1])
 		}
 	}
 	return values
+}
+
+// lengths has bit n set where the name of some field has n bytes: most fields that
+// are asked for are not there, and need no comparison of names.
+//
+//go:noinline
+func (h header) lengths() (set uint64) {
+	for i := range h {
+		set |= 1 << len(h[i][0])
+	}
+	return set
 }
 
 // drop removes fields from the request and from h, whose array it uses.
@@ -47,32 +62,52 @@ func (h header) has(name string) bool {
 }
 
 // length is the content-length in bytes, -1 when there is none.
+//
+//go:noinline
 func (h header) length() int64 {
-	n, err := strconv.ParseUint(h.get("content-length"), 10, 62)
-	if err != nil {
+	return digits(h.get("content-length"))
+}
+
+// digits reads a number of up to 62 bits that is written in nothing but digits; -1 for
+// anything else.
+//
+//go:noinline
+func digits(s string) (n int64) {
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 || n > (1<<62-10)/10 {
+			return -1
+		}
+		n = 10*n + int64(c)
+	}
+	if s == "" {
 		return -1
 	}
-	return int64(n)
+	return n
 }
 
 // status is the response's status, 0 without one.
 func (h header) status() int {
-	n, _ := strconv.Atoi(h.get(":status"))
-	return n
+	return int(max(0, digits(h.get(":status"))))
 }
 
 // removeRequest removes the fields that there are.
 func (h header) removeRequest(names ...string) {
+	lengths := h.lengths()
 	for _, name := range names {
-		if h.has(name) {
+		if lengths>>len(name)&1 != 0 && h.has(name) {
 			must(proxywasm.RemoveHttpRequestHeader(name))
 		}
 	}
 }
 
+// removeAnswer does so in the answer.
+//
+//go:noinline
 func (h header) removeAnswer(names ...string) {
+	lengths := h.lengths()
 	for _, name := range names {
-		if h.has(name) {
+		if lengths>>len(name)&1 != 0 && h.has(name) {
 			must(proxywasm.RemoveHttpResponseHeader(name))
 		}
 	}

@@ -32,12 +32,13 @@ const (
 func (x *exchange) begin(endpoint *policy.Endpoint, h header, end bool) *failure.Failure {
 	x.fields = h
 	var f *failure.Failure
-	x.decision, f = x.decider.Begin(policy.Request{Endpoint: endpoint, Method: h.get(":method"), Caller: x.caller, HasBody: !end, Field: x.field})
+	x.decision, f = x.decider.Begin(policy.Request{Endpoint: endpoint, Method: h.get(":method"), Caller: x.caller, HasBody: !end, Field: x.values})
 	return f
 }
 
-// field is for the decision. The fields stay as they were in the header phase.
-func (x *exchange) field(name string) []string { return x.fields.all(name) }
+// field is exchange.values: the fields as they were in the header phase. What it
+// returns is valid until it is called again.
+func (x *exchange) field(name string) []string { return x.fields.appendAll(x.room[:0], name) }
 
 // wait keeps the header for a decision that needs the body.
 func (x *exchange) wait() {

@@ -34,8 +34,12 @@ type translated struct {
 // chatPath is where translated requests go.
 const chatPath = "/v1/chat/completions"
 
-// secrets are request fields that are between the client and the gateway.
-var secrets = []string{"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
+// notChat are request fields that a chat request does not have; secrets, among them,
+// are between the client and the gateway.
+var (
+	notChat = []string{"content-length", "accept-encoding", "authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
+	secrets = notChat[2:]
+)
 
 func (x *translated) requestHeaders(h header, end bool) types.Action {
 	x.upload = x.newUpload(h)
@@ -72,8 +76,7 @@ func (x *translated) counting() translate.Count { return translate.Count(x.cfg.E
 // toChat makes the header that of a chat request.
 func (x *translated) toChat(h header) {
 	h.setRequest(":path", x.target())
-	h.removeRequest("content-length", "accept-encoding")
-	h.removeRequest(secrets...)
+	h.removeRequest(notChat...)
 }
 
 // refuse answers what its headers rule out.

@@ -31,33 +31,41 @@ func (u *Usage) read(v *fastjson.Value) {
 			reasoning = v
 		}
 	})
-	if !isCount(input) && !isCount(output) && !isCount(total) {
+	in, hasIn := count(input)
+	out, hasOut := count(output)
+	all, hasAll := count(total)
+	if !hasIn && !hasOut && !hasAll {
 		return
 	}
-	*u = Usage{Known: true, Input: count(input), Output: count(output), Total: count(total)}
-	if u.Total == 0 {
-		u.Total = u.Input + u.Output
+	if all == 0 {
+		all = in + out
 	}
-	u.Cached = count(inputs.Get("cached_tokens"), hit, cached)
-	u.Reasoning = count(outputs.Get("reasoning_tokens"), reasoning)
+	*u = Usage{Known: true, Input: in, Output: out, Total: all}
+	u.Cached = firstCount(inputs.Get("cached_tokens"), hit, cached)
+	u.Reasoning = firstCount(outputs.Get("reasoning_tokens"), reasoning)
 }
 
-// count is the first number of tokens among values, 0 without one. Some servers
-// write 10.0 for 10.
-func count(values ...*fastjson.Value) int64 {
+// firstCount is the first number of tokens among values, 0 without one.
+func firstCount(values ...*fastjson.Value) int64 {
 	for _, v := range values {
-		if isCount(v) {
-			return int64(v.GetFloat64())
+		if n, ok := count(v); ok {
+			return n
 		}
 	}
 	return 0
 }
 
-// isCount reports whether v is a number of tokens.
-func isCount(v *fastjson.Value) bool {
+// count reads a number of tokens. Some servers write 10.0 for 10.
+func count(v *fastjson.Value) (n int64, ok bool) {
 	if v == nil || v.Type() != fastjson.TypeNumber {
-		return false
+		return 0, false
 	}
-	n := v.GetFloat64()
-	return n >= 0 && n < 1<<53
+	if n := v.GetInt64(); n > 0 && n < 1<<53 { // without a fraction, as nearly all are written
+		return n, true
+	}
+	f := v.GetFloat64()
+	if f < 0 || f >= 1<<53 {
+		return 0, false
+	}
+	return int64(f), true
 }

@@ -66,6 +66,9 @@ func isPlain(s string) bool {
 // MediaType is the type of a Content-Type header without its parameters, in
 // lower case (RFC 9110 section 8.3.1).
 func MediaType(contentType string) string {
+	if contentType == "application/json" || contentType == "text/event-stream" { // as nearly all are written
+		return contentType
+	}
 	t, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(t))
 }

@@ -5,6 +5,7 @@ package abi
 import (
 	"math"
 	"runtime"
+	"unsafe"
 )
 
 // Numbers of header maps (proxy_map_type_t) and buffers (proxy_buffer_type_t) in
@@ -28,12 +29,12 @@ func AppendFields(dst [][2]string, headerMap uint32) ([][2]string, bool) {
 	}
 	// The count; the sizes of each name and value; names and values, each with a
 	// zero byte behind it.
-	n := int(le32(pairs))
-	sizes, text := pairs[4:4+8*n], pairs[4+8*n:]
-	for ; n > 0; n-- {
-		name, value := int(le32(sizes)), int(le32(sizes[4:]))
-		dst = append(dst, [2]string{text[:name], text[name+1 : name+1+value]})
-		sizes, text = sizes[8:], text[name+value+2:]
+	begin := 4 + 8*int(le32(pairs, 0))
+	for at, text := 4, begin; at < begin; at += 8 {
+		value := text + int(le32(pairs, at)) + 1
+		end := value + int(le32(pairs, at+4))
+		dst = append(dst, [2]string{pairs[text : value-1], pairs[value:end]})
+		text = end + 1
 	}
 	return dst, true
 }
@@ -93,6 +94,8 @@ func read() []byte {
 	return b
 }
 
-func le32(s string) uint32 {
-	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+// le32 is the number in the 4 bytes of s from at on.
+func le32(s string, at int) uint32 {
+	b := s[at : at+4]
+	return *(*uint32)(unsafe.Pointer(unsafe.StringData(b))) // WebAssembly is little-endian, and reads from any address
 }
