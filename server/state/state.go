@@ -25,6 +25,7 @@ import (
 type Store interface {
 	Jobs
 	Conversations
+	Threads
 
 	// Ready says whether the store can be reached: nil, or ErrUnavailable.
 	Ready(ctx context.Context) error

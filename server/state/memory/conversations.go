@@ -73,7 +73,7 @@ func (s *Store) CreateConversation(ctx context.Context, c *state.Conversation, f
 		}
 		return state.ErrConflict
 	}
-	t := &thread{id: strings.Clone(c.ID), owner: c.Owner, place: -1}
+	t := &thread{id: strings.Clone(c.ID), owner: c.Owner, created: c.Created.UnixMilli(), heap: -1}
 	t.conversation = &conversation{created: c.Created.UnixMilli(), metadata: slices.Clone(c.Metadata), byID: map[string]*item{}}
 	need := conversationCost(c.Metadata)
 	more, err := t.conversation.fits(first)

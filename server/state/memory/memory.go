@@ -67,13 +67,14 @@ type thread struct {
 	id        string
 	owner     state.Owner
 	responses *response // the newest
+	created   int64     // in milliseconds
 	bytes     int64
 	jobs      int   // that have not ended: while there are any, the thread stays
 	expires   int64 // in milliseconds; 0: never
 	use       *list.Element
 
 	conversation *conversation // nil: it is a chain
-	place        int           // in expiring; -1: not there
+	heap         int           // its place in expiring; -1: not there
 }
 
 // owned is what an owner has.
@@ -236,7 +237,7 @@ func (r *response) is(rec *state.Record) bool {
 // keep keeps a response that is new, with more bytes for what comes with it.
 func (s *Store) keep(rec *state.Record, more int64) (*response, error) {
 	id, parentID := strings.Clone(rec.ID), ""
-	t, depth := &thread{id: id, owner: rec.Owner, place: -1}, 1
+	t, depth := &thread{id: id, owner: rec.Owner, created: rec.Created.UnixMilli(), heap: -1}, 1
 	switch {
 	case rec.Joins != nil:
 		t = s.conversations[rec.Joins.Conversation]
@@ -311,8 +312,8 @@ func (s *Store) begin(t *thread) {
 
 // touch lets a thread live for ttl from now on; 0 is for ever.
 func (s *Store) touch(t *thread, ttl time.Duration) {
-	if t.place >= 0 {
-		heap.Remove(&s.expiring, t.place)
+	if t.heap >= 0 {
+		heap.Remove(&s.expiring, t.heap)
 	}
 	if t.expires = 0; ttl > 0 {
 		t.expires = s.now().Add(ttl).UnixMilli()
@@ -353,8 +354,8 @@ func (s *Store) drop(t *thread) (n int) {
 		s.owners[t.owner].conversations--
 	}
 	s.threads.Remove(t.use)
-	if t.place >= 0 {
-		heap.Remove(&s.expiring, t.place)
+	if t.heap >= 0 {
+		heap.Remove(&s.expiring, t.heap)
 	}
 	o := s.owners[t.owner]
 	if delete(o.threads, t); len(o.threads) == 0 {
@@ -484,13 +485,13 @@ func (e expiring) Len() int           { return len(e) }
 func (e expiring) Less(i, j int) bool { return e[i].expires < e[j].expires }
 func (e expiring) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
-	e[i].place, e[j].place = i, j
+	e[i].heap, e[j].heap = i, j
 }
 
 // Push is container/heap's.
 func (e *expiring) Push(x any) {
 	t := x.(*thread)
-	t.place = len(*e)
+	t.heap = len(*e)
 	*e = append(*e, t)
 }
 
@@ -499,6 +500,6 @@ func (e *expiring) Pop() any {
 	last := len(*e) - 1
 	t := (*e)[last]
 	(*e)[last] = nil
-	*e, t.place = (*e)[:last], -1
+	*e, t.heap = (*e)[:last], -1
 	return t
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // reads are the statements of the readers.
-type reads struct{ chain, get, ids, usage, claimable, log, queued, conversation, conversationIDs, item, after, ascending, descending *sql.Stmt }
+type reads struct{ chain, get, ids, usage, claimable, log, queued, conversation, conversationIDs, threads, responses, item, after, ascending, descending *sql.Stmt }
 
 // columns are those of a record, in the order of scan.
 const columns = "id, thread, coalesce(parent, ''), depth, status, flags, created, cut, input, output, shell"
@@ -38,6 +38,8 @@ func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
 
 		&r.conversation:    conversationQuery,
 		&r.conversationIDs: conversationIDQuery,
+		&r.threads:         threadsQuery,
+		&r.responses:       responsesQuery,
 		&r.item:            itemQuery,
 		&r.after:           afterQuery,
 		&r.ascending:       ascendingQuery,

@@ -12,7 +12,7 @@ import (
 
 // statements are those of the writer.
 type statements struct {
-	begin, first, next, grow, known, remove, shrink, empty, expired, drop, owned, more, give, key *sql.Stmt
+	begin, first, next, grow, known, remove, shrink, empty, expired, drop, dropOwned, owned, more, give, key *sql.Stmt
 }
 
 func (s *statements) all() map[**sql.Stmt]string {
@@ -34,11 +34,12 @@ func (s *statements) all() map[**sql.Stmt]string {
 		&s.empty: "DELETE FROM threads WHERE id = ? AND turns <= 0 AND kind = 0",
 		&s.expired: `SELECT id, turns, kind FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2)
 			ORDER BY expires LIMIT ?`,
-		&s.owned: "SELECT id, turns, kind FROM threads WHERE owner = ? LIMIT ?",
-		&s.give:  "INSERT INTO keys (name, key) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		&s.key:   "SELECT key FROM keys WHERE name = ?",
-		&s.drop:  "DELETE FROM threads WHERE id = ?",
-		&s.more:  `SELECT EXISTS (SELECT 1 FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2))`,
+		&s.owned:     "SELECT id, turns, kind FROM threads WHERE owner = ? LIMIT ?",
+		&s.give:      "INSERT INTO keys (name, key) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		&s.key:       "SELECT key FROM keys WHERE name = ?",
+		&s.drop:      "DELETE FROM threads WHERE id = ?",
+		&s.dropOwned: "DELETE FROM threads WHERE id = ? AND owner = ?",
+		&s.more:      `SELECT EXISTS (SELECT 1 FROM threads t WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.thread = t.id AND r.status < 2))`,
 	}
 }
 

@@ -118,6 +118,7 @@ func Run(t *testing.T, open Open) {
 	}
 	maps.Copy(tests, jobTests)
 	maps.Copy(tests, conversationTests)
+	maps.Copy(tests, threadTests)
 	maps.Copy(tests, joinedTests)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
