@@ -77,6 +77,10 @@ e2e-clients: build envoy ## Real clients (agents, SDKs, frameworks) through serv
 	e2e/clients/install
 	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) run ./clients/run -chain serve+serve,envoy+serve,envoy -document ../docs/clients.md
 
+.PHONY: soak-console
+soak-console: build ## The console open under load, for MINUTES (60) at RATE requests a second (5): the heap of page and server
+	cd e2e/console && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node soak.mjs
+
 .PHONY: e2e-console
 e2e-console: build ## The console in a real Chromium (Debian's; PICTURES=1 writes its pictures in docs anew)
 	cd e2e/console && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node --test console.test.mjs

@@ -46,13 +46,18 @@ func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
 
 // newConsole makes the console of the admin port.
 func (s *Server) newConsole(local bool) *console.Console {
-	return console.New(console.Options{
+	opt := console.Options{
 		Local: local, Version: s.version, Observer: s.observer, Now: time.Now,
 		Config:   func() *config.Config { return s.inForce.Load().cfg },
 		Backends: func() []byte { return s.pools().StatusJSON() },
 		Decider:  func() *policy.Decider { return s.inForce.Load().decider },
-		Serve:    s.try,
-	})
+		Limits:   func() console.Limiter { return s.inForce.Load().rules },
+		Serve:    s.try, Log: s.log,
+	}
+	if s.store != nil {
+		opt.Store = s.store
+	}
+	return console.New(opt)
 }
 
 // try answers a request of the console's bench, as any other but for who sends it.

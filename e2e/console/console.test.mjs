@@ -2,6 +2,7 @@
 // and asked by others. ANTWORT names the binary, CHROMIUM the browser; PICTURES=1 writes the pictures of docs/ anew.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
@@ -14,6 +15,7 @@ const root = new URL("../../", import.meta.url).pathname;
 const antwort = process.env.ANTWORT || join(root, "bin/antwort");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const hostile = "<img src=x onerror=\"window.ran=1\"><script>window.ran=1</script>";
+const caller = "<img/src=x/onerror=\"window.ran=1\">"; // names of callers have no spaces
 const guard = 30_000;
 
 const dir = mkdtempSync(join(tmpdir(), "console-"));
@@ -35,6 +37,7 @@ async function start(url, ...args) {
   running.push(child);
   for (const end = Date.now() + guard; Date.now() < end;) {
     if (child.exitCode !== null) break;
+    child.said = () => said;
     try { if ((await fetch(url)).ok) return child; } catch { /* not yet */ }
     await new Promise((r) => setTimeout(r, 50));
   }
@@ -44,12 +47,12 @@ async function start(url, ...args) {
 const mock = (port) => start(`http://127.0.0.1:${port}/v1/models`, "mock-llm", "--port", String(port), "--model", "m", "--open-template");
 
 /** serve starts a server with an admin port. */
-async function serve(name, backends, more = "", admin = "") {
+async function serve(name, backends, more = "", admin = "", observability = "") {
   const [port, adminPort] = [await freePort(), await freePort()];
   const file = join(dir, `${name}.yaml`);
   writeFileSync(file, `server: {host: 127.0.0.1, port: ${port}, admin: {port: ${adminPort}${admin}}}
 engine: {provider: vllm, default_model: m}
-observability: {log: {level: error}}
+observability: {log: {level: warn}${observability}}
 routing: {eject_after: 1, eject_time: 1m, max_eject_time: 1m}
 ${more}routes:
 - name: team
@@ -59,11 +62,23 @@ ${more}routes:
   balance: least_request
   backends: [${backends.map((b) => `{url: "http://127.0.0.1:${b}"}`).join(", ")}]
 `);
-  await start(`http://127.0.0.1:${adminPort}/healthz`, "serve", "--config", file);
-  return { api: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, console: `http://127.0.0.1:${adminPort}/console` };
+  const { said } = await start(`http://127.0.0.1:${adminPort}/healthz`, "serve", "--config", file);
+  return { said, api: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, console: `http://127.0.0.1:${adminPort}/console` };
 }
 
-const post = (s, body) => fetch(`${s.api}/v1/responses`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(async (r) => [r.status, await r.text()]);
+const post = (s, body, key, path = "responses") => fetch(`${s.api}/v1/${path}`, {
+  method: "POST", headers: { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}`, "X-Team": "search" } : {}) }, body: JSON.stringify(body),
+}).then(async (r) => [r.status, await r.text()]);
+
+/** tab presses Tab until a place is reached. */
+async function tab(p, place) {
+  await place.waitFor();
+  for (let i = 0; i < 60; i++) {
+    if (await place.evaluate((e) => document.activeElement === e)) return;
+    await p.keyboard.press("Tab");
+  }
+  assert.fail("it cannot be reached by Tab");
+}
 
 /** page opens a view, and notes what goes wrong in it. */
 async function page(s, view, options = {}) {
@@ -92,17 +107,43 @@ let ports;
 let quiet;
 let busy;
 let second; // a backend that is killed
+let keyed; // has callers, limits and a store, whose texts are not shown
+let kept; // has one owner and a store, whose texts are shown
 
 before(async () => {
   ports = [await freePort(), await freePort()];
   await mock(ports[0]);
   second = await mock(ports[1]);
-  quiet = await serve("quiet", ports);
+  quiet = await serve("quiet", ports, "state: {type: none}\n");
   busy = await serve("busy", ports);
+  const digest = (key) => createHash("sha256").update(key).digest("hex");
+  keyed = await serve("keyed", [ports[0]], `auth:
+  type: api_key
+  api_keys:
+  - {sha256: "${digest("key-a")}", subject: ann, tenant: '${caller}'}
+  - {sha256: "${digest("key-b")}", subject: '${caller}'}
+limits:
+  rules:
+  - {name: each, per: [tenant, model], requests_per_minute: 1000, tokens_per_day: 1000000}
+  - {name: key, per: [key], requests_at_once: 10, tokens_per_month: 100000}
+state: {type: sqlite, sqlite: {path: ${join(dir, "state.db")}}}
+`);
+  kept = await serve("kept", [ports[0]], `state: {type: memory}
+limits: {rules: [{name: all, requests_per_minute: 100000}]}
+`, "", ", capture: 2KiB");
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
   for (let i = 0; i < 6; i++) await post(busy, { model: "m", input: `Say ${i}.`, stream: i % 2 === 0 });
   await post(busy, { model: hostile, input: hostile, temperature: 9 });
   await post(busy, { model: "m", input: "mock: status=500" });
+  await post(keyed, { model: "m", input: hostile }, "key-a");
+  await post(keyed, { model: `special-${hostile}`, input: "Hi." }, "key-b");
+  for (const s of [kept, keyed]) {
+    const [status, created] = await post(s, { items: [{ type: "message", role: "user", content: hostile }] }, "key-a", "conversations");
+    assert.equal(status, 200, created);
+    await post(s, { model: "m", input: "Go on.", conversation: JSON.parse(created).id }, "key-a");
+  }
+  let previous;
+  for (let i = 0; i < 3; i++) previous = JSON.parse((await post(kept, { model: "m", input: `${hostile} ${i}`, previous_response_id: previous }))[1]).id;
 });
 
 after(async () => {
@@ -113,14 +154,17 @@ after(async () => {
 
 for (const [scheme, width, both] of [["light", 1440, true], ["dark", 390, true], ["dark", 1440], ["light", 390], ["light", 1920]]) {
   test(`each view, ${scheme}, ${width} px`, async () => {
-    for (const [s, name] of both ? [[quiet, "without data"], [busy, "with data"]] : [[busy, "with data"]]) {
-      for (const view of ["now", "routes", "bench"]) {
+    for (const [s, name] of both ? [[quiet, "without data"], [busy, "with data"], [keyed, "with callers"]] : [[busy, "with data"], [kept, "with data"]]) {
+      for (const view of { [quiet.api]: ["now", "routes", "bench", "limits", "state"], [busy.api]: ["now", "routes", "bench"] }[s.api] || ["limits", "state"]) {
         const p = await page(s, view, { viewport: { width, height: 900 }, colorScheme: scheme });
         if (view === "now") {
           await p.getByText(s === busy ? "upstream status" : "Nobody has asked anything yet.").first().waitFor();
           await p.getByText(`http://127.0.0.1:${ports[1]}`).first().waitFor();
         } else if (view === "routes") await p.locator("svg.routes .route").nth(1).waitFor();
-        else await p.getByText("Send a request, and watch it.").waitFor();
+        else if (view === "bench") await p.getByText("Send a request, and watch it.").waitFor();
+        else if (s === quiet) await p.getByText(view === "limits" ? "There are no limits." : "Nothing is stored.").waitFor();
+        else if (view === "limits") await p.getByRole("region", { name: "Use" }).locator("tbody tr").first().waitFor();
+        else await p.getByText(s === keyed ? "Say whose." : "The newest first.").first().waitFor();
         await sound(p, `${view} ${name}`);
         await p.close();
       }
@@ -212,6 +256,117 @@ test("a refused request is explained, by keyboard alone", async () => {
   await p.locator(".fates .badge.bad").first().waitFor();
   await sound(p, "a refusal");
   await p.close();
+});
+
+test("who uses how much of the limits is seen, whatever they are called", async () => {
+  const p = await page(keyed, "limits");
+  const rows = p.getByRole("region", { name: "Use" }).locator("tbody tr");
+  await rows.nth(3).waitFor();
+  const all = await rows.allInnerTexts();
+  assert.ok(all[0].startsWith("key"), "the one of which the most is used comes first");
+  assert.ok(all.some((t) => t.includes(`tenant ${caller}`)), all.join());
+  assert.ok(all.some((t) => t.includes(`subject ${caller}`) && t.includes(`model special-${hostile}`)), all.join());
+  assert.match(all.join(), /of 1000/);
+  const before = await rows.count();
+  await post(keyed, { model: "special-more", input: "Hi." }, "key-a");
+  await rows.nth(before).waitFor(); // by itself
+  await sound(p, "limits");
+  await p.close();
+});
+
+test("what is stored is read and deleted, by keyboard alone", async () => {
+  const p = await page(kept, "now");
+  await tab(p, p.getByRole("link", { name: "State" }));
+  await p.keyboard.press("Enter");
+  const threads = p.getByRole("region", { name: "Threads" });
+  const thread = threads.locator("tbody tr", { hasText: "resp_" }).getByRole("button");
+  await tab(p, thread);
+  await p.keyboard.press("Enter");
+  await p.getByRole("heading", { name: "Thread resp_" }).waitFor();
+  const cards = p.locator("ol.stack > li");
+  await cards.nth(2).waitFor();
+  assert.match(await cards.first().innerText(), /<img src=x/);
+  assert.match(await cards.first().innerText(), /completed/);
+  await sound(p, "a thread");
+  const last = cards.nth(2).getByRole("button", { name: "Delete the response" });
+  await tab(p, last);
+  await p.keyboard.press("Enter");
+  await p.getByRole("heading", { name: "Delete it for good?" }).waitFor();
+  await sound(p, "a question before something goes");
+  await p.keyboard.press("Escape");
+  await p.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await cards.count(), 3, "Escape keeps it");
+  await tab(p, last);
+  await p.keyboard.press("Enter");
+  await tab(p, p.getByRole("button", { name: "Delete", exact: true }));
+  await p.keyboard.press("Enter");
+  await cards.nth(2).waitFor({ state: "detached" });
+  await tab(p, p.getByRole("button", { name: "Delete all of it" }));
+  await p.keyboard.press("Enter");
+  await tab(p, p.getByRole("button", { name: "Delete", exact: true }));
+  await p.keyboard.press("Enter");
+  await threads.locator("tbody tr", { hasText: "resp_" }).waitFor({ state: "detached" });
+  await tab(p, threads.getByRole("button", { name: "conv_" }));
+  await p.keyboard.press("Enter");
+  const items = p.getByRole("region", { name: "Items" });
+  await items.getByText("<img src=x").first().waitFor();
+  assert.equal(await items.locator("tbody tr").count(), 3);
+  await sound(p, "a conversation");
+  assert.match(kept.said(), /deleted what was stored/);
+  await p.close();
+});
+
+test("an owner is chosen, and texts that nobody allows are not shown", async () => {
+  const p = await page(keyed, "state", { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
+  await tab(p, p.getByLabel("Subject"));
+  await p.keyboard.type("nobody");
+  await p.keyboard.press("Enter");
+  await p.getByText("Nothing is stored for this owner.").waitFor();
+  await p.getByLabel("Subject").fill("");
+  await p.getByLabel("Tenant").fill(caller);
+  await p.keyboard.press("Enter");
+  await p.getByRole("region", { name: "Threads" }).getByRole("button", { name: "resp_" }).last().click();
+  await p.getByRole("heading", { name: "Thread resp_" }).waitFor();
+  assert.match(await p.locator("ol.stack > li").first().innerText(), /completed/);
+  assert.ok(!(await p.locator("main").innerText()).includes("<img src=x onerror"), "the text is not shown");
+  await sound(p, "a thread without texts");
+  for (const question of ["turns", "remove"]) {
+    const got = await fetch(`${keyed.console}/api/${question}`, { method: "POST", headers: { "Content-Type": "application/json", Origin: "https://evil.example", "X-Antwort-Console": "1" }, body: "{}" });
+    assert.equal(got.status, 403);
+  }
+  await p.close();
+});
+
+test("pictures of limits and of what is stored", { skip: !process.env.PICTURES }, async () => {
+  const teams = ["search", "support", "billing", "research"];
+  const s = await serve("pictured", [ports[0]], `auth:
+  type: api_key
+  api_keys:
+${teams.map((t) => `  - {sha256: "${createHash("sha256").update(t).digest("hex")}", subject: ${t}-app, tenant: ${t}}`).join("\n")}
+limits:
+  default_output_tokens: 64
+  rules:
+  - {name: each-tenant, per: [tenant], requests_at_once: 8, requests_per_minute: 60, tokens_per_day: 4000}
+  - {name: model, per: [model], tokens_per_minute: 60000}
+`, "", ", capture: 4KiB");
+  for (const [i, t] of teams.entries()) {
+    let previous;
+    for (let k = 0; k < 3 * (4 - i); k++) {
+      const [status, text] = await post(s, { model: "m", input: ["Which parcels are late today?", "And which of them are from Hamburg?", "Write to their customers."][k % 3], previous_response_id: k % 3 ? previous : undefined }, t);
+      assert.equal(status, 200, text);
+      previous = JSON.parse(text).id;
+    }
+  }
+  const shown = await page(s, "limits");
+  await shown.getByRole("region", { name: "Use" }).locator("tbody tr").nth(4).waitFor();
+  await shown.screenshot({ path: join(root, "docs/console-limits.png") });
+  await shown.getByRole("link", { name: "State" }).click();
+  await shown.getByLabel("Tenant").fill("search");
+  await shown.keyboard.press("Enter");
+  await shown.getByRole("region", { name: "Threads" }).getByRole("button").last().click();
+  await shown.locator("ol.stack > li").nth(2).waitFor();
+  await shown.screenshot({ path: join(root, "docs/console-state.png"), fullPage: true });
+  await shown.close();
 });
 
 test("nobody but its page may ask, and not without the token", async () => {

@@ -5,7 +5,8 @@
 //
 // A page of this origin may come in, with the token where the port is on an address that
 // others reach. Nothing here changes the configuration, and what requests and answers say
-// is shown in the bench only, and elsewhere where observability.capture allows it. Every
+// is shown in the bench only, and of what is stored as far as observability.capture allows
+// it. What is stored can be deleted, which is logged. Every
 // page asks the server; no page is told what it may not ask for.
 package console
 
@@ -15,6 +16,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -35,6 +37,9 @@ type Options struct {
 	Observer *observe.Observer
 	Backends func() []byte // their state, as JSON
 	Decider  func() *policy.Decider
+	Limits   func() Limiter // of the configuration in force
+	Store    Store          // of responses; nil: there is none
+	Log      *slog.Logger
 	Serve    func(*Trial, *http.Request) // answers a request of the bench
 	Now      func() time.Time
 }
@@ -47,6 +52,8 @@ type Console struct {
 	samples samples
 	feed    feed
 	trials  chan struct{} // that are on their way
+	reads   chan struct{} // of texts, that are on their way
+	used    used
 }
 
 // page are the files of the page.
@@ -56,7 +63,7 @@ var page embed.FS
 
 // New makes a console. Run must be called for it to have samples.
 func New(opt Options) *Console {
-	c := &Console{opt: opt, started: opt.Now(), trials: make(chan struct{}, maxTrials)}
+	c := &Console{opt: opt, started: opt.Now(), trials: make(chan struct{}, maxTrials), reads: make(chan struct{}, maxReads)}
 	c.file("GET "+Path, "index.html", "text/html; charset=utf-8")
 	c.mux.Handle("GET "+Path+"/{$}", http.RedirectHandler(Path, http.StatusMovedPermanently))
 	files, err := fs.ReadDir(page, "page")
@@ -82,6 +89,12 @@ func New(opt Options) *Console {
 	c.api("GET", "callers", c.callers)
 	c.api("POST", "trial", c.trial)
 	c.api("POST", "explain", c.explain)
+	c.api("GET", "limits", c.limits)
+	c.api("GET", "owners", c.owners)
+	c.api("POST", "threads", c.stored(c.threads))
+	c.api("POST", "turns", c.stored(c.turns))
+	c.api("POST", "items", c.stored(c.items))
+	c.api("POST", "remove", c.stored(c.remove))
 	return c
 }
 

@@ -698,7 +698,7 @@ var observabilityKeys = []key{{
 	path:    "observability.capture",
 	value:   &size{at: func(c *Config) *int64 { return &c.Observability.Capture }, min: 1, max: 64 * kib, zero: "nothing of them"},
 	example: "4KiB",
-	doc:     "How much of what a request and its answer say goes into its trace (`gen_ai.input.messages`, `gen_ai.output.messages`), each. Whoever may read traces then reads what people write.",
+	doc:     "How much of what a request and its answer say goes into its trace (`gen_ai.input.messages`, `gen_ai.output.messages`), each, and how much of each stored text the console shows. Whoever may read those then reads what people write.",
 }, {
 	path:    "observability.log.level",
 	value:   &enum{at: func(c *Config) *string { return &c.Observability.Log.Level }, def: "info", words: []string{"debug", "info", "warn", "error"}},

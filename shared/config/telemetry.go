@@ -22,10 +22,13 @@ func (c *Config) validateTelemetry(ps *Problems) {
 	}
 	for i := range table {
 		k := &table[i]
-		at := strings.HasPrefix(k.path, "observability.otlp.") || strings.HasPrefix(k.path, "observability.tracing.") || k.path == "observability.capture"
+		at := strings.HasPrefix(k.path, "observability.otlp.") || strings.HasPrefix(k.path, "observability.tracing.")
 		if at && k.value.text(c) != k.value.text(defaults) {
 			ps.add(k.path, "", "nothing is sent without observability.otlp.endpoint: set it, or leave this out")
 		}
+	}
+	if o.Capture > 0 && c.Server.Admin.Port == 0 {
+		ps.add("observability.capture", "", "nothing is sent without observability.otlp.endpoint, nor shown without server.admin.port: set one of them, or leave this out")
 	}
 }
 

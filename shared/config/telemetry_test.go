@@ -36,13 +36,20 @@ func TestHeaderFields(t *testing.T) {
 	}
 }
 
+// The console shows stored texts, which nobody has to send.
+func TestCaptureIsForTheConsoleToo(t *testing.T) {
+	c, err := Load(Sources{JSON: []byte(`{"engine":{"provider":"vllm","backend_url":"http://llm"},"server":{"admin":{"port":9090}},"observability":{"capture":"1KiB"}}`)})
+	require.NoError(t, err)
+	require.EqualValues(t, 1024, c.Observability.Capture)
+}
+
 func TestTelemetryNeedsAnEndpoint(t *testing.T) {
 	const engine = `"engine":{"provider":"vllm","backend_url":"http://llm"}`
 	for observability, problem := range map[string]string{
 		`"otlp":{"endpoint":"http://c:4318","headers_env":"H"},"tracing":{"sample_ratio":0.5},"capture":"1KiB"`: "",
 		`"otlp":{"queue":100}`:                                "observability.otlp.queue: nothing is sent without observability.otlp.endpoint",
 		`"tracing":{"sample_ratio":0}`:                        "observability.tracing.sample_ratio: nothing is sent",
-		`"capture":"1KiB"`:                                    "observability.capture: nothing is sent",
+		`"capture":"1KiB"`:                                    "observability.capture: nothing is sent without observability.otlp.endpoint, nor shown without server.admin.port",
 		`"otlp":{"endpoint":"http://c","ca_file":"/ca"}`:      "observability.otlp.ca_file: the endpoint is http://",
 		`"otlp":{"endpoint":"http://c","headers":"nonsense"}`: "observability.otlp.headers: want name=value",
 	} {

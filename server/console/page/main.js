@@ -6,9 +6,11 @@ import { ask, follow, setToken } from "./ask.js";
 import { now } from "./now.js";
 import { routes } from "./routes.js";
 import { bench } from "./bench.js";
+import { limits } from "./limits.js";
+import { state } from "./state.js";
 
-const views = { now, routes, bench };
-const order = ["now", "routes", "bench"];
+const views = { now, routes, bench, limits, state };
+const order = ["now", "routes", "bench", "limits", "state"];
 
 const root = document.getElementById("view");
 const tabs = document.getElementById("tabs");

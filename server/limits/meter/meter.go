@@ -120,6 +120,8 @@ type Store interface {
 	Take(ctx context.Context, takes []Take, force bool) (Result, error)
 	// Settle ends what was taken. It does not wait for what cannot be reached.
 	Settle(all []Settlement)
+	// Look looks at counters, as l wants it.
+	Look(ctx context.Context, l *Looking) error
 	// Len is how many counters the process keeps.
 	Len() int
 }

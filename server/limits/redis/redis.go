@@ -48,6 +48,7 @@ type Store struct {
 	own    string // the process, in leases
 
 	leases  atomic.Int64 // that there were
+	seen    seen
 	down    atomic.Int64 // until when nobody asks, in nanoseconds since 1970; 0: it is up
 	mu      sync.Mutex
 	live    map[string]map[string]bool // leases by the key of their set
@@ -151,6 +152,7 @@ func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r met
 	day, month := r.Periods.Ends()
 	keys := make([]string, 0, 2*len(takes))
 	args := make([]any, 0, 7+8*len(takes))
+	s.seen.note(takes)
 	args = append(args, s.now(), flag(force), r.Periods.Day, r.Periods.Month, day.UnixMilli(), month.UnixMilli(), s.opt.Lease.Milliseconds())
 	for i := range takes {
 		t := &takes[i]
