@@ -93,6 +93,10 @@ e2e-envoy: build envoy ## The filter in real Envoy
 e2e-collector: build envoy ## One trace of all tiers in a real OpenTelemetry Collector (Go modules, minutes to compile)
 	cd e2e && ENVOY=$(ENVOY_BIN) TEST_COLLECTOR=required $(GO) test -count=1 -timeout 20m -run InACollector ./envoy/gateway
 
+.PHONY: e2e-ratelimit
+e2e-ratelimit: build envoy ## Two Envoys that share limits by a real envoyproxy/ratelimit with Redis (Go modules, a minute to compile)
+	cd e2e && ENVOY=$(ENVOY_BIN) TEST_RATELIMIT=required TEST_REDIS=required $(GO) test -count=1 -timeout 20m -run EnvoysShareLimits ./envoy/gateway
+
 .PHONY: e2e-llm
 e2e-llm: build ## A real model: vLLM on this machine's CPU (7 GB, kept in e2e/.cache)
 	e2e/llm/install

@@ -17,7 +17,8 @@ import (
 func TestModuleReachesNothingElse(t *testing.T) {
 	env := []string{"proxy_log", "proxy_send_local_response", "proxy_set_effective_context", "proxy_set_tick_period_milliseconds",
 		"proxy_get_buffer_bytes", "proxy_set_buffer_bytes", "proxy_get_property", "proxy_define_metric", "proxy_increment_metric", "proxy_record_metric",
-		"proxy_get_shared_data", "proxy_set_shared_data"}
+		"proxy_get_shared_data", "proxy_set_shared_data",
+		"proxy_set_property"} // what is set is the request's own
 	wasi := []string{"args_get", "args_sizes_get", "environ_get", "environ_sizes_get", "clock_time_get", "random_get", "poll_oneoff", "sched_yield", "proc_exit",
 		"fd_write", "fd_close", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_prestat_get", "fd_prestat_dir_name"} // no path_open: fd_write goes to the log
 	ctx := context.Background()

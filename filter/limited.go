@@ -2,6 +2,7 @@ package filter
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"antwort/shared/config"
@@ -37,20 +38,45 @@ func (x *exchange) named(model string) {
 	}
 }
 
-// What Envoy's rate limit says of the rule of which the least is left.
+// used counts the tokens of a request, and tells Envoy's rate limit of them where it counts
+// them when the request has ended.
+func (x *exchange) used(u responses.Usage) {
+	x.metrics.usage(u)
+	if x.marked && x.cfg.Filter.TellTokens {
+		must(proxywasm.SetProperty([]string{"antwort_tokens"}, strconv.AppendInt(nil, u.Input+u.Output, 10)))
+	}
+}
+
+// What Envoy's rate limit says of the limit of which the least is left.
 const (
 	limitField     = "x-ratelimit-limit"
 	remainingField = "x-ratelimit-remaining"
 	resetField     = "x-ratelimit-reset" // seconds until there is room for one request
 )
 
-// levels are what is left of a limit of requests a minute.
-type levels struct{ limit, left, wait int64 }
+// levels are what is left of a limit.
+type levels struct {
+	limit, left, wait int64
+	name              string // that a service tells, as "tokens per day"; "": it is Envoy's own, of requests per minute
+}
 
-// levelsOf reads what Envoy's rate limit says.
+// levelsOf reads what Envoy's rate limit says: 60, or of a service 60, 60;w=60;name="tokens per minute".
 func levelsOf(h header) (l levels, has bool) {
-	l.limit, l.left, l.wait = number(h.get(limitField)), number(h.get(remainingField)), number(h.get(resetField))
+	limit, policies, _ := strings.Cut(h.get(limitField), ",")
+	l.limit, l.left, l.wait = number(limit), number(h.get(remainingField)), number(h.get(resetField))
+	if _, of, named := strings.Cut(policies, " "+limit+";"); named {
+		_, of, _ = strings.Cut(of, `"`)
+		l.name, _, _ = strings.Cut(of, `"`)
+	}
 	return l, l.limit > 0 && l.left >= 0 && l.wait >= 0
+}
+
+// unit is what the limit counts.
+func (l *levels) unit() string {
+	if strings.HasPrefix(l.name, "tokens") {
+		return "tokens"
+	}
+	return "requests"
 }
 
 // number is -1 for what is none.
@@ -69,18 +95,30 @@ func (x *exchange) tellLimits(h header) {
 		return
 	}
 	h.removeAnswer(limitField, remainingField, resetField)
-	h.setAnswer("x-ratelimit-limit-requests", strconv.FormatInt(l.limit, 10))
-	h.setAnswer("x-ratelimit-remaining-requests", strconv.FormatInt(l.left, 10))
-	full := time.Duration(max(0, l.limit-l.left)) * time.Minute / time.Duration(l.limit)
-	h.setAnswer("x-ratelimit-reset-requests", full.Round(time.Millisecond).String())
+	h.setAnswer("x-ratelimit-limit-"+l.unit(), strconv.FormatInt(l.limit, 10))
+	h.setAnswer("x-ratelimit-remaining-"+l.unit(), strconv.FormatInt(l.left, 10))
+	full := time.Duration(l.wait) * time.Second
+	if l.name == "" { // it fills steadily
+		full = time.Duration(max(0, l.limit-l.left)) * time.Minute / time.Duration(l.limit)
+	}
+	h.setAnswer("x-ratelimit-reset-"+l.unit(), full.Round(time.Millisecond).String())
 }
 
 // limited is the answer of Envoy's rate limit in the words of the API.
 func limited(h header) (failure.Kind, *responses.Error) {
 	l, _ := levelsOf(h)
-	wait := strconv.FormatInt(max(1, l.wait), 10)
-	e := responses.NewError(429, "rate_limit_exceeded", "rate limit reached: "+strconv.FormatInt(l.limit, 10)+" requests per minute, "+
-		strconv.FormatInt(l.limit-l.left, 10)+" used; try again in "+wait+"s")
-	e.Type, e.RetryAfter = "requests", wait
-	return failure.RateLimited, e
+	kind, e := failure.RateLimited, responses.NewError(429, "rate_limit_exceeded", "rate limit reached: ")
+	again := "; try again in "
+	e.Type, e.RetryAfter = l.unit(), strconv.FormatInt(max(1, l.wait), 10)
+	if strings.HasSuffix(l.name, "day") {
+		kind, e.Type, e.Code = failure.BudgetSpent, "insufficient_quota", "insufficient_quota"
+		e.Message, again = "the budget is spent: ", "; it begins anew in "
+		h.setAnswer("x-should-retry", "false")
+	}
+	what := l.name
+	if what == "" {
+		what = "requests per minute"
+	}
+	e.Message += strconv.FormatInt(l.limit, 10) + " " + what + ", " + strconv.FormatInt(l.limit-l.left, 10) + " used" + again + e.RetryAfter + "s"
+	return kind, e
 }

@@ -11,6 +11,7 @@ import (
 var kinds = [...]failure.Kind{
 	failure.UnknownPath, failure.WrongMethod, failure.NotStored, failure.WrongContentType, failure.UnsupportedEncoding, failure.TooLarge,
 	failure.SlowBody, failure.InvalidRequest, failure.Loop, failure.Unauthorized, failure.ForbiddenModel, failure.NoRoute, failure.RateLimited,
+	failure.BudgetSpent, failure.LimitsUnavailable,
 	failure.UpstreamStatus, failure.UpstreamAnswer, failure.UpstreamStream,
 	failure.Cut, failure.Overloaded, failure.Ungated, failure.Panic,
 }

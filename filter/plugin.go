@@ -56,7 +56,7 @@ func (p *plugin) configure(size int) error {
 	}
 	if cfg.Engine.Provider == config.VLLM {
 		options := translate.OptionsOf(cfg)
-		options.Sealer = sealer
+		options.Sealer, options.ContinuousUsage = sealer, cfg.Filter.TellTokens
 		p.translator = translate.New(options)
 		if sums {
 			p.summarizer = &summary.Summarizer{Translator: p.translator, Sealer: sealer, Limits: options.Limits, MaxTokens: cfg.Compaction.MaxOutputTokens}

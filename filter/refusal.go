@@ -81,8 +81,11 @@ func (x *exchange) ofEnvoy(status int, h header) (failure.Kind, *responses.Error
 	switch {
 	case status == 503 && strings.Contains(codeDetails(), "{overflow}"):
 		return failure.Overloaded, policy.Full()
-	case status == 429 && x.marked && codeDetails() == "local_rate_limited":
+	case !x.marked:
+	case status == 429 && strings.HasSuffix(codeDetails(), "_rate_limited"): // local_ or request_
 		return limited(h)
+	case status == 503 && codeDetails() == "rate_limiter_error":
+		return failure.LimitsUnavailable, policy.LimitsUnavailable()
 	}
 	return failure.None, nil
 }

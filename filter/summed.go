@@ -48,7 +48,7 @@ func (s summedUp) make(all []byte) ([]byte, *responses.Error) {
 		return nil, err
 	}
 	if x.firstToken(now); x.endpoint == policy.Compact { // else the turn has it
-		x.metrics.usage(x.summed.Usage())
+		x.used(x.summed.Usage())
 	}
 	return out, nil
 }

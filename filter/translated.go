@@ -283,7 +283,7 @@ func (x *translated) done() {
 	}
 	if x.turn != nil {
 		if o := x.turn.Outcome(); o.HasUsage {
-			x.metrics.usage(o.Usage)
+			x.used(o.Usage)
 		}
 		x.turn.Free()
 	}

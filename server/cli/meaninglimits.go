@@ -60,6 +60,9 @@ func limits(c *config.Config) []statement {
 // inEnvoy says whether antwort envoy keeps to the rules, and to what it does not, a line for each.
 func inEnvoy(c *config.Config) []statement {
 	problems := envoy.Unkept(c)
+	if problems == nil && c.Limits.Store == config.RedisLimits {
+		return []statement{{"in Envoy", "antwort envoy keeps to them too, by the service at " + c.Limits.Service + ", which counts for all Envoys, in whole minutes and days; tokens when an answer has ended"}}
+	}
 	if problems == nil {
 		return []statement{{"in Envoy", "antwort envoy keeps to them too, by Envoy's rate limit: each Envoy counts for itself, and forgets when it ends or the rules change"}}
 	}

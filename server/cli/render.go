@@ -11,8 +11,9 @@ import (
 )
 
 type renderCmd struct {
-	Envoy renderEnvoyCmd `cmd:"" help:"Print a complete configuration of Envoy."`
-	Istio renderIstioCmd `cmd:"" help:"Print the manifests of a gateway of Istio with the filter."`
+	Envoy     renderEnvoyCmd     `cmd:"" help:"Print a complete configuration of Envoy."`
+	Istio     renderIstioCmd     `cmd:"" help:"Print the manifests of a gateway of Istio with the filter."`
+	Ratelimit renderRatelimitCmd `cmd:"" help:"Print the configuration of the envoyproxy/ratelimit that counts for several Envoys."`
 }
 
 func (renderCmd) Help() string {

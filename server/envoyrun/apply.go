@@ -22,18 +22,19 @@ func (g *gateway) put(name string, f envoy.File) error {
 
 // subscriptions are Envoy's names of the files' statistics, in the order of a
 // change: each may need the one before it.
-var subscriptions = []subscription{clusters, certificate, tokens, plugin, limits, routes, listeners}
+var subscriptions = []subscription{clusters, certificate, tokens, plugin, limits, sharedLimits, routes, listeners}
 
 type subscription struct{ file, stat string }
 
 var (
-	clusters    = subscription{envoy.ClustersFile, "cluster_manager.cds"}
-	certificate = subscription{envoy.CertificateFile, "sds.server"}
-	tokens      = subscription{envoy.TokensFile, "extension_config_discovery.http_filter.envoy.filters.http.jwt_authn"}
-	plugin      = subscription{envoy.PluginFile, "extension_config_discovery.http_filter.antwort"}
-	limits      = subscription{envoy.LimitsFile, "extension_config_discovery.http_filter.envoy.filters.http.local_ratelimit"}
-	routes      = subscription{envoy.RoutesFile, "http.api.rds.api"}
-	listeners   = subscription{envoy.ListenersFile, "listener_manager.lds"}
+	clusters     = subscription{envoy.ClustersFile, "cluster_manager.cds"}
+	certificate  = subscription{envoy.CertificateFile, "sds.server"}
+	tokens       = subscription{envoy.TokensFile, "extension_config_discovery.http_filter.envoy.filters.http.jwt_authn"}
+	plugin       = subscription{envoy.PluginFile, "extension_config_discovery.http_filter.antwort"}
+	limits       = subscription{envoy.LimitsFile, "extension_config_discovery.http_filter.envoy.filters.http.local_ratelimit"}
+	sharedLimits = subscription{envoy.SharedLimitsFile, "extension_config_discovery.http_filter.envoy.filters.http.ratelimit"}
+	routes       = subscription{envoy.RoutesFile, "http.api.rds.api"}
+	listeners    = subscription{envoy.ListenersFile, "listener_manager.lds"}
 )
 
 // changeTime is how long Envoy may take to use a changed file; a new VM takes
@@ -87,7 +88,7 @@ func (g *gateway) bring(ctx context.Context, at map[string]envoy.File, before, n
 		g.warm(ctx)
 		err = give(routes, between[envoy.RoutesFile])
 	}
-	for _, s := range []subscription{certificate, tokens, plugin, limits, routes, listeners, clusters} {
+	for _, s := range []subscription{certificate, tokens, plugin, limits, sharedLimits, routes, listeners, clusters} {
 		if f, has := next.files[s.file]; has && err == nil {
 			err = give(s, f)
 		}

@@ -54,7 +54,7 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 
 // callsHTTPS reports whether anything that Envoy asks has a certificate.
 func callsHTTPS(cfg *config.Config) bool {
-	if strings.HasPrefix(cfg.Auth.JWT.JWKSURL, "https:") {
+	if strings.HasPrefix(cfg.Auth.JWT.JWKSURL, "https:") || strings.HasPrefix(cfg.Limits.Service, "https:") {
 		return true
 	}
 	for _, route := range cfg.AllRoutes() {

@@ -8,6 +8,7 @@ import (
 
 	"antwort/server/limits/meter"
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 )
 
@@ -80,7 +81,5 @@ func (r *Rules) unavailable(cause error) *failure.Failure {
 		return nil
 	}
 	r.metrics.failures.WithLabelValues(refused).Inc()
-	e := responses.NewError(http.StatusServiceUnavailable, "limits_unavailable", "it cannot be told at the moment how much you have used: try again later")
-	e.RetryAfter = "1"
-	return failure.Of(failure.LimitsUnavailable, e).Because(cause)
+	return failure.Of(failure.LimitsUnavailable, policy.LimitsUnavailable()).Because(cause)
 }

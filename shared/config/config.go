@@ -199,6 +199,7 @@ type Limits struct {
 	MaxCounters         int         // of the process
 	Store               string      // of counts: MemoryLimits or RedisLimits
 	OnFailure           string      // of the store: Open or Closed
+	Service             string      // base URL of who counts for several Envoys; empty: nobody does
 	Redis               LimitsRedis
 }
 
@@ -372,6 +373,9 @@ type Filter struct {
 	// RateLimits is what Envoy's rate limit behind the filter counts by: NoRateLimits,
 	// CallerRateLimits or ModelRateLimits.
 	RateLimits string
+	// TellTokens says that Envoy's rate limit counts tokens: it is told how many a request
+	// has used, also of a stream that breaks off.
+	TellTokens bool
 }
 
 // Values of filter.rate_limits.

@@ -272,6 +272,9 @@ func (c *Config) validateLimits(ps *Problems) {
 	if r := &c.Limits.Redis; c.Limits.Store == RedisLimits && !r.URL.IsSet() && r.URLFile == "" && r.URLEnv == "" {
 		ps.add("limits.redis.url", "", "must be set with limits.store redis, or url_file or url_env: the URL of the Redis")
 	}
+	if c.Limits.Service != "" && c.Limits.Store != RedisLimits {
+		ps.add("limits.service", "", "counts in a Redis: set limits.store "+RedisLimits)
+	}
 	c.readLimitRules(ps)
 }
 
@@ -291,10 +294,11 @@ func (c *Config) withoutLimits() {
 		if slices.ContainsFunc(rules.All(), func(l LimitRule) bool { return l.NeedsModel() }) {
 			c.Filter.RateLimits = ModelRateLimits
 		}
+		c.Filter.TellTokens = c.Limits.Service != "" && slices.ContainsFunc(rules.All(), func(l LimitRule) bool { return l.CountsTokens() })
 		c.Limits.Rules = nil
 	}
 	r := &c.Limits.Redis
-	r.URL, r.URLFile, r.URLEnv = Secret{}, "", ""
+	r.URL, r.URLFile, r.URLEnv, c.Limits.Service = Secret{}, "", "", ""
 	c.Limits.MaxRequests, c.Engine.MaxRequests = 0, 0
 	c.Routes = slices.Clone(c.Routes)
 	for i := range c.Routes {

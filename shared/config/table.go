@@ -332,7 +332,12 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.on_failure",
 	value: &enum{at: func(c *Config) *string { return &c.Limits.OnFailure }, def: Open, words: []string{Open, Closed}},
-	doc:   "While Redis cannot be reached: let requests pass uncounted, or answer 503.",
+	doc:   "While Redis, or `limits.service`, cannot be reached: let requests pass uncounted, or answer 503.",
+}, {
+	path:    "limits.service",
+	value:   &baseURL{at: func(c *Config) *string { return &c.Limits.Service }},
+	doc:     "For Envoy, with `limits.store: redis`: where an `envoyproxy/ratelimit` counts for several Envoys, by gRPC; `antwort render ratelimit` prints its configuration. `limits.redis.timeout` is how long it may take.",
+	example: "http://ratelimit.example:8081",
 }, {
 	path:    "limits.redis.url",
 	value:   &secret{at: func(c *Config) *Secret { return &c.Limits.Redis.URL }},
@@ -619,6 +624,10 @@ var filterKeys = []key{{
 	path:  "filter.rate_limits",
 	value: &enum{at: func(c *Config) *string { return &c.Filter.RateLimits }, def: NoRateLimits, words: []string{NoRateLimits, CallerRateLimits, ModelRateLimits}},
 	doc:   "Filter only: what a rate limit of Envoy's that stands behind the filter counts by. With `callers` the filter marks the requests that it is for with `x-antwort-key`, with `models` (profile `gated`) also with `x-antwort-model`, and gives its answers the shape of the API. What is rendered has what `limits.rules` need, see limits.md.",
+}, {
+	path:  "filter.tell_tokens",
+	value: &boolean{at: func(c *Config) *bool { return &c.Filter.TellTokens }},
+	doc:   "Filter only: tell Envoy's rate limit how many tokens each request has used that it counts, as `wasm.antwort_tokens` in the filter state, and ask the backend of translated streams for a count with every piece.",
 }}
 
 var observabilityKeys = []key{{

@@ -65,7 +65,7 @@ func sample(k key) string {
 		return "redis://host"
 	case k.path == "observability.otlp.headers":
 		return "authorization=x"
-	case k.path == "auth.forward_credential", k.path == "state.encrypt":
+	case k.path == "auth.forward_credential", k.path == "state.encrypt", k.path == "filter.tell_tokens":
 		return "true"
 	case k.example != "":
 		return k.example

@@ -115,6 +115,13 @@ func Full() *responses.Error {
 	return e
 }
 
+// LimitsUnavailable is the answer while nobody knows how much has been used.
+func LimitsUnavailable() *responses.Error {
+	e := responses.NewError(503, "limits_unavailable", "it cannot be told at the moment how much you have used: try again later")
+	e.RetryAfter = "1"
+	return e
+}
+
 // Overloaded is the answer when as much is held as may be.
 func Overloaded() *responses.Error {
 	e := responses.NewError(503, "overloaded", "the gateway holds as many requests as it may: try again later")

@@ -21,6 +21,7 @@ func (r *renderer) clusters() list {
 		all = append(all, r.keysCluster())
 	}
 	all = append(all, r.otlpClusters()...)
+	all = append(all, r.limitsClusters()...)
 	if s := r.o.Supervised; s != nil {
 		return append(all, staticCluster(controlCluster, s.Control))
 	}

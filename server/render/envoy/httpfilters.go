@@ -25,9 +25,7 @@ func (r *renderer) filters() list {
 	} else {
 		all = append(all, r.plugin())
 	}
-	if r.limited() {
-		all = append(all, r.limitsFilter())
-	}
+	all = append(all, r.limitsFilters()...)
 	return append(all, router())
 }
 

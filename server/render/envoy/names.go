@@ -6,6 +6,7 @@ const (
 	controlCluster = "control" // the parent process, or Envoy's admin interface
 	jwksCluster    = "jwks"    // where the keys of tokens are
 	otlpCluster    = "otlp"    // where spans go
+	limitsCluster  = "limits"  // limits.service
 
 	// routeField tells Envoy's routes what the filter has chosen, affinityField
 	// the conversation that a request belongs to. The filter alone sets them.

@@ -90,7 +90,8 @@ func (r *renderer) files() (map[string]File, error) {
 		contents[TokensFile] = typedAll("envoy.config.core.v3.TypedExtensionConfig", r.tokens())
 	}
 	if r.limited() {
-		contents[LimitsFile] = typedAll("envoy.config.core.v3.TypedExtensionConfig", limits(r.c))
+		_, file, _ := limitsFile(r.c)
+		contents[file] = typedAll("envoy.config.core.v3.TypedExtensionConfig", limits(r.c))
 	}
 	if r.c.Server.TLS.On() {
 		contents[CertificateFile] = typedAll("envoy.extensions.transport_sockets.tls.v3.Secret", r.certificate())
@@ -150,7 +151,7 @@ func statsConfig() object {
 	for _, prefix := range []string{
 		"wasm",
 		"http.api.downstream_", "http.api.no_route", "http.api.rbac.", "http.api.jwt_authn.", "limits.http_local_rate_limit.", "http.api.rds.", "extension_config_discovery.", "sds.server.",
-		"cluster.backend.membership_", "cluster.backend.upstream_", "cluster.backend.health_check.", "cluster.backend.outlier_detection.ejections_",
+		"cluster.backend.membership_", "cluster.backend.upstream_", "cluster.backend.health_check.", "cluster.backend.ratelimit.", "cluster.backend.outlier_detection.ejections_",
 		"cluster_manager.cds.", "cluster_manager.warming_clusters", "listener_manager.lds.", "listener_manager.total_",
 		"server.",
 	} {
@@ -158,7 +159,7 @@ func statsConfig() object {
 	}
 	// Bounded load counts what is in flight by a cluster's own statistics.
 	patterns = append(patterns, object{{"safe_regex", object{{"regex",
-		`cluster\.(route-[a-z0-9-]+|jwks|otlp)\.(membership_|upstream_|health_check\.|outlier_detection\.ejections_).*`}}}})
+		`cluster\.(route-[a-z0-9-]+|jwks|otlp|limits)\.(membership_|upstream_|ratelimit\.|health_check\.|outlier_detection\.ejections_).*`}}}})
 	return object{
 		{"stats_tags", list{object{{"tag_name", "kind"}, {"regex", `^wasmcustom\.antwort\.(?:failures|tokens)_total(\.([a-z_]+))$`}}}},
 		{"stats_matcher", object{{"inclusion_list", object{{"patterns", patterns}}}}},

@@ -40,7 +40,7 @@ var alone = Options{Module: "filter.wasm", Admin: "127.0.0.1:9901", Roots: "/etc
 
 // The rendered configurations are given to real Envoy in e2e/envoy.
 func TestBootstrap(t *testing.T) {
-	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "traced", "backends", "limits"} {
+	for _, name := range []string{"translate", "forward", "every-key", "routes", "tokens", "traced", "backends", "limits", "sharedlimits"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := configfile.LoadUnresolved(filepath.Join("testdata", name, "config.yaml"))
 			require.NoError(t, err)
@@ -57,6 +57,22 @@ func TestBootstrap(t *testing.T) {
 			assert.JSONEq(t, string(asJSON), string(fromYAML.JSON), "YAML and JSON must say the same")
 		})
 	}
+}
+
+// The service is given its file in e2e/envoy.
+func TestService(t *testing.T) {
+	c, err := configfile.LoadUnresolved(filepath.Join("testdata", "sharedlimits", "config.yaml"))
+	require.NoError(t, err)
+	doc, err := Service(c)
+	require.NoError(t, err)
+	text, err := doc.YAML()
+	require.NoError(t, err)
+	golden(t, "sharedlimits/ratelimit.yaml", text)
+
+	c.Limits.Store = config.MemoryLimits
+	c.Limits.Rules = nil
+	_, err = Service(c)
+	require.ErrorContains(t, err, "limits.service: each Envoy counts for itself")
 }
 
 func supervised(folder string) Options {
@@ -234,7 +250,15 @@ func TestWhatEnvoyCannotDo(t *testing.T) {
 		},
 		"counts of several": {
 			`"limits":{"store":"redis","redis":{"url_env":"R"},"rules":[{"name":"a","requests_per_minute":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
-			`limits.store: an Envoy counts for itself`,
+			`limits.store: an Envoy asks no Redis: set limits.service`,
+		},
+		"a month of a service": {
+			`"limits":{"store":"redis","service":"http://l:8081","redis":{"url_env":"R"},"rules":[{"name":"a","tokens_per_month":1}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.rules[0].tokens_per_month: the month of envoyproxy/ratelimit has 30 days`,
+		},
+		"more tokens than a service counts": {
+			`"limits":{"store":"redis","service":"http://l:8081","redis":{"url_env":"R"},"rules":[{"name":"a","tokens_per_day":5000000000}]},"routes":[{"name":"a","backends":[{"url":"http://a"}]}]`,
+			`limits.rules[0].tokens_per_day: Envoy counts to 4294967295 at most`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,9 +54,10 @@ const (
 	RoutesFile    = "routes.json"
 	PluginFile    = "plugin.json"
 
-	TokensFile      = "tokens.json"      // with auth.type jwt only
-	LimitsFile      = "limits.json"      // with limits.rules only
-	CertificateFile = "certificate.json" // with server.tls only
+	TokensFile       = "tokens.json"       // with auth.type jwt only
+	LimitsFile       = "limits.json"       // with limits.rules only, where each Envoy counts for itself
+	SharedLimitsFile = "sharedlimits.json" // where limits.service counts
+	CertificateFile  = "certificate.json"  // with server.tls only
 )
 
 // renderer holds what all parts are made of.
@@ -91,6 +92,11 @@ func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	}
 	if err = r.checkTracing(); err != nil {
 		return nil, err
+	}
+	if c.Limits.Service != "" {
+		if _, err := parseBackend(c.Limits.Service); err != nil {
+			return nil, fmt.Errorf("limits.service: %w", err)
+		}
 	}
 	if r.pools, err = pools(c, editions); err != nil {
 		return nil, err

@@ -69,29 +69,34 @@ func (r *renderer) otlpClusters() list {
 	if o.Endpoint == "" {
 		return nil
 	}
-	b, err := parseBackend(o.Endpoint)
+	return list{r.sideCluster(otlpCluster, o.Endpoint, o.Protocol == config.OTLPGRPC)}
+}
+
+// sideCluster is where somebody is whom Envoy itself asks; the URL has been parsed before.
+func (r *renderer) sideCluster(name, at string, grpc bool) object {
+	b, err := parseBackend(at)
 	if err != nil {
-		panic(err) // checkTracing has parsed it
+		panic(err)
 	}
 	kind, lookup := any("STRICT_DNS"), any("V4_PREFERRED")
 	if b.ip {
 		kind, lookup = "STATIC", nil
 	}
 	cluster := object{
-		{"name", otlpCluster},
+		{"name", name},
 		{"type", kind},
 		{"dns_lookup_family", lookup},
 		{"connect_timeout", "5s"},
 		{"wait_for_warm_on_init", false},
-		{"load_assignment", assignment(otlpCluster, b.socket())},
+		{"load_assignment", assignment(name, b.socket())},
 		{"transport_socket", r.transport(b)},
 	}
-	if o.Protocol == config.OTLPGRPC {
+	if grpc {
 		cluster = append(cluster, member{"typed_extension_protocol_options", object{
 			{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions", typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", object{
 				{"explicit_http_config", object{{"http2_protocol_options", object{}}}},
 			})},
 		}})
 	}
-	return list{cluster}
+	return cluster
 }

@@ -50,22 +50,23 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"indent": 
 // values are what the templates say.
 type values struct {
 	Options
-	Port         int // the gateway's
-	Routes       []route
-	Destinations []destination
-	Translates   bool
-	Passes       []policy.PassedPath
-	Tokenizes    bool
-	Denied       []string // paths that are the filter's, and no client's
-	Gated        bool
-	Silence      string // as Istio writes durations
-	Token        *config.JWT
-	TokenReplies string // with Token: JSON of Envoy's local_reply_config
-	RateLimit    string // JSON of Envoy's filter; "": there is none
-	BufferBytes  int64
-	Plugin       string // the filter's configuration as YAML
-	PluginJSON   string // and as JSON
-	Variables    []config.Variable
+	Port          int // the gateway's
+	Routes        []route
+	Destinations  []destination
+	Translates    bool
+	Passes        []policy.PassedPath
+	Tokenizes     bool
+	Denied        []string // paths that are the filter's, and no client's
+	Gated         bool
+	Silence       string // as Istio writes durations
+	Token         *config.JWT
+	TokenReplies  string   // with Token: JSON of Envoy's local_reply_config
+	RateLimits    []string // JSON of Envoy's filters, in their order
+	LimitsService string   // JSON of the cluster that they ask; "": they ask nobody
+	BufferBytes   int64
+	Plugin        string // the filter's configuration as YAML
+	PluginJSON    string // and as JSON
+	Variables     []config.Variable
 }
 
 // spare is what a held body may exceed limits.request_body_bytes by, so that
@@ -120,7 +121,14 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.RateLimit = string(limits)
+		for _, filter := range limits {
+			v.RateLimits = append(v.RateLimits, string(filter))
+		}
+		service, err := envoy.LimitsCluster(c)
+		if err != nil {
+			return nil, err
+		}
+		v.LimitsService = string(service)
 	}
 	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "ratelimit.yaml", "deny.yaml", "token.yaml"}
 	var out bytes.Buffer

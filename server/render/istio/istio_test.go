@@ -126,6 +126,12 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 			[]string{"name: gw-rules", `"max_tokens":7`, "rate_limits: callers"},
 			[]string{"limits:\n"},
 		},
+		"tokens that a service counts": {
+			"engine: {provider: vllm, backend_url: 'http://llm'}\nlimits: {store: redis, service: 'http://ratelimit:8081', redis: {url_env: R}, rules: [{name: all, tokens_per_day: 7}]}",
+			Options{API: GatewayAPI, Name: "gw", Image: "f"},
+			[]string{"name: gw-rules", "applyTo: CLUSTER", `"name":"limits"`, "envoy.filters.http.header_to_metadata", `"envoy.filters.http.ratelimit"`, "tell_tokens: true"},
+			[]string{"service:", "local_ratelimit"},
+		},
 		"the gated profile": {
 			"engine: {provider: vllm-responses, backend_url: 'http://backend', response_timeout: 20m}\nfilter: {profile: gated}\nlimits: {request_body_bytes: 4MiB}",
 			Options{API: Classic, Name: "gw", Image: "f"},
