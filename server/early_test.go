@@ -81,18 +81,12 @@ func TestUpstreamsThatBreakDuringUploads(t *testing.T) {
 	r := start(t, config.VLLMResponses, llm)
 	for _, on := range []*running{r, r.overHTTP2()} {
 		body, feed := io.Pipe()
-		go func() {
-			_, _ = feed.Write([]byte(strings.Repeat("x", 200<<10)))
-			time.Sleep(5 * time.Second) // the rest never comes
-			feed.Close()
-		}()
-		begun := time.Now()
+		go func() { _, _ = feed.Write([]byte(strings.Repeat("x", 200<<10))) }() // the rest never comes
 		resp := on.open("POST", "/v1/responses", body)
 		got := finish(t, resp)
 		require.Equal(t, 502, got.status, got.body)
 		_, _, code := got.errorCode(t)
 		require.Equal(t, "upstream_closed", code)
-		require.Less(t, time.Since(begun), 3*time.Second)
 		_ = body.Close()
 	}
 	t.Run("the whole body was read, not sent", func(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 	"antwort/shared/config"
 )
 
-// circle is a proxy that nobody knows to lead to a server, which is set later.
+// circle is a proxy that nobody knows to lead to a server, which is set later. It counts
+// the questions that pass, and not the greetings, which come whenever they want.
 func circle(t *testing.T) (at string, to *atomic.Pointer[url.URL], passed *atomic.Int32) {
 	to, passed = new(atomic.Pointer[url.URL]), new(atomic.Int32)
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to.Load()) }}
@@ -24,7 +25,9 @@ func circle(t *testing.T) (at string, to *atomic.Pointer[url.URL], passed *atomi
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		passed.Add(1)
+		if r.Method == http.MethodPost {
+			passed.Add(1)
+		}
 		proxy.ServeHTTP(w, r)
 	})), to, passed
 }
@@ -60,7 +63,7 @@ func TestLoops(t *testing.T) {
 				typ, _, code := got.errorCode(t)
 				require.Equal(t, "server_error", typ)
 				require.Equal(t, "loop_detected", code)
-				require.LessOrEqual(t, passed.Load()-before, int32(3), "with a greeting or two in between")
+				require.EqualValues(t, 1, passed.Load()-before)
 			}
 			require.GreaterOrEqual(t, r.call("GET", "/v1/models", "").status, 500)
 		})

@@ -82,7 +82,7 @@ func TestBackgroundHoldsItsConversation(t *testing.T) {
 		}
 		job := begin()
 		llm.send <- chatText("one ")
-		time.Sleep(3 * r.inForce.Load().cfg.State.ConversationLease) // which does not end it
+		time.Sleep(2 * r.inForce.Load().cfg.State.ConversationLease) // which does not end it
 		locked()
 		close(llm.send)
 		res, body := r.ended(job)
@@ -95,6 +95,6 @@ func TestBackgroundHoldsItsConversation(t *testing.T) {
 		wait(t, llm.left, "the upstream was not told")
 		require.Equal(t, 404, r.call("GET", "/v1/responses/"+job, "").status)
 	}, func(c *config.Config) {
-		c.State.ConversationWait, c.State.ConversationLease = 10*time.Millisecond, 50*time.Millisecond
+		c.State.ConversationWait, c.State.ConversationLease = 10*time.Millisecond, time.Second
 	})
 }

@@ -36,7 +36,9 @@ func TestTimeLimits(t *testing.T) {
 			left := make(chan struct{}, 2)
 			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				sending(w)(begin)
+				w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+				_, _ = io.WriteString(w, begin) // with the header at once, or a busy machine is silent in between
+				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
 				left <- struct{}{}
 			}))
@@ -58,7 +60,7 @@ func TestTimeLimits(t *testing.T) {
 		}
 	})
 	t.Run("a long stream that is not silent", func(t *testing.T) {
-		const limit = time.Second // a busy machine is silent for a while, too
+		const limit = 3 * time.Second // a busy machine is silent for a while, too
 		llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 			send := sending(w)
 			send(chatRole)

@@ -165,6 +165,9 @@ func (l *listings) total() (n int) {
 	return n
 }
 
+// listsKept keeps lists for longer than a busy machine takes for a test.
+func listsKept(c *config.Config) { c.Routing.ModelsTime = time.Hour }
+
 // A request for the list of models is not one to each of 200 backends, whoever
 // sends how many.
 func TestModelsDoNotMultiply(t *testing.T) {
@@ -178,7 +181,7 @@ func TestModelsDoNotMultiply(t *testing.T) {
 				routes[i] = fmt.Sprintf(`{"name":"r%d","match":{"models":["n%d-*"]},"backends":[{"url":%q}]}`, i, i, up)
 			}
 		}
-		r := start(t, provider, "", withRoutes(t, "["+strings.Join(routes, ",")+"]"), withKeys(t, `{"type":"api_key","api_keys":[`+keyEntry("alice", ``)+`,`+keyEntry("bob", ``)+`]}`))
+		r := start(t, provider, "", withRoutes(t, "["+strings.Join(routes, ",")+"]"), withKeys(t, `{"type":"api_key","api_keys":[`+keyEntry("alice", ``)+`,`+keyEntry("bob", ``)+`]}`), listsKept)
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -206,7 +209,7 @@ func TestModelsDoNotMultiply(t *testing.T) {
 func TestModelsOfBackendsThatCheckTheCaller(t *testing.T) {
 	l := &listings{asked: map[string]int{}, authorizations: map[string]int{}}
 	up := upstreamOf(t, l)
-	r := start(t, config.VLLMResponses, "", withRoutes(t, fmt.Sprintf(`[{"name":"a","match":{"models":["a*"]},"backends":[{"url":%q}]}]`, up)))
+	r := start(t, config.VLLMResponses, "", withRoutes(t, fmt.Sprintf(`[{"name":"a","match":{"models":["a*"]},"backends":[{"url":%q}]}]`, up)), listsKept)
 	for _, key := range []string{"one", "two", "one", ""} {
 		require.Equal(t, 200, r.call("GET", "/v1/models", "", "Authorization", key).status)
 	}
@@ -233,7 +236,7 @@ func TestModelsOfAClientThatLeaves(t *testing.T) {
 		asked <- struct{}{}
 		<-goOn
 		_, _ = io.WriteString(w, `{"object":"list","data":[{"id":"m","object":"model"}]}`)
-	})))
+	})), listsKept)
 	ctx, leave := context.WithCancel(t.Context())
 	go r.do(ctx, "GET", "/v1/models", nil)
 	wait(t, asked, "the list's request")

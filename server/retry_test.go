@@ -159,7 +159,8 @@ func TestConnectFailureIsRetried(t *testing.T) {
 		t.Run(string(p), func(t *testing.T) {
 			addr := testkit.Refused(t)
 			r := start(t, p, "http://"+addr.String(), func(c *config.Config) {
-				c.Engine.Retry.BaseDelay, c.Engine.Retry.MaxAttempts = 100*time.Millisecond, 10
+				// Enough of them that a busy machine can begin to listen before the last.
+				c.Engine.Retry.BaseDelay, c.Engine.Retry.MaxAttempts = 100*time.Millisecond, 600
 				c.Engine.Retry.MaxDelay = 100 * time.Millisecond
 			})
 			got := make(chan answer, 1)

@@ -37,7 +37,7 @@ func open(t testing.TB, r *redistest.Server, edit ...func(*Options)) (*Store, *c
 	s, err := New(opt)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		require.NoError(t, s.Close(ctx))
 	})
@@ -190,7 +190,7 @@ func TestBudgetsOutliveProcessAndServer(t *testing.T) {
 func TestRequestsOfADeadProcessLeave(t *testing.T) {
 	server := redistest.Start(t)
 	l := &meter.Limits{meter.RequestsAtOnce: 2}
-	short := func(o *Options) { o.Lease = 600 * time.Millisecond }
+	short := func(o *Options) { o.Lease = 3 * time.Second }
 	dead, _ := open(t, server, short)
 	alive, _ := open(t, server, short)
 	mine := []meter.Take{one(l, 0)}
@@ -200,7 +200,7 @@ func TestRequestsOfADeadProcessLeave(t *testing.T) {
 	require.Nil(t, take(t, dead, one(l, 0)).Refused)
 	require.NotNil(t, take(t, alive, one(l, 0)).Refused)
 	dead.stop()
-	require.Eventually(t, func() bool { return take(t, alive, one(l, 0)).Refused == nil }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return take(t, alive, one(l, 0)).Refused == nil }, time.Minute, 20*time.Millisecond)
 	require.NotNil(t, take(t, alive, one(l, 0)).Refused, "the first is still there, and so is the last")
 	settle(alive, mine[0], r, 0)
 	require.Nil(t, take(t, alive, one(l, 0)).Refused)
@@ -257,7 +257,7 @@ func TestAStoreThatIsAwayAndComesBack(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err = s.Take(context.Background(), []meter.Take{{Counter: "other", Limits: l}}, false)
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	s.Flush(context.Background())
 	require.Equal(t, int64(1), said.up.Load())
 	require.Zero(t, said.lost.Load())

@@ -47,7 +47,7 @@ func TestReplicaThatHoldsALock(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal syscall.Signal
 		bound  time.Duration
-	}{"killed": {syscall.SIGKILL, 2 * time.Second}, "hanging": {syscall.SIGSTOP, heldTime + 3*time.Second}} {
+	}{"killed": {syscall.SIGKILL, time.Minute}, "hanging": {syscall.SIGSTOP, heldTime + time.Minute}} {
 		t.Run(name, func(t *testing.T) {
 			s := opened(t, url, nil)
 			conversation, other := statetest.Conversation(t, s, alice, "one"), statetest.Conversation(t, s, alice)
@@ -73,7 +73,7 @@ func TestReplicaThatHoldsALock(t *testing.T) {
 			commit(t, s, "")
 			_, err = s.Get(ctx, alice, job.ID)
 			require.NoError(t, err)
-			assert.Less(t, time.Since(begun), time.Second, "what is not locked is not waited for")
+			assert.Less(t, time.Since(begun), heldTime/2, "what is not locked is not waited for")
 			require.NoError(t, s.Lock(ctx, alice, conversation.ID, "me", time.Minute))
 			_, err = s.Cancel(ctx, alice, job.ID, func(r *state.Record, _ []state.Events) []byte {
 				r.Status = state.Cancelled
