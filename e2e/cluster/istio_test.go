@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // gateways are the three forms of the quickstart's Istio folder.
@@ -34,9 +38,54 @@ func TestIstio(t *testing.T) {
 			if status, body, err := post(url+"/v1/elsewhere", capital); status != 404 {
 				t.Errorf("an unknown path: %d %s %v", status, body, err)
 			}
+			overWebSocket(t, url)
 			metrics(t)
 		})
 	}
+}
+
+// overWebSocket takes two turns, the second of which continues the first, over one
+// connection through the gateway: Istio lets its gateways upgrade by itself.
+func overWebSocket(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, answer, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/v1/responses", nil)
+	if err != nil {
+		t.Errorf("a WebSocket through the gateway: %v", err)
+		return
+	}
+	if answer.Body != nil {
+		defer answer.Body.Close()
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(1 << 20)
+	var previous string
+	for turn := range 2 {
+		if err := c.Write(ctx, websocket.MessageText, []byte(`{"type":"response.create","model":"/mnt/models","store":false,"input":"What is the capital of France?"`+previous+`}`)); err != nil {
+			t.Fatal(err)
+		}
+		for ended := false; !ended; {
+			_, message, err := c.Read(ctx)
+			if err != nil {
+				t.Fatalf("turn %d over a WebSocket: %v", turn, err)
+			}
+			var event struct {
+				Type     string
+				Response struct{ ID string }
+			}
+			if err := json.Unmarshal(message, &event); err != nil {
+				t.Fatalf("%v: %s", err, message)
+			}
+			switch event.Type {
+			case "response.completed":
+				ended, previous = true, `,"previous_response_id":"`+event.Response.ID+`"`
+			case "error", "response.failed", "response.incomplete":
+				t.Fatalf("turn %d over a WebSocket: %s", turn, message)
+			}
+		}
+	}
+	t.Log("two turns over a WebSocket")
 }
 
 // metrics are the filter's, where Prometheus finds them in a gateway.
