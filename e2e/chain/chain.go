@@ -25,6 +25,7 @@ type Options struct {
 	Log      func(format string, args ...any)
 
 	Observability string // this section of all tiers, in YAML on one line; "": the default
+	Translating   string // more of the configuration of the tier that translates, in YAML
 }
 
 // Keeps is a tier that is a server which forwards and keeps responses itself, in front
@@ -74,6 +75,9 @@ state: {type: {{.State}}}
 {{- end}}
 {{- if .Observability}}
 observability: {{.Observability}}
+{{- end}}
+{{- if .Translating}}
+{{.Translating}}
 {{- end}}
 `))
 
@@ -130,13 +134,13 @@ func Start(ctx context.Context, opt Options) (_ *Chain, err error) {
 }
 
 func writeConfiguration(file string, port int, upstream string, translates bool, opt Options, state string) error {
-	provider := "vllm-responses"
+	provider, more := "vllm-responses", ""
 	if translates {
-		provider = "vllm"
+		provider, more = "vllm", opt.Translating
 	}
 	var text strings.Builder
 	if err := configuration.Execute(&text, map[string]any{
-		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": opt.DropTool && translates, "State": state, "Observability": opt.Observability,
+		"Port": port, "Provider": provider, "Upstream": upstream, "DropTool": opt.DropTool && translates, "State": state, "Observability": opt.Observability, "Translating": more,
 	}); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@
 // requests; and runs a session of the real Codex. It prints what came, with times
 // and tokens. From the folder e2e, after llm/install and clients/install node:
 //
-//	go run ./llm                     everything; about 5 minutes
+//	go run ./llm                     everything; about 7 minutes
 //	go run ./llm json-schema         one case
 //	go run ./llm -chain envoy+serve  another chain, see clients/run
 //	go run ./llm -llm http://…       a vLLM that runs already, with the flags of phases
@@ -35,7 +35,7 @@ type phase struct {
 }
 
 var phases = []phase{
-	{"tools", []string{"--enable-auto-tool-choice", "--tool-call-parser", "hermes"}, slices.Concat(textCases, toolCases, formatCases, errorCases, conductCases)},
+	{"tools", []string{"--enable-auto-tool-choice", "--tool-call-parser", "hermes"}, slices.Concat(textCases, toolCases, formatCases, errorCases, conductCases, compactCases)},
 	{"reasoning", []string{"--reasoning-parser", "granite", "--structured-outputs-config.enable_in_reasoning=true"}, reasoningCases},
 	{"codex", codexFlags, codexCases},
 }

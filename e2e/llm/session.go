@@ -162,8 +162,12 @@ func (s *session) askAt(base string, body object) *answer {
 
 func (s *session) send(base string, body []byte) *answer { return s.post(base+"/v1/responses", body) }
 
+// answerLimit is for an answer of two cores that have much other work: three summaries take
+// minutes there.
+const answerLimit = 8 * time.Minute
+
 func (s *session) post(url string, body []byte) *answer {
-	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(s.ctx, answerLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
