@@ -94,7 +94,7 @@ async function page(s, view, options = {}) {
 
 /** sound says that a page has no serious fault, is not wider than the screen, and that nothing of others ran. */
 async function sound(p, what) {
-  await p.evaluate(axe);
+  if (!await p.evaluate(() => "axe" in window)) await p.evaluate(axe);
   const found = await p.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const serious = found.violations.filter((v) => v.impact === "serious" || v.impact === "critical");
   assert.deepEqual(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`), [], what);
@@ -129,7 +129,7 @@ limits:
 state: {type: sqlite, sqlite: {path: ${join(dir, "state.db")}}}
 `);
   kept = await serve("kept", [ports[0]], `state: {type: memory}
-limits: {rules: [{name: all, requests_per_minute: 100000}]}
+limits: {rules: [{name: all, tokens_per_day: 100000000}]}
 `, "", ", capture: 2KiB");
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
   for (let i = 0; i < 6; i++) await post(busy, { model: "m", input: `Say ${i}.`, stream: i % 2 === 0 });
@@ -155,8 +155,9 @@ after(async () => {
 for (const [scheme, width, both] of [["light", 1440, true], ["dark", 390, true], ["dark", 1440], ["light", 390], ["light", 1920]]) {
   test(`each view, ${scheme}, ${width} px`, async () => {
     for (const [s, name] of both ? [[quiet, "without data"], [busy, "with data"], [keyed, "with callers"]] : [[busy, "with data"], [kept, "with data"]]) {
+      const p = await page(s, "", { viewport: { width, height: 900 }, colorScheme: scheme });
       for (const view of { [quiet.api]: ["now", "routes", "bench", "limits", "state"], [busy.api]: ["now", "routes", "bench"] }[s.api] || ["limits", "state"]) {
-        const p = await page(s, view, { viewport: { width, height: 900 }, colorScheme: scheme });
+        await p.goto(`${s.console}#${view}`);
         if (view === "now") {
           await p.getByText(s === busy ? "upstream status" : "Nobody has asked anything yet.").first().waitFor();
           await p.getByText(`http://127.0.0.1:${ports[1]}`).first().waitFor();
@@ -166,8 +167,8 @@ for (const [scheme, width, both] of [["light", 1440, true], ["dark", 390, true],
         else if (view === "limits") await p.getByRole("region", { name: "Use" }).locator("tbody tr").first().waitFor();
         else await p.getByText(s === keyed ? "Say whose." : "The newest first.").first().waitFor();
         await sound(p, `${view} ${name}`);
-        await p.close();
       }
+      await p.close();
     }
   });
 }
@@ -271,6 +272,36 @@ test("who uses how much of the limits is seen, whatever they are called", async 
   await post(keyed, { model: "special-more", input: "Hi." }, "key-a");
   await rows.nth(before).waitFor(); // by itself
   await sound(p, "limits");
+  await p.close();
+});
+
+test("now, routes and limits are used by keyboard alone", async () => {
+  const p = await page(kept, "now");
+  await tab(p, p.locator("input[name=span]:checked"));
+  const span = await p.locator("input[name=span]:checked").inputValue();
+  await p.keyboard.press("ArrowRight");
+  assert.notEqual(await p.locator("input[name=span]:checked").inputValue(), span);
+  await tab(p, p.getByRole("region", { name: /^Backends of/ }).first());
+  await p.evaluate(() => document.activeElement.blur());
+  await tab(p, p.getByRole("link", { name: "Routes" }));
+  await p.keyboard.press("Enter");
+  await tab(p, p.getByLabel("Model"));
+  await p.keyboard.type("special-1");
+  await p.keyboard.press("Enter");
+  await p.getByText("header x-team differs").waitFor();
+  await tab(p, p.getByText("As a list"));
+  await p.keyboard.press("Enter");
+  await p.getByRole("listitem").filter({ hasText: "special-*" }).waitFor();
+  await p.evaluate(() => document.activeElement.blur());
+  await tab(p, p.getByRole("link", { name: "Limits" }));
+  await p.keyboard.press("Enter");
+  const use = p.getByRole("region", { name: "Use" });
+  await tab(p, use);
+  const before = await use.innerText();
+  await post(kept, { model: "m", input: "Hi.", store: false });
+  await p.waitForFunction((was) => document.querySelector("[aria-label=Use]").innerText !== was, before);
+  assert.ok(await use.evaluate((e) => document.activeElement === e), "whoever reads stays where they are");
+  await sound(p, "limits by keyboard");
   await p.close();
 });
 
