@@ -282,3 +282,37 @@ func BenchmarkRedis(b *testing.B) {
 		settle(s, takes[0], r, -50)
 	}
 }
+
+// What is seen of counters is what the store in the process sees, the fullest first.
+func TestRedisLooksAsMemoryDoes(t *testing.T) {
+	var at atomic.Int64
+	at.Store(time.Date(2026, 11, 29, 23, 0, 0, 0, time.UTC).UnixMilli())
+	now := func() time.Time { return time.UnixMilli(at.Load()) }
+	s, _ := open(t, redistest.Start(t), func(o *Options) { o.Now, o.Lease = now, 1000*time.Hour })
+	m := meter.NewMemory(1000, now)
+	limits := map[string]*meter.Limits{"a": {2, 60, 600, 0, 0}, "b": {0, 0, 0, 1000, 5000}, "c": {9, 0, 0, 0, 0}}
+	both := func(do func(meter.Store)) { do(s); do(m) }
+	both(func(one meter.Store) {
+		take(t, one, meter.Take{Counter: "a", Instead: "x", Limits: limits["a"], Enters: true, Tokens: 100})
+		take(t, one, meter.Take{Counter: "b", Instead: "x", Limits: limits["b"], Enters: true, Tokens: 900})
+		take(t, one, meter.Take{Counter: "c", Instead: "x", Limits: limits["c"], Enters: true})
+	})
+	for later, want := range []string{
+		"b [0 0 0 900 900] a [1 1 100 0 0]", // at once
+		"b [0 0 0 900 900] a [1 0 50 0 0]",  // 5 s later
+		"a [1 0 0 0 0] b [0 0 0 0 900]",     // another day
+	} {
+		at.Add([]int64{0, 5000, 2 * 3600_000}[later])
+		both(func(one meter.Store) {
+			look := meter.Looking{Most: 2, Of: func(counter string) *meter.Limits { return limits[counter] }}
+			require.NoError(t, one.Look(t.Context(), &look))
+			require.Equal(t, 3, look.All)
+			found := look.Found()
+			require.Len(t, found, 2)
+			require.Equal(t, want, fmt.Sprint(found[0].Counter, " ", found[0].Used, " ", found[1].Counter, " ", found[1].Used))
+		})
+	}
+	look := meter.Looking{Most: 2, Of: func(string) *meter.Limits { return nil }}
+	require.NoError(t, s.Look(t.Context(), &look))
+	require.Zero(t, look.All, "no rule has them any more")
+}
