@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,6 +33,15 @@ next:
 	return sum
 }
 
+// recorded waits until all that has been answered is counted: a client may have the last
+// bytes of a stream before.
+func recorded(t *testing.T, all ...*running) {
+	t.Helper()
+	for _, r := range all {
+		require.Eventually(t, func() bool { return metric(t, r, "antwort_requests_in_flight") == 1 }, guard, time.Millisecond, "something is in flight beside the scrape")
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	_, llm := mock(t, mockllm.Options{Tokens: 7})
 	back := start(t, config.VLLM, llm)
@@ -42,6 +52,7 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, 200, front.post(`{"model":"/mnt/models","input":"hi","stream":true}`).status)
 	require.Equal(t, 400, front.post(`{`).status)
 	require.Equal(t, 404, front.call("GET", "/nowhere", "").status)
+	recorded(t, back, front)
 	for _, r := range []*running{back, front} {
 		p := `provider="` + string(r.first.cfg.Engine.Provider) + `"`
 		require.EqualValues(t, 2, metric(t, r, "antwort_requests_total", p, `endpoint="/v1/responses"`, `code="200"`))

@@ -197,7 +197,7 @@ func TestWebSocketAnswersOneTurnAfterTheOther(t *testing.T) {
 		line = r.log.waitFor(t, `"status":101`)
 		require.Equal(t, "GET", line["method"])
 		require.Greater(t, line["bytes"], 1000.0)
-		require.EqualValues(t, 0, metric(t, r, "antwort_websocket_connections", ""))
+		require.Eventually(t, func() bool { return metric(t, r, "antwort_websocket_connections", "") == 0 }, guard, time.Millisecond)
 	})
 }
 

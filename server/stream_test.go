@@ -229,6 +229,7 @@ func TestManyStreams(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	recorded(t, back, front)
 	require.EqualValues(t, 0, metric(t, back, "antwort_streams_in_flight"))
 	require.EqualValues(t, 0, metric(t, front, "antwort_streams_in_flight"))
 	http1.CloseIdleConnections()

@@ -71,7 +71,7 @@ func newMetrics(provider string) *metrics {
 
 // count counts a finished exchange.
 func (m *metrics) count(r *Record) {
-	m.inFlight.Dec()
+	defer m.inFlight.Dec() // whoever sees no more of them sees all that is counted
 	m.requests.WithLabelValues(r.Endpoint, strconv.Itoa(r.Status)).Inc()
 	m.duration.WithLabelValues(r.Endpoint, strconv.FormatBool(r.Streamed)).Observe(r.took.Seconds())
 	if r.Failure != failure.None {
