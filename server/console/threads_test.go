@@ -220,8 +220,11 @@ type uses struct {
 	err   error
 }
 
-func (u *uses) Look(_ context.Context, most int) ([]limits.Use, int, error) {
+func (u *uses) Look(ctx context.Context, most int) ([]limits.Use, int, error) {
 	u.asked++
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
 	return []limits.Use{{Rule: "r", Tenant: "<img src=x>", Used: [5]int64{1}, Limits: [5]int64{2}}}, most + 1, u.err
 }
 
@@ -245,6 +248,9 @@ func TestLimitsAreShown(t *testing.T) {
 	}
 	require.NotContains(t, body, "<img")
 	require.Equal(t, 1, l.asked, "all pages are told the same for a while")
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	require.NotContains(t, w.limited(left, l), "problem", "the answer is for the other pages too")
 	now, l.err = now.Add(sameUse), context.DeadlineExceeded
 	_, body = w.ask("GET", Path+"/api/limits", "")
 	require.Contains(t, body, "cannot be asked")

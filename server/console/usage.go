@@ -82,7 +82,8 @@ func (c *Console) limited(ctx context.Context, rules Limiter) map[string]any {
 	if len(known) == 0 {
 		return answer
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	// The answer is for all pages: the one that asks first may leave.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 	defer cancel()
 	found, all, err := rules.Look(ctx, maxUses)
 	if err != nil {
