@@ -29,7 +29,7 @@ type Conn struct {
 	early [512]byte // what is held may lie here
 
 	door     *Door
-	stage    atomic.Int32 // waits, comes or taken on
+	stage    atomic.Int32 // waits, comes or known
 	asked    bool         // counted in door.asked
 	counted  bool         // it comes back from an answer that had it to itself
 	handling atomic.Bool  // from a handler's start to its answer's end

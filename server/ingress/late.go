@@ -47,7 +47,7 @@ func (l *lateConns) keeps(c *Conn) bool {
 	}
 	switch c.stage.Load() {
 	case waits:
-		if raw := c.raw(); raw == nil || !hasCome(raw) {
+		if !c.hasMore() {
 			return false
 		}
 	case comes:
@@ -129,11 +129,14 @@ func (c *Conn) waitedLongEnough(err error) (again bool) {
 	if c.stage.Load() != waits || c.phase != inHeader || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
+	// net/http sets the next deadline when it has the first byte.
+	return c.hasMore() && c.SetReadDeadline(time.Time{}) == nil
+}
+
+// hasMore reports whether something has come that nobody has read.
+func (c *Conn) hasMore() bool {
 	raw := c.raw()
-	if raw == nil || !hasCome(raw) {
-		return false
-	}
-	return c.SetReadDeadline(time.Time{}) == nil // net/http sets the next one when it has the first byte
+	return raw != nil && hasCome(raw)
 }
 
 // queue is a listener that, before it is closed, accepts those who have connected.

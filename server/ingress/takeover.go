@@ -150,7 +150,7 @@ func (t *Taken) watch() {
 
 // lookAgain reads a request that has come at the very end of the time to wait for it.
 func (t *Taken) lookAgain() {
-	if raw := t.conn.raw(); raw != nil && hasCome(raw) && t.conn.SetReadDeadline(time.Time{}) == nil {
+	if t.conn.hasMore() && t.conn.SetReadDeadline(time.Time{}) == nil {
 		_ = t.conn.readAhead()
 	}
 }

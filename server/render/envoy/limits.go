@@ -23,7 +23,7 @@ const mostRequests = math.MaxUint32
 // Unkept are the limits of callers that an Envoy would not keep to, each by its key, and why.
 func Unkept(c *config.Config) (problems []error) {
 	say := func(key, why string) { problems = append(problems, errors.New(key+": "+why)) }
-	rules, shared := c.Limits.Rules.All(), c.Limits.Store == config.RedisLimits
+	rules, shared := c.Limits.Rules.All(), areShared(c)
 	if len(rules) > 0 && shared && c.Limits.Service == "" {
 		say("limits.store", "an Envoy asks no Redis: set limits.service to an envoyproxy/ratelimit that has it, let each Envoy count for itself (memory), or leave this to an antwort serve behind it")
 	}
@@ -104,9 +104,12 @@ func (r *renderer) limitsFilters() list {
 	return append(remembered(r.c), limits(r.c))
 }
 
+// areShared reports whether somebody counts for several Envoys.
+func areShared(c *config.Config) bool { return c.Limits.Store == config.RedisLimits }
+
 // limitsFile is the filter that counts: Envoy's own, or the one that asks a service.
 func limitsFile(c *config.Config) (name, file, message string) {
-	if c.Limits.Store == config.RedisLimits {
+	if areShared(c) {
 		return sharedName, SharedLimitsFile, sharedMessage
 	}
 	return limitsName, LimitsFile, limitsMessage
@@ -114,7 +117,7 @@ func limitsFile(c *config.Config) (name, file, message string) {
 
 // limits is the filter that counts.
 func limits(c *config.Config) object {
-	if c.Limits.Store == config.RedisLimits {
+	if areShared(c) {
 		return sharedLimits(c)
 	}
 	return ownLimits(c)
@@ -133,8 +136,9 @@ func RateLimit(c *config.Config) (all [][]byte, err error) {
 	return all, nil
 }
 
-// ownLimits is Envoy's local rate limit. All workers count together. A counter is made for whom it sees
-// first, and whom it has not seen for longest is forgotten when there are too many.
+// ownLimits is Envoy's local rate limit. All workers count together. A counter is made for
+// whom it sees first, and whom it has not seen for longest is forgotten when there are too
+// many.
 func ownLimits(c *config.Config) object {
 	always := func(key string) object {
 		return object{{"runtime_key", key}, {"default_value", object{{"numerator", 100}, {"denominator", "HUNDRED"}}}}

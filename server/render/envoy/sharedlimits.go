@@ -64,7 +64,7 @@ func Service(c *config.Config) (Document, error) {
 	if err := unkept(c); err != nil {
 		return nil, err
 	}
-	if c.Limits.Store != config.RedisLimits || len(c.Limits.Rules.All()) == 0 {
+	if !areShared(c) || len(c.Limits.Rules.All()) == 0 {
 		return nil, fmt.Errorf("limits.service: each Envoy counts for itself: a service counts limits.rules with limits.store %s", config.RedisLimits)
 	}
 	root := &entry{}
@@ -113,7 +113,7 @@ func (e *entry) list() (all list) {
 
 // limitsClusters are where the service is.
 func (r *renderer) limitsClusters() list {
-	if !r.limited() || r.c.Limits.Store != config.RedisLimits {
+	if !r.limited() || !areShared(r.c) {
 		return nil
 	}
 	return list{r.sideCluster(limitsCluster, r.c.Limits.Service, true)}

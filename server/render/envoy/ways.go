@@ -69,7 +69,7 @@ const memory = "antwort.limits"
 // remembered is the filter that remembers it, where something is counted when a request has ended.
 func remembered(c *config.Config) list {
 	rules := c.Limits.Rules.All()
-	if c.Limits.Store != config.RedisLimits || !slices.ContainsFunc(rules, func(l config.LimitRule) bool { return l.CountsTokens() }) {
+	if !areShared(c) || !slices.ContainsFunc(rules, func(l config.LimitRule) bool { return l.CountsTokens() }) {
 		return nil
 	}
 	var fields list

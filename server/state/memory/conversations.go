@@ -11,7 +11,6 @@ import (
 
 // conversation is what a thread has more that is one.
 type conversation struct {
-	created  int64 // in milliseconds
 	metadata []byte
 	items    []*item // in their order
 	byID     map[string]*item
@@ -68,13 +67,13 @@ func (s *Store) CreateConversation(ctx context.Context, c *state.Conversation, f
 	}
 	defer s.mu.Unlock()
 	if t := s.conversations[c.ID]; t != nil {
-		if t.owner == c.Owner && t.conversation.created == c.Created.UnixMilli() {
+		if t.owner == c.Owner && t.created == c.Created.UnixMilli() {
 			return nil // it was kept before
 		}
 		return state.ErrConflict
 	}
 	t := &thread{id: strings.Clone(c.ID), owner: c.Owner, created: c.Created.UnixMilli(), heap: -1}
-	t.conversation = &conversation{created: c.Created.UnixMilli(), metadata: slices.Clone(c.Metadata), byID: map[string]*item{}}
+	t.conversation = &conversation{metadata: slices.Clone(c.Metadata), byID: map[string]*item{}}
 	need := conversationCost(c.Metadata)
 	more, err := t.conversation.fits(first)
 	if err != nil {
@@ -128,7 +127,7 @@ func (s *Store) add(t *thread, b state.Batch) {
 
 func (t *thread) info() *state.Conversation {
 	c := t.conversation
-	return &state.Conversation{ID: t.id, Owner: t.owner, Created: time.UnixMilli(c.created), Metadata: slices.Clone(c.metadata)}
+	return &state.Conversation{ID: t.id, Owner: t.owner, Created: time.UnixMilli(t.created), Metadata: slices.Clone(c.metadata)}
 }
 
 // GetConversation returns what is known of a conversation.
@@ -327,12 +326,7 @@ func (s *Store) ConversationIDs(ctx context.Context, owner state.Owner) ([]strin
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *thread) int {
-		if a.conversation.created != b.conversation.created {
-			return int(a.conversation.created - b.conversation.created)
-		}
-		return strings.Compare(a.id, b.id)
-	})
+	slices.SortFunc(all, func(a, b *thread) int { return a.place().Compare(b.place()) })
 	ids := make([]string, len(all))
 	for i, t := range all {
 		ids[i] = t.id

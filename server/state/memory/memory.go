@@ -419,12 +419,7 @@ func (s *Store) Export(ctx context.Context, owner state.Owner, each func(*state.
 		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b *response) int {
-		if a.created != b.created {
-			return int(a.created - b.created)
-		}
-		return strings.Compare(a.id, b.id)
-	})
+	slices.SortFunc(all, func(a, b *response) int { return a.place().Compare(b.place()) })
 	for _, r := range all {
 		rec, err := s.Get(ctx, owner, r.id)
 		if errors.Is(err, state.ErrNotFound) {
