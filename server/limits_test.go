@@ -168,6 +168,7 @@ func TestLimitsOverAWebSocket(t *testing.T) {
 // is told.
 func spentToday(t *testing.T, r *running, fields ...string) (n int) {
 	t.Helper()
+	recorded(t, r)
 	a := r.call("POST", "/v1/responses", `{"model":"m","input":"hi","max_output_tokens":1000000}`, fields...)
 	require.Equal(t, 429, a.status, a.body)
 	_, err := fmt.Sscanf(a.body[strings.Index(a.body, "per day, "):], "per day, %d used", &n)
