@@ -38,7 +38,9 @@ next:
 func recorded(t *testing.T, all ...*running) {
 	t.Helper()
 	for _, r := range all {
-		require.Eventually(t, func() bool { return metric(t, r, "antwort_requests_in_flight")-metric(t, r, "antwort_websocket_connections") == 1 }, guard, time.Millisecond, "something is in flight beside the scrape")
+		require.Eventually(t, func() bool {
+			return metric(t, r, "antwort_requests_in_flight")-metric(t, r, "antwort_websocket_connections") == 1
+		}, guard, time.Millisecond, "something is in flight beside the scrape")
 	}
 }
 
