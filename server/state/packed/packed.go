@@ -83,18 +83,26 @@ func (o Opened) Size() (int, error) {
 }
 
 // Text returns the text. It is the caller's own when what was opened is.
-func (o Opened) Text() (text []byte, err error) {
+func (o Opened) Text() ([]byte, error) {
 	size, err := o.Size()
 	if err != nil {
 		return nil, err
 	}
+	if o[0] == plain {
+		return o[1:], nil
+	}
+	return o.into(make([]byte, size))
+}
+
+// into writes the text into memory of its size, and returns that.
+func (o Opened) into(text []byte) (_ []byte, err error) {
 	switch rest := o[1:]; o[0] {
 	case plain:
-		return rest, nil
+		copy(text, rest)
 	case compressed:
-		text, err = s2.Decode(make([]byte, size), rest)
+		text, err = s2.Decode(text, rest)
 	default:
-		text, err = decoder().DecodeAll(rest, make([]byte, 0, size))
+		text, err = decoder().DecodeAll(rest, text[:0])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBroken, err)

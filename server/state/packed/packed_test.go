@@ -38,6 +38,30 @@ func TestTextsComeBack(t *testing.T) {
 	}
 }
 
+// The texts of a chain share memory, and nobody who has one can tell.
+func TestTurnsAreTheCallersOwn(t *testing.T) {
+	var memory Memory
+	var turns []state.Turn
+	var want []string
+	p, room := new(Packer), func(int) error { return nil }
+	for i := range 60 {
+		text := bytes.Repeat([]byte{byte(i)}, i*i*i%(2*mostPiece)) // short and long, compressed and not
+		input, output := p.Pack(Place{}, text), p.Pack(Place{}, append(text, '.'))
+		var turn state.Turn
+		require.NoError(t, p.UnpackTurn(room, &memory, state.Owner{}, &turn, input, output))
+		clear(input)
+		clear(output)
+		turns, want = append(turns, turn), append(want, string(text))
+	}
+	for i := range turns {
+		_, _ = append(turns[i].Input, "overwritten"...), append(turns[i].Output, "overwritten"...)
+	}
+	for i := range turns {
+		assert.Equal(t, want[i], string(turns[i].Input), i)
+		assert.Equal(t, want[i]+".", string(turns[i].Output), i)
+	}
+}
+
 func TestBrokenBlobsAreRefused(t *testing.T) {
 	whole := new(Packer).Pack(Place{}, bytes.Repeat([]byte("a"), 5000))
 	for name, packed := range map[string][]byte{"nothing": nil, "sealed": {2, 1}, "of a later antwort": {4, 1}, "no block": {3, 0xff}, "no frame": {1, 2, 3}, "half a frame": whole[:len(whole)-3]} {

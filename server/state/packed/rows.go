@@ -33,10 +33,39 @@ func (p *Packer) UnpackRecord(r *state.Record, input, output, shell []byte) (err
 	return err
 }
 
-// UnpackTurn gives a turn, whose id is known, what a database has of it. Before that,
-// room is told the size of each text, and its error ends it.
-func (p *Packer) UnpackTurn(room func(size int) error, owner state.Owner, t *state.Turn, input, output []byte) error {
+// Memory is what the texts of one chain are unpacked into: a chain has many short ones,
+// which share a few pieces. The zero value is ready.
+type Memory struct {
+	free []byte // of the last piece
+	last int    // its size
+}
+
+// The size of the first piece, and the most that pieces grow to.
+const (
+	firstPiece = 4 << 10
+	mostPiece  = 64 << 10
+)
+
+// take is memory of so many bytes that nothing else has.
+func (m *Memory) take(size int) []byte {
+	if size >= mostPiece {
+		return make([]byte, size)
+	}
+	if size > len(m.free) {
+		m.last = max(size, firstPiece, min(2*m.last, mostPiece))
+		m.free = make([]byte, m.last)
+	}
+	text := m.free[:size:size]
+	m.free = m.free[size:]
+	return text
+}
+
+// UnpackTurn gives a turn, whose id is known, what a database has of it: a copy in every
+// case, so input and output may be used again. Before that, room is told the size of each
+// text, and its error ends it.
+func (p *Packer) UnpackTurn(room func(size int) error, memory *Memory, owner state.Owner, t *state.Turn, input, output []byte) error {
 	var texts [2]Opened
+	var sizes [2]int
 	for i, column := range [2]Column{Input, Output} {
 		packed := input
 		if column == Output {
@@ -46,17 +75,17 @@ func (p *Packer) UnpackTurn(room func(size int) error, owner state.Owner, t *sta
 		if texts[i], err = p.Open(Place{Owner: owner, ID: t.ID, Column: column}, packed); err != nil {
 			return err
 		}
-		size, err := texts[i].Size()
+		sizes[i], err = texts[i].Size()
 		if err == nil {
-			err = room(size)
+			err = room(sizes[i])
 		}
 		if err != nil {
 			return err
 		}
 	}
 	var err error
-	if t.Input, err = texts[0].Text(); err == nil {
-		t.Output, err = texts[1].Text()
+	if t.Input, err = texts[0].into(memory.take(sizes[0])); err == nil {
+		t.Output, err = texts[1].into(memory.take(sizes[1]))
 	}
 	return err
 }

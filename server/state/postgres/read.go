@@ -11,6 +11,7 @@ import (
 	"antwort/server/state/packed"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // A chain that is too deep is not walked.
@@ -40,10 +41,11 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 	var walk state.Walk
 	err := s.read(ctx, chainQuery, func(rows pgx.Rows) (err error) {
 		links, walk = links[:0], state.Walk{Bounds: bounds}
+		var memory packed.Memory
+		var input, output pgtype.DriverBytes // the driver's until the next row
 		for rows.Next() {
 			var l link
 			var status, flags int16
-			var input, output []byte
 			if err := rows.Scan(&l.turn.ID, &l.parent, &l.depth, &status, &flags, &input, &output); err != nil {
 				return unavailable(ctx, err)
 			}
@@ -53,7 +55,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 					return err
 				}
 			}
-			if err := s.texts.UnpackTurn(walk.Room, owner, &l.turn, input, output); err != nil {
+			if err := s.texts.UnpackTurn(walk.Room, &memory, owner, &l.turn, input, output); err != nil {
 				return err
 			}
 			links = append(links, l)

@@ -19,12 +19,13 @@ const columns = "id, thread, coalesce(parent, ''), depth, status, flags, created
 func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
 	return prepare(ctx, db, map[**sql.Stmt]string{
 		// The walk comes first, and the newest response of it: it is the order in
-		// which a recursive query gives its rows.
-		&r.chain: `WITH RECURSIVE chain (id, parent) AS (
-				SELECT id, parent FROM responses WHERE id = ?1 AND owner = ?2
-				UNION ALL SELECT r.id, r.parent FROM chain JOIN responses r ON r.id = chain.parent AND r.owner = ?2
+		// which a recursive query gives its rows. It remembers where each is, so that
+		// none is looked up twice.
+		&r.chain: `WITH RECURSIVE chain (place, parent) AS (
+				SELECT rowid, parent FROM responses WHERE id = ?1 AND owner = ?2
+				UNION ALL SELECT r.rowid, r.parent FROM chain JOIN responses r ON r.id = chain.parent AND r.owner = ?2
 			) SELECT r.id, coalesce(r.parent, ''), r.depth, r.status, r.flags, r.input, r.output
-			FROM chain CROSS JOIN responses r ON r.id = chain.id`,
+			FROM chain CROSS JOIN responses r ON r.rowid = chain.place`,
 		&r.get: "SELECT " + columns + " FROM responses WHERE id = ? AND owner = ?",
 		&r.ids: "SELECT id FROM responses WHERE owner = ? ORDER BY created, id",
 		&r.usage: `SELECT owner, sum(turns), sum(kind), sum(bytes) FROM (
@@ -58,11 +59,12 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 	}
 	defer func() { _ = rows.Close() }()
 	walk := state.Walk{Bounds: bounds}
+	var memory packed.Memory
+	var input, output sql.RawBytes // the driver's until the next row
 	for first := true; rows.Next(); first = false {
 		var t state.Turn
 		var parent string
 		var depth int
-		var input, output []byte
 		if err := rows.Scan(&t.ID, &parent, &depth, &t.Status, &t.Flags, &input, &output); err != nil {
 			return nil, unavailable(ctx, err)
 		}
@@ -71,7 +73,7 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 				return nil, err
 			}
 		}
-		if err := s.texts.UnpackTurn(walk.Room, owner, &t, input, output); err != nil {
+		if err := s.texts.UnpackTurn(walk.Room, &memory, owner, &t, input, output); err != nil {
 			return nil, err
 		}
 		walk.Add(t, parent)
