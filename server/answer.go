@@ -45,6 +45,7 @@ func (x *exchange) fail(f *failure.Failure) {
 	x.body.Put()
 	x.body = nil
 	x.rec.Fail(f.Kind, f.Cause)
+	x.countSummaries()
 	e := f.Reply
 	if e != nil && x.begun() {
 		x.failEvents(e)

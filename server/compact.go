@@ -35,6 +35,7 @@ type compacting struct {
 	expands compaction.Expansion
 	context compaction.Context // once it was summed up
 	memory  *translate.Memory  // likewise
+	used    responses.Usage    // by all questions for the summary, also where it failed
 	item    []byte             // likewise: what is in the memory, sealed
 }
 
@@ -124,7 +125,8 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 	}
 	stop := x.keepAwake(turn)
 	summary, used, f := compact.Summarize(ask, c.context.Items)
-	if stop(); f != nil {
+	stop()
+	if c.used = used; f != nil {
 		return turn, f
 	}
 	m := c.context.Memory(summary)
@@ -151,6 +153,14 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 	turn.BeginWith(c.memory)
 	x.awaited = turn
 	return turn, nil
+}
+
+// countSummaries counts what was used for an answer that failed before anything of it was
+// there.
+func (x *exchange) countSummaries() {
+	if c, o := x.compacts, &x.rec.Outcome; c != nil && c.used != (responses.Usage{}) && !o.HasUsage {
+		o.Usage, o.HasUsage = c.used, true
+	}
 }
 
 // keepAwake gives the client of a streamed request signs of life while nothing can be

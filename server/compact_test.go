@@ -26,6 +26,7 @@ type forgetful struct {
 	url  string
 	most int           // bytes of a request that is not too long; 0: any
 	fail int           // status of its summaries; 0: 200
+	good int           // so many summaries do not fail
 	wait chan struct{} // before it sums up; nil: it does not
 
 	mu    sync.Mutex
@@ -64,9 +65,10 @@ func (f *forgetful) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case f.most > 0 && len(body) > f.most:
 		fail(w, 400, `{"error":{"message":"This model's maximum context length is 10 tokens","type":"BadRequestError","code":400}}`)
-	case f.fail > 0:
+	case f.fail > 0 && f.good == 0:
 		fail(w, f.fail, `{"error":{"message":"no"}}`)
 	default:
+		f.good--
 		fail(w, 200, fmt.Sprintf(`{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","reasoning":"hm","content":"<think>so</think> SUMMARY%d of %d messages"},"finish_reason":"stop"}],
 			"usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110}}`, len(f.sums), len(chat.Messages)-1))
 	}
@@ -358,6 +360,44 @@ func TestFailedSummaryFailsTheRequest(t *testing.T) {
 		}
 		require.Empty(t, llm.chats)
 	})
+}
+
+// What a summary has used counts, also when it fails half way: the model has answered for
+// the older half, and then no more.
+func TestWhatAFailedSummaryHasUsedIsCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		every   time.Duration // of signs of life
+		members string
+		status  int
+	}{
+		"whole":                    {members: `,{"type":"compaction_trigger"}]`, status: 500},
+		"streamed":                 {members: `],"stream":true,"context_management":[{"type":"compaction","compact_threshold":5}]`, status: 500},
+		"streamed, that has begun": {every: time.Millisecond, members: `],"stream":true,"context_management":[{"type":"compaction","compact_threshold":5}]`, status: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			llm := newForgetful(t)
+			llm.most, llm.fail, llm.good = 10_000, 500, 1
+			if c.every > 0 {
+				llm.wait = make(chan struct{})
+			}
+			r := startWith(t, newStopped().options(), config.VLLM, llm.url, limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","tokens_per_day":100000}]}`), func(to *config.Config) {
+				to.Server.KeepAliveInterval, to.Engine.Retry.MaxAttempts = c.every, 1
+			})
+			ready(t, r)
+			resp := r.open("POST", "/v1/responses", strings.NewReader(`{"model":"/mnt/models","input":[`+strings.Repeat(`{"role":"user","content":"`+strings.Repeat("x", 2500)+`"},{"role":"assistant","content":"so"},`, 8)+`{"role":"user","content":"?"}`+c.members+`}`))
+			defer resp.Body.Close()
+			if c.every > 0 {
+				close(llm.wait)
+			}
+			require.Equal(t, c.status, resp.StatusCode)
+			_, err := io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.Greater(t, len(llm.summaries()), 2, "all of it, a half, and the other one")
+			r.log.waitFor(t, `"input_tokens":100`, `"output_tokens":10`)
+			require.EqualValues(t, 110, spentToday(t, r))
+		})
+	}
 }
 
 func TestSealedContentIsItsOwnersOnly(t *testing.T) {

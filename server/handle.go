@@ -300,12 +300,8 @@ func (x *exchange) record() {
 	x.gen.observer.End(&x.rec)
 }
 
-// settle counts what the request has used in the end. A summary that was made for an
-// answer which then failed is used too.
+// settle counts what the request has used in the end.
 func (x *exchange) settle() {
-	if c, o := x.compacts, &x.rec.Outcome; c != nil && c.memory != nil && !o.HasUsage && x.rec.Status != http.StatusOK {
-		o.Usage, o.HasUsage = c.memory.Usage, true
-	}
 	x.rec.Limit = x.pass.Limit()
 	x.pass.Settle(&x.rec, x.call != nil && x.call.Backend != nil)
 }
