@@ -52,7 +52,7 @@ func (a *arrivals) take() []http.Header {
 }
 
 // withKeys is the section auth of a configuration.
-func withKeys(t *testing.T, auth string) func(*config.Config) {
+func withKeys(t testing.TB, auth string) func(*config.Config) {
 	t.Helper()
 	c, err := config.Load(config.Sources{JSON: []byte(`{"engine":{"provider":"vllm","backend_url":"http://llm"},"auth":` + auth + `}`)})
 	require.NoError(t, err)

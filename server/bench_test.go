@@ -79,10 +79,13 @@ func hundredDeltas() []string {
 	return append(events, chatFinish, chatUsage, chatDone)
 }
 
-func serveForBench(b *testing.B, p config.Provider, backend string) string {
+func serveForBench(b *testing.B, p config.Provider, backend string, edit ...func(*config.Config)) string {
 	b.Helper()
 	cfg := defaults(p, backend)
 	cfg.State.Type = config.NoState // BenchmarkStored measures it
+	for _, e := range edit {
+		e(cfg)
+	}
 	s, err := New(cfg, Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -140,12 +143,34 @@ func BenchmarkProxies(b *testing.B) {
 // exchangeLoop sends the same request again and again on one connection.
 func exchangeLoop(b *testing.B, addr, req string) {
 	b.Helper()
+	statusLoop(b, addr, req, http.StatusOK, 0)
+}
+
+// statusLoop is exchangeLoop for answers with a status, after a few with any.
+func statusLoop(b *testing.B, addr, req string, status, after int) {
+	b.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 64<<10)
+	once := func() int {
+		if _, err := io.WriteString(conn, req); err != nil {
+			b.Fatal(err)
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			b.Fatal(err)
+		}
+		return resp.StatusCode
+	}
+	for range after {
+		once()
+	}
 	b.ReportAllocs()
 	var took []time.Duration
 	defer func() { // half of them took no longer
@@ -156,15 +181,8 @@ func exchangeLoop(b *testing.B, addr, req string) {
 	}()
 	for b.Loop() {
 		begun := time.Now()
-		if _, err := io.WriteString(conn, req); err != nil {
-			b.Fatal(err)
-		}
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != 200 {
-			b.Fatal(resp, err)
-		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			b.Fatal(err)
+		if got := once(); got != status {
+			b.Fatal(got)
 		}
 		took = append(took, time.Since(begun))
 	}

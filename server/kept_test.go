@@ -77,7 +77,7 @@ func TestContinuedAtOnce(t *testing.T) {
 
 // keysOf is a section auth of keys: subject, tenant and key by turns; a key without a
 // tenant of its own that is "*" is a gateway's.
-func keysOf(t *testing.T, keys ...[3]string) func(*config.Config) {
+func keysOf(t testing.TB, keys ...[3]string) func(*config.Config) {
 	var list []string
 	for _, k := range keys {
 		tenant := `,"tenant":"` + k[1] + `"`

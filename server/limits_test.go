@@ -19,7 +19,7 @@ import (
 )
 
 // limitsOf is a section limits. Who calls is not asked.
-func limitsOf(t *testing.T, limits string) func(*config.Config) {
+func limitsOf(t testing.TB, limits string) func(*config.Config) {
 	t.Helper()
 	return limitsFor(t, nil, limits)
 }
@@ -28,7 +28,7 @@ func limitsOf(t *testing.T, limits string) func(*config.Config) {
 var twoTenants = [][3]string{{"alice", "a", "alice-key"}, {"bob", "b", "bob-key"}}
 
 // limitsFor is a section limits for callers with keys.
-func limitsFor(t *testing.T, keys [][3]string, limits string) func(*config.Config) {
+func limitsFor(t testing.TB, keys [][3]string, limits string) func(*config.Config) {
 	t.Helper()
 	auth := func(*config.Config) {}
 	text := `{"engine":{"provider":"vllm","backend_url":"http://llm"},"limits":` + limits + `}`
