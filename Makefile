@@ -150,7 +150,7 @@ lint: build $(CACHE)/bin/golangci-lint ## staticcheck, import rules and the othe
 WASM_SOURCES := $(shell find shared filter wasm -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null) go.mod go.sum
 bin/filter.wasm: $(WASM_SOURCES)
 	GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -tags=tinygo -trimpath -buildvcs=false -ldflags="-s -w -buildid=" \
-	  -gcflags=github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal=-complete=false -o $@ ./wasm
+	  -gcflags=github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal=-complete=false -gcflags=fmt=-l -o $@ ./wasm
 
 EMBEDDED := server/filterwasm/wasm/filter.wasm
 $(EMBEDDED): bin/filter.wasm

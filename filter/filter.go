@@ -86,8 +86,8 @@ func (p *pluginContext) OnPluginStart(size int) (status types.OnPluginStartStatu
 		}
 	}()
 	if err := p.configure(size); err != nil {
-		var problems config.Problems
-		if !errors.As(err, &problems) {
+		problems, ok := errors.AsType[config.Problems](err)
+		if !ok {
 			proxywasm.LogCritical("antwort: " + err.Error())
 			return types.OnPluginStartStatusFailed
 		}

@@ -17,6 +17,7 @@ func BuildArgs(out, pkg string) []string {
 	return []string{
 		"build", "-buildmode=c-shared", "-tags=tinygo", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
 		"-gcflags=github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal=-complete=false",
+		"-gcflags=fmt=-l", // it writes errors only: what is inlined in it weighs 26 KB
 		"-o", out, pkg,
 	}
 }

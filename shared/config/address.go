@@ -68,6 +68,8 @@ func (*baseURL) redact(in input) string {
 
 func (k *baseURL) text(c *Config) string { return *k.at(c) }
 
+func (k *baseURL) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *baseURL) schema(dst []byte, _ *Config) []byte {
 	if k.whole {
 		return append(dst, `"type":"string","format":"uri","pattern":"^https?://[^@?#]+([?][^#]*)?$"`...)

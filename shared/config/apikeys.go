@@ -156,6 +156,8 @@ func (k *apiKeys) text(c *Config) string {
 	return string(append(dst, ']'))
 }
 
+func (k *apiKeys) isDefault(c, _ *Config) bool { return len(*k.at(c)) == 0 }
+
 func (k *APIKey) appendJSON(dst []byte) []byte {
 	w := objectWriter{dst: dst}
 	w.text("sha256", k.SHA256)

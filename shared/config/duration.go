@@ -82,6 +82,8 @@ func unitOf(name string) time.Duration {
 
 func (k *duration) text(c *Config) string { return FormatDuration(*k.at(c)) }
 
+func (k *duration) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *duration) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"string","pattern":"^([0-9]+(ms|s|m|h))+$","default":"`...)
 	dst = append(dst, k.text(c)...)

@@ -124,6 +124,8 @@ func (limitRules) text(c *Config) string {
 	return c.Limits.Rules.text
 }
 
+func (limitRules) isDefault(c, _ *Config) bool { return c.Limits.Rules == nil }
+
 func (limitRules) schema(dst []byte, _ *Config) []byte {
 	texts := func(what string) string {
 		return `{"type":"array","minItems":1,"maxItems":` + strconv.Itoa(maxMatches) + `,"items":{"type":"string"},"description":"` + what + `"}`

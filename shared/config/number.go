@@ -36,6 +36,8 @@ func (k *integer) explain(in input) string {
 
 func (k *integer) text(c *Config) string { return strconv.Itoa(*k.at(c)) }
 
+func (k *integer) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *integer) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"integer","minimum":`...)
 	dst = strconv.AppendInt(dst, int64(k.min), 10)
@@ -113,6 +115,13 @@ func (k *size) text(c *Config) string {
 		return formatSize(int64(*k.atInt(c)))
 	}
 	return formatSize(*k.at(c))
+}
+
+func (k *size) isDefault(c, defaults *Config) bool {
+	if k.atInt != nil {
+		return *k.atInt(c) == *k.atInt(defaults)
+	}
+	return *k.at(c) == *k.at(defaults)
 }
 
 func (k *size) schema(dst []byte, c *Config) []byte {

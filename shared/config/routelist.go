@@ -193,6 +193,8 @@ func (routeList) text(c *Config) string {
 	return string(append(dst, ']'))
 }
 
+func (routeList) isDefault(c, _ *Config) bool { return len(c.Routes) == 0 }
+
 func (route *Route) appendJSON(dst []byte) []byte {
 	w := objectWriter{dst: dst}
 	w.text("name", route.Name)

@@ -151,6 +151,8 @@ func (sealingKeys) text(c *Config) string {
 	return string(append(dst, ']'))
 }
 
+func (sealingKeys) isDefault(c, _ *Config) bool { return len(c.State.Keys) == 0 }
+
 func (sealingKeys) schema(dst []byte, _ *Config) []byte {
 	dst = append(dst, `"type":"array","maxItems":`...)
 	dst = strconv.AppendInt(dst, maxSealingKeys, 10)
@@ -205,7 +207,7 @@ func sealingBytes(text string) []byte {
 	if raw, err := hex.DecodeString(text); err == nil && len(raw) == sealingKeySize {
 		return raw
 	}
-	letters := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	letters := strings.ReplaceAll(strings.ReplaceAll(strings.TrimRight(text, "="), "-", "+"), "_", "/")
 	if raw, err := base64.RawStdEncoding.DecodeString(letters); err == nil && len(raw) == sealingKeySize {
 		return raw
 	}

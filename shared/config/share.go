@@ -47,6 +47,8 @@ func (k *share) text(c *Config) string {
 	return "0." + strings.TrimRight(strconv.Itoa(1_000_000 + n)[1:], "0")
 }
 
+func (k *share) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *share) schema(dst []byte, c *Config) []byte {
 	return append(append(dst, `"type":"number","minimum":0,"maximum":1,"default":`...), k.text(c)...)
 }

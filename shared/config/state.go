@@ -64,7 +64,7 @@ func (c *Config) Keeps() bool {
 // stateSet are the keys of state that say something, in the order of the reference.
 func (c *Config) stateSet(defaults *Config) (set []*key) {
 	for i := range table {
-		if k := &table[i]; strings.HasPrefix(k.path, "state.") && k.value.text(c) != k.value.text(defaults) {
+		if k := &table[i]; strings.HasPrefix(k.path, "state.") && !k.value.isDefault(c, defaults) {
 			set = append(set, k)
 		}
 	}

@@ -102,6 +102,16 @@ func TestDefaultsAreAllowedAndWrittenAsTheyAreRead(t *testing.T) {
 	}
 }
 
+func TestAKeyHasItsDefaultUntilItSaysAnother(t *testing.T) {
+	defaults := Default()
+	for _, k := range table {
+		c := Default()
+		assert.Truef(t, k.value.isDefault(c, defaults), k.path)
+		require.Truef(t, k.value.set(c, input{variable, sample(k)}), k.path)
+		assert.Equal(t, k.value.text(c) == k.value.text(defaults), k.value.isDefault(c, defaults), k.path)
+	}
+}
+
 func TestVariablesAreDistinct(t *testing.T) {
 	seen := map[string]string{ConfigVariable: "the file"}
 	for _, k := range table {

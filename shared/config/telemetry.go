@@ -23,7 +23,7 @@ func (c *Config) validateTelemetry(ps *Problems) {
 	for i := range table {
 		k := &table[i]
 		at := strings.HasPrefix(k.path, "observability.otlp.") || strings.HasPrefix(k.path, "observability.tracing.")
-		if at && k.value.text(c) != k.value.text(defaults) {
+		if at && !k.value.isDefault(c, defaults) {
 			ps.add(k.path, "", "nothing is sent without observability.otlp.endpoint: set it, or leave this out")
 		}
 	}

@@ -45,6 +45,8 @@ func (k *boolean) text(c *Config) string {
 	return "false"
 }
 
+func (k *boolean) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *boolean) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"type":"boolean","default":`...)
 	return append(dst, k.text(c)...)
@@ -84,6 +86,8 @@ func (k *enum) set(c *Config, in input) bool {
 func (k *enum) explain(input) string { return k.note }
 
 func (k *enum) text(c *Config) string { return *k.at(c) }
+
+func (k *enum) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
 
 func (k *enum) schema(dst []byte, c *Config) []byte {
 	dst = append(dst, `"enum":[`...)
@@ -135,6 +139,8 @@ func (k *text) redact(in input) string {
 
 func (k *text) text(c *Config) string { return *k.at(c) }
 
+func (k *text) isDefault(c, defaults *Config) bool { return *k.at(c) == *k.at(defaults) }
+
 func (k *text) schema(dst []byte, c *Config) []byte {
 	return appendDefault(append(dst, `"type":"string"`...), k.text(c))
 }
@@ -174,6 +180,8 @@ func (*secret) redact(in input) string {
 }
 
 func (k *secret) text(c *Config) string { return k.at(c).String() }
+
+func (k *secret) isDefault(c, _ *Config) bool { return !k.at(c).IsSet() }
 
 func (k *secret) schema(dst []byte, _ *Config) []byte {
 	return append(dst, `"type":"string","minLength":1,"maxLength":8192,"writeOnly":true`...)

@@ -67,6 +67,8 @@ func (k *texts) text(c *Config) string {
 	return string(appendTexts(nil, list))
 }
 
+func (k *texts) isDefault(c, _ *Config) bool { return len(*k.at(c)) == 0 }
+
 func (k *texts) schema(dst []byte, _ *Config) []byte {
 	dst = append(dst, `"type":"array","maxItems":`...)
 	dst = strconv.AppendInt(dst, int64(k.max), 10)

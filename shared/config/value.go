@@ -15,6 +15,7 @@ type value interface {
 	reset(c *Config)                     // set the default
 	set(c *Config, in input) (ok bool)   // set what was read; c is unchanged when not ok
 	text(c *Config) string               // the value as it is written in YAML, "" for none
+	isDefault(c, defaults *Config) bool  // whether c has the default; that of a list is none
 	schema(dst []byte, c *Config) []byte // members of its JSON Schema; c has the default
 }
 

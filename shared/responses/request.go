@@ -101,8 +101,7 @@ func Count(body []byte, lim Limits) (values int, problem *Error) {
 }
 
 func wrongText(err error) *Error {
-	var syntax *jsontext.SyntaxError
-	if errors.As(err, &syntax) && syntax.Limit {
+	if syntax, ok := errors.AsType[*jsontext.SyntaxError](err); ok && syntax.Limit {
 		return NewError(400, "limit_exceeded", "the request body is over a limit: "+err.Error())
 	}
 	return NewError(400, "invalid_json", "the request body is not valid JSON: "+err.Error())

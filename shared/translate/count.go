@@ -71,6 +71,8 @@ func appendTokenize(dst, chat []byte) []byte {
 }
 
 // appendNamed appends a member of the object that begins at start.
+//
+//go:noinline
 func appendNamed(dst []byte, start int, name string, value []byte) []byte {
 	if len(dst) == start {
 		dst = append(dst, '{')
