@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"antwort/server/state/statetest"
 	"antwort/shared/config"
 )
 
@@ -48,8 +50,8 @@ func BenchmarkStored(b *testing.B) {
 // BenchmarkContinued goes on from a conversation of 100 turns of 4 KB, stored and sent
 // inline.
 func BenchmarkContinued(b *testing.B) {
-	up := fixedUpstream(b, wholeAnswerOf(strings.Replace(chatWhole, "hello", strings.Repeat("word ", 400), 1)))
-	text := strings.Repeat("word ", 400)
+	text := string(statetest.Prose(rand.New(rand.NewPCG(1, 2)), 2<<10)) //nolint:gosec // the same in each run
+	up := fixedUpstream(b, wholeAnswerOf(strings.Replace(chatWhole, "hello", text, 1)))
 	for _, store := range []string{"inline", "memory", "sqlite"} {
 		b.Run(store, func(b *testing.B) {
 			addr := serveStored(b, up, strings.Replace(store, "inline", "none", 1))

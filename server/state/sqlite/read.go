@@ -60,11 +60,11 @@ func (s *Store) Chain(ctx context.Context, owner state.Owner, id string, bounds 
 	defer func() { _ = rows.Close() }()
 	walk := state.Walk{Bounds: bounds}
 	var memory packed.Memory
+	var t state.Turn
+	var parent string
+	var depth int
 	var input, output sql.RawBytes // the driver's until the next row
 	for first := true; rows.Next(); first = false {
-		var t state.Turn
-		var parent string
-		var depth int
 		if err := rows.Scan(&t.ID, &parent, &depth, &t.Status, &t.Flags, &input, &output); err != nil {
 			return nil, unavailable(ctx, err)
 		}

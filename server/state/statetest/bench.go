@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// prose is a text that compresses as prose does: of 2 KB S2 leaves two thirds.
-func prose(random *rand.Rand, size int) []byte {
+// Prose is a text that compresses as prose does: of 2 KB S2 leaves two thirds.
+func Prose(random *rand.Rand, size int) []byte {
 	words := rand.NewZipf(random, 1.2, 4, 2000)
 	text := make([]byte, 0, size+16)
 	for len(text) < size {
@@ -29,7 +29,7 @@ func prose(random *rand.Rand, size int) []byte {
 // Bench measures what a turn of 4 KB costs.
 func Bench(b *testing.B, open Open) {
 	ctx, random := context.Background(), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run
-	text := prose(random, 4<<10)
+	text := Prose(random, 4<<10)
 	turn := func(owner state.Owner, parent string) *state.Record {
 		r := Turn(owner, parent)
 		r.Input, r.Output = text[:2<<10], text[2<<10:]
@@ -58,7 +58,7 @@ func Bench(b *testing.B, open Open) {
 		s := open(b, time.Now)
 		parent := ""
 		for range 100 {
-			text = prose(random, 4<<10)
+			text = Prose(random, 4<<10)
 			r := turn(alice, parent)
 			require.NoError(b, s.Commit(ctx, r))
 			parent = r.ID
