@@ -22,9 +22,20 @@ type Ask struct {
 	managed [2]int // where context_management stands in the body, with its comma
 }
 
-// Concerns reports, for little, whether a text may say anything of compactions.
+// Concerns reports, for little, whether a text may say anything of compactions. It goes
+// from c to c: where there are many quotes, bytes.Contains goes from byte to byte.
 func Concerns(text []byte) bool {
-	return bytes.Contains(text, []byte(`"compaction`)) || bytes.Contains(text, []byte(`"context_management"`))
+	for {
+		c := bytes.IndexByte(text, 'c')
+		if c < 0 {
+			return false
+		}
+		quoted := c > 0 && text[c-1] == '"'
+		if text = text[c:]; quoted && (bytes.HasPrefix(text, []byte("compaction")) || bytes.HasPrefix(text, []byte(`context_management"`))) {
+			return true
+		}
+		text = text[1:]
+	}
 }
 
 // Complete completes the body of POST /v1/responses/compact, which has been checked: the

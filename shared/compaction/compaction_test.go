@@ -221,3 +221,12 @@ func FuzzAsk(f *testing.F) {
 		}
 	})
 }
+
+func TestConcerns(t *testing.T) {
+	for text, want := range map[string]bool{
+		``: false, `"`: false, `c`: false, `compaction`: false, `"compactio`: false, `"Compaction"`: false, `"context_management`: false, `"context_managements"`: false,
+		`"compaction`: true, `[{"type":"compaction_trigger"}]`: true, `{"c":"cc","context_management":[]}`: true, `c"c"compaction`: true, `"ccompaction" "compaction"`: true,
+	} {
+		require.Equal(t, want, Concerns([]byte(text)), text)
+	}
+}
