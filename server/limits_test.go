@@ -269,6 +269,20 @@ func TestChangedLimitsLoseNoCounts(t *testing.T) {
 	require.Equal(t, []int{200, 429}, []int{r.post(ask).status, r.post(ask).status})
 }
 
+// Another store is for the next process: until then counts stay where they are.
+func TestAChangeOfTheStoreWaitsForARestart(t *testing.T) {
+	const rules = `"rules":[{"name":"all","requests_per_minute":3}]}`
+	r := startWith(t, newStopped().options(), config.VLLM, fives(t), limitsOf(t, `{`+rules))
+	ready(t, r)
+	require.Equal(t, "2", r.post(ask).header.Get("x-ratelimit-remaining-requests"))
+	next := *r.first.cfg
+	limitsOf(t, `{"store":"redis","on_failure":"closed","redis":{"url":"redis://127.0.0.1:1"},`+rules)(&next)
+	require.Contains(t, r.first.cfg.RestartKeys(&next, config.Serve), "limits.store")
+	require.NoError(t, r.change(context.Background(), &next))
+	require.Equal(t, "1", r.post(ask).header.Get("x-ratelimit-remaining-requests"))
+	require.Equal(t, []int{200, 429}, []int{r.post(ask).status, r.post(ask).status})
+}
+
 // waiting is an upstream whose answers wait to be released.
 func waiting(t *testing.T) (url string, arrived chan struct{}, release func()) {
 	arrived, released := make(chan struct{}, 100), make(chan struct{})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"antwort/server/limits/meter"
 	"antwort/server/limits/redistest"
+	"antwort/server/upstream/pki"
 )
 
 // changes are what a store has said of itself.
@@ -127,6 +130,34 @@ func one(l *meter.Limits, tokens int64) meter.Take {
 
 func settle(s *Store, t meter.Take, r meter.Result, more int64) {
 	s.Settle([]meter.Settlement{{Counter: t.Counter, Limits: t.Limits, Leaves: true, Lease: t.Lease, More: more, Periods: r.Periods}})
+}
+
+// A URL with rediss:// asks for a certificate of the host, by an authority of the system: one
+// of one's own is added with SSL_CERT_FILE.
+func TestRedisWithTLS(t *testing.T) {
+	ours := pki.New(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, ours.PEM, 0o600))
+	t.Setenv("SSL_CERT_FILE", file) // it is read with the first certificate that the process sees
+	cert, key := ours.Issue(t, "localhost")
+	server := redistest.StartTLS(t, cert, key)
+	at := func(url string) (*Store, *changes) {
+		return open(t, server, func(o *Options) { o.URL = url })
+	}
+	s, _ := at(server.TLS("localhost"))
+	l := &meter.Limits{meter.RequestsPerMinute: 1}
+	require.Nil(t, take(t, s, one(l, 0)).Refused)
+	require.NotNil(t, take(t, s, one(l, 0)).Refused)
+
+	refused := func(url, want string) {
+		s, c := at(url)
+		_, err := s.Take(context.Background(), []meter.Take{one(l, 0)}, false)
+		require.ErrorContains(t, err, want)
+		require.EqualValues(t, 1, c.down.Load())
+	}
+	refused(server.TLS("127.0.0.1"), "x509")
+	cert, key = pki.New(t).Issue(t, "localhost")
+	refused(redistest.StartTLS(t, cert, key).TLS("localhost"), "unknown authority")
 }
 
 // Three replicas share a rate, under many callers each.
