@@ -30,9 +30,16 @@ images-lock: ## Take the present versions of the images' Debian packages
 e2e-cluster: build ## The quickstarts on a real Kubernetes with Istio, on this machine (root on Debian; 1 GB, 15 minutes the first time)
 	e2e/cluster/e2e.sh
 
+# With the flags of e2e/cluster/build.sh: Istio and Kubernetes are compiled once for both, and take most of the time here.
+CLUSTER := CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -gcflags=all=-dwarf=false"
+
 .PHONY: test-manifests
 test-manifests: bin/filter.wasm ## The manifests against Kubernetes' schemas and Istio's own analysis, without a cluster
-	cd e2e && $(GO) test -race -count=1 ./manifests/... && $(GO) test -count=1 ./monitoring
-	cd e2e/images && $(SHIPPED) $(GO) test -count=1 ./...
-# With the flags of e2e/cluster/build.sh: Istio and Kubernetes are compiled once for both, and take most of the time here.
-	cd e2e/cluster/controlplane && CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -gcflags=all=-dwarf=false" $(GO) test -count=1 ./...
+	cd e2e && $(GO) test $(RACE) -count=1 ./manifests/... ./monitoring
+	cd e2e/images && $(SHIPPED) $(GO) test $(COMPILER) -vet=off -count=1 ./...
+	cd e2e/cluster/controlplane && $(CLUSTER) $(GO) test $(COMPILER) -vet=off -count=1 ./...
+
+# Apart from make vet: vet first reads all of Istio and Kubernetes.
+.PHONY: vet-controlplane
+vet-controlplane: ## go vet of the tests with Istio's own analysis (minutes when nothing of Istio is compiled)
+	cd e2e/cluster/controlplane && $(CLUSTER) $(GO) vet ./...

@@ -122,7 +122,7 @@ func TestIstioFetchesTheFilter(t *testing.T) {
 	dir := t.TempDir()
 	build := exec.Command("go", "run", ".", "filter", "-out", dir, "-filter", filter)
 	build.Dir = filepath.Join(root, "e2e/images")
-	build.Env = append(os.Environ(), "GOWORK=off")
+	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath -buildvcs=false") // as make test-manifests has it
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("images filter: %v: %s", err, out)
 	}
