@@ -155,6 +155,16 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			},
 			nil,
 		},
+		"texts in the console": {
+			"server: {admin: {port: 9090}}\nengine: {" + vllm + ", backend_url: 'http://llm'}\nobservability: {capture: 2KiB}\n",
+			[]string{"backends, profiles, the console at /console, with up to 2KiB of each stored text\n"},
+			nil,
+		},
+		"nothing stored for the console": {
+			"server: {admin: {port: 9090}}\nengine: {" + vllm + ", backend_url: 'http://llm'}\nstate: {type: none}\nobservability: {capture: 2KiB}\n",
+			[]string{"backends, profiles, the console at /console\n"},
+			nil,
+		},
 		"tokens": {
 			"engine: {" + forward + ", backend_url: 'http://llm'}\n" +
 				"auth: {type: jwt, forward_credential: true, jwt: {issuer: 'https://issuer', audiences: [a, b], jwks_url: 'http://issuer/jwks?key=secret', tenant_claim: org}}\n",

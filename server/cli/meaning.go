@@ -76,6 +76,11 @@ func admin(c *config.Config) string {
 		text += "; the console at " + console.Path + " for who has the token"
 	case c.Server.Admin.IsLoopback():
 		text += ", the console at " + console.Path
+	default:
+		return text
+	}
+	if c.Observability.Capture > 0 && c.StateType() != config.NoState {
+		text += ", with up to " + c.Text("observability.capture") + " of each stored text"
 	}
 	return text
 }
