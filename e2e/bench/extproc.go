@@ -38,7 +38,7 @@ func (s *stage) extProc(llm, filter target) error {
 
 // sameAnswers reports where the answers of two targets differ, but for ids and times.
 func sameAnswers(a, b target) error {
-	for _, w := range workloads(1) {
+	for _, w := range workloads(1, 1) {
 		path, body := w.request(a)
 		ofA, err := a.answer(path, body)
 		if err != nil {

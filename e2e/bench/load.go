@@ -17,19 +17,20 @@ type workload struct {
 	text   string // of the question
 	stream bool
 	count  int
+	atOnce int
 }
 
 // workloads: small and large questions with whole answers, and streams of 100
 // deltas that come as fast as they can, or one by one.
-func workloads(scale int) []workload {
+func workloads(scale, atOnce int) []workload {
 	const question = "What is the capital of France? Answer in one sentence."
 	long := func(n int) string { return strings.Repeat("word ", n/5) + "\nmock: text=ok" }
 	return []workload{
-		{"small", question, false, 6000 * scale},
-		{"20 KB", long(20 << 10), false, 3000 * scale},
-		{"126 KB", long(126 << 10), false, 1000 * scale},
-		{"stream of 100 deltas", "mock: tokens=100 delay=0s", true, 1500 * scale},
-		{"paced stream of 100 deltas", "mock: tokens=100 delay=5ms", true, 300 * scale},
+		{"small", question, false, 6000 * scale, atOnce},
+		{"20 KB", long(20 << 10), false, 3000 * scale, atOnce},
+		{"126 KB", long(126 << 10), false, 1000 * scale, atOnce},
+		{"stream of 100 deltas", "mock: tokens=100 delay=0s", true, 1500 * scale, atOnce},
+		{"paced stream of 100 deltas", "mock: tokens=100 delay=5ms", true, 300 * scale, atOnce},
 	}
 }
 
@@ -79,14 +80,12 @@ func (r *result) cpuPerRequest() time.Duration {
 	return r.cpu / time.Duration(max(1, r.metrics.Requests)) //nolint:gosec // nobody sends that many
 }
 
-const workers = 32
-
-// attack drives a target with a closed loop of workers by vegeta, and adds
+// attack drives a target with a closed loop by vegeta, and adds
 // what it sees to the result.
 func (r *result) attack(w workload, n int) {
 	path, body := w.request(r.target)
 	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "POST", URL: r.target.url + path, Body: body, Header: r.target.header()})
-	attacker := vegeta.NewAttacker(vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.KeepAlive(true), vegeta.Timeout(time.Minute))
+	attacker := vegeta.NewAttacker(vegeta.Workers(uint64(w.atOnce)), vegeta.MaxWorkers(uint64(w.atOnce)), vegeta.Connections(w.atOnce), vegeta.KeepAlive(true), vegeta.Timeout(time.Minute)) //nolint:gosec // some tens
 	before, began := cpu(r.target.pids), time.Now()
 	for one := range attacker.Attack(targeter, endless{}, 0, w.name) {
 		r.metrics.Add(one)

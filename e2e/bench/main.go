@@ -3,7 +3,7 @@
 // filter and of antwort envoy to a plain Envoy, all with one worker.
 //
 //	bench [-antwort PATH] [-before PATH] [-envoy PATH] [-filter PATH,PATH] [-scale N]
-//	      [-rounds N] [-only TEXT,TEXT] [-workload TEXT,TEXT] [-log LEVEL]
+//	      [-rounds N] [-at-once N] [-only TEXT,TEXT] [-workload TEXT,TEXT] [-log LEVEL]
 //
 // The load comes from vegeta, closed loop, in rounds in which the targets take
 // turns; CPU and memory are those of the measured processes, from /proc. A
@@ -27,7 +27,7 @@ import (
 // options are the command's flags.
 type options struct {
 	antwort, before, envoy, filters, only, load, log string
-	scale, rounds, streams                           int
+	scale, rounds, streams, atOnce                   int
 }
 
 func main() {
@@ -38,6 +38,7 @@ func main() {
 	flag.StringVar(&o.filters, "filter", "../bin/filter.wasm", "the filter; more of them, with commas, are measured beside it")
 	flag.IntVar(&o.scale, "scale", 1, "multiplies the number of requests")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often the targets take turns")
+	flag.IntVar(&o.atOnce, "at-once", 32, "requests at a time; with 1 latencies are those of a server that is not busy")
 	flag.IntVar(&o.streams, "streams", 500, "streams held for the memory figure")
 	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, or is one with = in front, and what they are compared to")
 	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 20 KB, 126 KB, stream of, paced, memory, held, flood")
@@ -112,7 +113,7 @@ func run(ctx context.Context, o options) error {
 	if len(targets)+len(s.limited) == 0 {
 		return errors.New("-only names no target; those of Envoy also need -envoy or ENVOY (make envoy)")
 	}
-	wanted, all := texts(o.load), workloads(o.scale)
+	wanted, all := texts(o.load), workloads(o.scale, o.atOnce)
 	if wanted.has("memory") && len(targets) > 0 {
 		growth(distinct(targets), all[0])
 	}
@@ -141,7 +142,7 @@ func table(ctx context.Context, w workload, targets []target, rounds int) error 
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%s (%d requests, %d at a time)\n\n", w.name, w.count, workers)
+	fmt.Printf("\n%s (%d requests, %d at a time)\n\n", w.name, w.count, w.atOnce)
 	fmt.Printf("| %-27s | %8s | %8s | %8s | %11s | %11s | %-42s |\n", "", "req/s", "p50", "p99", "first event", "CPU/request", "CPU compared")
 	fmt.Printf("|%s|%s:|%s:|%s:|%s:|%s:|%s|\n", strings.Repeat("-", 29), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 9), strings.Repeat("-", 12), strings.Repeat("-", 12), strings.Repeat("-", 44))
 	base := map[string]time.Duration{}

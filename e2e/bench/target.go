@@ -157,7 +157,7 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if s.only.has(llm.name) {
 		s.list = append(s.list, llm)
 	}
-	if !s.only.has(append(slices.Concat(layerNames(), storeNames()), proxyName, server.name, front, both)...) {
+	if !s.only.has(append(slices.Concat(layerNames(), storeNames(), watchedNames()), proxyName, server.name, front, both)...) {
 		return nil
 	}
 	proxy, err := s.run(proxyName, "/v1/models", reverseProxy, func(port int) []string {
@@ -178,6 +178,9 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 		return err
 	}
 	if err := s.stores(llm, server); err != nil {
+		return err
+	}
+	if err := s.watched(llm, server); err != nil {
 		return err
 	}
 	if err := s.earlier(llm, server); err != nil {
