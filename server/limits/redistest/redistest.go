@@ -69,7 +69,7 @@ func find(t testing.TB) *Server {
 		if os.Getenv("TEST_REDIS") == "required" || os.Getenv("TEST_REDIS_SERVER") != "" {
 			t.Fatal("there is no redis-server or valkey-server on PATH, and TEST_REDIS=required or TEST_REDIS_SERVER wants one")
 		}
-		t.Skip("there is no redis-server or valkey-server on PATH: nothing is tested with Redis (Debian has it in the package redis-server)")
+		t.Skip("there is no redis-server or valkey-server on PATH: nothing is tested with Redis (Debian has it in the package redis-server; TEST_REDIS_SERVER names another program)")
 	}
 	folder, err := os.MkdirTemp("", "antwort-redis") // short: the socket's path must be
 	require.NoError(t, err)
