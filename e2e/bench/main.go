@@ -26,8 +26,8 @@ import (
 
 // options are the command's flags.
 type options struct {
-	antwort, before, envoy, filters, only, load, log string
-	scale, rounds, streams, atOnce                   int
+	antwort, before, envoy, postgres, filters, only, load, log string
+	scale, rounds, streams, atOnce                             int
 }
 
 func main() {
@@ -35,6 +35,7 @@ func main() {
 	flag.StringVar(&o.antwort, "antwort", "../bin/antwort", "the binary")
 	flag.StringVar(&o.before, "before", "", "an earlier binary, whose servers are measured beside those of -antwort")
 	flag.StringVar(&o.envoy, "envoy", os.Getenv("ENVOY"), "an Envoy binary; without one the filter is not measured")
+	flag.StringVar(&o.postgres, "postgres", "", "URL of a Postgres database that may be filled; without one storing there is not measured")
 	flag.StringVar(&o.filters, "filter", "../bin/filter.wasm", "the filter; more of them, with commas, are measured beside it")
 	flag.IntVar(&o.scale, "scale", 1, "multiplies the number of requests")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often the targets take turns")
@@ -75,7 +76,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, only: texts(o.only), log: o.log, floods: texts(o.load).has("flood")}
+	s := &stage{ctx: ctx, dir: dir, envoy: o.envoy, postgres: o.postgres, only: texts(o.only), log: o.log, floods: texts(o.load).has("flood")}
 	for _, file := range append([]string{o.antwort}, texts(o.filters)...) {
 		path, err := filepath.Abs(file)
 		if err != nil {

@@ -9,15 +9,20 @@ import (
 // anyway, and so is its measure.
 type store struct{ name, state string }
 
-func serverStores(dir string) []store {
-	return []store{
+// serverStores are all stores, that in Postgres where the address of one is given.
+func serverStores(dir, postgres string) []store {
+	all := []store{
 		{"server, stored in memory", "{type: memory}"},
 		{"server, stored in SQLite", "{type: sqlite, sqlite: {path: " + filepath.Join(dir, "responses.db") + "}}"},
 	}
+	if postgres != "" {
+		all = append(all, store{"server, stored in Postgres", fmt.Sprintf("{type: postgres, postgres: {dsn: %q}}", postgres)})
+	}
+	return all
 }
 
-func storeNames() (names []string) {
-	for _, st := range serverStores("") {
+func (s *stage) storeNames() (names []string) {
+	for _, st := range serverStores("", s.postgres) {
 		names = append(names, st.name)
 	}
 	return names
@@ -25,7 +30,7 @@ func storeNames() (names []string) {
 
 // stores starts them.
 func (s *stage) stores(llm, server target) error {
-	for _, st := range serverStores(s.dir) {
+	for _, st := range serverStores(s.dir, s.postgres) {
 		if !s.only.has(st.name) {
 			continue
 		}

@@ -56,6 +56,7 @@ type stage struct {
 	before    string // an earlier one; "": none
 	envoy     string
 	filters   []string // paths of filter.wasm, the first the one of this tree
+	postgres  string   // URL of a database for responses; "": none
 	only      choice
 	log       string // level of antwort envoy
 	processes []*chain.Process
@@ -157,7 +158,7 @@ func (s *stage) servers(llm, server target, reverseProxy string) error {
 	if s.only.has(llm.name) {
 		s.list = append(s.list, llm)
 	}
-	if !s.only.has(append(slices.Concat(layerNames(), storeNames(), watchedNames()), proxyName, server.name, front, both)...) {
+	if !s.only.has(append(slices.Concat(layerNames(), s.storeNames(), watchedNames()), proxyName, server.name, front, both)...) {
 		return nil
 	}
 	proxy, err := s.run(proxyName, "/v1/models", reverseProxy, func(port int) []string {
