@@ -69,8 +69,12 @@ func AppendPlain(dst, chat []byte) []byte {
 	return append(dst, '}')
 }
 
+// cutMark tells who reads a text that its model was not done with it.
+const cutMark = " […] (cut at its limit of tokens)"
+
 // ReadText reads the text of a whole chat answer, without its thought, and its usage.
-// The error is a 502 for what is none, or says nothing.
+// A text that ended at its limit of tokens says so at its end. The error is a 502 for
+// what is none, says nothing, or was filtered.
 func ReadText(answer []byte) (text string, used responses.Usage, err *responses.Error) {
 	var parser fastjson.Parser
 	v, broken := parser.ParseBytes(answer)
@@ -86,17 +90,27 @@ func ReadText(answer []byte) (text string, used responses.Usage, err *responses.
 	if a.Content != nil {
 		said = a.Content.GetStringBytes()
 	}
-	if said = withoutThought(said); len(said) == 0 {
+	said = withoutThought(said)
+	switch {
+	case a.Finish == "content_filter":
+		return "", used, badUpstream("an answer that was filtered")
+	case len(said) == 0:
 		return "", used, badUpstream("an answer without a text")
+	case a.Finish == "length":
+		return string(said) + cutMark, used, nil
 	}
 	return string(said), used, nil
 }
 
-// withoutThought is what follows a thought that the server has left in the text.
+// withoutThought is what follows a thought that the server has left in the text: nothing
+// follows one that does not end.
 func withoutThought(said []byte) []byte {
-	const end = "</think>"
+	const begin, end = "<think>", "</think>"
 	if i := bytes.LastIndex(said, []byte(end)); i >= 0 {
 		said = said[i+len(end):]
 	}
-	return bytes.TrimSpace(said)
+	if said = bytes.TrimSpace(said); bytes.HasPrefix(said, []byte(begin)) {
+		return nil
+	}
+	return said
 }

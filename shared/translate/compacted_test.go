@@ -81,9 +81,12 @@ func TestTextOfAnAnswer(t *testing.T) {
 		`{"choices":[{"message":{"reasoning":"hm","content":"<think>so</think>\n it is "}}]}`: "it is",
 		`{"choices":[{"message":{"reasoning":"hm","content":null}}]}`:                         "",
 		`{"choices":[{"message":{"content":"<think>so</think>"}}]}`:                           "",
-		`{"error":{"message":"no"}}`:                                                          "",
-		`{`:                                                                                   "",
-		`[]`:                                                                                  "",
+		`{"choices":[{"message":{"content":"<think>so it"},"finish_reason":"length"}]}`:       "",
+		`{"choices":[{"message":{"content":"it is"},"finish_reason":"length"}]}`:              "it is" + cutMark,
+		`{"choices":[{"message":{"content":"it is"},"finish_reason":"content_filter"}]}`:      "",
+		`{"error":{"message":"no"}}`: "",
+		`{`:                          "",
+		`[]`:                         "",
 	} {
 		text, _, err := ReadText([]byte(answer))
 		require.Equal(t, want, text, answer)
