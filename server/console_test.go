@@ -88,7 +88,7 @@ func TestTheBenchSendsAsACaller(t *testing.T) {
 		`{"type":"api_key","api_keys":[{"sha256":"%064x","subject":"ann","tenant":"a","models":["m"]},{"sha256":"%064x","subject":"bob","models":["other"]}]}`, 1, 2)))
 	a := admin(t, r)
 	got := a.call("GET", "/console/api/callers", "", asPage...)
-	require.JSONEq(t, `{"auth":"api_key","callers":[{"subject":"ann","tenant":"a","models":["m"],"delegate":false},{"subject":"bob","tenant":"","models":["other"],"delegate":false}],"models":[]}`, got.body)
+	require.JSONEq(t, `{"auth":"api_key","callers":[{"subject":"ann","tenant":"a","models":["m"],"delegate":false},{"subject":"bob","tenant":"","models":["other"],"delegate":false}],"models":[],"port":8080,"tls":false}`, got.body)
 	_, data := shown(t, a, trialOf(ask, `{"key":0}`))
 	require.NotContains(t, data["end"], "failure")
 	_, data = shown(t, a, trialOf(ask, `{"key":1}`))
@@ -118,8 +118,10 @@ func TestTheConsoleDecidesAsTheServer(t *testing.T) {
 
 // The console changes nothing, and answers nobody but its page.
 func TestTheConsoleAnswersItsPageOnly(t *testing.T) {
-	a := admin(t, start(t, config.VLLM, upstreamOf(t, &arrivals{}), withAdmin))
+	r := start(t, config.VLLM, upstreamOf(t, &arrivals{}), withAdmin)
+	a := admin(t, r)
 	require.Equal(t, 200, a.call("GET", "/console", "").status)
+	require.Equal(t, 404, r.call("GET", "/console", "").status, "it is on the admin port only")
 	require.Equal(t, 403, a.call("POST", "/console/api/trial", trialOf(ask, "{}"), "Content-Type", "application/json").status)
 	require.Equal(t, 403, a.call("GET", "/console/api/about", "", append([]string{"Origin", "https://evil.example"}, asPage...)...).status)
 	require.Equal(t, 415, a.call("POST", "/console/api/trial", trialOf(ask, "{}"), "X-Antwort-Console", "1", "Content-Type", "text/plain").status)

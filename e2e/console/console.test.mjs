@@ -1,9 +1,9 @@
 // The console in a real Chromium: each view with data and without, by keyboard, in the dark, on a small screen, with hostile content,
 // and asked by others. ANTWORT names the binary, CHROMIUM the browser; PICTURES=1 writes the pictures of docs/ anew.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -227,11 +227,62 @@ test("a streamed request is watched to its end, and kept as a golden case", asyn
   await p.close();
 });
 
+test("a request is sent as a chosen caller", async () => {
+  const p = await page(keyed, "bench");
+  await p.getByRole("combobox", { name: "Send it as" }).selectOption("As somebody else …");
+  await p.getByLabel("Subject").fill("chosen");
+  await p.getByLabel("Tenant").fill("team-of-the-chosen");
+  await p.getByRole("button", { name: "Send", exact: true }).click();
+  await p.locator(".facts .badge.ok").first().waitFor();
+  await p.goto(`${keyed.console}#limits`);
+  await p.getByRole("region", { name: "Use" }).getByText("team-of-the-chosen").first().waitFor();
+  assert.deepEqual(p.problems, []);
+  await p.close();
+});
+
+// Stands for the openai package, which the tests of clients have: it sends what it is given, and answers with the texts.
+const openai = `import json, types, urllib.request
+class OpenAI:
+    def __init__(self, base_url, api_key):
+        def create(extra_headers={}, **request):
+            sent = urllib.request.Request(base_url + "/responses", json.dumps(request).encode(), {"Content-Type": "application/json", "Authorization": "Bearer " + api_key, **extra_headers})
+            answer = json.load(urllib.request.urlopen(sent))
+            return types.SimpleNamespace(output_text="".join(c["text"] for i in answer["output"] for c in i["content"]))
+        self.responses = types.SimpleNamespace(create=create)
+`;
+
+test("a request is copied as curl and Python, which send it", async () => {
+  const p = await page(keyed, "bench", { permissions: ["clipboard-read", "clipboard-write"] });
+  const what = `It's "quoted", \\ and $HOME, ${hostile} 🙂\nmock: echo`;
+  await p.getByLabel("Request, POST /v1/responses").fill(JSON.stringify({ model: "special-one", input: what }, null, 2));
+  await p.getByText("Header fields", { exact: true }).click();
+  await p.getByLabel("Header fields, one a line").fill("X-Team: search");
+  const copied = async (name) => {
+    await p.getByRole("button", { name, exact: true }).click();
+    await p.getByText(`${name} copied`).waitFor();
+    return p.evaluate(() => navigator.clipboard.readText());
+  };
+  const packages = join(dir, "packages");
+  mkdirSync(packages);
+  writeFileSync(join(packages, "openai.py"), openai);
+  const env = { ...process.env, API_KEY: "key-a", PYTHONPATH: packages };
+  for (const [name, run] of [["curl", (text) => spawnSync("sh", ["-c", text], { env })], ["Python", (text) => spawnSync("python3", ["-c", text], { env })]]) {
+    const { status, stdout, stderr } = run(await copied(name));
+    assert.equal(status, 0, `${name}: ${stderr}`);
+    const said = name === "curl" ? JSON.parse(stdout).output[0].content[0].text : String(stdout);
+    assert.ok(said.includes(JSON.stringify(what)), `${name}: ${said}`); // the model says in JSON what it was told
+  }
+  await sound(p, "what is copied");
+  await p.close();
+});
+
 test("hostile texts are texts", async () => {
   const p = await page(busy, "bench", { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
   await p.getByLabel("Request, POST /v1/responses").fill(JSON.stringify({
     model: hostile, stream: true, instructions: hostile, input: `${hostile}\nmock: text=\`${hostile}\` call=f`, tools: [{ type: "function", name: "f", parameters: { type: "object", properties: { a: { type: "string", enum: [hostile] } }, required: ["a"] } }],
   }));
+  await p.getByText("Header fields", { exact: true }).click();
+  await p.getByLabel("Header fields, one a line").fill(`X-Team: ${hostile}`);
   await p.getByRole("button", { name: "Send", exact: true }).click();
   await p.locator(".facts .badge").filter({ hasNotText: "on its way" }).first().waitFor();
   for (const d of await p.locator(".cell").all()) await d.evaluate((e) => { e.open = true; });

@@ -293,7 +293,8 @@ func (a *caller) identity(cfg *config.Config) (*policy.Identity, string) {
 	return policy.NewIdentity(a.Subject, a.Tenant, "", nil), ""
 }
 
-// callers answers with as whom the bench may send. No key is among it.
+// callers answers with as whom the bench may send, and at which port others do; 0: any
+// free one. No key is among it.
 func (c *Console) callers(w http.ResponseWriter, _ *http.Request) {
 	type known struct {
 		Subject  string   `json:"subject"`
@@ -311,7 +312,7 @@ func (c *Console) callers(w http.ResponseWriter, _ *http.Request) {
 	if m := cfg.Engine.DefaultModel; m != "" {
 		models = append(models, m)
 	}
-	c.answer(w, map[string]any{"auth": cfg.Auth.Type, "callers": all, "models": models})
+	c.answer(w, map[string]any{"auth": cfg.Auth.Type, "callers": all, "models": models, "port": cfg.Server.Port, "tls": cfg.Server.TLS.On()})
 }
 
 func bodyFor(model string) ([]byte, error) {

@@ -311,16 +311,17 @@ export const bench = {
     }
 
     const quoted = (t) => `'${t.replaceAll("'", "'\\''")}'`;
-    const url = "http://localhost:8080";
+    const url = () => `http${callers?.tls ? "s" : ""}://${location.hostname}:${callers?.port || 8080}`;
 
     function curl() {
       const streams = parse(editor.value)?.stream === true;
       const key = callers?.auth === "none" ? "" : " -H \"Authorization: Bearer $API_KEY\"";
-      return `curl -s${streams ? "N" : ""} ${url}/v1/responses -H 'Content-Type: application/json'${key}${fieldList().map(([n, v]) => ` -H ${quoted(`${n}: ${v}`)}`).join("")} -d ${quoted(editor.value)}\n`;
+      return `curl -s${streams ? "N" : ""} ${url()}/v1/responses -H 'Content-Type: application/json'${key}${fieldList().map(([n, v]) => ` -H ${quoted(`${n}: ${v}`)}`).join("")} -d ${quoted(editor.value)}\n`;
     }
 
     function python() {
-      return `import json\nimport os\nfrom openai import OpenAI\n\nclient = OpenAI(base_url="${url}/v1", api_key=os.environ.get("API_KEY", "none"))\nrequest = json.loads(${JSON.stringify(editor.value)})\nanswer = client.responses.create(**request)\n${parse(editor.value)?.stream === true ? "for event in answer:\n    print(event.type)\n" : "print(answer.output_text)\n"}`;
+      const extra = fieldList().length ? `, extra_headers=json.loads(${JSON.stringify(JSON.stringify(Object.fromEntries(fieldList())))})` : "";
+      return `import json\nimport os\nfrom openai import OpenAI\n\nclient = OpenAI(base_url="${url()}/v1", api_key=os.environ.get("API_KEY", "none"))\nrequest = json.loads(${JSON.stringify(editor.value)})\nanswer = client.responses.create(**request${extra})\n${parse(editor.value)?.stream === true ? "for event in answer:\n    print(event.type)\n" : "print(answer.output_text)\n"}`;
     }
 
     /** save saves what was seen as the folder of a golden case, see shared/testdata. */
