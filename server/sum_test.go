@@ -70,15 +70,26 @@ func TestForwardedAnswersHaveALimit(t *testing.T) {
 		"too large in the end":       {limit, 0, 2 * limit, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			passed := make(chan struct{})
 			back := upstreamOf(t, chats(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				if c.said > 0 {
 					w.Header().Set("Content-Length", strconv.Itoa(c.said))
 				}
-				_, _ = io.WriteString(w, strings.Repeat("x", c.sent))
+				first := c.sent
+				if c.sent > limit && !c.refused {
+					first = wholeAnswer + 1 // of that something is passed on before the rest comes
+				}
+				_, _ = io.WriteString(w, strings.Repeat("x", first))
+				if first < c.sent {
+					w.(http.Flusher).Flush()
+					<-passed
+					_, _ = io.WriteString(w, strings.Repeat("x", c.sent-first))
+				}
 			}))
 			r := start(t, config.VLLMResponses, back, upTo(c.limit))
 			resp := r.open("POST", "/v1/responses", strings.NewReader(ask), "Content-Type", "application/json")
+			close(passed)
 			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			switch {
@@ -87,6 +98,7 @@ func TestForwardedAnswersHaveALimit(t *testing.T) {
 				require.Contains(t, string(body), "upstream_invalid_answer")
 				r.log.waitFor(t, `"failure":"upstream_answer"`)
 			case c.sent > limit:
+				require.Equal(t, 200, resp.StatusCode)
 				require.Error(t, err, "it is taken for the whole")
 				require.LessOrEqual(t, len(body), limit)
 				r.log.waitFor(t, `"failure":"upstream_answer"`)
