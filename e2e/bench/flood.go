@@ -38,20 +38,15 @@ func (s *stage) limitedTiers(llm target) (all []target, err error) {
 		if !s.only.has(f.name) || f.command == "envoy" && s.envoy == "" {
 			continue
 		}
-		t, err := s.run(f.name, "/readyz", s.antwort, func(port int) []string {
+		t, err := s.configured(f.name, f.command, func(port int) string {
 			config := fmt.Sprintf("server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm, backend_url: %s}\nstate: {type: none}\nobservability: {log: {level: warn}}\n"+
 				"auth:\n  type: api_key\n  api_keys:\n  - {sha256: %x, subject: quiet, tenant: quiet}\n  - {sha256: %x, subject: flood, tenant: flood}\n"+
 				"limits:\n  rules:\n  - {name: flood, per: [tenant], match: {tenants: [flood]}, requests_per_minute: 60}\n  - {name: tenants, per: [tenant], requests_per_minute: 1000000}\n",
 				port, llm.url, sha256.Sum256([]byte("quiet")), sha256.Sum256([]byte("flood")))
-			args := []string{f.command, "--config"}
 			if f.command == "envoy" {
 				config += "filter: {profile: " + f.filter + "}\n"
 			}
-			args = append(args, s.file(fmt.Sprintf("%d.yaml", port), config))
-			if f.command == "envoy" {
-				args = append(args, "--concurrency", "1")
-			}
-			return args
+			return config
 		})
 		if err != nil {
 			return nil, err

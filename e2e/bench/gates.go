@@ -41,10 +41,10 @@ func (s *stage) gates(llm, server target) error {
 		{ignored, server.name, "type: none\n", lastOf(1, llm.url), token},
 		{"server, tokens, 20 routes", ignored, tokens, lastOf(routes, llm.url), token},
 	} {
-		t, err := s.run(gate.name, "/readyz", s.antwort, func(port int) []string {
-			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+		t, err := s.configured(gate.name, "serve", func(port int) string {
+			return fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nstate: {type: none}\nobservability: {log: {level: warn}}\nauth:\n  %sroutes:\n%s",
-				port, gate.auth, gate.routes))}
+				port, gate.auth, gate.routes)
 		})
 		t.credential = gate.credential
 		if err := s.add(t, err, gate.to); err != nil {
@@ -91,11 +91,10 @@ func (s *stage) envoyGates(llm target) error {
 		{plainName, "type: none\n", lastOf(1, llm.url), token},
 		{ignored, tokens, lastOf(routes, llm.url), token},
 	} {
-		t, err := s.run(names[i], "/readyz", s.antwort, func(port int) []string {
-			config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+		t, err := s.configured(names[i], "envoy", func(port int) string {
+			return fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm}\nfilter: {profile: gated}\nobservability: {log: {level: %s}}\nauth:\n  %sroutes:\n%s",
-				port, s.log, gate.auth, gate.routes))
-			return []string{"envoy", "--config", config, "--concurrency", "1"}
+				port, s.log, gate.auth, gate.routes)
 		})
 		t.credential = gate.credential
 		if err := s.add(t, err, gate.to); err != nil {

@@ -26,10 +26,10 @@ func (s *stage) layers(llm target) error {
 		if !s.only.has(l.name) {
 			continue
 		}
-		t, err := s.run(l.name, "/readyz", s.antwort, func(port int) []string {
-			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+		t, err := s.configured(l.name, "serve", func(port int) string {
+			return fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d, take_over: %s}\nengine: {provider: vllm, backend_url: %s, transport: %s}\nstate: {type: none}\nobservability: {log: {level: warn}}\n",
-				port, l.takeOver, llm.url, l.transport))}
+				port, l.takeOver, llm.url, l.transport)
 		})
 		if err := s.add(t, err, proxyName); err != nil {
 			return err

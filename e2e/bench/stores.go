@@ -34,10 +34,10 @@ func (s *stage) stores(llm, server target) error {
 		if !s.only.has(st.name) {
 			continue
 		}
-		t, err := s.run(st.name, "/readyz", s.antwort, func(port int) []string {
-			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+		t, err := s.configured(st.name, "serve", func(port int) string {
+			return fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm, backend_url: %s}\nstate: %s\nobservability: {log: {level: warn}}\n",
-				port, llm.url, st.state))}
+				port, llm.url, st.state)
 		})
 		if err := s.add(t, err, server.name); err != nil {
 			return err

@@ -101,16 +101,21 @@ func (s *stage) file(name, text string) string {
 	return file
 }
 
-// tier starts antwort as a tier: command is serve or envoy.
-func (s *stage) tier(name, command, provider, upstream, log string) (target, error) {
+// configured starts antwort with the configuration of a port: command is serve or envoy.
+func (s *stage) configured(name, command string, config func(port int) string) (target, error) {
 	return s.run(name, "/readyz", s.antwort, func(port int) []string {
-		config := s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
-			"server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nstate: {type: none}\nobservability: {log: {level: %s}}\n", port, provider, upstream, log))
-		args := []string{command, "--config", config}
+		args := []string{command, "--config", s.file(fmt.Sprintf("%d.yaml", port), config(port))}
 		if command == "envoy" {
 			args = append(args, "--concurrency", "1")
 		}
 		return args
+	})
+}
+
+// tier starts antwort as a tier.
+func (s *stage) tier(name, command, provider, upstream, log string) (target, error) {
+	return s.configured(name, command, func(port int) string {
+		return fmt.Sprintf("server: {host: 127.0.0.1, port: %d}\nengine: {provider: %s, backend_url: %s}\nstate: {type: none}\nobservability: {log: {level: %s}}\n", port, provider, upstream, log)
 	})
 }
 

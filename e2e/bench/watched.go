@@ -15,15 +15,18 @@ import (
 
 // watched is a server that limits or traces, or both. The server with neither is its
 // measure; metrics are counted in all of them.
-type watched struct{ name, limits, ratio string }
+type watched struct {
+	name, limits, ratio string
+	inRedis             bool // its limits are counted there
+}
 
 const counted = "rules: [{name: all, requests_per_minute: 1000000000, tokens_per_day: 100000000000}]"
 
 var watchedServers = []watched{
-	{"server, limits", counted, ""},
-	{"server, limits, not sampled", counted, "0"},
-	{"server, sampled", "", "1"},
-	{"server, limits in Redis", "store: redis, on_failure: closed, redis: {url: 'unix://%s'}, " + counted, ""},
+	{"server, limits", counted, "", false},
+	{"server, limits, not sampled", counted, "0", false},
+	{"server, sampled", "", "1", false},
+	{"server, limits in Redis", counted, "", true},
 }
 
 func watchedNames() (names []string) {
@@ -40,26 +43,28 @@ func (s *stage) watched(llm, server target) error {
 		return nil
 	}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })) // until the run ends
-	redis, err := s.redis()
-	if err != nil {
-		return err
-	}
 	for _, w := range watchedServers {
-		inRedis := w.name == "server, limits in Redis"
-		if !s.only.has(w.name) || inRedis && redis == "" {
+		if !s.only.has(w.name) {
 			continue
 		}
 		limits, traces := w.limits, ""
-		if inRedis {
-			limits = fmt.Sprintf(limits, redis)
+		if w.inRedis {
+			redis, err := s.redis()
+			if err != nil {
+				return err
+			}
+			if redis == "" {
+				continue
+			}
+			limits = "store: redis, on_failure: closed, redis: {url: 'unix://" + redis + "'}, " + limits
 		}
 		if w.ratio != "" {
 			traces = fmt.Sprintf(", otlp: {endpoint: '%s', queue: 100000}, tracing: {sample_ratio: %s}", collector.URL, w.ratio)
 		}
-		t, err := s.run(w.name, "/readyz", s.antwort, func(port int) []string {
-			return []string{"serve", "--config", s.file(fmt.Sprintf("%d.yaml", port), fmt.Sprintf(
+		t, err := s.configured(w.name, "serve", func(port int) string {
+			return fmt.Sprintf(
 				"server: {host: 127.0.0.1, port: %d}\nengine: {provider: vllm, backend_url: %s}\nstate: {type: none}\nobservability: {log: {level: warn}%s}\nlimits: {%s}\n",
-				port, llm.url, traces, limits))}
+				port, llm.url, traces, limits)
 		})
 		if err := s.add(t, err, server.name); err != nil {
 			return err
