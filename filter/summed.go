@@ -47,9 +47,7 @@ func (s summedUp) make(all []byte) ([]byte, *responses.Error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.firstToken(now); x.endpoint == policy.Compact { // else the turn has it
-		x.used(x.summed.Usage())
-	}
+	x.firstToken(now)
 	return out, nil
 }
 

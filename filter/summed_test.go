@@ -72,13 +72,20 @@ func TestFailedSummariesAreTold(t *testing.T) {
 		}{
 			"too large": {200, `{"choices":[{"message":{"content":"` + strings.Repeat("x", 5<<10) + `"}}]}`, 502, "upstream_invalid_answer"},
 			"no JSON":   {200, `{"choices":`, 502, "upstream_invalid_answer"},
-			"no text":   {200, `{"choices":[{"message":{"content":""}}]}`, 502, "upstream_invalid_answer"},
+			"no text":   {200, `{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}`, 502, "upstream_invalid_answer"},
 			"an error":  {503, `{"error":{"message":"busy"}}`, 503, ""},
 		} {
 			for _, request := range [][2]string{{compactPath, hello}, {"/v1/responses", triggers + "}"}, {"/v1/responses", triggers + `,"stream":true}`}} {
 				t.Run(profile+"/"+name, func(t *testing.T) {
 					h.set(gives(c.status, "application/json", c.body), 0)
+					before := tokens(h.Host)
 					got := do(t, h.Host, "POST", request[0], strings.NewReader(request[1]))
+					wait(t, h.Host)
+					used := tokens(h.Host)
+					if strings.Contains(c.body, "usage") { // what failed has used them all the same
+						before[0], before[2] = before[0]+7, before[2]+3
+					}
+					require.Equal(t, before, used)
 					if profile == "gated" || c.status != 200 {
 						require.Equal(t, c.gated, got.status, got.body)
 						errorOf(t, got.body)

@@ -284,6 +284,8 @@ func (x *translated) done() {
 	if x.turn != nil {
 		if o := x.turn.Outcome(); o.HasUsage {
 			x.used(o.Usage)
+		} else if x.summed != nil { // its answer was no summary, or goes out without a turn
+			x.used(x.summed.Usage())
 		}
 		x.turn.Free()
 	}

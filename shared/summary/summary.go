@@ -116,7 +116,7 @@ func (p *Pending) Streaming() bool { return !p.request.Window && p.turn.Streamin
 // Held is how many bytes it takes until its answer.
 func (p *Pending) Held() int { return p.held }
 
-// Usage is what the summary has used, once there is one.
+// Usage is what the summary has used, once it is answered, also by an answer that is none.
 func (p *Pending) Usage() responses.Usage { return p.memory.Usage }
 
 // Answer appends what the client is told, from the chat answer that has the summary. now is
@@ -124,6 +124,7 @@ func (p *Pending) Usage() responses.Usage { return p.memory.Usage }
 func (p *Pending) Answer(dst, answer []byte, now int64) ([]byte, *responses.Error) {
 	text, used, err := translate.ReadText(answer)
 	if err != nil {
+		p.memory.Usage = used
 		return dst, err
 	}
 	m := p.context.Memory(text)
