@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -37,7 +38,7 @@ func (cmd *checkCmd) Run(io *streams) error {
 	for _, line := range meaning(c) {
 		fmt.Fprintf(w, "%s\t%s\n", line.about, line.text)
 	}
-	for _, text := range append(warnings(c), config.UnknownVariables(variables())...) {
+	for _, text := range slices.Concat(warnings(c), unguarded(c), forOneProcess(c), config.UnknownVariables(variables())) {
 		fmt.Fprintf(w, "warning\t%s\n", text)
 	}
 	return w.Flush()

@@ -109,8 +109,10 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 				"3 attempts in all after connect failures, 429 and 503, 200ms to 5s apart\n",
 				"there is no authentication\n",
 				"at /metrics\n",
+				"warning     state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner\n" +
+					"warning     state.type: memory is for a single replica; of several none can continue or read what another one answered: for those use postgres, or none\n",
 			},
-			[]string{"warning"},
+			nil,
 		},
 		"forwarding": {
 			"engine: {" + forward + ", backend_url: 'http://backend:8080', api_key_env: LLM_KEY, retry: {max_attempts: 2}}",
@@ -176,7 +178,7 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			nil,
 		},
 		"routes": {
-			"engine: {" + vllm + "}\nrouting: {eject_after: 2}\nfilter: {profile: gated}\nroutes:\n" +
+			"server: {host: 127.0.0.1}\nengine: {" + vllm + "}\nrouting: {eject_after: 2}\nfilter: {profile: gated}\nroutes:\n" +
 				"- name: big\n  match: {models: ['llama-*', x], tenants: [team-a], headers: {x-team: research}}\n  balance: affinity\n" +
 				"  backends: [{url: 'http://a', weight: 3, model: /mnt/m, api_key_env: LLM_KEY}, {url: 'http://b', priority: 1}]\n" +
 				"- name: rest\n  backends: [{url: 'http://c', provider: vllm-responses}]\n",
@@ -210,7 +212,7 @@ func TestCheckSaysWhatTheConfigurationMeans(t *testing.T) {
 			nil,
 		},
 		"routes before another backend": {
-			"engine: {" + vllm + ", backend_url: 'http://llm'}\nroutes: [{name: r, match: {headers: {x-a: b}}, backends: [{url: 'http://a'}]}]",
+			"server: {host: 127.0.0.1}\nengine: {" + vllm + ", backend_url: 'http://llm'}\nroutes: [{name: r, match: {headers: {x-a: b}}, backends: [{url: 'http://a'}]}]",
 			[]string{"other requests  to http://llm, without a key of its own\n", "requests with x-a: b\n"},
 			[]string{"warning"},
 		},

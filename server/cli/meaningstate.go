@@ -96,9 +96,6 @@ func sealed(c *config.Config) string {
 // stateWarnings are what of state is allowed but probably not meant.
 func stateWarnings(c *config.Config) (w []string) {
 	kind := c.StateType()
-	if c.State.Type != config.AutoState && kind != config.NoState && c.Auth.Type == config.NoAuth {
-		w = append(w, "state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner")
-	}
 	if kind == config.MemoryState && c.State.Encrypt {
 		w = append(w, "state.encrypt: no effect, state.type is "+kind+": nothing leaves the process")
 	}
@@ -110,4 +107,22 @@ func stateWarnings(c *config.Config) (w []string) {
 		}
 	}
 	return w
+}
+
+// unguarded are the warnings of a server that keeps what everybody can ask for. One
+// that only this machine reaches is as safe as its user, unless a store was asked for.
+func unguarded(c *config.Config) []string {
+	if c.StateType() == config.NoState || c.Auth.Type != config.NoAuth || c.State.Type == config.AutoState && c.Server.IsLoopback() {
+		return nil
+	}
+	return []string{"state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner"}
+}
+
+// forOneProcess are the warnings of a store that no replica shares. How many there are
+// is in no configuration: only a server that others reach can be one of them.
+func forOneProcess(c *config.Config) []string {
+	if c.StateType() != config.MemoryState || c.Server.IsLoopback() {
+		return nil
+	}
+	return []string{"state.type: memory is for a single replica; of several none can continue or read what another one answered: for those use postgres, or none"}
 }

@@ -33,8 +33,7 @@ func TestWhatIsKept(t *testing.T) {
 		"the default": {`{"engine":{"provider":"vllm","backend_url":"http://llm"}}`,
 			"input and answer of responses, but of those with store: false, in memory, 64MiB at most, then the conversations used longest ago go; all are forgotten when the process ends, and other replicas do not know them; until 24h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by everybody who has the id; 8 with background: true at a time, 1000 of an owner may wait", nil},
 		"a file of nobody": {`{"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}}`,
-			"input and answer of responses, but of those with store: false, in the file /s.db, for this process alone; until 720h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by everybody who has the id; 8 with background: true at a time, 1000 of an owner may wait",
-			[]string{"state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner"}},
+			"input and answer of responses, but of those with store: false, in the file /s.db, for this process alone; until 720h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by everybody who has the id; 8 with background: true at a time, 1000 of an owner may wait", nil},
 		"a file of tenants": {`{` + key + `"engine":{"provider":"vllm","backend_url":"http://llm"},"state":{"type":"sqlite","sqlite":{"path":"/s.db","sync":"normal"},"max_owner_bytes":"1GiB","memory":{"max_bytes":"1MiB"}}}`,
 			"input and answer of responses, but of those with store: false, in the file /s.db, for this process alone; the last ones may be lost when the machine fails; until 720h after the conversation's last turn, those of /v1/conversations until they are deleted; seen by the tenant, 1GiB each; 8 with background: true at a time, 1000 of an owner may wait",
 			[]string{"state.memory.max_bytes: no effect, state.type is sqlite"}},
@@ -71,5 +70,40 @@ func TestWhatIsSealed(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, c.says, sealed(cfg), name)
 		assert.Empty(t, stateWarnings(cfg), name)
+	}
+}
+
+func TestWhoseStoreIsWarnedOf(t *testing.T) {
+	const (
+		vllm, forward = `"engine":{"provider":"vllm","backend_url":"http://llm"}`, `"engine":{"provider":"vllm-responses","backend_url":"http://llm"}`
+		here          = `,"server":{"host":"127.0.0.1"}`
+		keys          = `,"auth":{"type":"api_key","api_keys":[{"key_env":"K","subject":"a"}]}`
+		file          = `,"state":{"type":"sqlite","sqlite":{"path":"/s.db"}}`
+		memory, none  = `,"state":{"type":"memory"}`, `,"state":{"type":"none"}`
+		open          = "state: auth.type is none, so whoever has the id of a response can read, continue and delete it; all callers are one owner"
+		alone         = "state.type: memory is for a single replica; of several none can continue or read what another one answered: for those use postgres, or none"
+	)
+	for json, want := range map[string][]string{
+		vllm:                                    {open, alone},
+		vllm + keys:                             {alone},
+		vllm + here:                             nil, // as in make run
+		vllm + here + memory:                    {open},
+		vllm + here + memory + keys:             nil,
+		vllm + memory:                           {open, alone},
+		vllm + file:                             {open},
+		vllm + file + here:                      {open},
+		vllm + file + keys:                      nil,
+		vllm + none:                             nil,
+		forward:                                 nil,
+		forward + memory:                        {open, alone},
+		vllm + `,"server":{"host":"::1"}`:       nil,
+		vllm + `,"server":{"host":"localhost"}`: nil,
+		vllm + `,"server":{"host":"10.0.0.1"}`:  {open, alone},
+		vllm + `,"server":{"host":"127.example"}`: {open, alone},
+		vllm + `,"server":{"host":"fe80::1"}`:     {open, alone},
+	} {
+		cfg, err := config.Load(config.Sources{JSON: []byte("{" + json + "}"), LookupEnv: func(string) (string, bool) { return "", false }, Unresolved: true})
+		require.NoError(t, err, json)
+		assert.Equal(t, want, append(unguarded(cfg), forOneProcess(cfg)...), json)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 
 	"antwort/server"
@@ -36,7 +37,7 @@ func (cmd *serveCmd) Run(ctx context.Context, std *streams) error {
 	}
 	log := newLogger(std.Err, cfg.Observability.Log)
 	libraryLog(log)
-	for _, text := range append(warnings(cfg), config.UnknownVariables(variables())...) {
+	for _, text := range slices.Concat(warnings(cfg), unguarded(cfg), config.UnknownVariables(variables())) {
 		log.Warn(text)
 	}
 	s, err := server.New(cfg, server.Options{Log: log, Version: version(), Cut: signals.Cut, Reload: signals.Reload})

@@ -19,10 +19,16 @@ func (c *Config) validateListeners(ps *Problems) {
 // isEvery reports whether listening there is listening on every address.
 func isEvery(host string) bool { return host == "0.0.0.0" || host == "::" }
 
-// IsLoopback reports whether only this machine reaches the admin port.
-func (a *Admin) IsLoopback() bool {
-	return a.Host == "localhost" || a.Host == "::1" || isIPv4(a.Host) && strings.HasPrefix(a.Host, "127.")
+// isLoopback reports whether only this machine reaches what listens there.
+func isLoopback(host string) bool {
+	return host == "localhost" || host == "::1" || isIPv4(host) && strings.HasPrefix(host, "127.")
 }
+
+// IsLoopback reports whether only this machine reaches the server.
+func (s *Server) IsLoopback() bool { return isLoopback(s.Host) }
+
+// IsLoopback reports whether only this machine reaches the admin port.
+func (a *Admin) IsLoopback() bool { return isLoopback(a.Host) }
 
 // HasToken reports whether the console asks for one.
 func (a *Admin) HasToken() bool { return a.Token.IsSet() || a.TokenFile != "" || a.TokenEnv != "" }
