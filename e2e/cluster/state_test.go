@@ -248,10 +248,9 @@ func TestKeptInPostgres(t *testing.T) {
 	}
 	took := time.Since(start)
 	failed, first := stop()
-	// A turn on a connection that closes at that moment may have been answered and
-	// stored, so nobody but its client says it again. More than one of a hundred is
-	// no such moment.
-	if failed > int64(turns(all)/100) || failed > 0 && !strings.Contains(first.Error(), "upstream_closed") {
+	// A pod that ends says so with its last answers, and answers what has come on
+	// connections that it closes: no turn has to be said again.
+	if failed > 0 {
 		t.Errorf("%d turns of %d failed during the rollout, the first: %v", failed, turns(all), first)
 	}
 	t.Logf("rollout of both tiers in %.1f s under 8 chats of %d turns in all: %d failed", took.Seconds(), turns(all), failed)
