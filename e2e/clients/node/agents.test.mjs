@@ -93,6 +93,19 @@ testCase("conversations-session", "OpenAIConversationsSession keeps a chat with 
   await session.clearSession();
 }, { needsServer: true });
 
+testCase("previous-response", "a tool loop and a streamed run go on by previousResponseId: only what is new is sent", async () => {
+  const cities = [];
+  const first = await run(new Agent({ name: "a", model }), "my name is Ada");
+  const second = await run(new Agent({ name: "b", model, tools: [weather(cities)] }), "weather in Oslo", { previousResponseId: first.lastResponseId });
+  assert.deepEqual(cities, ["weather in Oslo"]);
+  assert.match(second.finalOutput, /The tools say: sunny/);
+  const third = await run(new Agent({ name: "c", model }), "and now?", { previousResponseId: second.lastResponseId, stream: true });
+  await third.completed;
+  for (const part of ['user: "my name is Ada"', 'user: "weather in Oslo"', "calls get_weather", 'user: "and now?"']) {
+    assert.equal(third.finalOutput.split(part).length - 1, 1, third.finalOutput); // once: nothing was sent along again
+  }
+}, { needsServer: true });
+
 testCase("websocket-model", "OpenAIResponsesWSModel: a tool loop, and a streamed run that goes on from it by previousResponseId, over a WebSocket", async () => {
   globalThis.WebSocket ??= (await import("ws")).WebSocket; // Node has one from 22 on
   const cities = [];
