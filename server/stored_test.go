@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"antwort/server/mockllm"
 	"antwort/server/state/pgtest"
+	"antwort/server/state/statetest"
 	"antwort/shared/config"
 )
 
@@ -365,6 +367,53 @@ func TestConversationThatIsTooLong(t *testing.T) {
 		one := read(t, r.ask(`"input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]`))
 		refused(t, r.next(one.ID, `"input":"d"`), 400, "previous_response_id", "context_too_long", "has 4 items, the limit is 3")
 	}, func(c *config.Config) { c.Limits.InputItems = 3 })
+}
+
+// A conversation can have a thousand turns: the one after can be made, and not continued.
+func TestConversationOfAThousandTurns(t *testing.T) {
+	for name, store := range storedTypes(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kept, llm := lasting(t, store)(), newSeen(t)
+			r := startWith(t, Options{Store: kept}, config.VLLM, llm.url)
+			ready(t, r)
+			front := r.front()
+			ready(t, front)
+			id := read(t, r.ask(`"input":"turn 1"`)).ID
+			used, err := kept.Usage(t.Context())
+			require.NoError(t, err)
+			require.Len(t, used, 1)
+			for owner := range used {
+				for n := 2; n < 1000; n++ { // as they would be after so many requests
+					turn := statetest.Turn(owner, strings.TrimPrefix(id, "resp_"))
+					turn.Input = fmt.Appendf(nil, `[{"type":"message","id":"msg_%d","role":"user","content":"turn %d"}]`, n, n)
+					turn.Output = []byte("[]")
+					require.NoError(t, kept.Commit(t.Context(), turn))
+					id = "resp_" + turn.ID
+				}
+			}
+			for n := 1000; n <= 1001; n++ {
+				id = read(t, front.next(id, fmt.Sprintf(`"input":"turn %d"`, n))).ID
+			}
+			messages, _ := llm.last(t)
+			var turns []string
+			for _, text := range said(messages) {
+				if turn, is := strings.CutPrefix(text, "user: turn "); is {
+					turns = append(turns, turn)
+				}
+			}
+			require.Len(t, turns, 1001)
+			for i, turn := range turns {
+				require.Equal(t, strconv.Itoa(i+1), turn)
+			}
+			asked := llm.asked()
+			for _, r := range []*running{r, front} {
+				refused(t, r.next(id, `"input":"one more"`), 400, "previous_response_id", "context_too_long", "has more than 1000 responses: compact it, or start anew")
+				refused(t, r.next(id, `"input":"one more","stream":true`), 400, "previous_response_id", "context_too_long", "has more than 1000 responses")
+			}
+			require.Equal(t, asked, llm.asked(), "the model was asked for nothing")
+		})
+	}
 }
 
 func TestIdsThatAreNone(t *testing.T) {
