@@ -14,6 +14,7 @@ import (
 
 	"antwort/server/state"
 	"antwort/server/state/statetest"
+	"antwort/server/testkit/program"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -118,7 +119,7 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 	require.NoError(t, os.WriteFile(text, bytes.Repeat([]byte("no database, "), 100), 0o600))
 	newer := filepath.Join(folder, "newer.db")
 	s := opened(t, newer)
-	require.NoError(t, s.writer.write(ctx, func(ctx context.Context, w *writer) error { return nil }))
+	commit(t, s, "")
 	require.NoError(t, s.Close())
 	db := open(newer, false, false)
 	_, err := db.Exec("PRAGMA user_version = 99")
@@ -141,9 +142,13 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 			assert.Contains(t, err.Error(), path)
 		}
 	}
-	_, err = os.Stat(filepath.Join(folder, "newer.db"))
-	assert.NoError(t, err)
-	assert.Equal(t, "NFS", networkNames[0x6969])
+	assert.NoFileExists(t, newer+"-wal", "the file was closed")
+	db = open(newer, false, true)
+	defer func() { _ = db.Close() }()
+	var version, responses int
+	require.NoError(t, db.QueryRow("PRAGMA user_version").Scan(&version))
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM responses").Scan(&responses))
+	assert.Equal(t, [2]int{99, 1}, [2]int{version, responses}, "it is left alone")
 }
 
 // A file of every earlier version, with something in it, is brought up to date once.
@@ -255,6 +260,97 @@ func TestDiskThatBecomesReadOnly(t *testing.T) {
 	require.NoError(t, err, "what is there can be read")
 	readOnly(0)
 	commit(t, s, first.ID)
+}
+
+// A second process is refused the file, and does nothing to it.
+func TestTwoProcesses(t *testing.T) {
+	const place = "SQLITE_TEST_SECOND"
+	if path := os.Getenv(place); path != "" {
+		_, err := Open(ctx, Options{Path: path})
+		fmt.Println("second:", err)
+		return
+	}
+	path := filepath.Join(t.TempDir(), "state.db")
+	t.Setenv(place, path)
+	second := func() string {
+		out, err := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$").CombinedOutput() //nolint:gosec // it is the test itself
+		require.NoError(t, err, string(out))
+		_, said, _ := strings.Cut(string(out), "second: ")
+		said, _, _ = strings.Cut(said, "\n")
+		return said
+	}
+	first, err := Open(ctx, Options{Path: path})
+	require.NoError(t, err)
+	one := commit(t, first, "")
+	for range 3 {
+		require.Equal(t, path+" is in use: another antwort has it, and only one can; for several use state.type postgres", second())
+		one = commit(t, first, one.ID)
+	}
+	turns, err := first.Chain(ctx, alice, one.ID, state.Bounds{})
+	require.NoError(t, err)
+	require.Len(t, turns, 4)
+	require.NoError(t, first.Close())
+	require.Equal(t, "<nil>", second(), "it has the file when the first one has ended")
+}
+
+func TestFilesOnTheNetwork(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "state.db")
+	for number, kind := range map[int64]string{0x6969: "NFS", 0x517b: "SMB", 0xff534d42: "SMB", 0xfe534d42: "SMB", 0x5346414f: "AFS", 0x73757245: "Coda"} {
+		for _, place := range []string{folder, path} { // a file can be mounted into a folder, or be a link
+			for _, beside := range []bool{false, true} {
+				_, err := Open(ctx, Options{Path: path, Beside: beside, fileSystem: func(asked string) int64 {
+					if asked == place {
+						return number
+					}
+					return 0xef53 // ext4
+				}})
+				require.EqualError(t, err, path+" is on "+kind+", where SQLite files break: put it on a disk of this machine, or use state.type postgres")
+			}
+		}
+	}
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, files, "nothing was made there")
+	s, err := Open(ctx, Options{Path: path, fileSystem: func(string) int64 { return 0xef53 }})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+// What is in the way of writing is said at the start, of a real disk.
+func TestDiskThatCannotBeWritten(t *testing.T) {
+	folder, mine := program.Disk(t, 1<<20)
+	if !mine {
+		return
+	}
+	require.EqualValues(t, 0x01021994, fileSystem(folder), "a disk in memory")
+	fresh := func(name string) string {
+		in := filepath.Join(folder, name)
+		require.NoError(t, os.Mkdir(in, 0o700))
+		return filepath.Join(in, "state.db")
+	}
+	refused := func(path, reason string) {
+		_, err := Open(ctx, Options{Path: path})
+		require.ErrorContains(t, err, reason)
+		require.ErrorContains(t, err, path)
+	}
+	file, all := fresh("file"), fresh("all")
+	for _, path := range []string{file, all} {
+		s, err := Open(ctx, Options{Path: path})
+		require.NoError(t, err)
+		commit(t, s, "")
+		require.NoError(t, s.Close())
+	}
+	program.ReadOnly(t, file)
+	refused(file, "state.db: read-only file system")
+	program.ReadOnly(t, filepath.Dir(all))
+	refused(all, "state.db.lock: read-only file system")
+
+	path := fresh("full")
+	free := program.Fill(t, folder)
+	refused(path, "full")
+	free()
+	commit(t, opened(t, path), "")
 }
 
 func TestFileThatMayNotBeWritten(t *testing.T) {

@@ -32,6 +32,8 @@ type Options struct {
 	Beside bool             // another process serves the file, perhaps: nothing is made or brought up to date
 	Texts  *packed.Packer   // of all that is in it; nil: nothing is sealed
 	Now    func() time.Time // nil: time.Now
+
+	fileSystem func(place string) int64 // what a place is on; nil: as the machine says
 }
 
 // Store keeps responses in a file.
@@ -63,8 +65,11 @@ func Open(ctx context.Context, opt Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind := networkFileSystem(filepath.Dir(path)); kind != "" {
-		return nil, fmt.Errorf("%s is on %s, where SQLite files break: put it on a disk of this machine, or use state.type postgres", path, kind)
+	if opt.fileSystem == nil {
+		opt.fileSystem = fileSystem
+	}
+	if err := onNetwork(path, opt.fileSystem); err != nil {
+		return nil, err
 	}
 	if opt.Texts == nil {
 		opt.Texts = new(packed.Packer)

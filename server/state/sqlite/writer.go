@@ -44,6 +44,9 @@ type writer struct {
 func newWriter(ctx context.Context, db *sql.DB, opt Options) (_ *writer, err error) {
 	w := &writer{db: db, texts: opt.Texts, now: opt.Now, queue: make(chan *write, together), over: make(chan struct{})}
 	defer func() {
+		if err != nil && w.conn != nil {
+			err = errors.Join(err, w.conn.Close())
+		}
 		if err != nil {
 			err = errors.Join(err, w.db.Close())
 		}

@@ -1,5 +1,6 @@
 // Package program starts a program that tests need: a database, a store of limits.
-// Packages that start one of a kind enter by [Start].
+// Packages that start one of a kind enter by [Start]; a test that fills a disk, or cannot
+// write to it, runs in a process with one of its own by [Disk].
 package program
 
 import (
