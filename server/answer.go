@@ -79,11 +79,20 @@ func (x *exchange) startNow(status int) {
 	x.w.WriteHeader(status)
 }
 
+// startPassed is start for an answer that goes on as it came. One that is an error is a
+// failure of its backend, as one that is translated would be.
+func (x *exchange) startPassed(status int) {
+	if status >= http.StatusBadRequest {
+		x.rec.Fail(failure.UpstreamStatus, nil)
+	}
+	x.start(status)
+}
+
 // flushed is the size of what is written at once, so that its failure shows.
 const flushed = 32 << 10
 
-// write writes a part of the answer's body.
-func (x *exchange) write(p []byte) {
+// write writes a part of the answer's body. It reports whether somebody is there to read it.
+func (x *exchange) write(p []byte) bool {
 	if x.rec.Sent > 0 {
 		x.limitWriting() // anew: start's limit was for the first part
 	}
@@ -94,7 +103,9 @@ func (x *exchange) write(p []byte) {
 	x.rec.Wrote(int64(n))
 	if err != nil && x.rec.Method != http.MethodHead {
 		x.rec.Fail(failure.ClientGone, err)
+		return false
 	}
+	return true
 }
 
 // limitWriting gives the client a time to read the answer, as long as the

@@ -174,14 +174,14 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	if ans.Status == http.StatusOK && x.endpoint.Endpoint == policy.Create && !more {
 		x.readUsage(head.B)
 	}
-	x.start(ans.Status)
+	x.startPassed(ans.Status)
 	var end streaming.Tail
 	for {
-		x.write(head.B)
+		there := x.write(head.B)
 		if x.endpoint.Passes {
 			end.Keep(head.B)
 		}
-		if x.rec.Failure != failure.None || !more {
+		if !there || !more {
 			x.readLateUsage(ans.Status, end)
 			return nil
 		}
@@ -376,18 +376,19 @@ func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failur
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
 	defer x.gen.observer.Streams(-1)
-	x.start(ans.Status)
+	x.startPassed(ans.Status)
 	usage := streaming.NewUsageReader(x.gen.cfg.Limits.EventBytes)
 	for {
 		if x.rec.FirstEvent == 0 && len(buf.B) > 0 {
 			x.rec.FirstEvent = time.Since(x.rec.Start)
 		}
 		usage.Read(buf.B)
-		x.write(buf.B)
+		there := x.write(buf.B)
 		if err := http.NewResponseController(x.w).Flush(); err != nil {
 			x.rec.Fail(failure.ClientGone, err)
+			there = false
 		}
-		if x.rec.Failure != failure.None || !more {
+		if !there || !more {
 			x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = usage.Found()
 			return nil
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,6 +69,38 @@ func TestMetrics(t *testing.T) {
 	}
 	require.EqualValues(t, 1, metric(t, front, "antwort_requests_total", `endpoint="unknown"`, `code="404"`))
 	require.EqualValues(t, 2*8, metric(t, back, "antwort_tokens_total", `kind="output"`, `model="/mnt/models"`))
+}
+
+// An error that a backend answers is a failure in every tier that it goes through, whether
+// it is translated or passes as it came.
+func TestErrorsThatPassAreFailures(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{})
+	back := start(t, config.VLLM, llm, func(c *config.Config) { c.Websocket.Enabled = false })
+	front := back.front(func(c *config.Config) { c.Engine.Pass = []string{"chat/completions"} })
+	middle := front.front()
+	tiers := []*running{back, front, middle}
+	ready(t, middle)
+	failures := func(r *running) float64 {
+		return metric(t, r, "antwort_failures_total", `kind="upstream_status"`)
+	}
+	for n, status := range []int{429, 500, 503} {
+		got := middle.post(fmt.Sprintf(`{"model":"/mnt/models","stream":%t,"input":"mock: status=%d"}`, n == 1, status))
+		require.Equal(t, status, got.status)
+		recorded(t, tiers...)
+		for i, r := range tiers {
+			require.EqualValues(t, 1+n, failures(r), "tier %d, %d", i, status)
+			require.EqualValues(t, 1+n, metric(t, r, "gen_ai_server_request_duration_seconds_count", `error_type="upstream_status"`))
+			require.Zero(t, metric(t, r, "gen_ai_server_request_duration_seconds_count", `error_type=""`))
+			require.Equal(t, "upstream_status", r.log.waitFor(t, `"msg":"request"`, fmt.Sprintf(`"status":%d`, status))["failure"])
+		}
+	}
+	before := failures(front)
+	require.Equal(t, 404, front.call("GET", "/v1/responses/resp_none", "").status)
+	require.Equal(t, 404, front.call("POST", "/v1/chat/completions", `{"model":"m","messages":[]}`).status, "the backend has no such endpoint")
+	require.Equal(t, 426, front.call("GET", "/v1/responses", "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-Websocket-Version", "13", "Sec-Websocket-Key", "MDEyMzQ1Njc4OWFiY2RlZg==").status, "it has no WebSocket")
+	require.Equal(t, 200, middle.post(`{"model":"/mnt/models","input":"hi"}`).status)
+	recorded(t, tiers...)
+	require.Equal(t, before+3, failures(front))
 }
 
 // What antwort envoy counts of itself, antwort serve counts too.

@@ -120,7 +120,7 @@ func (x *exchange) tunnel(up *ingress.Upgrade) (f *failure.Failure) {
 	if back.Conn == nil {
 		header.CopyAnswer(x.header(), back.Header)
 		delete(x.header(), "Content-Length")
-		x.start(back.Status)
+		x.startPassed(back.Status)
 		x.write(back.Body)
 		return nil
 	}

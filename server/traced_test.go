@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -190,6 +191,27 @@ func TestSpansOfWhatGoesWrong(t *testing.T) {
 				requireAttributes(t, spans[1], map[string]string{"error.type": c.try})
 			}
 		})
+	}
+}
+
+// An error that passes through a tier is one in each of its spans.
+func TestSpansOfAnErrorThatPasses(t *testing.T) {
+	_, llm := mock(t, mockllm.Options{})
+	for _, status := range []int{429, 500, 503} {
+		collector := testkit.NewCollector(t)
+		back := start(t, config.VLLM, llm, traced(collector), func(c *config.Config) { c.Engine.Retry.MaxAttempts = 1 })
+		front := back.front(traced(collector))
+		ready(t, front)
+		require.Equal(t, status, front.post(fmt.Sprintf(`{"model":"/mnt/models","input":"mock: status=%d"}`, status)).status)
+		for i, s := range spansOf(t, collector, 4) {
+			code, attempt := strconv.Itoa(status), i%2 == 1
+			why := "upstream_status"
+			if attempt {
+				why = code
+			}
+			requireAttributes(t, s, map[string]string{"error.type": why, "http.response.status_code": code})
+			require.Equal(t, attempt || status >= 500, s.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR, "span %d", i)
+		}
 	}
 }
 

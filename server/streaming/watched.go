@@ -81,6 +81,9 @@ func (w watched) passWhole(s *Stream, ans *upstream.Answer) *failure.Failure {
 	h["Content-Length"] = []string{strconv.Itoa(len(out.B) - len(noRoom))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ans.Status >= http.StatusBadRequest {
+		s.rec.Fail(failure.UpstreamStatus, nil)
+	}
 	if !s.phase.over() {
 		s.begin(ans.Status, h)
 		s.write(out, true)
