@@ -36,6 +36,24 @@ func (x *exchange) departs(n int) {
 	x.leaving = n
 }
 
+// stays notes that Envoy holds n bytes until the request has ended: they count until then,
+// and it has no more time than an upload.
+func (x *exchange) stays(n int) {
+	x.setHeld(x.holding.bytes + n)
+	x.leaving = n
+	x.uploading(true)
+}
+
+// left notes that a request has ended: what stayed departs.
+func (x *exchange) left() {
+	if _, stayed := x.uploads[x]; stayed {
+		n := x.leaving
+		x.uploading(false)
+		x.departed()
+		x.departs(n)
+	}
+}
+
 // departed notes that they have arrived.
 func (x *exchange) departed() {
 	if x.leaving == 0 {

@@ -50,6 +50,53 @@ func TestSlowBodiesAreEnded(t *testing.T) {
 	}
 }
 
+// Where Envoy counts requests it holds a chat request until the client's request has ended:
+// so long it counts, and has the time of an upload.
+func TestCountedRequestsCountUntilTheirEnd(t *testing.T) {
+	for _, profile := range profiles {
+		for ends, finish := range map[string]func(*http.Request, *io.PipeWriter){
+			"its end":  func(_ *http.Request, in *io.PipeWriter) { _ = in.Close() },
+			"trailers": func(r *http.Request, in *io.PipeWriter) { r.Trailer.Set("x-trailer", "a"); _ = in.Close() },
+			"nothing":  nil,
+		} {
+			t.Run(profile+"/"+ends, func(t *testing.T) {
+				answers := make(chan struct{})
+				up := newUpstream(func(w http.ResponseWriter, r *http.Request) {
+					if _, err := io.Copy(io.Discard, r.Body); err == nil {
+						<-answers
+						gives(200, "application/json", chatHello)(w, r)
+					}
+				})
+				limit := `"1h"`
+				if finish == nil {
+					limit = `"300ms"`
+				}
+				h := start(t, config("vllm", profile, "filter.rate_limits", `"callers"`, "server.read_timeout", limit), up)
+				body, in := io.Pipe()
+				r, err := http.NewRequest("POST", h.URL+"/v1/responses", body)
+				require.NoError(t, err)
+				r.Header.Set("Content-Type", "application/json")
+				r.Trailer = http.Header{"X-Trailer": nil}
+				answer := make(chan got, 1)
+				go func() { answer <- send(t, r) }()
+				_, err = io.WriteString(in, textOf(100<<10))
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") > 100<<10 }, 30*time.Second, time.Millisecond)
+				if finish == nil {
+					require.Equal(t, 408, (<-answer).status)
+				} else {
+					finish(r, in)
+					require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") < 100<<10 }, 30*time.Second, time.Millisecond)
+					close(answers)
+					require.Equal(t, 200, (<-answer).status)
+				}
+				wait(t, h)
+				nothingIsHeld(t, h)
+			})
+		}
+	}
+}
+
 // What a body announces is charged for as it comes.
 func TestAnnouncedBytesAreNotCharged(t *testing.T) {
 	for _, profile := range profiles {

@@ -97,6 +97,9 @@ func (x *translated) refuse(h header, end bool) (action types.Action, refused bo
 func (x *translated) requestBody(size int, end bool) types.Action {
 	x.gate.passed(x.exchange)
 	if x.sent {
+		if end {
+			x.left()
+		}
 		action, refused := x.trailing(size)
 		if !refused {
 			setRequestChunk(nil, size)
@@ -107,13 +110,12 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 	if !whole {
 		return action
 	}
-	return x.send(body, end || x.body.length >= 0)
+	return x.send(body, end)
 }
 
 // send translates the request and puts it in the place of the running chunk.
-// ended says that nothing can follow: only then the upstream may take it for
-// complete.
-func (x *translated) send(body []byte, ended bool) types.Action {
+// end says that the request has ended.
+func (x *translated) send(body []byte, end bool) types.Action {
 	out, turn, err := x.translate(body)
 	defer x.body.free()
 	if err != nil {
@@ -146,11 +148,15 @@ func (x *translated) send(body []byte, ended bool) types.Action {
 		out = turn.AppendRenamed(x.take(len(out)+len(x.pool.model)), out, x.pool.model)
 		defer x.give(out)
 	}
-	if ended && x.gated() {
+	if ended := end || x.body.length >= 0; ended && x.gated() { // nothing can follow: only then the upstream may take it for complete
 		must(proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(len(out))))
 	}
 	must(proxywasm.ReplaceHttpRequestBody(out))
-	x.departs(len(out))
+	if x.marked && !end {
+		x.stays(len(out))
+	} else {
+		x.departs(len(out))
+	}
 	return types.ActionContinue
 }
 

@@ -78,6 +78,7 @@ func (u *upload) trailing(size int) (action types.Action, refused bool) {
 func (u *upload) trailers() types.Action {
 	u.gate.passed(u.exchange)
 	if u.sent {
+		u.left()
 		return types.ActionContinue
 	}
 	if e := responses.Check(u.body.buf, responses.Limits{}); e != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,45 @@ func TestRequestsAtOnce(t *testing.T) {
 			assert.Equal(t, http.StatusOK, <-answers, "there is room again")
 			assert.EqualValues(t, 3, r.most.Load())
 			assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_failures_total{kind="overloaded"} 8`)
+		})
+	}
+}
+
+// Who is refused by the rate limit keeps the connection: it is told when to ask again, and
+// need not connect anew for that. So is one whose request comes in pieces.
+func TestARefusalKeepsTheConnection(t *testing.T) {
+	backend := httptest.NewServer(&arrivals{})
+	t.Cleanup(backend.Close)
+	for _, profile := range []string{"inline", "gated"} {
+		t.Run(profile, func(t *testing.T) {
+			g := gateway.Start(t, fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm, backend_url: %q}\nfilter: {profile: %s}\n"+
+				"limits:\n  rules: [{name: all, requests_per_minute: 1}]\n", backend.URL, profile)).Ready()
+			client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+			t.Cleanup(client.CloseIdleConnections)
+			asked, connections := 0, 0
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+				if !c.Reused {
+					connections++
+				}
+			}})
+			for _, pieces := range []bool{false, true, false, true} {
+				var body io.Reader = strings.NewReader(`{"model":"m","input":"x"}`)
+				if pieces {
+					body = io.MultiReader(strings.NewReader(`{"model":"m",`), strings.NewReader(`"input":"x"} `)) // of no announced length
+				}
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL+"/v1/responses", body)
+				require.NoError(t, err)
+				req.Header.Set("Content-Type", "application/json")
+				resp, err := client.Do(req)
+				got := read(t, resp, err)
+				if asked++; asked > 1 {
+					require.Equal(t, http.StatusTooManyRequests, got.status, got.body)
+				} else {
+					require.Equal(t, http.StatusOK, got.status, got.body)
+				}
+				require.False(t, resp.Close)
+			}
+			require.Equal(t, 1, connections)
 		})
 	}
 }

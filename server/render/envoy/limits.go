@@ -99,9 +99,27 @@ func (r *renderer) limitsFilters() list {
 	case !r.limited():
 		return nil
 	case r.o.Supervised != nil:
-		return append(remembered(r.c), r.discovered(name, file, message))
+		return append(append(r.whole(), remembered(r.c)...), r.discovered(name, file, message))
 	}
-	return append(remembered(r.c), limits(r.c))
+	return append(append(r.whole(), remembered(r.c)...), limits(r.c))
+}
+
+// wholeName is Envoy's filter that holds a request until it has ended.
+const wholeName = "envoy.filters.http.buffer"
+
+// whole has a translated request end before it is counted: Envoy closes the connection of a
+// request of HTTP/1.1 that it refuses earlier, and who is refused asks again soon. The plugin
+// lets a chat request go in one piece, and counts what is held here.
+func (r *renderer) whole() list {
+	if r.c.Engine.Provider != config.VLLM {
+		return nil
+	}
+	return list{extension(wholeName, "envoy.extensions.filters.http.buffer.v3.Buffer", object{{"max_request_bytes", r.c.Limits.RequestBodyBytes + spare}})}
+}
+
+// inPieces has none of this for a way whose requests the plugin lets pass as they come.
+func (r *renderer) inPieces() member {
+	return member{"typed_per_filter_config", object{{wholeName, typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", object{{"disabled", true}})}}}
 }
 
 // areShared reports whether somebody counts for several Envoys.

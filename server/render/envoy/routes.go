@@ -81,7 +81,11 @@ func (r *renderer) ways(p *pool) list {
 		if passed.Below {
 			kind = "prefix"
 		}
-		all = append(all, r.way(p, passed.Endpoint, kind, passed.Path))
+		way := r.way(p, passed.Endpoint, kind, passed.Path)
+		if r.limited() {
+			way = append(way, r.inPieces())
+		}
+		all = append(all, way)
 	}
 	return all
 }
