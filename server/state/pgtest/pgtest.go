@@ -131,7 +131,8 @@ func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
 // Run starts a Postgres that is down, and returns when it takes connections.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
-	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
+	s.cmd = s.command(t, "postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200",
+		"-c", "wal_retrieve_retry_interval=100ms") // how soon a standby asks again for its primary
 	log, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	program.Start(t, "Postgres", s.cmd, log, "ready to accept")

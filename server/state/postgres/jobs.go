@@ -16,7 +16,8 @@ import (
 const clock = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 const (
-	acceptedQuery = "SELECT flags, owner, coalesce(parent, ''), created FROM antwort_responses WHERE id = $1"
+	// As knownQuery it waits for what keeps it.
+	acceptedQuery = "SELECT flags, owner, coalesce(parent, ''), created FROM antwort_responses WHERE id = $1 FOR NO KEY UPDATE"
 
 	waitingQuery = "SELECT count(*) FROM antwort_responses WHERE status < 2 AND owner = $1"
 

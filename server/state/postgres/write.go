@@ -36,7 +36,9 @@ const (
 			ELSE $10::bigint + $13::bigint END
 		WHERE id = (SELECT thread FROM new) RETURNING id`
 
-	knownQuery = "SELECT owner, coalesce(parent, ''), status, created FROM antwort_responses WHERE id = $1"
+	// It locks what it finds, which is a write: a row may be here that its standby has not
+	// got, as when the connection went while it was waited for, and then this waits again.
+	knownQuery = "SELECT owner, coalesce(parent, ''), status, created FROM antwort_responses WHERE id = $1 FOR NO KEY UPDATE"
 )
 
 // Commit keeps a response.
