@@ -95,6 +95,10 @@ e2e-console: build ## The console in a real Chromium (Debian's; PICTURES=1 write
 e2e-envoy: build envoy ## The filter in real Envoy
 	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 30m ./envoy/...
 
+.PHONY: e2e-chats
+e2e-chats: build ## Chats whose servers are killed, and whose Postgres fails over
+	cd e2e && ANTWORT=$(CURDIR)/bin/antwort $(PLAIN) -count=1 -timeout 10m ./chats
+
 .PHONY: e2e-collector
 e2e-collector: build envoy ## One trace of all tiers in a real OpenTelemetry Collector (Go modules, minutes to compile)
 	cd e2e && ENVOY=$(ENVOY_BIN) TEST_COLLECTOR=required $(GO) test -count=1 -timeout 20m -run InACollector ./envoy/gateway
