@@ -46,6 +46,10 @@ func turn(parent string, size int) *state.Record {
 	return r
 }
 
+func TestSweep(t *testing.T) {
+	statetest.Sweep(t, func(t testing.TB, now func() time.Time) state.Store { return open(t, 64<<20, now) })
+}
+
 func TestFullStoreForgetsTheThreadUsedLongestAgoWhole(t *testing.T) {
 	s := open(t, 100<<10, nil)
 	commit := func(parent string) string {

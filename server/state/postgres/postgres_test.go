@@ -46,6 +46,11 @@ func TestStore(t *testing.T) {
 	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })
 }
 
+func TestSweep(t *testing.T) {
+	pg := pgtest.Start(t)
+	statetest.Sweep(t, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })
+}
+
 func BenchmarkStore(b *testing.B) {
 	pg := pgtest.Start(b)
 	statetest.Bench(b, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })

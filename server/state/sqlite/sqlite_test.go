@@ -15,24 +15,15 @@ import (
 
 var ctx = context.Background()
 
-func open(t testing.TB, path string) *sqlite.Store {
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+func open(t testing.TB, now func() time.Time) state.Store {
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(t.TempDir(), "state #1?.db"), Now: now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
 }
 
-func TestStore(t *testing.T) {
-	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store {
-		s, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(t.TempDir(), "state #1?.db"), Now: now})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		return s
-	})
-}
+func TestStore(t *testing.T) { statetest.Run(t, open) }
 
-func BenchmarkStore(b *testing.B) {
-	statetest.Bench(b, func(t testing.TB, now func() time.Time) state.Store {
-		return open(t, filepath.Join(t.TempDir(), "state.db"))
-	})
-}
+func TestSweep(t *testing.T) { statetest.Sweep(t, open) }
+
+func BenchmarkStore(b *testing.B) { statetest.Bench(b, open) }

@@ -67,6 +67,7 @@ func Bench(b *testing.B, open Open) {
 		b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "p50-ms")
 		b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 	})
+	b.Run("sweep of 10000", func(b *testing.B) { benchSweep(b, open) })
 	b.Run("chain of 100", func(b *testing.B) {
 		s := open(b, time.Now)
 		parent := ""
