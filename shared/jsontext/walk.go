@@ -49,8 +49,14 @@ func Values(b []byte) int {
 // First returns how long the JSON value is that b begins with, white space
 // before it included, and false when b does not begin with a whole one. A number
 // ends where its digits do.
-func First(b []byte) (n int, ok bool) {
-	s := scanner{b: b, lim: Limits{Depth: MaxDepth}}
+func First(b []byte) (n int, ok bool) { return first(b, false) }
+
+// Extent is First for a value whose strings may hold anything: half a surrogate
+// pair, which many readers take, or a line end as it is.
+func Extent(b []byte) (n int, ok bool) { return first(b, true) }
+
+func first(b []byte, checked bool) (n int, ok bool) {
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: checked}
 	s.space()
 	if s.value() != nil {
 		return 0, false

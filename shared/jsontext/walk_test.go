@@ -54,3 +54,28 @@ func FuzzMembers(f *testing.F) {
 		require.Equal(t, want, got)
 	})
 }
+
+func TestExtentIsThatOfAnyStrings(t *testing.T) {
+	for _, c := range []struct {
+		text         string
+		first, whole int // -1: there is none
+	}{
+		{` {"q":"a"}x`, 10, 10},
+		{`{"q":"\ud83d"}{}`, -1, 14},
+		{"{\"q\":\"a\nb\"} ", -1, 11},
+		{`{"q":"a\"}`, -1, -1},
+		{`{"q":"a"`, -1, -1},
+		{``, -1, -1},
+	} {
+		for _, of := range []struct {
+			read func([]byte) (int, bool)
+			want int
+		}{{jsontext.First, c.first}, {jsontext.Extent, c.whole}} {
+			n, ok := of.read([]byte(c.text))
+			if !ok {
+				n = -1
+			}
+			require.Equal(t, of.want, n, "%q", c.text)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"unicode"
 
 	"antwort/shared/jsontext"
 )
@@ -11,7 +12,7 @@ import (
 // certain, and passes as it is where it is not:
 //
 //	nothing, blanks, null        {}
-//	{…}{…}                       two calls
+//	{…}{…}, {…},{…}              two calls
 //	{…}{…} that are equal        one
 //	{}{…}                        the second one
 type arguments struct {
@@ -82,39 +83,61 @@ func isLive(said []byte) bool {
 const maxTexts = 512
 
 // texts returns what the arguments are: one text, or several, each of a call
-// of its own. One that was told as it came is the first of them.
+// of its own. One that was told as it came is the first of them, with the blanks
+// before it.
 func texts(said []byte, custom bool) [][]byte {
 	var all [][]byte
 	rest, start := said, 0 // where the last of all begins
 	for {
-		n, ok := jsontext.First(rest)
+		n, ok := jsontext.Extent(rest)
 		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxTexts {
 			break
 		}
-		text := bytes.TrimSpace(rest[:n])
+		text := trim(rest[:n])
 		at := len(said) - len(rest)
-		rest = rest[n:]
+		rest = afterJoin(rest[n:])
 		if last := len(all) - 1; last >= 0 && saysNothing(all[last]) {
 			all[last], start = text, at
 		} else if last < 0 || !saysNothing(text) && !isOneOf(all, text) {
 			all, start = append(all, text), at
 		}
 	}
-	rest = bytes.TrimSpace(rest)
+	rest = trim(rest)
 	last := len(all) - 1
 	switch {
 	case len(rest) > 0 && last < 0:
+		if end := (jsonEnd{}); rest[0] == '{' {
+			if n := end.write(said); len(trimLeft(said[n:])) == 0 {
+				said = said[:n]
+			}
+		}
 		return [][]byte{said}
 	case len(rest) > 0 && rest[0] == '{': // the model broke the last one
-		return append(all, rest)
+		all = append(all, rest)
 	case len(rest) > 0:
-		all[last] = bytes.TrimSpace(said[start:])
+		all[last] = trim(said[start:])
 	case last < 0 && custom:
 		return [][]byte{nil}
 	case last < 0, last == 0 && saysNothing(all[0]) && !custom:
 		return [][]byte{[]byte("{}")}
 	}
+	if isLive(said) {
+		all[0] = said[:blanks(said)+len(all[0])]
+	}
 	return all
+}
+
+// afterJoin returns what stands behind a text: the next one, when there is an
+// object or a list behind nothing but a comma and blanks, of whatever kind.
+func afterJoin(rest []byte) []byte {
+	next := bytes.TrimLeftFunc(rest, unicode.IsSpace)
+	if len(next) > 0 && next[0] == ',' {
+		next = bytes.TrimLeftFunc(next[1:], unicode.IsSpace)
+	}
+	if len(next) > 0 && (next[0] == '{' || next[0] == '[') {
+		return next
+	}
+	return rest
 }
 
 // saysNothing reports whether a text, without blanks around it, is an empty

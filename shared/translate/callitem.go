@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"bytes"
 	"unicode/utf8"
 
 	"antwort/shared/jsontext"
@@ -76,7 +75,7 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 // stays in it as a text.
 func (w *requestWork) objectArguments(said []byte) []byte {
 	w.decoded = jsontext.Decode(w.decoded[:0], said)
-	text := bytes.TrimSpace(w.decoded)
+	text := trim(w.decoded)
 	switch {
 	case len(text) == 0, string(text) == "null":
 		return []byte("{}")

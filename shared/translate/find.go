@@ -173,14 +173,14 @@ func (c *overCall) write(p []byte) bool {
 	c.again = append(c.again, p...)
 	for {
 		c.again = trimLeft(c.again)
-		n, ok := jsontext.First(c.again)
+		n, ok := jsontext.Extent(c.again)
 		if !ok {
 			return len(c.again) <= c.longest
 		}
 		if !c.has(sum(c.again[:n])) {
 			return false
 		}
-		c.again = c.again[n:]
+		c.again = afterJoin(c.again[n:])
 	}
 }
 

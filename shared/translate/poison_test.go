@@ -2,7 +2,9 @@ package translate_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -19,19 +21,20 @@ import (
 func poisons() []string {
 	seeds := []string{
 		``, ` `, "\n", `null`, `{}`, `{"q":"a"}`, `{"q":"a"}{"q":"b"}`, `{"q":"a"}{"q":"a"}`, `{}{"q":"a"}`, `{"q":"a`, `{"q":`, `{"q":"a"}}`,
+		`{"q":"a"},{"q":"b"}`, `{"q":"a"},`, `{},{"q":"a"}`, "{\"q\":\"a\"}\u00a0", "\u3000{\"q\":\"a\"}", "{}\u00a0{\"q\":\"a\"}", "{\"q\":\"a\"}\f{\"q\":\"b\"}", "\u0085", "\u2003",
 		`"a"`, `[1]`, `1`, `true`, `say "hi"`, `{"q":NaN}`, `{"q":"\ud83d"}`, `{'q':'a'}`, "{\"q\":\"a\nb\"}", `{"q":{"q":[{"q":"{}"}]}}`, `[1][2]`, "```json\n{\"q\":1}\n```",
 	}
-	const insert = "{}[]\",:\\ \nn1\x00é"
+	insert := []rune("{}[]\",:\\ \nn1\x00é\u00a0\u0085\u2003\u2028\u3000\ufeff\f\v")
 	random := rand.New(rand.NewPCG(1, 2))
 	all := seeds
-	for len(all) < 240 {
+	for len(all) < 480 {
 		b := []byte(seeds[random.IntN(len(seeds))])
 		for range 1 + random.IntN(3) {
 			at := random.IntN(len(b) + 1)
 			switch random.IntN(3) {
 			case 0: // one more
 				c := insert[random.IntN(len(insert))]
-				b = append(b[:at:at], append([]byte{c}, b[at:]...)...)
+				b = append(b[:at:at], string(c)+string(b[at:])...)
 			case 1: // cut
 				b = b[:at]
 			default: // once more
@@ -61,7 +64,7 @@ func TestPoisonInTheHistoryGoesNoFurther(t *testing.T) {
 		arguments := sent.Messages[0].Calls[0].Function.Arguments
 		var object map[string]any
 		require.NoError(t, json.Unmarshal([]byte(arguments), &object), "%q became %q", poison, arguments)
-		if said := strings.TrimSpace(poison); said != arguments && said != "" && said != "null" {
+		if said := strings.Trim(poison, " \t\r\n"); said != arguments && said != "" && said != "null" {
 			require.Contains(t, []any{poison, nil}, object["arguments"], "what was said stays: %q", poison)
 		}
 	}
@@ -116,14 +119,16 @@ func callsOf(t *testing.T, resource []byte) (arguments []string) {
 
 // texts counts the JSON texts that s is made of, 0 when it is no JSON.
 func texts(s string) int {
-	n := 0
-	for d := json.NewDecoder(strings.NewReader(s)); d.More(); n++ {
+	d := json.NewDecoder(strings.NewReader(s))
+	for n := 0; ; n++ {
 		var v any
-		if d.Decode(&v) != nil {
+		switch err := d.Decode(&v); {
+		case errors.Is(err, io.EOF):
+			return n
+		case err != nil:
 			return 0
 		}
 	}
-	return n
 }
 
 func quoted(t *testing.T, s string) []byte {

@@ -156,7 +156,7 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 		return dst, 0, err
 	}
 	said := w.decode(text)
-	if isWhole(said) && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
+	if isWhole(said) && said[0] == '{' && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
 		if len(text) > 0 {
 			dst = out.CallDelta(dst, text)

@@ -1,18 +1,24 @@
 package translate
 
-import (
-	"bytes"
-
-	"antwort/shared/jsontext"
-)
+import "antwort/shared/jsontext"
 
 // sum is the FNV-1a hash of a text without the blanks around it.
 func sum(text []byte) uint64 {
 	h := uint64(14695981039346656037)
-	for _, c := range bytes.TrimSpace(text) {
+	for _, c := range trim(text) {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
 	return h
+}
+
+// trim cuts the blanks of JSON from both ends of b. Those that only Unicode knows
+// are no JSON: text with them passes for none.
+func trim(b []byte) []byte {
+	b = trimLeft(b)
+	for n := len(b); n > 0 && len(trimLeft(b[n-1:])) == 0; n-- {
+		b = b[:n-1]
+	}
+	return b
 }
 
 func trimLeft(b []byte) []byte {
