@@ -12,12 +12,14 @@ import (
 
 // statements are those of the writer.
 type statements struct {
-	begin, first, next, grow, known, remove, shrink, empty, expired, drop, dropOwned, owned, more, give, key *sql.Stmt
+	open, commit, begin, first, next, grow, known, remove, shrink, empty, expired, drop, dropOwned, owned, more, give, key *sql.Stmt
 }
 
 func (s *statements) all() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.begin: "INSERT INTO threads (id, owner, created, expires, bytes, turns) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
+		&s.open:   "BEGIN IMMEDIATE",
+		&s.commit: "COMMIT",
+		&s.begin:  "INSERT INTO threads (id, owner, created, expires, bytes, turns) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
 		&s.first: `INSERT INTO responses (id, owner, thread, depth, status, flags, created, cut, input, output, shell)
 			VALUES (?1, ?2, ?1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING`,
 		&s.next: `INSERT INTO responses (id, owner, thread, parent, depth, status, flags, created, cut, input, output, shell)

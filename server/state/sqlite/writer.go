@@ -134,17 +134,14 @@ func (w *writer) run() {
 	}
 }
 
-// transactionTime bounds a transaction: a disk that does not answer makes the store
-// unavailable, and not the server wait.
-const transactionTime = 30 * time.Second
-
 // transaction writes a batch. One of it that fails by itself has written nothing;
-// when the transaction fails, none has.
+// when the transaction fails, none has. Its statements have no end of their own: for each
+// that has one the driver starts a goroutine, and a disk that does not answer would not
+// hear of it. Who waits for a write waits for as long as its own ctx.
 func (w *writer) transaction(batch []*write) {
-	ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
-	defer cancel()
+	ctx := context.Background()
 	results := make([]error, len(batch))
-	err := w.exec(ctx, "BEGIN IMMEDIATE")
+	err := run(ctx, w.stmts.open)
 	if err == nil {
 		for i, one := range batch {
 			if results[i] = state.Ended(one.ctx); results[i] != nil {
@@ -156,7 +153,7 @@ func (w *writer) transaction(batch []*write) {
 			}
 		}
 		if err == nil {
-			err = w.exec(ctx, "COMMIT")
+			err = run(ctx, w.stmts.commit)
 		}
 		if err != nil {
 			_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // which a full disk has done already
@@ -191,6 +188,11 @@ func decided(err error) error {
 
 func (w *writer) exec(ctx context.Context, text string) error {
 	_, err := w.conn.ExecContext(ctx, text)
+	return broken(err)
+}
+
+func run(ctx context.Context, stmt *sql.Stmt) error {
+	_, err := stmt.ExecContext(ctx)
 	return broken(err)
 }
 
