@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"antwort/server/state"
+	"antwort/server/state/packed"
 	"antwort/server/state/pgtest"
 	"antwort/server/state/statetest"
 
@@ -303,5 +304,29 @@ func TestTablesOfEarlierVersions(t *testing.T) {
 		got, err := opened(t, url, nil).Get(ctx, alice, "a")
 		require.NoError(t, err)
 		assert.Equal(t, "BC", string(got.AppendResource(nil)))
+	}
+}
+
+// What earlier versions have kept is there when their tables are brought up to date, and so
+// is what this one keeps when they are opened again.
+func TestKeptByEarlierVersions(t *testing.T) {
+	pg := pgtest.Start(t)
+	all := steps()
+	statetest.Past(t, len(all), func(t *testing.T, version int, rows string, texts *packed.Packer) state.Store {
+		url := pg.Schema(t)
+		conn, err := pgx.Connect(ctx, url)
+		require.NoError(t, err)
+		require.NoError(t, migrate(ctx, conn, all[:version], false))
+		_, err = conn.PgConn().Exec(ctx, rows).ReadAll()
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(ctx))
+		return sealing(t, url, texts, nil)
+	})
+	for _, texts := range []*packed.Packer{nil, statetest.Sealed()} {
+		url := pg.Schema(t)
+		s := sealing(t, url, texts, nil)
+		statetest.Keep(t, s)
+		require.NoError(t, s.Close())
+		statetest.Kept(t, sealing(t, url, texts, nil), len(all))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"antwort/server/state"
+	"antwort/server/state/packed"
 	"antwort/server/state/statetest"
 	"antwort/server/testkit/program"
 
@@ -457,4 +458,30 @@ func TestSomebodyElsesIsDeletedAsUnknown(t *testing.T) {
 	require.Zero(t, written(bob, strings.Repeat("0", len(hers.ID)), state.ErrNotFound))
 	require.Zero(t, written(bob, hers.ID, state.ErrNotFound))
 	require.Positive(t, written(alice, hers.ID, nil))
+}
+
+// What earlier versions have kept is there when their files are brought up to date, and so is
+// what this one keeps when it is opened again.
+func TestKeptByEarlierVersions(t *testing.T) {
+	all, err := steps()
+	require.NoError(t, err)
+	statetest.Past(t, len(all), func(t *testing.T, version int, rows string, texts *packed.Packer) state.Store {
+		path := filepath.Join(t.TempDir(), "state.db")
+		db := open(path, false, false)
+		conn, err := db.Conn(ctx)
+		require.NoError(t, err)
+		require.NoError(t, migrate(ctx, conn, all[:version], false))
+		_, err = conn.ExecContext(ctx, rows)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		require.NoError(t, db.Close())
+		return sealing(t, path, texts, nil)
+	})
+	for _, texts := range []*packed.Packer{nil, statetest.Sealed()} {
+		path := filepath.Join(t.TempDir(), "state.db")
+		s := sealing(t, path, texts, nil)
+		statetest.Keep(t, s)
+		require.NoError(t, s.Close())
+		statetest.Kept(t, sealing(t, path, texts, nil), len(all))
+	}
 }
