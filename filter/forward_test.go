@@ -104,6 +104,15 @@ func TestForwardedUsageIsCountedHoweverAStreamIsCut(t *testing.T) {
 	nothingIsHeld(t, h)
 }
 
+// A number of tokens that cannot be one is not counted.
+func TestCountsOfABackendThatCannotBe(t *testing.T) {
+	h := start(t, config("vllm-responses", "inline"), newUpstream(gives(200, "application/json",
+		`{"usage":{"input_tokens":9223372036854775807,"output_tokens":-1000000,"total_tokens":7,"output_tokens_details":{"reasoning_tokens":9007199254740992}}}`)))
+	post(t, h, hello)
+	wait(t, h)
+	require.Equal(t, []int64{0, 0, 0, 0}, tokens(h))
+}
+
 func tokens(h *filtertest.Host) (n []int64) {
 	for _, kind := range []string{"input", "input_cached", "output", "output_reasoning"} {
 		n = append(n, int64(h.Counter("antwort.tokens_total."+kind)))

@@ -38,12 +38,16 @@ func (x *exchange) named(model string) {
 	}
 }
 
+// mostTold is the largest number of tokens that Envoy adds at once. No answer has as many: a
+// backend that counts more is not believed.
+const mostTold = 1_000_000_000
+
 // used counts the tokens of a request, and tells Envoy's rate limit of them where it counts
 // them when the request has ended.
 func (x *exchange) used(u responses.Usage) {
 	x.metrics.usage(u)
-	if x.marked && x.cfg.Filter.TellTokens {
-		must(proxywasm.SetProperty([]string{"antwort_tokens"}, strconv.AppendInt(nil, u.Input+u.Output, 10)))
+	if n := u.Input + u.Output; x.marked && x.cfg.Filter.TellTokens && n >= 0 && n <= mostTold {
+		must(proxywasm.SetProperty([]string{"antwort_tokens"}, strconv.AppendInt(nil, n, 10)))
 	}
 }
 

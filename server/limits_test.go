@@ -249,6 +249,47 @@ func TestForwardedAnswersAreCounted(t *testing.T) {
 	require.EqualValues(t, 100+len(askStream)/4, spentToday(t, r))
 }
 
+// Whatever number a client writes as its bound, and a backend as its count, others' budget stays
+// what it was.
+func TestNumbersOfOthersLeaveBudgetsAlone(t *testing.T) {
+	for name, store := range map[string]func(*config.Config){"memory": func(*config.Config) {}, "redis": nil} {
+		t.Run(name, func(t *testing.T) {
+			if store == nil {
+				store = inRedis(redistest.Start(t), config.Open)
+			}
+			var usage atomic.Value
+			llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				body, _ := io.ReadAll(r.Body)
+				if !strings.Contains(string(body), "please") {
+					w.WriteHeader(400)
+				}
+				io.WriteString(w, `{"object":"chat.completion","usage":`+usage.Load().(string)+`}`)
+			}))
+			r := start(t, config.VLLMResponses, llm, limitsOf(t, `{"default_output_tokens":10,"rules":[{"name":"all","tokens_per_day":1000}]}`), store,
+				func(c *config.Config) { c.Engine.Pass = []string{"chat/completions"} })
+			ready(t, r)
+			usage.Store(`{"prompt_tokens":300,"completion_tokens":77,"input_tokens":300,"output_tokens":77}`)
+			require.Equal(t, 200, r.post(`{"model":"m","input":"please"}`).status)
+			want := 377
+			require.Eventually(t, func() bool { return spentToday(t, r) == want }, guard, 10*time.Millisecond)
+			for _, n := range []string{"9223372036854775807", "9223372036854775797", "4611686018427387903", "-5", "-9223372036854775808", "1e30", `"9223372036854775807"`} {
+				for path, fields := range map[string]string{"/v1/responses": `"input":"hi","max_output_tokens":`, "/v1/chat/completions": `"messages":[],"max_tokens":`} {
+					require.Contains(t, []int{400, 429}, r.call("POST", path, `{"model":"m",`+fields+n+`}`).status)
+					require.EqualValues(t, want, spentToday(t, r), "%s with %s", path, n)
+				}
+			}
+			for _, said := range []string{`{"prompt_tokens":-1000000,"completion_tokens":-5}`, `{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807}`, `{}`} {
+				usage.Store(said)
+				body := `{"model":"m","messages":"please","max_tokens":3}`
+				require.Equal(t, 200, r.call("POST", "/v1/chat/completions", body).status)
+				want += len(body)/4 + 3 // what was reserved: there is no count
+				require.Eventually(t, func() bool { return spentToday(t, r) == want }, guard, 10*time.Millisecond, said)
+			}
+		})
+	}
+}
+
 func TestChangedLimitsLoseNoCounts(t *testing.T) {
 	r := startWith(t, newStopped().options(), config.VLLM, fives(t), limitsOf(t, `{"rules":[{"name":"all","requests_per_minute":10}]}`))
 	ready(t, r)

@@ -25,7 +25,7 @@ const lookedAt = `[
 ]`
 
 // rulesOf makes rules, and what they count with.
-func rulesOf(t *testing.T, more, rules string) *Rules {
+func rulesOf(t testing.TB, more, rules string) *Rules {
 	t.Helper()
 	text := `{"engine":{"provider":"vllm","backend_url":"http://b.example:1"},"auth":{"type":"api_key","api_keys":[{"sha256":"` + strings.Repeat("0", 64) + `","subject":"s"}]},"limits":{` + more + `"rules":` + rules + `}}`
 	cfg, err := config.Load(config.Sources{JSON: []byte(text)})

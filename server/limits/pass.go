@@ -129,7 +129,8 @@ func (p *Pass) reserve(ctx context.Context, n Need, force bool) *failure.Failure
 		if n.Output <= 0 {
 			n.Output = p.rules.output
 		}
-		p.input, p.reserved = n.Input, min(n.Input+n.Output, maxUsed)
+		p.input = bounded(n.Input)
+		p.reserved = bounded(p.input + bounded(n.Output))
 		for i := range p.takes {
 			p.takes[i].Tokens = p.reserved
 		}
@@ -191,8 +192,9 @@ func (p *Pass) Settle(r *observe.Record, asked bool) {
 	p.rules = nil
 }
 
-// maxUsed bounds what is believed of one answer.
-const maxUsed = 10_000_000_000
+// bounded is a number of tokens that clients or model servers have named, which may be any:
+// two of them make a sum, and none is negative.
+func bounded(tokens int64) int64 { return min(max(0, tokens), meter.MaxTokens) }
 
 // used is how many tokens the request has used. An answer that has begun and ended
 // without a count has used what was reserved: else whoever leaves before the count would
@@ -201,8 +203,8 @@ func (p *Pass) used(r *observe.Record, asked bool) int64 {
 	switch o := &r.Outcome; {
 	case p.reserved == 0:
 		return 0
-	case o.HasUsage:
-		return min(max(0, o.Usage.Input)+max(0, o.Usage.Output), maxUsed)
+	case o.HasUsage && o.Usage.Input <= meter.MaxTokens && o.Usage.Output <= meter.MaxTokens: // else it is no count
+		return bounded(bounded(o.Usage.Input) + bounded(o.Usage.Output))
 	case !asked:
 		return 0
 	case r.Status == http.StatusOK:

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ type Reading struct {
 	instructions   []byte
 	past           []byte // items before those of the input; nil without any
 	input          []byte
-	output         []byte // how many tokens the answer may have, as text
+	output         [3][]byte // how many tokens the answer may have, by each of its names
 	changesBackend bool
 }
 
@@ -83,8 +84,12 @@ func (r *Reading) member(name, value []byte, at int) *responses.Error {
 		r.instructions = value
 	case "input":
 		r.input = value
-	case "max_output_tokens", "max_completion_tokens", "max_tokens":
-		r.output = value
+	case "max_output_tokens":
+		r.output[0] = value
+	case "max_completion_tokens":
+		r.output[1] = value
+	case "max_tokens":
+		r.output[2] = value
 	case "background":
 		r.changesBackend = r.changesBackend || string(value) == "true"
 	case "conversation":
@@ -116,8 +121,24 @@ func (r *Reading) MaxOutput() int64 {
 	if r == nil {
 		return 0
 	}
-	n, _ := strconv.ParseInt(string(r.output), 10, 64)
-	return max(0, n)
+	return max(tokens(r.output[0]), tokens(r.output[1]), tokens(r.output[2]))
+}
+
+// mostOutput is the most that is understood of a bound for an answer, as where requests are
+// translated: larger ones mean the same to every model, and must not overflow a sum.
+const mostOutput = 1<<31 - 1
+
+// tokens reads how many tokens an answer may have as model servers do, some of which take
+// 1e3 and "1000" too; 0 where it is no number, or none that is positive.
+func tokens(value []byte) int64 {
+	if text, ok := jsontext.Text(value); ok {
+		value = text
+	}
+	n, _ := strconv.ParseFloat(string(value), 64) // what is too large is infinite
+	if n <= 0 || math.IsNaN(n) {
+		return 0
+	}
+	return int64(min(n, mostOutput))
 }
 
 // AppendRenamed appends the body with another model; nothing else of it is

@@ -132,6 +132,8 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		r.Conversation()
+		require.GreaterOrEqual(t, r.MaxOutput(), int64(0))
+		require.Less(t, r.MaxOutput(), int64(1<<31))
 		renamed := r.AppendRenamed(nil, "other")
 		again := read(t, string(renamed))
 		require.Equal(t, "other", again.Model)
@@ -152,5 +154,19 @@ func BenchmarkRead2KB(b *testing.B) {
 			b.Fatal(err)
 		}
 		r.Conversation()
+	}
+}
+
+// Any number may be written as the bound of an answer: what is read of it is one that sums can
+// be made of.
+func TestBoundsOfAnswersAreBounded(t *testing.T) {
+	for written, want := range map[string]int64{
+		`"max_output_tokens":100`: 100, `"max_output_tokens":100.0`: 100, `"max_tokens":1e3`: 1000, `"max_tokens":"100"`: 100, `"max_tokens":0.5`: 0,
+		`"max_output_tokens":9223372036854775807`: 1<<31 - 1, `"max_output_tokens":99999999999999999999999`: 1<<31 - 1, `"max_tokens":1e400`: 1<<31 - 1,
+		`"max_tokens":-9223372036854775808`: 0, `"max_tokens":-1e400`: 0, `"max_tokens":"NaN"`: 0, `"max_tokens":"Infinity"`: 1<<31 - 1,
+		`"max_tokens":null`: 0, `"max_tokens":[7]`: 0, `"max_tokens":""`: 0, `"max_tokens":"x"`: 0, `"a":7`: 0,
+		`"max_tokens":5,"max_completion_tokens":1000,"max_tokens":6`: 1000,
+	} {
+		require.Equal(t, want, read(t, `{`+written+`}`).MaxOutput(), written)
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // FindUsage reads the usage object at the end of a path in a document, of this
-// API or an older one of OpenAI's, false when there is none. The document is not parsed: it is the upstream's and
-// passes as it is. Of one that is no valid JSON the counts mean nothing.
+// API or an older one of OpenAI's, false when there is none, or it counts nothing. The document is not parsed: it
+// is the upstream's and passes as it is. Of one that is no valid JSON the counts mean nothing.
 func FindUsage(document []byte, path ...string) (u Usage, ok bool) {
 	for _, key := range path {
 		if document, ok = jsontext.LastMember(document, key); !ok {
@@ -18,29 +18,38 @@ func FindUsage(document []byte, path ...string) (u Usage, ok bool) {
 	if len(document) == 0 || document[0] != '{' {
 		return Usage{}, false
 	}
+	ok = false
 	for m := jsontext.NewBackwards(document); m.Next(); {
 		switch string(m.Key) {
 		case "input_tokens", "prompt_tokens":
-			u.Input = count(m.Value())
+			u.Input = count(m.Value(), &ok)
 		case "output_tokens", "completion_tokens":
-			u.Output = count(m.Value())
+			u.Output = count(m.Value(), &ok)
 		case "total_tokens":
-			u.Total = count(m.Value())
+			u.Total = count(m.Value(), &ok)
 		case "input_tokens_details", "prompt_tokens_details":
 			n, _ := jsontext.LastMember(m.Value(), "cached_tokens")
-			u.Cached = count(n)
+			u.Cached = count(n, nil)
 		case "output_tokens_details", "completion_tokens_details":
 			n, _ := jsontext.LastMember(m.Value(), "reasoning_tokens")
-			u.Reasoning = count(n)
+			u.Reasoning = count(n, nil)
 		}
 	}
-	return u, true
+	return u, ok
 }
 
-func count(value []byte) int64 {
+// mostTokens is the largest number of tokens that is one: what every reader of JSON has
+// exactly.
+const mostTokens = 1<<53 - 1
+
+// count reads a number of tokens, and notes that there is one. What cannot be one is 0.
+func count(value []byte, is *bool) int64 {
 	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil {
+	if err != nil || n < 0 || n > mostTokens {
 		return 0
+	}
+	if is != nil {
+		*is = true
 	}
 	return n
 }

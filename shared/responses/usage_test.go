@@ -19,7 +19,10 @@ func TestFindUsage(t *testing.T) {
 		"members before and behind": {in: `{"a":"}","response":{"b":[],"usage":` + all + ` ,"c":"usage"} , "d":{}}`, want: Usage{Input: 5, Cached: 2, Output: 6, Reasoning: 4, Total: 11}},
 		"no details":                {in: `{"response":{"usage":{"input_tokens":5,"output_tokens":6}}}`, want: Usage{Input: 5, Output: 6}},
 		"details of another kind":   {in: `{"response":{"usage":{"input_tokens":5,"input_tokens_details":7,"output_tokens_details":null}}}`, want: Usage{Input: 5}},
-		"counts that are none":      {in: `{"response":{"usage":{"input_tokens":"5","output_tokens":6.5,"total_tokens":1e3}}}`},
+		"counts that are none":      {in: `{"response":{"usage":{"input_tokens":"5","output_tokens":6.5,"total_tokens":1e3}}}`, none: true},
+		"nothing that is counted":   {in: `{"response":{"usage":{}}}`, none: true},
+		"what cannot be":            {in: `{"response":{"usage":{"input_tokens":-5,"output_tokens":9223372036854775807,"total_tokens":7,"input_tokens_details":{"cached_tokens":-1}}}}`, want: Usage{Total: 7}},
+		"the largest":               {in: `{"response":{"usage":{"input_tokens":9007199254740991,"output_tokens":9007199254740992}}}`, want: Usage{Input: 1<<53 - 1}},
 		"of another object":         {in: `{"response":{"output":[{"usage":` + all + `}]},"usage":` + all + `}`, none: true},
 		"null":                      {in: `{"response":{"usage":null}}`, none: true},
 		"a list":                    {in: `{"response":{"usage":[1]}}`, none: true},
@@ -52,13 +55,20 @@ func FuzzFindUsage(f *testing.F) {
 				return
 			}
 		}
-		assert.Equal(t, doc.Usage != nil, ok)
-		count := func(object map[string]json.RawMessage, key string) (n int64) {
-			if json.Unmarshal(object[key], &n) != nil {
-				return 0
-			}
-			return n
+		is := func(object map[string]json.RawMessage, key string) (n int64, is bool) {
+			is = json.Unmarshal(object[key], &n) == nil && string(object[key]) != "null" && n >= 0 && n < 1<<53
+			return n, is
 		}
+		count := func(object map[string]json.RawMessage, key string) int64 {
+			if n, ok := is(object, key); ok {
+				return n
+			}
+			return 0
+		}
+		_, input := is(doc.Usage, "input_tokens")
+		_, output := is(doc.Usage, "output_tokens")
+		_, total := is(doc.Usage, "total_tokens")
+		assert.Equal(t, input || output || total, ok)
 		details := func(key string) (object map[string]json.RawMessage) {
 			_ = json.Unmarshal(doc.Usage[key], &object)
 			return object

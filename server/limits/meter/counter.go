@@ -24,8 +24,11 @@ func (b *bucket) drain(limit, now int64) {
 	b.used -= since * limit
 }
 
-// add takes n, or gives back.
-func (b *bucket) add(n int64) { b.used = max(0, b.used+n*minute) }
+// most is the largest amount that is counted: Redis has it exactly too.
+const most = 1 << 53
+
+// add takes n, at most MaxTokens, or gives back.
+func (b *bucket) add(n int64) { b.used = min(max(0, b.used+n*minute), most) }
 
 // wait is until n could be taken; an empty bucket has room for anything.
 func (b *bucket) wait(n, limit int64) time.Duration {
@@ -85,7 +88,7 @@ func (c *counter) refuses(t *Take, now time.Time) *Refusal {
 			}
 		}
 	}
-	wanted := max(1, t.Tokens)
+	wanted := max(1, t.Wanted())
 	if n := l[TokensPerMinute]; n > 0 {
 		if wait := c.tokens.wait(wanted, n); wait > 0 {
 			return &Refusal{Kind: TokensPerMinute, Used: (c.tokens.used + minute - 1) / minute, Wait: wait}
@@ -107,16 +110,19 @@ func (c *counter) take(t *Take) {
 		c.active++
 		c.requests.add(1)
 	}
-	c.use(t.Limits, t.Tokens)
+	c.use(t.Limits, t.Wanted())
 }
+
+// Wanted is how many tokens are reserved.
+func (t *Take) Wanted() int64 { return min(max(0, t.Tokens), MaxTokens) }
 
 func (c *counter) use(l *Limits, tokens int64) {
 	c.tokens.add(tokens)
 	if l[TokensPerDay] > 0 {
-		c.day.used = max(0, c.day.used+tokens)
+		c.day.used = min(max(0, c.day.used+tokens), most)
 	}
 	if l[TokensPerMonth] > 0 {
-		c.month.used = max(0, c.month.used+tokens)
+		c.month.used = min(max(0, c.month.used+tokens), most)
 	}
 }
 
@@ -131,7 +137,7 @@ func (c *counter) settle(s *Settlement, now Periods) {
 	if s.Periods.Month != now.Month {
 		l[TokensPerMonth] = 0
 	}
-	c.use(&l, s.More)
+	c.use(&l, min(max(-MaxTokens, s.More), MaxTokens))
 }
 
 // isIdle reports whether the counter says nothing that a new one would not.

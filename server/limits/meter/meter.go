@@ -44,9 +44,13 @@ type Take struct {
 	Instead string // the name of the one that is taken when there are as many as may be
 	Limits  *Limits
 	Enters  bool   // the request itself is counted too, until it leaves
-	Tokens  int64  // that are reserved; with 0, some must be left
+	Tokens  int64  // that are reserved, at most MaxTokens, and none where it is negative; with 0, some must be left
 	Lease   string // by which a store knows the request again, where it needs to; Take sets it
 }
+
+// MaxTokens is how many tokens one request may take, and more than any answer has. It bounds
+// what is believed of numbers that others have written.
+const MaxTokens = 10_000_000_000
 
 // MaxName is how long the name of a counter may be, in bytes.
 const MaxName = 256
@@ -109,7 +113,7 @@ type Settlement struct {
 	Limits  *Limits
 	Leaves  bool    // the request that has entered
 	Lease   string  // as in its Take
-	More    int64   // tokens that were used beyond those that were reserved; may be less than 0
+	More    int64   // tokens that were used beyond those that were reserved; may be less than 0, and is at most MaxTokens either way
 	Periods Periods // in which they were reserved
 }
 

@@ -165,7 +165,7 @@ func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r met
 		for _, n := range t.Limits {
 			args = append(args, n)
 		}
-		args = append(args, flag(t.Enters), t.Tokens, lease)
+		args = append(args, flag(t.Enters), t.Wanted(), lease)
 		if lease != "" {
 			t.Lease = lease
 		}

@@ -170,7 +170,7 @@ func (s *Store) run(ctx context.Context, some []settlement, within time.Duration
 		for _, n := range one.Limits {
 			args = append(args, n)
 		}
-		args = append(args, one.Lease, one.More, one.Periods.Day, one.Periods.Month, one.dayEnd, one.monthEnd)
+		args = append(args, one.Lease, min(max(-meter.MaxTokens, one.More), meter.MaxTokens), one.Periods.Day, one.Periods.Month, one.dayEnd, one.monthEnd)
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -7,7 +7,7 @@ if not now then
   local t = redis.call('TIME')
   now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
-local minute = 60000
+local minute, most = 60000, 9007199254740992 -- 2^53
 for i = 1, #KEYS / 2 do
   local a, hash = 1 + (i - 1) * 11, KEYS[2 * i - 1]
   local rpm, tpm, tpd, tpmonth = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
@@ -21,7 +21,7 @@ for i = 1, #KEYS / 2 do
     if rpm > 0 then lives = math.max(0, math.ceil(h[1] / rpm) - (now - h[2])) end
     if tpm > 0 then
       local used = math.max(0, h[3] - math.max(0, now - h[4]) * tpm)
-      used = math.max(0, used + more * minute)
+      used = math.min(math.max(0, used + more * minute), most)
       fields = {'t', used, 'ta', math.max(now, h[4])}
       lives = math.max(lives, math.ceil(used / tpm))
     end
@@ -30,7 +30,7 @@ for i = 1, #KEYS / 2 do
       if limit == 0 then return end
       local left = longest
       if of <= period then
-        used = math.max(0, (of == period and used or 0) + more)
+        used = math.min(math.max(0, (of == period and used or 0) + more), most)
         for _, v in ipairs({name, used, name .. 'p', period}) do fields[#fields + 1] = v end
         left = ends - now
       end

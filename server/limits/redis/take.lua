@@ -10,7 +10,7 @@ if not now then
 end
 local force, day, month = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local dayEnd, monthEnd, lease = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local minute = 60000
+local minute, most = 60000, 9007199254740992 -- 2^53
 
 local function drain(used, at, limit)
   if limit == 0 then return 0 end
@@ -31,7 +31,7 @@ for i = 1, #KEYS / 2 do
   local c = {
     atOnce = tonumber(ARGV[a + 1]), rpm = tonumber(ARGV[a + 2]), tpm = tonumber(ARGV[a + 3]),
     tpd = tonumber(ARGV[a + 4]), tpmonth = tonumber(ARGV[a + 5]),
-    enters = ARGV[a + 6] == '1', tokens = tonumber(ARGV[a + 7]), lease = ARGV[a + 8],
+    enters = ARGV[a + 6] == '1', tokens = math.max(0, tonumber(ARGV[a + 7])), lease = ARGV[a + 8],
     day = math.max(day, h[6]), month = math.max(month, h[8]),
   }
   c.r, c.ra = drain(h[1], h[2], c.rpm), math.max(now, h[2])
@@ -79,7 +79,8 @@ for i, c in ipairs(counters) do
         redis.call('PEXPIRE', set, 2 * lease)
       end
     end
-    c.t = c.t + c.tokens * minute
+    c.t = math.min(c.t + c.tokens * minute, most)
+    c.d, c.m = math.min(c.d + c.tokens, most), math.min(c.m + c.tokens, most)
     local fields, lives = {}, 0
     if c.rpm > 0 then
       fields = {'r', c.r, 'ra', c.ra}
@@ -90,12 +91,12 @@ for i, c in ipairs(counters) do
       lives = math.max(lives, math.ceil(c.t / c.tpm))
     end
     if c.tpd > 0 then
-      for _, v in ipairs({'d', c.d + c.tokens, 'dp', c.day}) do fields[#fields + 1] = v end
-      if c.d + c.tokens > 0 then lives = math.max(lives, dayEnd - now) end
+      for _, v in ipairs({'d', c.d, 'dp', c.day}) do fields[#fields + 1] = v end
+      if c.d > 0 then lives = math.max(lives, dayEnd - now) end
     end
     if c.tpmonth > 0 then
-      for _, v in ipairs({'m', c.m + c.tokens, 'mp', c.month}) do fields[#fields + 1] = v end
-      if c.m + c.tokens > 0 then lives = math.max(lives, monthEnd - now) end
+      for _, v in ipairs({'m', c.m, 'mp', c.month}) do fields[#fields + 1] = v end
+      if c.m > 0 then lives = math.max(lives, monthEnd - now) end
     end
     if #fields > 0 and lives > 0 then
       redis.call('HSET', hash, unpack(fields))
