@@ -10,6 +10,12 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
+// Document is a rendered configuration.
+type Document interface {
+	JSON() ([]byte, error)
+	YAML() ([]byte, error)
+}
+
 // object is a JSON object whose members stay in order. A member without a value
 // is left out.
 type object []member

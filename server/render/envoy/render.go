@@ -19,12 +19,6 @@ import (
 	"antwort/shared/config"
 )
 
-// Document is a rendered configuration.
-type Document interface {
-	JSON() ([]byte, error)
-	YAML() ([]byte, error)
-}
-
 // Bootstrap is the whole configuration of an Envoy that runs by itself. Secrets
 // are not in it: the plugin reads them from Envoy's environment, see
 // [config.Config.ForFilter]. The error names the key that Envoy cannot do.

@@ -90,7 +90,7 @@ func newRenderer(c *config.Config, o Options) (*renderer, error) {
 	if o.Supervised != nil {
 		editions = o.Supervised.Editions
 	}
-	if err = r.checkTracing(); err != nil {
+	if err = untraced(c, o.Supervised != nil); err != nil {
 		return nil, err
 	}
 	if c.Limits.Service != "" {

@@ -1,10 +1,6 @@
 package envoy
 
-import (
-	"errors"
-
-	"antwort/shared/config"
-)
+import "antwort/shared/config"
 
 // tracing makes Envoy continue traces, or begin them, and send its spans where the
 // configuration says: one for a request and one for each attempt at a backend. nil: it
@@ -44,23 +40,6 @@ func (r *renderer) otlpFields(field func(config.Field) object) any {
 		return nil
 	}
 	return all
-}
-
-// checkTracing refuses what Envoy cannot do of it.
-func (r *renderer) checkTracing() error {
-	o := &r.c.Observability.OTLP
-	switch {
-	case o.Endpoint == "":
-		return nil
-	case o.CAFile != "":
-		return errors.New("observability.otlp.ca_file: Envoy trusts the system's authorities: leave it out")
-	case r.c.Observability.Capture > 0:
-		return errors.New("observability.capture: Envoy's spans have nothing of what people write: leave it out")
-	case r.o.Supervised == nil && (o.Headers.IsSet() || o.HeadersFile != "" || o.HeadersEnv != ""):
-		return errors.New("observability.otlp.headers: secrets are never printed: let a collector beside this Envoy have the key")
-	}
-	_, err := parseBackend(o.Endpoint)
-	return err
 }
 
 // otlpClusters are where spans go.
