@@ -2,10 +2,10 @@
 // translating to a Chat Completions backend (provider vllm) or by forwarding to
 // another Responses endpoint (provider vllm-responses).
 //
-//	ingress ─► check ─► identify ─► limit ─► decide ─► answer ─┬─ translate ─► dispatch ─► answer, or streaming
-//	                                  │        │               └─ forward ───► dispatch ─► answer, or streaming
-//	                                  │        └ shared/policy                              │
-//	                                  └ limits ◄─ settle ─ record ─► observe ◄──────────────┘
+//	ingress ─► check ─► enter ─► identify ─► admit ─► limit ─► decide ─► answer ─┬─ translate ─► dispatch ─► answer, or streaming
+//	                                                    │        │               └─ forward ───► dispatch ─► answer, or streaming
+//	                                                    │        └ shared/policy                              │
+//	                                                    └ limits ◄─ settle ─ record ─► observe ◄──────────────┘
 //
 // This is the hall: a request enters by ingress, goes through the steps in
 // handle.go, and every room on its way is entered once. The rooms know each other

@@ -166,7 +166,7 @@ func (s *Stream) append(dst []byte, ev *event) []byte {
 		dst = append(dst, `,"response":`...)
 		start := len(dst)
 		dst = s.r.appendResource(dst, response, nil)
-		s.told(ev, dst[start:])
+		s.noteResource(ev, dst[start:])
 	}
 	return append(dst, "}\n\n"...)
 }
@@ -179,8 +179,8 @@ func (s *Stream) finished(item []byte) {
 	s.items = append(s.items, item...)
 }
 
-// told notes what a resource says.
-func (s *Stream) told(ev *event, resource []byte) {
+// noteResource notes what a resource says.
+func (s *Stream) noteResource(ev *event, resource []byte) {
 	if !s.done {
 		s.resource = append(s.resource[:0:0], resource...)
 		return

@@ -76,7 +76,7 @@ func (g *gateway) bring(ctx context.Context, at map[string]envoy.File, before, n
 		if !known { // nobody asks for it before the listener does
 			return g.put(s.file, f)
 		}
-		return g.give(ctx, s, f)
+		return g.giveFile(ctx, s, f)
 	}
 	if routesFirst {
 		err = give(routes, between[envoy.RoutesFile])
@@ -96,8 +96,8 @@ func (g *gateway) bring(ctx context.Context, at map[string]envoy.File, before, n
 	return err
 }
 
-// give hands one file to Envoy and waits until it is used.
-func (g *gateway) give(ctx context.Context, s subscription, f envoy.File) error {
+// giveFile hands one file to Envoy and waits until it is used.
+func (g *gateway) giveFile(ctx context.Context, s subscription, f envoy.File) error {
 	refused, err := g.admin.number(ctx, s.stat+".update_rejected")
 	if err != nil {
 		return err

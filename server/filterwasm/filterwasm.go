@@ -1,5 +1,6 @@
 // Package filterwasm carries the filter as a WebAssembly module inside the
-// native binary.
+// native binary: `make build` puts it there, and what runs Envoy, renders or
+// prints the module takes it from here. Nothing enters.
 package filterwasm
 
 import (

@@ -87,7 +87,7 @@ func (d *Door) goOn(c *Conn) {
 	}
 	c.counted = true
 	d.open.add()
-	if !d.taken.returned.give(c) {
+	if !d.taken.returned.giveBack(c) {
 		d.open.remove()
 	}
 }

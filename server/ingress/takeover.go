@@ -140,7 +140,7 @@ func (t *Taken) watch() {
 		t.conn.next()
 		t.conn.counted = true
 		t.set.open.add()
-		if !t.set.returned.give(t.conn) {
+		if !t.set.returned.giveBack(t.conn) {
 			t.set.open.remove()
 		}
 	default:
@@ -228,8 +228,8 @@ func newReturnedConns() *returnedConns {
 	return &returnedConns{conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// give gives a connection back; false when it was closed instead.
-func (l *returnedConns) give(c *Conn) bool {
+// giveBack gives a connection back; false when it was closed instead.
+func (l *returnedConns) giveBack(c *Conn) bool {
 	select {
 	case l.conns <- c:
 		return true

@@ -143,11 +143,11 @@ func (c *Client) once(ctx context.Context, s Signal, message []byte) (rejected i
 	case ans.StatusCode/100 == 2:
 		return partly(said), 0, nil
 	}
-	return 0, again(ans), fmt.Errorf("status %d", ans.StatusCode)
+	return 0, retryAfter(ans), fmt.Errorf("status %d", ans.StatusCode)
 }
 
-// again is how long to wait after a refusal of HTTP.
-func again(ans *http.Response) time.Duration {
+// retryAfter is how long to wait after a refusal of HTTP.
+func retryAfter(ans *http.Response) time.Duration {
 	switch ans.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		seconds, _ := strconv.Atoi(ans.Header.Get("Retry-After"))
@@ -183,7 +183,7 @@ func ended(ans *http.Response, said []byte) (rejected int, after time.Duration, 
 	case code == "0":
 		return 0, 0, nil
 	case code == "":
-		return 0, again(ans), fmt.Errorf("%w: status %d", errNoStatus, ans.StatusCode)
+		return 0, retryAfter(ans), fmt.Errorf("%w: status %d", errNoStatus, ans.StatusCode)
 	case mayRepeat[code]:
 		return 0, 0, fmt.Errorf("gRPC status %s", code)
 	}

@@ -1,5 +1,10 @@
 // Package chat is the wire form of Chat Completions as vLLM speaks it: what an
 // answer, a chunk of a stream and an error body hold.
+//
+//	JSON that has been checked ─► Read, ReadChunk, ParseError ─► Answer, Error ─► shared/translate
+//
+// What a model server sends enters, as fastjson has read it; what leaves points
+// into it and is valid as long as it is.
 package chat
 
 import (

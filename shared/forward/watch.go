@@ -1,6 +1,9 @@
 // Package forward watches a Responses stream that passes from an upstream to a
 // client unchanged (provider vllm-responses): only whole events pass, and a
 // stream that is cut can be ended as the protocol wants.
+//
+//	upstream's bytes ─► Watch ─► whole events, as they came ─► client
+//	                      └─► usage, how it ended
 package forward
 
 import (

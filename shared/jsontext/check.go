@@ -2,6 +2,11 @@
 // document strictly (RFC 8259, UTF-8, no lone surrogates, depth and count
 // limits) and moves strings from one document into another in their escaped
 // form. A string that is only moved is never unescaped and escaped again.
+//
+//	bytes, whole or in pieces ─► Check, Checker ─► right, or what is wrong and where
+//	a document ─► Members, Elements ─► parts of it, as they stand
+//
+// Texts of any origin enter; nothing is kept of them.
 package jsontext
 
 import (

@@ -2,6 +2,8 @@
 // its validation, the response resource, the items, the events of a stream and
 // the errors, as the Open Responses specification (2026-04-24) has them.
 //
+//	request's bytes ─► Check ─► members ─► Request ─► shared/translate ─► Output ─► resource, events
+//
 // Strings that are only moved stay in their escaped form (see jsontext); every
 // Append function appends to dst and keeps nothing of it.
 package responses

@@ -1,4 +1,9 @@
 // Package sse reads and writes server-sent events (WHATWG HTML, section 9.2).
+//
+//	bytes, in any pieces ─► Framer ─► events ─► Append… ─► bytes
+//
+// It knows nothing of what events say. The data of an event is part of the
+// framer's buffer until the next call.
 package sse
 
 import (

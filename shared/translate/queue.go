@@ -187,7 +187,7 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 	if len(text) > 0 {
 		dst = s.out.CallDelta(dst, text)
 	}
-	s.told(q, min(len(q.text), q.held))
+	s.dropHeld(q, min(len(q.text), q.held))
 	q.text = q.text[:0]
 	if q.call.Kind == responses.FunctionCall {
 		q.arguments.forget()
@@ -195,8 +195,8 @@ func (s *Stream) release(dst []byte, w *chunkWork, q *queued) []byte {
 	return dst
 }
 
-// told notes that n bytes of a call are no longer held back.
-func (s *Stream) told(q *queued, n int) {
+// dropHeld notes that n bytes of a call are no longer held back.
+func (s *Stream) dropHeld(q *queued, n int) {
 	q.held -= n
 	s.waiting -= n
 }
@@ -207,7 +207,7 @@ func (s *Stream) told(q *queued, n int) {
 func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.Error) {
 	a := &q.arguments
 	over := s.endCall(q)
-	s.told(q, q.held)
+	s.dropHeld(q, q.held)
 	custom := q.call.Kind == responses.CustomCall
 	said := a.said
 	if a.gone > 0 {

@@ -331,11 +331,11 @@ func (t tracing) toolMember(tool *responses.Tool, member string) {
 // written as they are.
 func (t tracing) toldTool(tool *loweredTool) {
 	if t.trail != nil {
-		t.trail.told(tool)
+		t.trail.noteTool(tool)
 	}
 }
 
-func (t *Trail) told(tool *loweredTool) {
+func (t *Trail) noteTool(tool *loweredTool) {
 	t.tools++
 	if tool.IsClientRun() {
 		t.toolTo(tool.Tool, "type", "function.name")

@@ -2,6 +2,12 @@
 // with the public keys of its issuer. It follows the best current practices of
 // RFC 8725: the algorithm is the key's to say, issuer and audience must be the
 // configured ones, and nothing in a token says where its key is.
+//
+//	token ─► Verifier ─► who it is, or why not
+//	            ▲
+//	issuer ─► keys, from a file or a URL, fetched anew when a token names one that is not there
+//
+// A text from a header field enters; a [policy.Identity] or an error leaves.
 package token
 
 import (

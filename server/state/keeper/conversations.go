@@ -9,7 +9,7 @@ import (
 
 // CreateConversation is the store's, tried again.
 func (k *Keeper) CreateConversation(ctx context.Context, c *state.Conversation, first state.Batch) error {
-	return k.again(ctx, "create_conversation", func() error { return k.store.CreateConversation(ctx, c, first) })
+	return k.retryWrite(ctx, "create_conversation", func() error { return k.store.CreateConversation(ctx, c, first) })
 }
 
 // GetConversation is the store's.
@@ -44,7 +44,7 @@ func (k *Keeper) Item(ctx context.Context, owner state.Owner, id, item string) (
 
 // AddItems is the store's, tried again.
 func (k *Keeper) AddItems(ctx context.Context, owner state.Owner, id string, b state.Batch) error {
-	return k.again(ctx, "add_items", func() error { return k.store.AddItems(ctx, owner, id, b) })
+	return k.retryWrite(ctx, "add_items", func() error { return k.store.AddItems(ctx, owner, id, b) })
 }
 
 // DeleteItem is the store's.
@@ -61,12 +61,12 @@ func (k *Keeper) Lock(ctx context.Context, owner state.Owner, id, holder string,
 
 // RenewLock is the store's, tried again.
 func (k *Keeper) RenewLock(ctx context.Context, owner state.Owner, id, holder string, lease time.Duration) error {
-	return k.again(ctx, "renew_lock", func() error { return k.store.RenewLock(ctx, owner, id, holder, lease) })
+	return k.retryWrite(ctx, "renew_lock", func() error { return k.store.RenewLock(ctx, owner, id, holder, lease) })
 }
 
 // Unlock is the store's, tried again.
 func (k *Keeper) Unlock(ctx context.Context, owner state.Owner, id, holder string) error {
-	return k.again(ctx, "unlock", func() error { return k.store.Unlock(ctx, owner, id, holder) })
+	return k.retryWrite(ctx, "unlock", func() error { return k.store.Unlock(ctx, owner, id, holder) })
 }
 
 // ConversationIDs is the store's.

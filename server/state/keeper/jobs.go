@@ -9,7 +9,7 @@ import (
 
 // Accept is the store's, tried again.
 func (k *Keeper) Accept(ctx context.Context, j *state.Job, queue int) error {
-	return k.again(ctx, "accept", func() error { return k.store.Accept(ctx, j, queue) })
+	return k.retryWrite(ctx, "accept", func() error { return k.store.Accept(ctx, j, queue) })
 }
 
 // Claim is the store's.
@@ -36,12 +36,12 @@ func (k *Keeper) Release(ctx context.Context, l state.Lease) (err error) {
 
 // Append is the store's, tried again.
 func (k *Keeper) Append(ctx context.Context, l state.Lease, e state.Events) error {
-	return k.again(ctx, "append", func() error { return k.store.Append(ctx, l, e) })
+	return k.retryWrite(ctx, "append", func() error { return k.store.Append(ctx, l, e) })
 }
 
 // Finish is the store's, tried again.
 func (k *Keeper) Finish(ctx context.Context, l state.Lease, r *state.Record, e state.Events) error {
-	return k.again(ctx, "finish", func() error { return k.store.Finish(ctx, l, r, e) })
+	return k.retryWrite(ctx, "finish", func() error { return k.store.Finish(ctx, l, r, e) })
 }
 
 // Cancel is the store's.

@@ -62,9 +62,9 @@ const (
 	lastWait  = time.Second
 )
 
-// again does a write, and again while ctx, which must have a deadline then, has time
+// retryWrite does a write, and once more while ctx, which must have a deadline then, has time
 // for it; but not what the store has decided.
-func (k *Keeper) again(ctx context.Context, op string, write func() error) (err error) {
+func (k *Keeper) retryWrite(ctx context.Context, op string, write func() error) (err error) {
 	defer func(start time.Time) { k.done(op, start, err) }(time.Now())
 	deadline, has := ctx.Deadline()
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
@@ -85,7 +85,7 @@ func (k *Keeper) again(ctx context.Context, op string, write func() error) (err 
 
 // Commit is the store's, tried again.
 func (k *Keeper) Commit(ctx context.Context, r *state.Record) error {
-	return k.again(ctx, "commit", func() error { return k.store.Commit(ctx, r) })
+	return k.retryWrite(ctx, "commit", func() error { return k.store.Commit(ctx, r) })
 }
 
 // Sweep is the store's.
