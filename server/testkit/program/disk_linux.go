@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,11 +38,11 @@ func Disk(t *testing.T, size int) (folder string, mine bool) {
 func apart(t *testing.T) {
 	t.Helper()
 	args := []string{"-test.v", "-test.run=^" + t.Name() + "$"}
-	for _, arg := range os.Args[1:] {
-		if !strings.HasPrefix(arg, "-test.") { // those of the package itself
-			args = append(args, arg)
+	flag.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") { // it is the package's own
+			args = append(args, "-"+f.Name+"="+f.Value.String())
 		}
-	}
+	})
 	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // it is the test itself
 	cmd.Env = append(os.Environ(), diskVariable+"=1")
 	cmd.SysProcAttr = Dying(syscall.SIGKILL)
