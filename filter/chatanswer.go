@@ -35,9 +35,8 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	chunk := answerChunk(size)
 	end = end || a.came == a.length
 	if a.whole == nil && end { // the usual small one
-		now := x.clock.now()
-		out, err := x.turn.Response(x.out[:0], chunk, now.unix())
-		return a.finish(out, err, now, size)
+		out, err := x.turn.Response(x.out[:0], chunk, x.clock.unix())
+		return a.finish(out, err, size)
 	}
 	if a.whole == nil {
 		a.whole = x.turn.Whole()
@@ -47,9 +46,8 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	}
 	a.whole.Write(chunk)
 	if end || a.length < 0 && a.whole.Complete() {
-		now := x.clock.now()
-		out, err := a.whole.End(x.out[:0], now.unix())
-		return a.finish(out, err, now, size)
+		out, err := a.whole.End(x.out[:0], x.clock.unix())
+		return a.finish(out, err, size)
 	}
 	setAnswerChunk(nil, size)
 	if x.gated() {
@@ -58,11 +56,10 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	return types.ActionContinue
 }
 
-func (a *chatAnswer) finish(out []byte, err *responses.Error, now instant, size int) types.Action {
+func (a *chatAnswer) finish(out []byte, err *responses.Error, size int) types.Action {
 	if err != nil {
 		return a.fail(failure.UpstreamAnswer, err, size)
 	}
-	a.x.firstToken(now)
 	return a.send(out, size)
 }
 

@@ -35,6 +35,7 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 	}
 	path, _, _ := strings.Cut(h.get(":path"), "?")
 	endpoint := c.endpoint(path)
+	c.as.endpoint = endpointName(endpoint)
 	upgrades := endpoint != nil && policy.IsWebSocket(h.get("upgrade"))
 	if c.cameBack(h) || !upgrades && c.confined(h, path, endpoint) {
 		return types.ActionPause
@@ -98,7 +99,6 @@ func (c *httpContext) forward(h header, endpoint *policy.Endpoint, end bool) typ
 
 func (c *httpContext) start(by handler, h header, end bool) types.Action {
 	c.begun = c.clock.now()
-	c.metrics.requests.Increment(1)
 	c.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
 	c.handler = by
 	c.forced.at("request_headers")
@@ -149,10 +149,13 @@ func (c *httpContext) OnHttpResponseHeaders(_ int, end bool) (action types.Actio
 	defer c.recovered(&action)
 	c.forced.at("response_headers")
 	h := c.answerHeader()
+	c.as.code = h.status()
 	if c.marked {
 		c.tellLimits(h)
 	}
-	return c.handler.answerHeaders(h, end)
+	action = c.handler.answerHeaders(h, end)
+	c.told = action == types.ActionContinue
+	return action
 }
 
 // OnHttpResponseBody comes for every chunk of the answer's body.
@@ -162,7 +165,9 @@ func (c *httpContext) OnHttpResponseBody(size int, end bool) (action types.Actio
 	}
 	defer c.recovered(&action)
 	c.forced.at("response_body")
-	return c.handler.answerBody(size, end)
+	action = c.handler.answerBody(size, end)
+	c.told = c.told || action == types.ActionContinue
+	return action
 }
 
 // OnHttpResponseTrailers ends an answer that has trailers.
@@ -192,6 +197,7 @@ func (c *httpContext) end() {
 			c.close()
 		}
 	}()
+	c.metrics.request(c.as)
 	c.forced.at("done")
 	if c.handler != nil && !c.complete {
 		c.fail(failure.Cut)

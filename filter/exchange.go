@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"strings"
+
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -29,6 +31,8 @@ type exchange struct {
 	leaving   int    // bytes of the request that Envoy holds
 	failed    bool   // a failure was counted
 	first     bool   // the first token was counted
+	as        ended  // how it counts as a request; endpoint "": not known yet
+	told      bool   // the client has the answer's header
 	complete  bool   // the answer came to its end
 	forced    forced // panics, in builds for tests
 }
@@ -92,6 +96,9 @@ func (x *exchange) firstToken(now instant) {
 func (x *exchange) reply(kind failure.Kind, e *responses.Error, extra ...[2]string) types.Action {
 	x.fail(kind)
 	x.close()
+	if !x.told {
+		x.as.code = e.Status
+	}
 	h := append(make([][2]string, 0, 4), [2]string{"content-type", "application/json"})
 	if x.requestID != "" {
 		h = append(h, [2]string{"x-request-id", x.requestID})
@@ -110,7 +117,11 @@ func (x *exchange) answerFailure(f *failure.Failure) types.Action {
 
 // refuse replies to a request that no handler has begun.
 func (x *exchange) refuse(h header, kind failure.Kind, e *responses.Error, extra ...[2]string) {
-	x.metrics.requests.Increment(1)
 	x.requestID = h.get("x-request-id")
 	x.reply(kind, e, extra...)
+	if x.as.endpoint == "" { // who calls is asked before what for
+		path, _, _ := strings.Cut(h.get(":path"), "?")
+		x.as.endpoint = endpointName(x.endpoint(path))
+	}
+	x.metrics.request(x.as)
 }

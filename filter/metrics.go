@@ -1,7 +1,10 @@
 package filter
 
 import (
+	"strconv"
+
 	"antwort/shared/failure"
+	"antwort/shared/policy"
 	"antwort/shared/responses"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -19,17 +22,29 @@ var kinds = [...]failure.Kind{
 // metrics are Envoy's stats of the plugin. In Envoy each name gets the prefix
 // wasmcustom.
 type metrics struct {
-	requests   proxywasm.MetricCounter
+	requests   []requests                                 // those that there were, so that most are found at once
 	failures   [failure.Panic + 1]proxywasm.MetricCounter // by kind, the last of which is Panic
 	panics     proxywasm.MetricCounter
 	dropped    proxywasm.MetricCounter    // requests of which tools were left out
 	tokens     [4]proxywasm.MetricCounter // input, input_cached, output, output_reasoning
-	firstToken proxywasm.MetricHistogram  // milliseconds
+	firstToken proxywasm.MetricHistogram  // milliseconds, of streamed answers
 	inFlight   proxywasm.MetricGauge      // bytes
 }
 
+// requests is a counter of requests.
+type requests struct {
+	ended
+	proxywasm.MetricCounter
+}
+
+// ended is what requests are counted by: of both there are few.
+type ended struct {
+	endpoint string // a pattern, never a client's path
+	code     int    // 499: the client left first
+}
+
 func (m *metrics) define() {
-	m.requests = proxywasm.DefineCounterMetric("antwort.requests_total")
+	m.requests = nil
 	m.panics = proxywasm.DefineCounterMetric("antwort.panics_total")
 	m.dropped = proxywasm.DefineCounterMetric("antwort.dropped_tools_total")
 	m.inFlight = proxywasm.DefineGaugeMetric("antwort.in_flight_bytes")
@@ -40,6 +55,39 @@ func (m *metrics) define() {
 	for _, kind := range kinds {
 		m.failures[kind] = proxywasm.DefineCounterMetric("antwort.failures_total." + kind.String())
 	}
+}
+
+// request counts a request that has ended.
+func (m *metrics) request(as ended) {
+	if as.code == 0 {
+		as.code = statusClientGone
+	}
+	for i := range m.requests {
+		if r := &m.requests[i]; r.ended == as {
+			r.Increment(1)
+			return
+		}
+	}
+	counter := proxywasm.DefineCounterMetric("antwort.requests_total." + as.endpoint + "." + strconv.Itoa(as.code))
+	m.requests = append(m.requests, requests{as, counter})
+	counter.Increment(1)
+}
+
+// statusClientGone is the status when nobody was there to be answered.
+const statusClientGone = 499
+
+// Endpoints that requests are counted by beside those with a path of their own.
+const (
+	unknownEndpoint   = "unknown"
+	websocketEndpoint = "websocket"
+)
+
+// endpointName is what the requests of an endpoint are counted by.
+func endpointName(e *policy.Endpoint) string {
+	if e == nil {
+		return unknownEndpoint
+	}
+	return e.Name
 }
 
 // fail counts a failure.

@@ -66,6 +66,7 @@ func (r *refusal) headers(h header, end bool) types.Action {
 			h.setAnswer("retry-after", r.err.RetryAfter)
 		}
 		h.setAnswer(":status", strconv.Itoa(r.err.Status))
+		r.as.code = r.err.Status
 		must(proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(r.err.AppendBody(nil)))))
 	}
 	if r.waits() {

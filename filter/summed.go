@@ -47,7 +47,9 @@ func (s summedUp) make(all []byte) ([]byte, *responses.Error) {
 	if err != nil {
 		return nil, err
 	}
-	x.firstToken(now)
+	if x.summed.Streaming() {
+		x.firstToken(now)
+	}
 	return out, nil
 }
 

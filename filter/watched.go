@@ -153,7 +153,6 @@ func (w *watchedAnswer) keep(chunk []byte) {
 
 func (w *watchedAnswer) see(tail []byte) {
 	w.seen = true
-	w.sawToken()
 	w.countUsage(tail, "usage")
 	w.free()
 }

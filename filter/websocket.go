@@ -26,6 +26,7 @@ func (x *socket) requestHeaders(h header, _ bool) types.Action {
 	if x.cfg.Engine.Provider != config.VLLMResponses || !x.cfg.Websocket.Enabled || x.endpoint != policy.Create || h.get(":method") != "GET" {
 		return x.reply(failure.WrongMethod, policy.WebSocket())
 	}
+	x.as.endpoint = websocketEndpoint
 	if origins := h.all("origin"); len(origins) > 0 {
 		if len(origins) > 1 || !policy.AllowsOrigin(x.cfg.Server.CORS.AllowedOrigins, origins[0]) {
 			return x.answerFailure(policy.NotForPages())

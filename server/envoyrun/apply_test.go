@@ -71,7 +71,7 @@ func running(t *testing.T, json, refuses string) (*gateway, *fakeEnvoy) {
 	g := &gateway{opt: opt, log: opt.Log, folder: t.TempDir()}
 	e := &fakeEnvoy{g: g, refuses: refuses, has: map[string]string{}}
 	g.admin = fakeAdmin(t, e.ServeHTTP)
-	g.control = newControl(g.admin, opt)
+	g.control = newControl(g.admin, opt, g.provider)
 	require.NoError(t, g.prepare(parse(t, json)))
 	for name, f := range g.current().files {
 		e.has[name] = f.Version

@@ -23,13 +23,14 @@ type control struct {
 	draining  atomic.Bool
 	own       http.Handler
 	reloads   *process.Reloads
+	provider  func() string // of the configuration in force, for a label
 }
 
-func newControl(a *admin, opt Options) *control {
+func newControl(a *admin, opt Options, provider func() string) *control {
 	reg := prometheus.NewRegistry()
 	own := prometheus.WrapRegistererWithPrefix("antwort_", reg)
 	process.RegisterBuildInfo(own, opt.Version, prometheus.Labels{"envoy": opt.EnvoyVersion})
-	return &control{admin: a, log: opt.Log, own: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), reloads: process.NewReloads(own)}
+	return &control{admin: a, log: opt.Log, own: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), reloads: process.NewReloads(own), provider: provider}
 }
 
 // ServeHTTP answers what Envoy's routes let through: the probes, and the
@@ -78,8 +79,20 @@ func (c *control) scrape(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.Clone(r.Context())
 	r.Header = http.Header{} // text, not compressed: Envoy's is appended to it
-	c.own.ServeHTTP(w, r)
-	_, _ = w.Write(envoys)
+	all := &page{ResponseWriter: w}
+	c.own.ServeHTTP(all, r)
+	_, _ = w.Write(asServed(append(all.text, envoys...), c.provider()))
+}
+
+// page keeps what is written.
+type page struct {
+	http.ResponseWriter
+	text []byte
+}
+
+func (p *page) Write(text []byte) (int, error) {
+	p.text = append(p.text, text...)
+	return len(text), nil
 }
 
 func say(w http.ResponseWriter, status int, text string) {

@@ -35,6 +35,8 @@ func (g *gateway) path(name string) string { return filepath.Join(g.folder, name
 // current is the configuration in force.
 func (g *gateway) current() *plan { return g.inForce.Load() }
 
+func (g *gateway) provider() string { return string(g.current().cfg.Engine.Provider) }
+
 // plan is a configuration as Envoy is given it.
 type plan struct {
 	cfg        *config.Config

@@ -41,7 +41,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 	}
 	g := &gateway{opt: opt, log: opt.Log, folder: folder.path}
 	g.admin = newAdmin(g.path(adminSocket))
-	g.control = newControl(g.admin, opt)
+	g.control = newControl(g.admin, opt, g.provider)
 	if err := g.prepare(cfg); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func TestFaults(t *testing.T) {
 	require.Zero(t, g.stat(t, "panics_total"))
 	prometheus, err := g.Get("/stats/prometheus")
 	require.NoError(t, err)
-	for _, name := range []string{"requests_total", "failures_total_cut", "tokens_total_input", "time_to_first_token_ms_bucket", "in_flight_bytes", "panics_total"} {
+	for _, name := range []string{"requests_total__v1_responses_200", "failures_total_cut", "tokens_total_input", "time_to_first_token_ms_bucket", "in_flight_bytes", "panics_total"} {
 		require.Contains(t, prometheus, "\nantwort_"+name+"{")
 	}
 }

@@ -114,7 +114,7 @@ func TestForward(t *testing.T) {
 	t.Run("the old configuration again", func(t *testing.T) {
 		m.update(t, config(0, "5m", b))
 		g.Logged(1, "the configuration is again the one in force")
-		assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_config_reloads_total{result="refused"} 4`)
+		assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_config_reloads_total{provider="vllm-responses",result="refused"} 4`)
 	})
 	t.Run("another time-out of the listener", func(t *testing.T) {
 		m.update(t, config(0, "90s", b))
@@ -215,7 +215,7 @@ func serves(t *testing.T, g *gateway.Gateway, u *upstream) {
 	t.Run("metrics", func(t *testing.T) {
 		text := get(t, g.URL+"/metrics").body
 		for _, want := range []string{
-			"antwort_build_info{", "antwort_config_reloads_total{result=\"applied\"} 1\n", "\nantwort_requests_total{} ",
+			"antwort_build_info{", "antwort_config_reloads_total{provider=\"vllm-responses\",result=\"applied\"} 1\n", "\nantwort_requests_total{provider=\"vllm-responses\",endpoint=\"/v1/responses\",code=\"200\"} ",
 			"envoy_http_downstream_rq_total{", "envoy_server_live{} 1\n",
 		} {
 			assert.Contains(t, text, want)

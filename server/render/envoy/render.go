@@ -138,8 +138,9 @@ func overloadManager() object {
 }
 
 // statsConfig keeps the statistics that say something about this gateway. Envoy
-// has many more, and keeps each of them for each worker. The last part of a
-// name that the filter gives becomes a label, as in the native server.
+// has many more, and keeps each of them for each worker. The last parts of a
+// name that the filter gives become labels, as in the native server, and its times fall into the
+// same buckets.
 func statsConfig() object {
 	var patterns list
 	for _, prefix := range []string{
@@ -155,7 +156,15 @@ func statsConfig() object {
 	patterns = append(patterns, object{{"safe_regex", object{{"regex",
 		`cluster\.(route-[a-z0-9-]+|jwks|otlp|limits)\.(membership_|upstream_|ratelimit\.|health_check\.|outlier_detection\.ejections_).*`}}}})
 	return object{
-		{"stats_tags", list{object{{"tag_name", "kind"}, {"regex", `^wasmcustom\.antwort\.(?:failures|tokens)_total(\.([a-z_]+))$`}}}},
+		{"stats_tags", list{
+			object{{"tag_name", "kind"}, {"regex", `^wasmcustom\.antwort\.(?:failures|tokens)_total(\.([a-z_]+))$`}},
+			object{{"tag_name", "endpoint"}, {"regex", `^wasmcustom\.antwort\.requests_total(\.(.+))\.[0-9]+$`}},
+			object{{"tag_name", "code"}, {"regex", `^wasmcustom\.antwort\.requests_total\..+(\.([0-9]+))$`}},
+		}},
+		{"histogram_bucket_settings", list{object{
+			{"match", object{{"exact", "wasmcustom.antwort.time_to_first_token_ms"}}},
+			{"buckets", list{1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000}},
+		}}},
 		{"stats_matcher", object{{"inclusion_list", object{{"patterns", patterns}}}}},
 	}
 }
