@@ -8,6 +8,9 @@
 package chat
 
 import (
+	"bytes"
+	"slices"
+
 	"antwort/shared/jsontext"
 
 	"github.com/valyala/fastjson"
@@ -27,9 +30,22 @@ type Answer struct {
 	Logprobs  []*fastjson.Value // choices[0].logprobs.content
 	Finish    string            // finish_reason; empty while there is none
 	Usage     Usage
-	Unread    string // a member of the message that says something in a form that is not read; empty without one
-	Err       *Error // an error in the place of an answer
+	Unread    string  // a member of the message, or its place, that says something in a form that is not read; empty without one
+	Elsewhere Members // what of it stands in another place than its message
+	Mixed     bool    // the thought stands beside a blank one
+	Err       *Error  // an error in the place of an answer
 }
+
+// Members are some members of a message.
+type Members uint8
+
+// The members that are read. Calls are tool_calls or function_call.
+const (
+	Reasoning Members = 1 << iota
+	Content
+	Refusal
+	Calls
+)
 
 // Read reads a whole answer.
 func Read(v *fastjson.Value) Answer { return read(v, "message", "delta") }
@@ -37,8 +53,8 @@ func Read(v *fastjson.Value) Answer { return read(v, "message", "delta") }
 // ReadChunk reads one chunk of a stream.
 func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta", "message") }
 
-// read reads the message under its name, or under the other one where that is
-// all there is.
+// read reads the message under its name, and what it does not say in the other
+// places where servers put it.
 func read(v *fastjson.Value, name, other string) (a Answer) {
 	var choices, object, failure *fastjson.Value
 	visit(v, func(key []byte, v *fastjson.Value) {
@@ -53,7 +69,7 @@ func read(v *fastjson.Value, name, other string) (a Answer) {
 			object = v
 		}
 	})
-	if choices != nil && saysNothing(failure) {
+	if failure != nil && isNoError(failure) {
 		failure = nil
 	}
 	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
@@ -71,14 +87,17 @@ func read(v *fastjson.Value, name, other string) (a Answer) {
 
 func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
 	var message, elsewhere, text *fastjson.Value
+	own := false // the choice itself has members of a message
 	visit(v, func(key []byte, v *fastjson.Value) {
 		switch string(key) {
 		case name:
 			message = v
 		case other:
 			elsewhere = v
-		case "text":
+		case "text": // as the Completions API has it
 			text = v
+		case "content", "reasoning", "reasoning_content", "refusal", "tool_calls", "function_call":
+			own = true
 		case "finish_reason":
 			a.Finish = finishReason(v)
 		case "logprobs":
@@ -89,19 +108,58 @@ func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
 			}
 		}
 	})
-	if message == nil {
-		message = elsewhere
+	a.readMessage(message, name)
+	a.HasText = message != nil
+	if elsewhere == nil && !own && text == nil {
+		return
 	}
-	a.HasText = message != nil || text != nil
-	a.readMessage(message)
-	if message == nil {
-		a.Content = text // as the Completions API has it
+	a.HasText = true
+	if elsewhere != nil {
+		a.add(elsewhere, other)
+	}
+	if own {
+		unread := a.Unread
+		a.add(v, "")
+		a.Unread = unread // a choice has other members than a message
+	}
+	a.take(&a.Content, text, Content)
+}
+
+// add takes from another place what a does not say yet.
+func (a *Answer) add(v *fastjson.Value, name string) {
+	var b Answer
+	b.readMessage(v, name)
+	a.take(&a.Reasoning, b.Reasoning, Reasoning)
+	a.take(&a.Content, b.Content, Content)
+	a.take(&a.Refusal, b.Refusal, Refusal)
+	if len(a.ToolCalls) == 0 && a.Function == nil && (len(b.ToolCalls) > 0 || b.Function != nil) {
+		a.ToolCalls, a.Function = b.ToolCalls, b.Function
+		a.Elsewhere |= Calls
+	}
+	if a.Unread == "" {
+		a.Unread = b.Unread
 	}
 }
 
-func (a *Answer) readMessage(v *fastjson.Value) {
+func (a *Answer) take(to **fastjson.Value, v *fastjson.Value, member Members) {
+	if v != nil && (*to == nil || isEmpty(*to)) {
+		*to = v
+		a.Elsewhere |= member
+	}
+}
+
+// readMessage reads what stands under the name.
+func (a *Answer) readMessage(v *fastjson.Value, name string) {
+	o := v.GetObject()
+	if o == nil {
+		a.readOther(v, name)
+		return
+	}
 	var old *fastjson.Value
-	visit(v, func(key []byte, v *fastjson.Value) {
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if jsontext.IsNull(v) {
+			return
+		}
 		switch string(key) {
 		case "content":
 			a.Content = v
@@ -112,37 +170,98 @@ func (a *Answer) readMessage(v *fastjson.Value) {
 		case "refusal":
 			a.Refusal = v
 		case "tool_calls":
-			a.ToolCalls = v.GetArray()
+			if a.ToolCalls = v.GetArray(); a.ToolCalls == nil && !isNothing(v) {
+				a.ToolCalls = []*fastjson.Value{v} // one call, without its list
+			}
 		case "function_call":
-			a.Function = v
+			if !allEmpty(v) {
+				a.Function = v
+			}
 		case "role":
 		default:
-			if a.Unread == "" && !saysNothing(v) {
+			if a.Unread == "" && !isNothing(v) {
 				a.Unread = string(key)
 			}
 		}
 	})
-	if old != nil && (a.Reasoning == nil || isEmptyString(a.Reasoning)) {
+	if a.Reasoning == nil {
 		a.Reasoning = old
+	} else if old != nil && isBlank(a.Reasoning) {
+		a.Reasoning, a.Mixed = old, true
 	}
-	if len(a.ToolCalls) > 0 {
-		a.Function = nil // the same once more
+	if a.Function != nil {
+		a.oneForm()
 	}
 }
 
-// isEmptyString reports whether v is the empty string, without decoding it.
-func isEmptyString(v *fastjson.Value) bool {
-	var room [2]byte
-	text := v.MarshalTo(room[:0])
-	return string(text) == `""`
+// oneForm leaves of a call that is told in both forms the new one, if that says
+// something.
+func (a *Answer) oneForm() {
+	for i := range a.ToolCalls {
+		if !a.IsEmptyCall(i) {
+			a.Function = nil
+			return
+		}
+	}
+	a.ToolCalls = nil
 }
 
-// saysNothing reports whether v is a value that stands for none: null, false,
-// an empty string, list or object.
-func saysNothing(v *fastjson.Value) bool {
-	if jsontext.IsNull(v) {
-		return true
+// readOther reads what stands in the place of a message and is no object.
+func (a *Answer) readOther(v *fastjson.Value, name string) {
+	if v == nil || isEmpty(v) {
+		return
 	}
+	if _, isText := jsontext.AppendRaw(nil, v); isText {
+		a.Content = v
+	} else {
+		a.Unread = name
+	}
+}
+
+// IsEmptyCall reports whether the entry of ToolCalls at i says nothing but an id:
+// some servers send such ones beside a text.
+func (a *Answer) IsEmptyCall(i int) bool {
+	entry := a.ToolCalls[i]
+	function := entry.Get("function")
+	return isAbsent(function.Get("arguments")) && isAbsent(function.Get("name")) && allEmpty(function) && allEmpty(entry, "index", "id", "type", "function")
+}
+
+// allEmpty reports whether v is nothing, or an object of which all members are but
+// those that are named.
+func allEmpty(v *fastjson.Value, but ...string) bool {
+	if v.GetObject() == nil {
+		return isAbsent(v)
+	}
+	empty := true
+	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
+		empty = empty && (isEmpty(v) || slices.Contains(but, string(key)))
+	})
+	return empty
+}
+
+func isAbsent(v *fastjson.Value) bool { return v == nil || isEmpty(v) }
+
+// isBlank reports whether v is a string of blanks, or nothing.
+func isBlank(v *fastjson.Value) bool {
+	text, isText := jsontext.AppendRaw(make([]byte, 0, 16), v)
+	switch {
+	case !isText:
+		return isNothing(v)
+	case len(text) > 0 && text[0] != ' ' && text[0] != '\\':
+		return false
+	}
+	return len(bytes.TrimSpace(jsontext.Decode(nil, text))) == 0
+}
+
+// isEmpty is isNothing for what may be told: its string is not decoded.
+func isEmpty(v *fastjson.Value) bool {
+	text, isText := jsontext.AppendRaw(make([]byte, 0, 16), v)
+	return isText && len(text) == 0 || !isText && isNothing(v)
+}
+
+// isNothing reports whether v stands for none: null, false, an empty string, list
+// or object.
+func isNothing(v *fastjson.Value) bool {
 	switch v.Type() {
 	case fastjson.TypeFalse, fastjson.TypeNull:
 		return true
@@ -155,6 +274,17 @@ func saysNothing(v *fastjson.Value) bool {
 	default:
 		return false
 	}
+}
+
+// isNoError reports whether an error says nothing: nothing itself, 0, or an
+// object of such members.
+func isNoError(v *fastjson.Value) bool {
+	if o := v.GetObject(); o != nil {
+		empty := true
+		o.Visit(func(_ []byte, v *fastjson.Value) { empty = empty && isNoError(v) })
+		return empty
+	}
+	return isNothing(v) || v.Type() == fastjson.TypeNumber && v.GetFloat64() == 0
 }
 
 // visit calls f for the members of v, which are none when it is not an object,

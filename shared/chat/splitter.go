@@ -266,7 +266,7 @@ func (s *Splitter) becomes() part {
 		known = s.place == 0
 	case inChoice:
 		switch string(s.name) {
-		case "message", "delta", "finish_reason", "logprobs", "usage":
+		case "message", "delta", "finish_reason", "logprobs", "usage", "tool_calls", "function_call":
 			known = true
 		}
 	case inLogprobs:

@@ -28,7 +28,8 @@ type Output struct {
 	Quiet bool
 
 	seq   int
-	count int // items begun
+	count int                      // items begun
+	kinds [compactionItem + 1]bool // of which there are
 
 	items []byte // all items, separated by commas; the last may be open
 	open  itemKind
@@ -76,6 +77,12 @@ func (o *Output) Items() []byte { return o.items[:o.done] }
 
 // Count returns how many items were begun.
 func (o *Output) Count() int { return o.count }
+
+// HasCall reports whether a call was begun.
+func (o *Output) HasCall() bool { return o.kinds[callItem] }
+
+// HasMessage reports whether a message was begun.
+func (o *Output) HasMessage() bool { return o.kinds[messageItem] }
 
 // Text appends a delta of output text, its logprobs (entries of a logprobs
 // array, separated by commas) with it.
@@ -249,6 +256,7 @@ func (p partKind) index() string {
 // item is added with empty content.
 func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	o.open, o.part, o.parts = kind, noPart, 0
+	o.kinds[kind] = true
 	o.frame.b = o.frame.b[:0]
 	o.itemID = o.Resource.appendItemID(o.itemID[:0], prefix, o.count)
 	o.count++

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"unicode"
 
 	"antwort/shared/jsontext"
 )
@@ -130,12 +129,12 @@ func texts(said []byte, custom bool) [][]byte {
 // afterJoin returns what stands behind a text: the next one, when there is an
 // object or a list behind nothing but a comma and blanks, of whatever kind.
 func afterJoin(rest []byte) []byte {
-	next := bytes.TrimLeftFunc(rest, unicode.IsSpace)
+	next := bytes.TrimSpace(rest)
 	if len(next) > 0 && next[0] == ',' {
-		next = bytes.TrimLeftFunc(next[1:], unicode.IsSpace)
+		next = bytes.TrimSpace(next[1:])
 	}
 	if len(next) > 0 && (next[0] == '{' || next[0] == '[') {
-		return next
+		return rest[bytes.IndexByte(rest, next[0]):]
 	}
 	return rest
 }

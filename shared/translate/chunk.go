@@ -69,6 +69,21 @@ func (w *chunkWork) arguments(call toolCall) ([]byte, *responses.Error) {
 	return w.text, nil
 }
 
+// isEmptyCall reports whether the call at i says nothing but an id, which is then
+// w.text. Most pieces have arguments, which is seen without a look at the rest.
+func (w *chunkWork) isEmptyCall(a *chat.Answer, i int) bool {
+	if a.Function != nil {
+		return false
+	}
+	v := a.ToolCalls[i]
+	if text, err := w.fragment(v.Get("function").Get("arguments")); err != nil || len(text) > 0 || !a.IsEmptyCall(i) {
+		return false
+	}
+	w.text = w.text[:0]
+	_, err := w.fragment(v.Get("id"))
+	return err == nil
+}
+
 // appendLogprobs renders the entries of a chat answer's logprobs as those of
 // output_text.logprobs into w.logprobs, behind those of a long chunk.
 func (w *chunkWork) appendLogprobs(entries []*fastjson.Value) {

@@ -11,6 +11,7 @@ import (
 type toolCall struct {
 	entry    *fastjson.Value // nil of a function_call
 	function *fastjson.Value
+	empty    bool // it says nothing but an id
 }
 
 // index returns the call's index; not all servers send one.
@@ -46,9 +47,14 @@ func (s *Stream) find(w *chunkWork, v toolCall) (*queued, *overCall, *responses.
 			return s.begin(index, "")
 		}
 	}
-	if !given && !named {
+	switch {
+	case given:
+	case !named:
 		index = s.lastCall
-	} else if !given {
+	default:
+		if q := s.openNamed(id, v.function); q != nil {
+			return s.came(q, id), nil, nil
+		}
 		index = s.calls
 	}
 	q, over := s.withIndex(index)
@@ -79,12 +85,23 @@ func (q *queued) goesOn(id string, function *fastjson.Value) bool {
 	return id == "" && string(function.GetStringBytes("name")) == q.name
 }
 
+// openNamed returns the last open call that a piece with a name, and without an
+// index, is more of: servers without indexes may say the name in every piece.
+func (s *Stream) openNamed(id string, function *fastjson.Value) *queued {
+	for i := len(s.queue) - 1; i >= 0; i-- {
+		if q := &s.queue[i]; q.isOpen() && (id == "" || q.id == "") && q.goesOn(id, function) {
+			return q
+		}
+	}
+	return nil
+}
+
 // begin makes a new call.
 func (s *Stream) begin(index int, id string) (*queued, *overCall, *responses.Error) {
 	if len(s.queue) >= maxQueued {
 		return nil, nil, badUpstream("more tool calls at a time than this server follows")
 	}
-	s.queue = append(s.queue, queued{index: index, id: id})
+	s.queue = append(s.queue, queued{index: index, id: id, empty: true})
 	s.calls = max(s.calls, index+1)
 	s.lastCall = index
 	return &s.queue[len(s.queue)-1], nil, nil

@@ -37,6 +37,7 @@ type queued struct {
 	id, name  string // its upstream id, escaped, and its name upstream; empty without one
 	call      responses.Call
 	begun     bool // the call was told
+	empty     bool // it has said nothing but an id
 	held      int  // bytes of its arguments that were not told
 	arguments arguments
 	input     customInput
@@ -103,6 +104,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 		}
 		return dst, err
 	}
+	q.empty = q.empty && v.empty
 	if q.call.Name == "" { // some servers send the name after the id
 		if q.call, err = s.turn.beginCall(v, q.id, s.named); err != nil {
 			return dst, err
@@ -266,7 +268,12 @@ func (s *Stream) flush(dst []byte, w *chunkWork) ([]byte, *responses.Error) {
 		q := &s.queue[0]
 		if q.kind == noText {
 			if dst = s.release(dst, w, q); !q.begun {
-				return dst, badUpstream("a tool call without a name")
+				if !q.empty {
+					return dst, badUpstream("a tool call without a name")
+				}
+				s.unread = "tool_calls" // nothing but an id
+				s.pop()
+				continue
 			}
 			var err *responses.Error
 			if dst, err = s.closeCall(dst, q, isCut(s.finish)); err != nil {

@@ -43,7 +43,7 @@ var textKeys = [...]struct {
 
 // learn remembers the chunk a, read from data, if it is of that kind.
 func (r *repeat) learn(data []byte, a *chat.Answer) {
-	plain := !a.Usage.Known && a.Refusal == nil && a.Finish == "" && len(a.ToolCalls) == 0 && a.Function == nil && len(a.Logprobs) == 0
+	plain := !a.Usage.Known && a.Refusal == nil && a.Finish == "" && len(a.ToolCalls) == 0 && a.Function == nil && len(a.Logprobs) == 0 && a.Elsewhere == 0 && !a.Mixed
 	if !plain || (a.Content == nil) == (a.Reasoning == nil) || r.misses > repeatMisses {
 		return
 	}

@@ -66,8 +66,8 @@ func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte,
 	u.readUsage(&a.Usage)
 	out := &u.out
 	dst, e := u.whole(dst, out, w, &a)
-	if e == nil && u.isEmpty() {
-		e = emptyAnswer(a.HasText, a.Unread)
+	if e == nil {
+		e = u.unsaid(a.HasText, a.Unread, a.Finish)
 	}
 	if e != nil {
 		return dst, responses.State{}, e
@@ -87,14 +87,19 @@ func (u *Turn) output() *responses.Output {
 	return &u.out
 }
 
-// emptyAnswer is the failure of an answer in which nothing was found to say,
-// nil when it was truly empty.
-func emptyAnswer(hasText bool, unread string) *responses.Error {
+// unsaid is the failure of an answer in which nothing was found to say, nil when
+// it was truly empty. One that ends with a call has said one.
+func (u *Turn) unsaid(hasText bool, unread, finish string) *responses.Error {
+	endsInCall := (finish == "tool_calls" || finish == "function_call") && !u.out.HasCall()
 	switch {
+	case !u.isEmpty() && !endsInCall:
+		return nil
 	case !hasText:
 		return badUpstream("an answer without a message")
 	case unread != "":
 		return badUpstream("an answer in a form that is not read, in its member " + quote(unread))
+	case endsInCall && !u.out.HasMessage():
+		return badUpstream("an answer that ends with a tool call and has none")
 	}
 	return nil
 }
@@ -124,6 +129,10 @@ func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.An
 	}
 	place, n := 0, callsOf(a)
 	for i := range n {
+		if w.isEmptyCall(a, i) {
+			a.Unread = "tool_calls"
+			continue
+		}
 		v, err := callOf(a, i)
 		if err != nil {
 			return dst, err

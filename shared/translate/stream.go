@@ -37,6 +37,7 @@ type Stream struct {
 	over        []overCall // calls that are over
 	unread      string     // what the answer says in a form that is not read
 	hasText     bool       // there was a message to read
+	said        [4]bool    // what deltas have said, by its kind: calls under noText
 	begun, done bool
 	ending      int    // where the terminal events begin in what Write or End appended to
 	seq         int    // the sequence number of the first of them
@@ -125,6 +126,7 @@ func (s *Stream) rest() {
 func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
 	if len(s.queue) == 0 {
 		if text, ok := s.repeat.text(data); ok {
+			s.said[s.repeat.kind] = true
 			return s.tell(dst, s.repeat.kind, text, nil), nil
 		}
 	}
@@ -183,15 +185,19 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 // choice takes what one chunk adds: reasoning, text and calls, in this order.
 func (s *Stream) choice(dst []byte, w *chunkWork, a *chat.Answer) ([]byte, *responses.Error) {
 	for _, t := range [...]struct {
-		kind textKind
-		v    *fastjson.Value
-	}{{reasoningText, a.Reasoning}, {outputText, a.Content}, {refusalText, a.Refusal}} {
-		if t.v == nil {
+		kind   textKind
+		v      *fastjson.Value
+		member chat.Members
+	}{{reasoningText, a.Reasoning, chat.Reasoning}, {outputText, a.Content, chat.Content}, {refusalText, a.Refusal, chat.Refusal}} {
+		if t.v == nil || s.isAgain(a, t.kind, t.member) {
 			continue
 		}
 		text, err := w.fragment(t.v)
 		if err != nil {
 			return dst, err
+		}
+		if len(text) > 0 && a.Elsewhere == 0 {
+			s.said[t.kind] = true
 		}
 		w.logprobs = w.logprobs[:0]
 		if t.kind == outputText {
@@ -205,8 +211,19 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a *chat.Answer) ([]byte, *resp
 		w.appendLogprobs(a.Logprobs) // of an end token, which is no text
 		s.out.Logprobs(w.logprobs)
 	}
-	for i := range callsOf(a) {
+	n := callsOf(a)
+	if n > 0 && s.isAgain(a, noText, chat.Calls) {
+		return dst, nil
+	}
+	for i := range n {
+		empty := w.isEmptyCall(a, i)
+		if empty && len(w.text) == 0 {
+			s.unread = "tool_calls"
+			continue
+		}
+		s.said[noText] = s.said[noText] || a.Elsewhere == 0
 		call, err := callOf(a, i)
+		call.empty = empty
 		if err == nil {
 			dst, err = s.call(dst, w, call)
 		}
@@ -215,6 +232,12 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a *chat.Answer) ([]byte, *resp
 		}
 	}
 	return dst, nil
+}
+
+// isAgain reports whether a chunk says of a kind, in another place than its delta,
+// what deltas have said: some servers send the whole message beside the last one.
+func (s *Stream) isAgain(a *chat.Answer, kind textKind, member chat.Members) bool {
+	return a.Elsewhere&member != 0 && s.said[kind]
 }
 
 // isDone reports whether an event is the end of the stream.
@@ -226,8 +249,8 @@ func isDone(data []byte) bool {
 func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *responses.Error) {
 	dst = s.reserve(dst)
 	dst, err := s.flush(dst, w)
-	if err == nil && s.turn.isEmpty() {
-		err = emptyAnswer(s.hasText, s.unread)
+	if err == nil {
+		err = s.turn.unsaid(s.hasText, s.unread, s.finish)
 	}
 	if err != nil {
 		return dst, err
