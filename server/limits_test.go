@@ -426,6 +426,49 @@ func inRedis(server *redistest.Server, onFailure string) func(*config.Config) {
 	}
 }
 
+// A Redis that stands still under load, and goes on, leaves no reservation and no place taken:
+// what is used is what those have used who were answered.
+func TestRedisThatStandsStillUnderLoad(t *testing.T) {
+	server := redistest.Start(t)
+	const workers = 4
+	r := start(t, config.VLLM, fives(t), limitsOf(t, fmt.Sprintf(`{"default_output_tokens":10,"rules":[{"name":"all","requests_at_once":%d,"tokens_per_day":100000000}]}`, workers)),
+		inRedis(server, config.Closed), func(c *config.Config) { c.Limits.Redis.Timeout = 100 * time.Millisecond })
+	ready(t, r)
+	var statuses [600]atomic.Int64
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				statuses[r.post(ask).status].Add(1)
+			}
+		})
+	}
+	for stall := range 3 {
+		answered := statuses[200].Load()
+		require.Eventually(t, func() bool { return statuses[200].Load() > answered+20 }, guard, time.Millisecond)
+		server.Pause(t)
+		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "the store of limits cannot be reached") > stall }, guard, time.Millisecond)
+		server.Resume(t)
+		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "the store of limits is back") > stall }, guard, time.Millisecond)
+	}
+	answered := statuses[200].Load()
+	require.Eventually(t, func() bool { return statuses[200].Load() > answered+20 }, guard, time.Millisecond)
+	stop()
+	all.Wait()
+	spent := func() (n int64) {
+		recorded(t, r)
+		a := r.post(`{"model":"m","input":"hi","max_output_tokens":2147483647}`)
+		require.Equal(t, 429, a.status, a.body)
+		_, err := fmt.Sscanf(a.body[strings.Index(a.body, "per day, "):], "per day, %d used", &n)
+		require.NoError(t, err)
+		return n
+	}
+	require.Eventually(t, func() bool { return spent() == 5*statuses[200].Load() }, guard, 20*time.Millisecond)
+	require.Zero(t, statuses[429].Load(), "no place stayed taken")
+	require.Zero(t, metric(t, r, "antwort_limit_settlements_lost_total"))
+}
+
 // Replicas have one budget, which outlives them.
 func TestReplicasShareLimitsInRedis(t *testing.T) {
 	server := redistest.Start(t)

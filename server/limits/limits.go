@@ -58,11 +58,15 @@ func New(cfg *config.Config, opt Options) (*Limiter, error) {
 	return l, nil
 }
 
-// changed says that the store cannot be reached any more, or again.
+// changed says that the store cannot count any more, or again.
 func (l *Limiter) changed(err error) {
 	if err != nil {
 		l.metrics.up.Set(0)
-		l.opt.Log.Warn("the store of limits cannot be reached: limits.on_failure says what becomes of requests", "problem", err.Error())
+		said := "the store of limits cannot be reached"
+		if redis.Refused(err) {
+			said = "the store of limits answers with an error"
+		}
+		l.opt.Log.Warn(said+": limits.on_failure says what becomes of requests", "problem", err.Error())
 		return
 	}
 	l.metrics.up.Set(1)

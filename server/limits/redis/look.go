@@ -58,14 +58,14 @@ const lookStep = 128
 // Look looks at the counters that this process has taken from lately; what is used of
 // them is all processes'.
 func (s *Store) Look(ctx context.Context, l *meter.Looking) error {
-	if s.down.Load() != 0 {
+	if s.down.Load() {
 		return ErrUnavailable
 	}
 	now := s.calendar()
 	if s.opt.Now == nil { // the server's clock counts
 		at, err := s.client.Time(ctx).Result()
-		if s.asked(err); err != nil {
-			return err
+		if s.reached(err); err != nil {
+			return s.said(err)
 		}
 		now = at
 	}
@@ -86,8 +86,8 @@ func (s *Store) lookAt(ctx context.Context, l *meter.Looking, names []string, no
 		sets[i] = pipe.ZCount(ctx, set, "("+strconv.FormatInt(now.UnixMilli(), 10), "+inf")
 	}
 	_, err := pipe.Exec(ctx)
-	if s.asked(err); err != nil {
-		return err
+	if s.reached(err); err != nil {
+		return s.said(err)
 	}
 	for i, name := range names {
 		limits := l.Of(name)

@@ -6,6 +6,10 @@
 // Each counter is a hash, and a set of the requests that are under way. What is taken and
 // settled is one script, so that nobody counts in between; its steps are bounded by the
 // counters of a request. All keys are in one slot of a cluster.
+//
+// A script whose answer did not come may have been carried out, or may be yet. So its runs
+// have numbers, and leave a mark by which they are carried out once: a settlement is sent
+// again with the same number, and a take is given back if its mark is there, else prevented.
 package redis
 
 import (
@@ -17,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,23 +51,22 @@ type Store struct {
 	client *redis.Client
 	prefix string
 	own    string // the process, in leases
+	marks  string // the key of the numbers of its runs
+	secret string // the password, which nobody must be told
 
 	leases  atomic.Int64 // that there were
+	numbers numbers
 	seen    seen
-	down    atomic.Int64 // until when nobody asks, in nanoseconds since 1970; 0: it is up
+	down    atomic.Bool // nobody asks but the one who finds out whether it is back
 	mu      sync.Mutex
 	live    map[string]map[string]bool // leases by the key of their set
-	pending []settlement
+	pending []*run
+	queued  int  // settlements in pending
 	working bool // on some that were pending
 	wake    chan struct{}
 	settled chan struct{} // is closed when nothing is pending any more; nil: nobody waits
 	stop    context.CancelFunc
 	stopped chan struct{}
-}
-
-type settlement struct {
-	meter.Settlement
-	dayEnd, monthEnd int64
 }
 
 var (
@@ -100,10 +104,11 @@ func New(opt Options) (*Store, error) {
 	if opt.Lease == 0 {
 		opt.Lease = time.Minute
 	}
-	var own [6]byte
-	_, _ = rand.Read(own[:]) // never fails, says its documentation
+	var random [6]byte
+	_, _ = rand.Read(random[:]) // never fails, says its documentation
+	prefix, own := "{"+opt.Prefix+"}:", hex.EncodeToString(random[:])
 	s := &Store{
-		opt: opt, client: redis.NewClient(o), prefix: "{" + opt.Prefix + "}:", own: hex.EncodeToString(own[:]) + ".",
+		opt: opt, client: redis.NewClient(o), prefix: prefix, own: own + ".", marks: prefix + "runs:" + own, secret: o.Password,
 		live: make(map[string]map[string]bool), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -144,16 +149,31 @@ func (s *Store) calendar() time.Time {
 
 // Take takes all, or nothing.
 func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r meter.Result, _ error) {
-	if until := s.down.Load(); until > 0 && !s.mayAsk(until) {
+	if s.down.Load() {
 		return r, ErrUnavailable
 	}
+	s.seen.note(takes)
+	r, keys, number, err := s.take(ctx, takes, force)
+	switch {
+	case err != nil:
+		s.giveBack(takes, number, r.Periods, err)
+		return meter.Result{}, s.said(err)
+	case r.Refused == nil:
+		s.keepAlive(takes, keys)
+	}
+	s.numbers.end(number)
+	return r, nil
+}
+
+// take is Take, whatever is known of the server. The number, 0 for none, is to be ended.
+func (s *Store) take(ctx context.Context, takes []meter.Take, force bool) (r meter.Result, keys []string, number int64, _ error) {
 	at := s.calendar()
 	r.Periods = meter.PeriodsAt(at)
 	day, month := r.Periods.Ends()
-	keys := make([]string, 0, 2*len(takes))
-	args := make([]any, 0, 7+8*len(takes))
-	s.seen.note(takes)
-	args = append(args, s.now(), flag(force), r.Periods.Day, r.Periods.Month, day.UnixMilli(), month.UnixMilli(), s.opt.Lease.Milliseconds())
+	keys = make([]string, 0, 2*len(takes)+1)
+	args := make([]any, 0, 9+8*len(takes))
+	args = append(args, s.now(), flag(force), r.Periods.Day, r.Periods.Month, day.UnixMilli(), month.UnixMilli(), s.opt.Lease.Milliseconds(), 0, 0)
+	stays := false // something of it until it is given back
 	for i := range takes {
 		t := &takes[i]
 		hash, set := s.keys(t.Counter)
@@ -169,15 +189,22 @@ func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r met
 		if lease != "" {
 			t.Lease = lease
 		}
+		stays = stays || lease != "" || t.Wanted() > 0
+	}
+	keys = append(keys, s.marks)
+	if stays {
+		var below int64
+		number, below = s.numbers.next()
+		args[7], args[8] = number, below
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout) // who has left must not leave it open what was taken
 	defer cancel()
 	said, err := takeScript.Run(ctx, s.client, keys, args...).Int64Slice()
-	if s.asked(err); err != nil {
-		return r, err
+	if err == nil && len(said) != 10 {
+		err = fmt.Errorf("the store of limits says %d numbers, not 10", len(said))
 	}
-	if len(said) != 10 {
-		return r, fmt.Errorf("the store of limits says %d numbers, not 10", len(said))
+	if s.asked(err); err != nil {
+		return r, keys, number, err
 	}
 	r.Requests = level(said[4:7])
 	r.Tokens = level(said[7:10])
@@ -189,10 +216,8 @@ func (s *Store) Take(ctx context.Context, takes []meter.Take, force bool) (r met
 		case meter.TokensPerMonth:
 			r.Refused.Until, r.Refused.Wait = month, month.Sub(at)
 		}
-		return r, nil
 	}
-	s.keepAlive(takes, keys)
-	return r, nil
+	return r, keys, number, nil
 }
 
 func flag(is bool) int {
@@ -206,33 +231,63 @@ func level(said []int64) meter.Level {
 	return meter.Level{Limit: said[0], Left: said[1], Reset: time.Duration(said[2]) * time.Millisecond}
 }
 
-// mayAsk reports whether it is this caller's turn to find out whether the store is back.
-func (s *Store) mayAsk(until int64) bool {
-	now := time.Now()
-	return now.UnixNano() >= until && s.down.CompareAndSwap(until, now.Add(again).UnixNano())
+// asked takes note of how asking a script went. An answer that is an error counts as none:
+// the server does not count then. Whether it is back finds probe out.
+func (s *Store) asked(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) && s.down.CompareAndSwap(false, true) {
+		s.opt.Changed(s.said(err))
+		s.awake()
+	}
 }
 
-// asked takes note of how asking went.
-func (s *Store) asked(err error) {
-	var said redis.Error
-	away := err != nil && !(errors.As(err, &said) && !unready(err))
-	switch {
-	case away && s.down.Swap(time.Now().Add(again).UnixNano()) == 0:
-		s.opt.Changed(err)
-	case !away && s.down.Load() != 0 && s.down.Swap(0) != 0:
+// reached takes note of how a command beside the scripts went: that it works does not say
+// that they do, nor that it is refused that they do not.
+func (s *Store) reached(err error) {
+	if err != nil && !Refused(err) {
+		s.asked(err)
+	}
+}
+
+// probe finds out whether a store that was away counts again, by a counter of the process's
+// own. What was to be settled is settled before: who comes next finds what is really used.
+func (s *Store) probe(ctx context.Context) {
+	takes := []meter.Take{{Counter: "probe " + s.own, Limits: &meter.Limits{meter.TokensPerMinute: 1_000_000_000}, Tokens: 1}}
+	_, _, number, err := s.take(ctx, takes, true)
+	s.numbers.end(number)
+	if err == nil && s.down.CompareAndSwap(true, false) {
 		s.opt.Changed(nil)
 	}
 }
 
-// unready reports whether the server has said that it cannot count now.
-func unready(err error) bool {
-	for _, state := range [...]string{"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "MISCONF "} {
-		if redis.HasErrorPrefix(err, state) {
-			return true
-		}
-	}
-	return false
+// Refused reports whether the server has answered, by an error.
+func Refused(err error) bool {
+	var said redis.Error
+	return errors.As(err, &said) && !errors.Is(err, redis.Nil)
 }
+
+// brokeOff reports whether a script has begun, and ended by an error of its own.
+func brokeOff(err error) bool { return Refused(err) && strings.Contains(err.Error(), "user_script") }
+
+// said is an error in the server's words, but for what it repeats of a command: a password may
+// be there.
+func (s *Store) said(err error) error {
+	if !Refused(err) {
+		return err
+	}
+	text, _, _ := strings.Cut(err.Error(), ", with args beginning with")
+	if s.secret != "" {
+		text = strings.ReplaceAll(text, s.secret, "…")
+	}
+	return &refusal{text: text}
+}
+
+// refusal is an error of the server's, in words that may be told.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
+// RedisError says that it is one of the server's.
+func (r *refusal) RedisError() {}
 
 // keepAlive has the requests that were taken live as long as the process.
 func (s *Store) keepAlive(takes []meter.Take, keys []string) {

@@ -1,20 +1,47 @@
+#!lua
 -- Ends what was taken of some counters. KEYS are two for each: its hash and the set of its
--- requests. ARGV are the time ('': the server's); then for each its five limits, its lease,
--- the tokens beyond those that were reserved, the day and the month in which they were, and
--- when those end. A counter that says nothing any more goes.
+-- requests; then the marks of the process. ARGV are the time ('': the server's), the run's
+-- number and that below which all are known; then for each counter its five limits, its lease,
+-- the tokens beyond those that were reserved, the day and the month in which they were, when
+-- those end, and the number of the take that is given back, if it was carried out ('0': it
+-- is known that it was). A counter that says nothing any more goes.
 local now = tonumber(ARGV[1])
 if not now then
   local t = redis.call('TIME')
   now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 local minute, most = 60000, 9007199254740992 -- 2^53
-for i = 1, #KEYS / 2 do
-  local a, hash = 1 + (i - 1) * 11, KEYS[2 * i - 1]
+-- once leaves the mark of a numbered run, and reports whether it was not there: a run is carried
+-- out once. Marks go when what became of their runs is known (below), or when a minute has
+-- passed since a run was prevented (whose mark is the time, negative).
+local function once(marks, number, below)
+  if number == '0' then return true end
+  if redis.call('ZADD', marks, 'NX', number, number) == 0 then return false end
+  redis.call('ZREMRANGEBYSCORE', marks, string.format('%.0f', minute - now), '(' .. below)
+  redis.call('PEXPIRE', marks, 3600000)
+  return true
+end
+if not once(KEYS[#KEYS], ARGV[2], ARGV[3]) then return 0 end
+
+-- taken reports whether a take was carried out; from now on it is not any more.
+local known = {}
+local function taken(marks, number)
+  if number == '0' then return true end
+  if known[number] == nil then
+    known[number] = tonumber(redis.call('ZSCORE', marks, number) or 0) > 0
+    redis.call('ZADD', marks, string.format('%.0f', -now), number)
+  end
+  return known[number]
+end
+
+for i = 1, (#KEYS - 1) / 2 do
+  local a, hash = 3 + (i - 1) * 12, KEYS[2 * i - 1]
   local rpm, tpm, tpd, tpmonth = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
   local lease, more, day, month = ARGV[a + 6], tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9])
   local dayEnd, monthEnd = tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11])
-  if lease ~= '' then redis.call('ZREM', KEYS[2 * i], lease) end
-  if more ~= 0 then
+  local was = taken(KEYS[#KEYS], ARGV[a + 12])
+  if was and lease ~= '' then redis.call('ZREM', KEYS[2 * i], lease) end
+  if was and more ~= 0 then
     local h = redis.call('HMGET', hash, 'r', 'ra', 't', 'ta', 'd', 'dp', 'm', 'mp')
     for f = 1, 8 do h[f] = tonumber(h[f]) or 0 end
     local fields, lives = {}, 0

@@ -1,7 +1,9 @@
+#!lua
 -- Takes of some counters, all or nothing. KEYS are two for each: its hash and the set of
--- its requests. ARGV are the time ('': the server's), whether nothing is refused, the day
--- and the month and when they end, how long a request lives without a sign of life; then
--- for each counter its five limits, whether the request enters, its tokens, its lease.
+-- its requests; then the marks of the process. ARGV are the time ('': the server's), whether
+-- nothing is refused, the day and the month and when they end, how long a request lives
+-- without a sign of life, the run's number ('0': none) and that below which all are known;
+-- then for each counter its five limits, whether the request enters, its tokens, its lease.
 -- Buckets are used·60000 at a time in milliseconds, as in package meter.
 local now = tonumber(ARGV[1])
 if not now then
@@ -11,6 +13,17 @@ end
 local force, day, month = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local dayEnd, monthEnd, lease = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local minute, most = 60000, 9007199254740992 -- 2^53
+
+-- once leaves the mark of a numbered run, and reports whether it was not there: a run is carried
+-- out once. Marks go when what became of their runs is known (below), or when a minute has
+-- passed since a run was prevented (whose mark is the time, negative).
+local function once(marks, number, below)
+  if number == '0' then return true end
+  if redis.call('ZADD', marks, 'NX', number, number) == 0 then return false end
+  redis.call('ZREMRANGEBYSCORE', marks, string.format('%.0f', minute - now), '(' .. below)
+  redis.call('PEXPIRE', marks, 3600000)
+  return true
+end
 
 local function drain(used, at, limit)
   if limit == 0 then return 0 end
@@ -24,8 +37,8 @@ local function wait(used, n, limit)
 end
 
 local counters, refused = {}, nil
-for i = 1, #KEYS / 2 do
-  local a = 7 + (i - 1) * 8
+for i = 1, (#KEYS - 1) / 2 do
+  local a = 9 + (i - 1) * 8
   local h = redis.call('HMGET', KEYS[2 * i - 1], 'r', 'ra', 't', 'ta', 'd', 'dp', 'm', 'mp')
   for f = 1, 8 do h[f] = tonumber(h[f]) or 0 end
   local c = {
@@ -59,6 +72,8 @@ for i = 1, #KEYS / 2 do
   end
 end
 
+local late = not refused and not once(KEYS[#KEYS], ARGV[8], ARGV[9]) -- nobody waits for it any more
+
 local levels = {0, 0, 0, 0, 0, 0}
 local function note(at, used, limit)
   if limit == 0 then return end
@@ -70,7 +85,7 @@ end
 
 for i, c in ipairs(counters) do
   local hash, set = KEYS[2 * i - 1], KEYS[2 * i]
-  if not refused then
+  if not refused and not late then
     if c.enters then
       c.r = c.r + minute
       if c.lease ~= '' then

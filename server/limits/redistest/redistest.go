@@ -96,6 +96,19 @@ func (s *Server) Run(t testing.TB) {
 	program.Start(t, "Redis", s.cmd, log, "ready to accept connections at", "Ready to accept connections unix")
 }
 
+// Pause has Redis stand still, as a machine without memory or a slow disk does: it takes
+// connections and bytes, and answers none until Resume.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGSTOP))
+}
+
+// Resume has it go on, with all that has come meanwhile.
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGCONT))
+}
+
 // Kill ends Redis as a crash does.
 func (s *Server) Kill(t testing.TB) {
 	if s.cmd != nil {
