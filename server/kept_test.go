@@ -315,103 +315,6 @@ func faultyStore(t *testing.T, llm string, edit ...func(*config.Config)) (*runni
 	return startWith(t, Options{Store: store}, config.VLLM, llm, edit...), f
 }
 
-// While the store is away nothing is begun that needs it.
-func TestStoreIsAway(t *testing.T) {
-	t.Parallel()
-	llm := newSeen(t)
-	for _, onFailure := range []string{config.FailOnFailure, config.AnswerOnFailure} {
-		r, f := faultyStore(t, llm.url, func(c *config.Config) { c.State.OnFailure = onFailure })
-		one := read(t, r.ask(`"input":"a"`))
-		before := llm.asked()
-		f.down.Store(true)
-		_ = f.Store
-		require.Eventually(t, func() bool { return r.call("GET", "/v1/responses/"+one.ID, "").status == 503 }, guard, time.Millisecond)
-		for _, body := range []string{`"input":"b","store":true`, `"input":"b","previous_response_id":"` + one.ID + `"`, `"input":"b","stream":true,"store":true`, `"input":"b"`} {
-			a := r.ask(body)
-			if body == `"input":"b"` && onFailure == config.AnswerOnFailure {
-				require.False(t, read(t, a).Store)
-				continue
-			}
-			refused(t, a, 503, "", "state_unavailable", "try again later")
-			require.NotEmpty(t, a.header.Get("Retry-After"))
-			require.NotContains(t, a.body, "HUSH")
-			require.Equal(t, before, llm.asked(), "the model was asked for nothing")
-		}
-		require.False(t, read(t, r.ask(`"input":"b","store":false`)).Store)
-		f.down.Store(false)
-		require.Eventually(t, func() bool { return r.next(one.ID, `"input":"b"`).status == 200 }, guard, 10*time.Millisecond)
-		require.NotContains(t, r.call("GET", "/v1/responses/"+one.ID, "").body, "HUSH")
-	}
-}
-
-// A store that goes while an answer is made: the client gets signs of life, and then
-// is not told that the answer is complete.
-func TestStoreGoesAwayMeanwhile(t *testing.T) {
-	t.Parallel()
-	var f *faulty
-	var asked atomic.Int32
-	llm := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
-		body, _ := io.ReadAll(q.Body)
-		f.down.Store(true)
-		asked.Add(1)
-		if strings.Contains(string(body), `"stream":true`) {
-			sending(w)(chatRole + chatText("a") + chatFinish + chatUsage + chatDone)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, chatWhole)
-	}))
-	for _, c := range []struct {
-		name, onFailure string
-		mends           int32
-		status          string
-		stored          bool
-	}{
-		{"for good", config.FailOnFailure, 0, "failed", false},
-		{"for good, and the answer is given", config.AnswerOnFailure, 0, "completed", false},
-		{"and comes back", config.FailOnFailure, 5, "completed", true},
-	} {
-		for _, takes := range []bool{true, false} {
-			t.Run(c.name, func(t *testing.T) {
-				var r *running
-				r, f = faultyStore(t, llm, func(cfg *config.Config) {
-					cfg.State.OnFailure, cfg.State.CommitTimeout, cfg.Server.KeepAliveInterval = c.onFailure, 400*time.Millisecond, 20*time.Millisecond
-					if cfg.Server.TakeOver = takes; c.mends > 0 {
-						cfg.State.CommitTimeout = guard
-					}
-				})
-				f.mends = c.mends
-				a := r.post(askStream)
-				res := read(t, a)
-				require.Equal(t, c.status, res.Status)
-				require.Equal(t, c.stored, res.Store)
-				require.Contains(t, a.body, ": keep-alive")
-				require.Contains(t, a.body, `"text":"a"`, "what there was is told")
-				if c.status == "failed" {
-					require.Equal(t, "state_unavailable", res.Error.Code)
-					require.NotContains(t, a.body, "response.completed")
-				}
-				require.NotContains(t, a.body, "HUSH")
-				f.down.Store(false)
-				f.commits.Store(0)
-				if c.stored {
-					require.Equal(t, resourceOf(t, a), r.call("GET", "/v1/responses/"+res.ID, "").body)
-				}
-				asked.Store(0)
-				require.Eventually(t, func() bool { // until it is known that the store is back
-					a = r.post(ask)
-					return asked.Load() > 0
-				}, guard, 10*time.Millisecond)
-				if c.status == "failed" {
-					refused(t, a, 503, "", "state_unavailable", "try again later")
-					return
-				}
-				require.Equal(t, c.stored, read(t, a).Store)
-			})
-		}
-	}
-}
-
 // Too much to be stored is refused where it must be stored, and else answered.
 func TestWhatIsTooMuchToBeStored(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *running, _ *seen) {
@@ -420,12 +323,6 @@ func TestWhatIsTooMuchToBeStored(t *testing.T) {
 		require.False(t, read(t, r.ask(big)).Store)
 		require.True(t, read(t, r.ask(`"input":"a"`)).Store)
 	}, func(c *config.Config) { c.State.MaxInputBytes = 1024 })
-	llm := newSeen(t)
-	r := start(t, config.VLLM, llm.url, func(c *config.Config) { c.State.MaxOwnerBytes = 1024 })
-	_ = read(t, r.ask(`"input":"`+strings.Repeat("x", 4000)+`"`))
-	r.store.Tidy(context.Background())
-	refused(t, r.ask(`"input":"a","store":true`), 429, "", "state_quota_exceeded", "delete responses")
-	require.False(t, read(t, r.ask(`"input":"a"`)).Store)
 }
 
 // Nothing is stored by default where the configuration says so.

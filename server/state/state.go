@@ -73,6 +73,13 @@ type Store interface {
 	Close() error
 }
 
+// Writer is a store that may be there and yet keep nothing: its disk is full, somebody else
+// has locked it, its standby does not answer.
+type Writer interface {
+	// Writable says whether the store keeps what it gets: nil, or ErrUnavailable. It writes.
+	Writable(ctx context.Context) error
+}
+
 // Owner is to whom a response belongs. It is a digest: it tells owners apart, and
 // nothing about them.
 type Owner [16]byte

@@ -41,6 +41,7 @@ type Options struct {
 // Keeper is a store, and what is known of it.
 type Keeper struct {
 	store   state.Store
+	writer  state.Writer   // the same; nil: it is there or not, whatever it is asked
 	texts   *packed.Packer // of the store; nil: it has no use for it
 	log     *slog.Logger
 	now     func() time.Time
@@ -48,6 +49,7 @@ type Keeper struct {
 
 	asking  sync.Mutex // held while the store is asked whether it is there
 	outcome atomic.Pointer[outcome]
+	mute    atomic.Bool // the last write has failed: that something is read shows nothing
 	reached atomic.Bool
 	closed  atomic.Bool
 	usage   atomic.Pointer[map[state.Owner]state.Used]
@@ -140,6 +142,7 @@ func Unopened() *Keeper {
 // registerer.
 func New(store state.Store, opt Options) *Keeper {
 	k := &Keeper{store: store, log: opt.Log, now: opt.Now}
+	k.writer, _ = store.(state.Writer)
 	k.metrics = newMetrics(k, opt.Registerer)
 	return k
 }
@@ -151,7 +154,8 @@ const fresh = time.Second
 const askTime = 2 * time.Second
 
 // Ready says whether the store can be reached: by the last operation, or by asking
-// it when that was a while ago. Who comes while it is asked waits for the answer.
+// it when that was a while ago. Who comes while it is asked waits for the answer. Where
+// the last write has failed it is asked whether it can be written.
 func (k *Keeper) Ready(ctx context.Context) error {
 	if err, known := k.known(); known {
 		return err
@@ -163,9 +167,26 @@ func (k *Keeper) Ready(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	err := k.store.Ready(ctx)
+	err := k.ask(ctx)
 	k.note(err)
 	return err
+}
+
+// ask asks the store.
+func (k *Keeper) ask(ctx context.Context) error {
+	if !k.mute.Load() {
+		return k.store.Ready(ctx)
+	}
+	err := k.writer.Writable(ctx)
+	k.wrote(err)
+	return err
+}
+
+// wrote remembers how a write has ended; with context.Canceled its caller has left.
+func (k *Keeper) wrote(err error) {
+	if k.writer != nil && !errors.Is(err, context.Canceled) {
+		k.mute.Store(errors.Is(err, state.ErrUnavailable))
+	}
 }
 
 // known is the last outcome, when it is fresh.
@@ -181,7 +202,7 @@ func (k *Keeper) known() (err error, known bool) {
 // shows nothing.
 func (k *Keeper) note(err error) {
 	down := errors.Is(err, state.ErrUnavailable)
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || !down && k.mute.Load() {
 		return
 	}
 	o := &outcome{at: k.now()}

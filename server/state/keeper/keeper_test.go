@@ -140,6 +140,53 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// full is a store that can be read, and written or not.
+type full struct {
+	broken
+	tried int
+}
+
+func (f *full) Ready(context.Context) error    { return nil }
+func (f *full) Writable(context.Context) error { f.tried++; return f.err }
+
+// A store that keeps nothing is not ready, whatever it gives to read, until it keeps
+// something.
+func TestStoreThatOnlyReads(t *testing.T) {
+	now := time.Now()
+	f := &full{}
+	k := keeper.New(f, keeper.Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	require.NoError(t, k.Ready(ctx))
+	down := state.Unavailable(errors.New("the disk is full"))
+	f.err = down
+	later := func() { now = now.Add(2 * time.Second) }
+	later()
+	require.NoError(t, k.Ready(ctx), "nobody has written")
+	require.Equal(t, down, k.Commit(ctx, nil))
+	for tried := range 3 {
+		_, err := k.Chain(ctx, alice, "a", state.Bounds{})
+		require.ErrorIs(t, err, state.ErrMissing)
+		require.Equal(t, down, k.Ready(ctx))
+		require.Equal(t, tried, f.tried)
+		later()
+		require.Equal(t, down, k.Ready(ctx))
+	}
+	f.err = state.Unavailable(context.Canceled)
+	later()
+	require.ErrorIs(t, k.Ready(ctx), context.Canceled)
+	f.err = nil
+	require.NoError(t, k.Ready(ctx))
+	require.Equal(t, 5, f.tried)
+	later()
+	require.NoError(t, k.Ready(ctx))
+	require.Equal(t, 5, f.tried, "it is written again")
+	f.err = down
+	require.Equal(t, down, k.Commit(ctx, nil))
+	f.err = nil
+	require.NoError(t, k.Commit(ctx, nil))
+	require.NoError(t, k.Ready(ctx))
+	require.Equal(t, 5, f.tried)
+}
+
 // A write is tried again until the store is there, or has decided, or time is up.
 func TestWritesAreTriedAgain(t *testing.T) {
 	down, odd := state.Unavailable(errors.New("it is not there yet")), errors.New("odd")

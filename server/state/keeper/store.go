@@ -69,6 +69,7 @@ func (k *Keeper) retryWrite(ctx context.Context, op string, write func() error) 
 	deadline, has := ctx.Deadline()
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
 		err = write()
+		k.wrote(err)
 		if err == nil || state.Final(err) || !has || ctx.Err() != nil || k.closed.Load() {
 			return err
 		}

@@ -190,6 +190,15 @@ func (s *Store) Ready(ctx context.Context) error {
 	return s.read(ctx, "SELECT 1", func(pgx.Rows) error { return nil })
 }
 
+// Writable locks a row, which is a write as any other, and waits as one.
+func (s *Store) Writable(ctx context.Context) error {
+	return s.read(ctx, "SELECT id FROM antwort_threads LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED", func(rows pgx.Rows) error {
+		for rows.Next() { // whatever it is
+		}
+		return nil
+	})
+}
+
 // InUse is how many connections are in use.
 func (s *Store) InUse() int { return int(s.pool.Stat().AcquiredConns()) }
 

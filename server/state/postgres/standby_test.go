@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,10 +53,15 @@ func TestWhatIsTriedAgainWaitsForTheStandbyToo(t *testing.T) {
 		require.ErrorIs(t, <-result, state.ErrUnavailable)
 	}
 	tries = []chan error{try("commit"), try("accept")}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, s.Writable(short), state.ErrUnavailable)
+	require.NoError(t, s.Ready(ctx), "it can be read")
 	standby.Run(t)
 	for _, result := range tries {
 		require.NoError(t, <-result)
 	}
+	require.NoError(t, s.Writable(ctx))
 
 	primary.Kill(t)
 	standby.Promote(t)

@@ -257,6 +257,7 @@ func TestDiskThatBecomesReadOnly(t *testing.T) {
 	err := s.Commit(ctx, statetest.Turn(alice, first.ID))
 	require.ErrorIs(t, err, state.ErrUnavailable)
 	assert.ErrorContains(t, err, "readonly")
+	assert.ErrorContains(t, s.Writable(ctx), "readonly")
 	_, err = s.Chain(ctx, alice, first.ID, state.Bounds{})
 	require.NoError(t, err, "what is there can be read")
 	readOnly(0)
@@ -376,6 +377,8 @@ func TestFileThatAnotherProgramHas(t *testing.T) {
 	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 	require.NoError(t, err)
 	assert.ErrorIs(t, s.Commit(ctx, statetest.Turn(alice, first.ID)), state.ErrUnavailable)
+	assert.ErrorIs(t, s.Writable(ctx), state.ErrUnavailable)
+	assert.NoError(t, s.Ready(ctx), "it can be read")
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	err = s.Commit(short, statetest.Turn(alice, first.ID))
@@ -384,6 +387,7 @@ func TestFileThatAnotherProgramHas(t *testing.T) {
 	assert.NoError(t, err, "what is there can be read")
 	_, err = conn.ExecContext(ctx, "ROLLBACK")
 	require.NoError(t, err)
+	require.NoError(t, s.Writable(ctx))
 	commit(t, s, first.ID)
 }
 

@@ -142,6 +142,17 @@ func (s *Store) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Writable writes what is there already: SQLite compares nothing.
+func (s *Store) Writable(ctx context.Context) error {
+	return s.writer.write(ctx, func(ctx context.Context, w *writer) error {
+		var version int
+		if err := w.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+			return broken(err)
+		}
+		return w.exec(ctx, fmt.Sprintf("PRAGMA user_version = %d", version))
+	})
+}
+
 var errClosed = errors.New("it is closed")
 
 // unavailable is ErrUnavailable with what the context says, where it has ended.
