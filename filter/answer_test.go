@@ -49,7 +49,7 @@ func TestUpstreamErrors(t *testing.T) {
 		{name: "no content", answer: gives(204, "", ""), status: 502, code: "upstream_error"},
 		{name: "no body", answer: gives(400, "", ""), status: 400, message: "the model server refused the request"},
 		{name: "200 without a body", answer: gives(200, "application/json", ""), status: 502, code: "upstream_invalid_answer"},
-		{name: "not streamed", answer: gives(200, "text/plain", chatHello), stream: true, status: 502, code: "upstream_invalid_answer"},
+		{name: "not streamed", answer: gives(200, "text/plain", ""), stream: true, status: 502, code: "upstream_invalid_answer"},
 		{name: "encoded answer", answer: gives(200, "application/json", "\x1f\x8b", "Content-Encoding", "gzip"), status: 502, code: "upstream_invalid_answer"},
 	} {
 		for _, profile := range profiles {

@@ -127,6 +127,41 @@ func TestClientGoneEndsTheUpstream(t *testing.T) {
 	}
 }
 
+// What an answer is that no header calls an event stream, its first byte tells: with a
+// real status while headers are held.
+func TestAnswersOfAnyTypeForStreams(t *testing.T) {
+	for _, profile := range profiles {
+		h := startSplit(t, config("vllm", profile))
+		for _, mediaType := range []string{"application/problem+json", "text/plain", "text/html", ""} {
+			for _, c := range []struct {
+				text, end string
+				status    int
+			}{
+				{chatHello, "response.completed", 200},
+				{"\ufeff" + chatHello, "response.completed", 200},
+				{strings.Join(chatEvents, ""), "response.completed", 200},
+				{`{"error":{"message":"quota gone","code":429}}`, "quota gone", 429},
+				{"<html>", "did not stream", 502},
+			} {
+				for _, chunk := range []int{0, 1} {
+					h.set(gives(200, mediaType, c.text), chunk)
+					got := post(t, h.Host, helloStream)
+					status := c.status
+					if profile == "inline" {
+						status = 200 // it has gone
+						if c.status != 200 {
+							require.Contains(t, got.body, "response.failed")
+						}
+					}
+					require.Equal(t, status, got.status, "%s, %s: %s", mediaType, c.text, got.body)
+					require.Contains(t, got.body, c.end)
+				}
+			}
+		}
+		nothingIsHeld(t, h.Host)
+	}
+}
+
 // With trailers the end of the stream comes after the last bytes, in a callback
 // that takes no body.
 func TestTrailers(t *testing.T) {

@@ -202,8 +202,7 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 	if status != 200 {
 		return x.refused(h, x.refusal(status), end)
 	}
-	kind := policy.MediaType(h.get("content-type"))
-	stream := kind == "text/event-stream" || kind == "application/json" // of a whole answer the events are made too
+	stream := policy.MediaType(h.get("content-type")) == "text/event-stream"
 	switch {
 	case x.turn == nil:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)
@@ -215,14 +214,14 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 		return x.gather(h, "application/json", numbered{x})
 	case x.summed != nil:
 		return x.sum(h)
-	case x.turn.Streaming() && !stream:
+	case x.turn.Streaming() && !stream && end:
 		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamAnswer, err: policy.NotStreamed()}, end)
 	case end && x.turn.Streaming():
 		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.UpstreamStream, err: translate.CutError()}, end)
 	case end:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer without a body"), end)
 	case x.turn.Streaming():
-		return x.stream(h)
+		return x.stream(h, stream)
 	}
 	return x.whole(h)
 }
@@ -241,12 +240,14 @@ func (x *translated) refused(h header, r *refusal, end bool) types.Action {
 	return r.headers(h, end)
 }
 
-func (x *translated) stream(h header) types.Action {
+// stream begins with an answer in events, or, where its header does not say so, with
+// what its first byte tells.
+func (x *translated) stream(h header, typed bool) types.Action {
 	h.setAnswer("content-type", "text/event-stream")
 	h.setAnswer("cache-control", "no-cache")
 	x.tellDropped(h)
 	events := x.turn.Stream()
-	events.Clock = x.clock.unix
+	events.Clock, events.Untyped = x.clock.unix, !typed
 	x.answer = &chatStream{x: x, events: events, held: x.gated()}
 	return x.heldBack()
 }

@@ -262,6 +262,50 @@ func TestWholeAnswersForStreams(t *testing.T) {
 	}
 }
 
+// What an answer is that no header calls an event stream, its first byte tells.
+func TestAnswersOfAnyTypeForStreams(t *testing.T) {
+	const (
+		whole  = `{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}`
+		chunks = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	)
+	for _, mediaType := range []string{"", "application/json", "application/problem+json", "text/json", "text/plain; charset=utf-8", "text/html", "application/octet-stream"} {
+		for _, c := range []struct {
+			text   string
+			status int
+			code   string // of the error
+		}{
+			{whole, 200, ""},
+			{"\r\n " + whole, 200, ""},
+			{"\ufeff" + whole, 200, ""},
+			{chunks, 200, ""},
+			{": hello\n\n" + chunks, 200, ""},
+			{`{"error":{"message":"quota gone","code":429}}`, 429, ""},
+			{"\ufeff" + `{"error":{"message":"This model's maximum context length is 10 tokens","code":400}}`, 400, "context_length_exceeded"},
+			{`{"message":"slow down","type":"rate_limit","code":429}`, 429, ""},
+			{"<html>", 502, "upstream_invalid_answer"},
+			{"what", 502, "upstream_invalid_answer"},
+			{"[]", 502, "upstream_invalid_answer"},
+		} {
+			s := &scripted{steps: []func(http.ResponseWriter){func(w http.ResponseWriter) {
+				w.Header()["Content-Type"] = nil
+				if mediaType != "" {
+					w.Header().Set("Content-Type", mediaType)
+				}
+				_, _ = io.WriteString(w, c.text)
+			}}}
+			got := start(t, config.VLLM, upstreamOf(t, s)).post(askStream)
+			require.Equal(t, c.status, got.status, "%s: %s: %s", mediaType, c.text, got.body)
+			if c.status == 200 {
+				require.Equal(t, "response.completed", lastEvent(t, got.body))
+				require.Contains(t, got.body, `"text":"Hi"`)
+				continue
+			}
+			_, _, code := got.errorCode(t)
+			require.Equal(t, c.code, code, got.body)
+		}
+	}
+}
+
 // Who is answered without some of the tools is told so, in every tier and in the
 // log.
 func TestDroppedToolsAreTold(t *testing.T) {

@@ -140,7 +140,7 @@ type piece struct {
 
 // pieces are the events of a stream, or what is recorded as one piece.
 func pieces(recorded []byte) (all []piece) {
-	if text := bytes.TrimSpace(recorded); len(text) > 0 && text[0] == '{' {
+	if text := bytes.TrimSpace(bytes.TrimPrefix(recorded, []byte("\ufeff"))); len(text) > 0 && text[0] == '{' {
 		return []piece{{raw: recorded, data: compact(text)}}
 	}
 	framer := sse.Framer{Max: len(recorded) + 1}

@@ -6,7 +6,6 @@ import (
 
 	"antwort/server/upstream"
 	"antwort/shared/failure"
-	"antwort/shared/policy"
 	"antwort/shared/translate"
 )
 
@@ -26,14 +25,22 @@ func (c chat) events() Events { return chatEvents{c.turn.Stream()} }
 func (chat) receive(s *Stream, ans *upstream.Answer) (flows bool, f *failure.Failure) {
 	ans.Keep(false)
 	s.keeps = IsEventStream(ans.Header)
-	if s.keeps || ans.Status == http.StatusOK && isJSON(ans.Header) {
+	if s.keeps || ans.Status == http.StatusOK {
+		s.untyped(!s.keeps)
 		return true, nil
 	}
 	defer ans.Close()
-	if ans.Status != http.StatusOK {
-		return false, s.call.Refused(s.ctx, ans)
+	return false, s.call.Refused(s.ctx, ans)
+}
+
+// untyped tells the events that no header says what comes: a whole answer, of which
+// the events are made too, an error in its place, or a page.
+func (s *Stream) untyped(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if events, ok := s.events.(chatEvents); ok {
+		events.Untyped = is
 	}
-	return false, failure.Of(failure.UpstreamAnswer, policy.NotStreamed())
 }
 
 // flowed keeps the connection of a completion only, of the kind that was asked for.
@@ -48,10 +55,6 @@ type chatEvents struct{ *translate.Stream }
 
 // Release has nothing to do: events are made of their own.
 func (chatEvents) Release() {}
-
-// isJSON reports whether an answer is a whole one, which the events of a stream
-// can be made of too.
-func isJSON(h http.Header) bool { return policy.MediaType(h.Get("Content-Type")) == "application/json" }
 
 // IsEventStream reports whether an answer's header says that it is one.
 func IsEventStream(h http.Header) bool {

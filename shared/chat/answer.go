@@ -72,8 +72,8 @@ func read(v *fastjson.Value, name, other string) (a Answer) {
 	if failure != nil && isNoError(failure) {
 		failure = nil
 	}
-	if failure == nil && choices == nil && object != nil && string(object.GetStringBytes()) == "error" {
-		failure = v // the flat form of old vLLM
+	if failure == nil && choices == nil && isFlatError(v, object) {
+		failure = v
 	}
 	if failure != nil {
 		return Answer{Err: readError(failure)}
@@ -83,6 +83,15 @@ func read(v *fastjson.Value, name, other string) (a Answer) {
 		a.readChoice(list[0], name, other)
 	}
 	return a
+}
+
+// isFlatError reports whether v is an error that stands by itself, as old vLLM has
+// it ("object":"error"), and llama.cpp.
+func isFlatError(v, object *fastjson.Value) bool {
+	if object != nil {
+		return string(object.GetStringBytes()) == "error"
+	}
+	return len(v.GetStringBytes("message")) > 0 && (v.Get("code") != nil || v.Get("type") != nil)
 }
 
 func (a *Answer) readChoice(v *fastjson.Value, name, other string) {

@@ -21,6 +21,7 @@ type Error struct {
 // upstreams have: {"error":{…}}, {"error":"…"}, the flat form of old vLLM
 // {"object":"error",…}, FastAPI's {"detail":…}, or plain text.
 func ParseError(body []byte) *Error {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	v, err := fastjson.ParseBytes(body)
 	if err != nil || v.Type() != fastjson.TypeObject {
 		text := bytes.TrimSpace(body)

@@ -99,9 +99,7 @@ func TooLarge(limit int64) *responses.Error {
 }
 
 // NotStreamed is the answer when the upstream did not stream what it was to.
-func NotStreamed() *responses.Error {
-	return responses.NewError(502, "upstream_invalid_answer", "the model server did not stream its answer")
-}
+func NotStreamed() *responses.Error { return responses.NotStreamed() }
 
 // Internal is the answer after a failure of our own.
 func Internal() *responses.Error {

@@ -107,3 +107,8 @@ func LoopDetected() *Error {
 func AnswerTooLarge() *Error {
 	return NewError(502, "upstream_invalid_answer", "the model server's answer is over this server's limit")
 }
+
+// NotStreamed is the answer when an upstream did not stream what it was to.
+func NotStreamed() *Error {
+	return NewError(502, "upstream_invalid_answer", "the model server did not stream its answer")
+}

@@ -77,7 +77,7 @@ const cutMark = " […] (cut at its limit of tokens)"
 // what is none, says nothing, or was filtered.
 func ReadText(answer []byte) (text string, used responses.Usage, err *responses.Error) {
 	var parser fastjson.Parser
-	v, broken := parser.ParseBytes(answer)
+	v, broken := parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
 	if broken != nil || v.Type() != fastjson.TypeObject {
 		return "", used, badUpstream("an answer that is not JSON")
 	}

@@ -71,14 +71,35 @@ func isContextOverflow(said *chat.Error) bool {
 	}
 	message := strings.ToLower(said.Message)
 	for _, words := range [...]string{
-		"maximum context length",     // vLLM, SGLang, OpenAI
-		"maximum model length",       // vLLM
-		"model's context length",     // vLLM since 2026, SGLang
-		"available context size",     // llama.cpp
-		"context size has been exce", // llama.cpp, while it generates
-		"context shift is disabled",  // llama.cpp of 2025, likewise
-		"exceeds the context length", // Ollama
-		"exceeds the context window",
+		"maximum context length",               // vLLM, SGLang, OpenAI
+		"maximum model length",                 // vLLM
+		"max model length",                     // vLLM
+		"exceeds max_model_len",                // vLLM
+		"is too long and exceeds limit of",     // vLLM of 2024
+		"model's context length",               // vLLM since 2026, SGLang
+		"reduce the length of the",             // vLLM, OpenAI: … input messages, … messages
+		"exceeds the maximum allowed length (", // SGLang
+		"maximum allowed input length",         // SGLang
+		"available context size",               // llama.cpp
+		"context size has been exce",           // llama.cpp, while it generates
+		"context shift is disabled",            // llama.cpp of 2025, likewise
+		"exceeds the context",                  // Ollama, OpenAI
+		"than the context length",              // LM Studio
+		"exceeds context length",               // Ollama
+		"max context length",                   // Ollama
+		"`inputs` must have less than",         // TGI
+		"`inputs` tokens + `max_new_tokens`",   // TGI
+		"not exceed max_num_tokens",            // TensorRT-LLM
+		"not exceed max_seq_len",               // TensorRT-LLM
+		"= max_seq_len (",                      // TensorRT-LLM: no room for an answer
+		"exceeds maximum input length",         // TensorRT-LLM
+		"exceeds maximum sequence length",      // TensorRT-LLM
+		"session_len",                          // LMDeploy
+		"session max length",                   // LMDeploy
+		"input_length_error",                   // LMDeploy
+		"context length exceeded",
+		"prompt is too long",
+		"input is too long",
 	} {
 		if strings.Contains(message, words) {
 			return true

@@ -52,7 +52,7 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 // read tells the turn's output what a whole answer says, and returns how it
 // ends. Events are appended to dst.
 func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, responses.State, *responses.Error) {
-	v, err := w.parser.ParseBytes(answer)
+	v, err := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, responses.State{}, badUpstream("an answer that is not JSON")
 	}

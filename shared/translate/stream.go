@@ -23,6 +23,10 @@ type Stream struct {
 	// end. Write and End then do not look at their argument.
 	Clock func() int64
 
+	// Untyped says that the answer's header does not call it an event stream: then
+	// its first byte tells what it is.
+	Untyped bool
+
 	turn    *Turn
 	framer  sse.Framer
 	out     *responses.Output
@@ -87,8 +91,14 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	if s.done {
 		return dst, nil
 	}
-	if s.answer.form != inEvents && s.answer.takes(p) {
-		return s.writeWhole(dst, p, now)
+	if s.answer.form != inEvents {
+		if document, is := s.answer.takes(p); is {
+			s.framer.Drop() // what stood before it
+			return s.writeWhole(dst, document, now)
+		}
+		if s.Untyped && s.answer.isPage() {
+			return s.fail(dst, responses.NotStreamed())
+		}
 	}
 	s.framer.Write(p)
 	defer s.rest()
@@ -100,8 +110,11 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		if !ok {
 			return dst, nil
 		}
-		if len(ev.Data) == 0 {
-			continue // a comment, or an event without data
+		if len(ev.Data) == 0 { // a comment, an event without data, or an error of llama.cpp
+			if e := errorLine(ev.Raw); e != nil {
+				return s.fail(dst, inBand(e))
+			}
+			continue
 		}
 		var failure *responses.Error
 		if dst, failure = s.event(dst, ev.Data, now); failure != nil {
@@ -112,6 +125,21 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		}
 	}
 	return dst, nil
+}
+
+// errorLine returns the error that an event without data says: llama.cpp of before
+// 2025 has it in a field of its own, "error: {…}".
+func errorLine(raw []byte) *chat.Error {
+	said, ok := bytes.CutPrefix(trimLeft(raw), []byte("error:"))
+	if !ok {
+		return nil
+	}
+	said, _, _ = bytes.Cut(said, []byte("\n"))
+	said, _, _ = bytes.Cut(said, []byte("\r"))
+	if e := chat.ParseError(said); *e != (chat.Error{}) {
+		return e
+	}
+	return nil
 }
 
 // rest gives back what a stream that waits, or is over, does not need.

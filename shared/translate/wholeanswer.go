@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"bytes"
+	"strings"
 
 	"antwort/shared/responses"
 )
@@ -14,6 +14,8 @@ type wholeAnswer struct {
 	whole *Whole
 	end   jsonEnd // what follows the document says nothing
 	bytes int
+	mark  int  // how much of a byte order mark has come
+	first byte // of the events
 }
 
 func (a *wholeAnswer) held() int {
@@ -31,18 +33,35 @@ const (
 	inJSON
 )
 
-// takes reports whether p is of an answer in JSON.
-func (a *wholeAnswer) takes(p []byte) bool {
-	if a.form == notBegun {
-		switch p = bytes.TrimLeft(p, " \t\r\n"); {
-		case len(p) == 0:
-		case p[0] == '{':
+// takes returns what of p is of an answer in JSON, false when it is no such one.
+// Before it blanks may stand, and a byte order mark.
+//
+//go:noinline
+func (a *wholeAnswer) takes(p []byte) ([]byte, bool) {
+	if a.form == inJSON {
+		return p, true
+	}
+	for i, c := range p {
+		switch {
+		case c == '{':
 			a.form = inJSON
-		default:
-			a.form = inEvents
+			return p[i:], true
+		case a.mark < len(byteOrderMark) && c == byteOrderMark[a.mark]:
+			a.mark++
+		case c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			a.form, a.first = inEvents, c
+			return nil, false
 		}
 	}
-	return a.form == inJSON
+	return nil, false
+}
+
+const byteOrderMark = "\ufeff"
+
+// isPage reports whether what comes is neither: no line of events begins so, neither a
+// comment nor one of the fields.
+func (a *wholeAnswer) isPage() bool {
+	return a.form == inEvents && strings.IndexByte(":deir", a.first) < 0
 }
 
 // writeWhole takes a piece of an answer in JSON. With the last one it becomes
