@@ -78,10 +78,12 @@ func isTextType(mediaType string) bool {
 		return true
 	case kind == "image", kind == "audio", kind == "video", kind == "font":
 		return false
+	case kind == "text":
+		return name != "rtf" && name != "pdf" && name != "x-pdf"
 	case kind != "application":
 		return true
 	}
-	for _, prefix := range [...]string{"pdf", "x-pdf", "postscript", "rtf", "zip", "gzip", "x-tar", "x-7z", "x-bzip", "epub", "msword", "vnd.openxmlformats", "vnd.ms-", "vnd.oasis", "wasm", "java-archive"} {
+	for _, prefix := range [...]string{"pdf", "x-pdf", "acrobat", "vnd.fdf", "postscript", "rtf", "x-rtf", "zip", "gzip", "x-tar", "x-7z", "x-bzip", "epub", "msword", "vnd.openxmlformats", "vnd.ms-", "vnd.oasis", "wasm", "java-archive"} {
 		if strings.HasPrefix(name, prefix) {
 			return false
 		}
@@ -92,11 +94,37 @@ func isTextType(mediaType string) bool {
 // hasMagic reports whether a file says at its beginning that it is of a kind
 // whose bytes may look like text and are none.
 func hasMagic(file []byte) bool {
-	file = bytes.TrimLeft(file, "\ufeff \t\r\n")
-	for _, magic := range [...]string{"%PDF-", "%!PS", "{\\rtf", "PK\x03\x04", "PK\x05\x06", "GIF8", "OggS", "ID3", "\x7fELF"} {
-		if bytes.HasPrefix(file, []byte(magic)) {
+	start := bytes.TrimLeft(file, "\ufeff \t\r\n")
+	for _, magic := range [...]string{"%PDF-", "%FDF-", "%!PS", "{\\rtf", "PK\x03\x04", "PK\x05\x06", "GIF8", "OggS", "ID3", "\x7fELF"} {
+		if bytes.HasPrefix(start, []byte(magic)) {
+			return true
+		}
+	}
+	return isLatePDF(file)
+}
+
+// isLatePDF reports whether a file is a PDF behind other bytes: readers look for
+// its beginning, which names a version, in the first 1024. A text that speaks of
+// PDF has it neither at the beginning of a line nor with objects behind it.
+func isLatePDF(file []byte) bool {
+	for from := 0; from < min(len(file), 1024); {
+		n := bytes.Index(file[from:], []byte("DF-"))
+		at := from + n - 2
+		if n < 0 || at > 1024 {
+			return false
+		}
+		from += n + 1
+		if at < 0 || file[at] != '%' || file[at+1] != 'P' && file[at+1] != 'F' || !isVersion(file[at+5:]) {
+			continue
+		}
+		if at == 0 || file[at-1] == '\n' || file[at-1] == '\r' || bytes.Contains(file[at:], []byte("endobj")) {
 			return true
 		}
 	}
 	return false
+}
+
+// isVersion reports whether b begins with a version of PDF, such as 1.7.
+func isVersion(b []byte) bool {
+	return len(b) >= 3 && (b[0] == '1' || b[0] == '2') && b[1] == '.' && b[2] >= '0' && b[2] <= '9'
 }
