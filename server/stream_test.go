@@ -321,4 +321,11 @@ func TestDroppedToolsAreTold(t *testing.T) {
 		}
 	}
 	back.log.waitFor(t, `"dropped_tools":"web_search, other"`)
+	const history = `{"model":"/mnt/models","input":[{"role":"user","content":"hi"},{"type":"web_search_call","id":"w","status":"completed","action":{}},{"type":"web_search_call","id":"x"},` +
+		`{"type":"mcp_list_tools","id":"m","tools":[]},{"role":"user","content":"on"}]`
+	for _, r := range []*running{back, back.front()} {
+		require.Equal(t, "web_search_call, mcp_list_tools", r.post(history+"}").header.Get("X-Antwort-Dropped-Tools"))
+		require.Equal(t, "web_search, web_search_call, mcp_list_tools", r.post(history+`,"tools":[{"type":"web_search"}]}`).header.Get("X-Antwort-Dropped-Tools"))
+	}
+	back.log.waitFor(t, `"dropped_tools":"web_search_call, mcp_list_tools"`)
 }

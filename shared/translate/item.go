@@ -91,6 +91,7 @@ func (w *requestWork) item(v *fastjson.Value, i int) *responses.Error {
 		return err
 	}
 	if w.opt.DropUnsupportedTools && isHosted(string(typ)) {
+		w.toolset.dropItem(string(typ))
 		w.skipped(item(i), "nobody here runs its tool, and translation.unsupported_tools is drop")
 		return nil
 	}

@@ -19,15 +19,21 @@ func upstreamName(namespace, name string) string {
 	if flat := flatName(namespace, name); len(flat) <= maxUpstreamName {
 		return flat
 	}
-	return shortened(namespace, name, "function")
+	return shortened(namespace, name, "function", 0)
 }
 
+// salts is how many shortened names a tool has: another may be called like one.
+const salts = 3
+
 // shortened returns a name of at most 64 bytes that no other tool has: the
-// beginning and the end of its name, between them a sum of the whole.
-func shortened(namespace, name, typ string) string {
+// beginning and the end of its name, between them a sum of the whole and the salt.
+func shortened(namespace, name, typ string, salt int) string {
 	whole := namespace + "\x00" + name
 	if responses.IsClientRun(typ) {
 		whole += "\x00" + typ
+	}
+	for range salt {
+		whole += "\x00"
 	}
 	const digits = 10
 	code := make([]byte, 0, digits+2)

@@ -12,6 +12,7 @@ type toolset struct {
 	lowered []loweredTool
 	names   map[string]int // from names upstream to places in lowered
 	dropped []string       // types of the tools that were left out
+	items   []string       // types of the items that were left out
 	brought int            // entries of the lists that items brought
 	renames bool           // two tools would have had one name
 }
@@ -32,7 +33,7 @@ func (t *loweredTool) space() string {
 }
 
 func (s *toolset) reset() {
-	s.lowered, s.dropped, s.brought, s.renames = s.lowered[:0], nil, 0, false
+	s.lowered, s.dropped, s.items, s.brought, s.renames = s.lowered[:0], nil, nil, 0, false
 	clear(s.names)
 }
 
@@ -63,9 +64,9 @@ func (s *toolset) addOne(tool, namespace *responses.Tool, fromItem bool) *respon
 	t := loweredTool{Tool: tool, namespace: namespace, allowed: true}
 	t.upstream = upstreamName(t.space(), t.Name)
 	at, taken := s.names[t.upstream]
-	if taken && !s.lowered[at].is(&t) { // of two tools that would have one name the later gets another
+	for salt := 0; salt < salts && taken && !s.lowered[at].is(&t); salt++ { // of two tools that would have one name the later gets another
 		s.renames = true
-		t.upstream = shortened(t.space(), t.Name, t.Type)
+		t.upstream = shortened(t.space(), t.Name, t.Type, salt)
 		at, taken = s.names[t.upstream]
 	}
 	switch {
@@ -93,31 +94,40 @@ func (s *toolset) nameOf(namespace, name, typ string) string {
 	if !ok || s.lowered[at].named(namespace, name, typ) {
 		return upstream
 	}
-	if other := shortened(namespace, name, typ); s.has(other) {
-		return other
+	for salt := range salts {
+		other := shortened(namespace, name, typ, salt)
+		if at, ok := s.names[other]; ok && s.lowered[at].named(namespace, name, typ) {
+			return other
+		}
 	}
 	return upstream
-}
-
-func (s *toolset) has(upstream string) bool {
-	_, ok := s.names[upstream]
-	return ok
 }
 
 func (t *loweredTool) named(namespace, name, typ string) bool {
 	return t.Name == name && t.space() == namespace && t.IsClientRun() == responses.IsClientRun(typ)
 }
 
-// droppedTypes lists the types that were left out, as a field of HTTP may say
-// them.
+// maxItemTypes is how many types of left out items are told.
+const maxItemTypes = 16
+
+// dropItem notes that an item of the type was left out.
+func (s *toolset) dropItem(typ string) {
+	if len(s.items) < maxItemTypes && !slices.Contains(s.items, typ) {
+		s.items = append(s.items, typ)
+	}
+}
+
+// droppedTypes lists the types of tools, and of items of the history, that were left
+// out, as a field of HTTP may say them.
 func (s *toolset) droppedTypes() string {
 	const longest = 256
 	list := ""
-	for i, typ := range s.dropped {
+	all := slices.Concat(s.dropped, s.items)
+	for i, typ := range all {
 		if !responses.ValidName(typ) || len(typ) > maxUpstreamName {
 			typ = "other"
 		}
-		if slices.Contains(s.dropped[:i], s.dropped[i]) || len(list)+len(typ) > longest {
+		if slices.Contains(all[:i], all[i]) || len(list)+len(typ) > longest {
 			continue
 		}
 		if list != "" {
