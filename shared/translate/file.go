@@ -105,7 +105,7 @@ func hasMagic(file []byte) bool {
 
 // isLatePDF reports whether a file is a PDF behind other bytes: readers look for
 // its beginning, which names a version, in the first 1024. A text that speaks of
-// PDF has it neither at the beginning of a line nor with objects behind it.
+// PDF has it neither at an end of a line nor with objects behind it.
 func isLatePDF(file []byte) bool {
 	for from := 0; from < min(len(file), 1024); {
 		n := bytes.Index(file[from:], []byte("DF-"))
@@ -117,12 +117,14 @@ func isLatePDF(file []byte) bool {
 		if at < 0 || file[at] != '%' || file[at+1] != 'P' && file[at+1] != 'F' || !isVersion(file[at+5:]) {
 			continue
 		}
-		if at == 0 || file[at-1] == '\n' || file[at-1] == '\r' || bytes.Contains(file[at:], []byte("endobj")) {
+		if end := at + len("%PDF-1.7"); at == 0 || isLineEnd(file[at-1]) || end == len(file) || isLineEnd(file[end]) || bytes.Contains(file[end:], []byte("endobj")) {
 			return true
 		}
 	}
 	return false
 }
+
+func isLineEnd(c byte) bool { return c == '\n' || c == '\r' }
 
 // isVersion reports whether b begins with a version of PDF, such as 1.7.
 func isVersion(b []byte) bool {
