@@ -130,7 +130,7 @@ func (x *exchange) stream(ctx context.Context, cancel context.CancelCauseFunc, k
 	begun := x.begun()
 	x.rec.Streamed = true
 	x.gen.observer.Streams(1)
-	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle(), InEvents: begun}
+	opt := streaming.Options{Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Memory: &x.held, KeepAlive: keepAlive, Idle: x.idle(), InEvents: begun, Estimates: x.gen.rules.CountTokens()}
 	if x.trial != nil {
 		opt.Hear = x.trial.Chunk
 	}

@@ -176,13 +176,19 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	}
 	x.startPassed(ans.Status)
 	var end streaming.Tail
+	whole := !more
+	if whole {
+		x.readLateUsage(ans.Status, head.B)
+	}
 	for {
 		there := x.write(head.B)
-		if x.endpoint.Passes {
+		if x.endpoint.Passes && !whole {
 			end.Keep(head.B)
 		}
 		if !there || !more {
-			x.readLateUsage(ans.Status, end)
+			if !whole {
+				x.readLateUsage(ans.Status, end)
+			}
 			return nil
 		}
 		head.B = head.B[:0]
@@ -215,11 +221,15 @@ func (x *exchange) readUsage(body []byte) {
 	x.rec.Span.Answered(body)
 }
 
-// readLateUsage looks for the token counts at the end of a whole answer that
-// passed.
-func (x *exchange) readLateUsage(status int, end streaming.Tail) {
-	if x.endpoint.Passes && status == http.StatusOK {
-		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
+// readLateUsage looks for the token counts of a whole answer that passed, or at its end. Where
+// there are none, what a model has said is estimated by its length.
+func (x *exchange) readLateUsage(status int, end []byte) {
+	if !x.endpoint.Passes || status != http.StatusOK {
+		return
+	}
+	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
+	if x.rec.Operation == "chat" || x.rec.Operation == "text_completion" {
+		x.rec.Passed = max(x.rec.Sent, int64(len(end))) / 4
 	}
 }
 
@@ -378,6 +388,13 @@ func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failur
 	defer x.gen.observer.Streams(-1)
 	x.startPassed(ans.Status)
 	usage := streaming.NewUsageReader(x.gen.cfg.Limits.EventBytes)
+	if x.gen.rules.CountTokens() {
+		usage.Weigh()
+	}
+	defer func() {
+		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = usage.Found()
+		x.rec.Passed = usage.Passed()
+	}()
 	for {
 		if x.rec.FirstEvent == 0 && len(buf.B) > 0 {
 			x.rec.FirstEvent = time.Since(x.rec.Start)
@@ -389,7 +406,6 @@ func (x *exchange) passEvents(ctx context.Context, ans *upstream.Answer) *failur
 			there = false
 		}
 		if !there || !more {
-			x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = usage.Found()
 			return nil
 		}
 		if more, f = x.readPiece(ctx, ans, buf); f != nil {

@@ -290,6 +290,91 @@ func TestNumbersOfOthersLeaveBudgetsAlone(t *testing.T) {
 	}
 }
 
+// An answer that nobody has counted has used what passed of it, by an estimate: who does not ask
+// for the count, or leaves before it, pays no less.
+func TestAnswersWithoutACountAreEstimated(t *testing.T) {
+	const reserved = 10
+	words := strings.Repeat("w ", 2000) // 1000 tokens, if one has four bytes
+	usage := `"usage":{"prompt_tokens":3,"completion_tokens":700,"total_tokens":703}`
+	left := make(chan struct{})
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asks := func(what string) bool { return strings.Contains(string(body), what) }
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case asks("whole, counted in the middle"):
+			io.WriteString(w, `{"choices":[],`+usage+`,"prompt_logprobs":["`+strings.Repeat("p", 20_000)+`"]}`)
+		case asks("whole, long"):
+			io.WriteString(w, `{"choices":[{"message":{"content":"`+strings.Repeat("w", 300<<10)+`"}}]}`)
+		case asks("whole, an end"):
+			io.WriteString(w, `{"choices":[{"message":{"content":"`+strings.Repeat("w", 300<<10)+`"}}],`+usage+`}`)
+		case asks("short"):
+			sending(w)(chatText("a") + chatFinish + chatDone)
+		case asks("long event"):
+			sending(w)(chatText(words) + chatFinish + chatDone)
+		case asks("many events"):
+			sending(w)(strings.Repeat(chatText("a"), 500) + chatFinish + chatDone)
+		case asks("breaks off"):
+			sending(w)(strings.Repeat(chatText("a"), 500))
+			panic(http.ErrAbortHandler)
+		case asks("counted"):
+			sending(w)(chatText(words) + "data: {\"choices\":[]," + usage + "}\n\n" + chatDone)
+		case asks("responses"):
+			send := sending(w)
+			send(strings.Repeat("event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\",\"sequence_number\":1}\n\n", 500))
+			<-left
+		}
+	}))
+	t.Cleanup(sync.OnceFunc(func() { close(left) }))
+	r := start(t, config.VLLMResponses, llm, limitsOf(t, fmt.Sprintf(`{"default_output_tokens":%d,"rules":[{"name":"all","tokens_per_day":10000000}]}`, reserved)),
+		func(c *config.Config) { c.Engine.Pass = []string{"chat/completions"} })
+	ready(t, r)
+	spent := func() (n int64) {
+		recorded(t, r)
+		a := r.post(`{"model":"m","input":"hi","max_output_tokens":2147483647}`)
+		require.Equal(t, 429, a.status, a.body)
+		_, err := fmt.Sscanf(a.body[strings.Index(a.body, "per day, "):], "per day, %d used", &n)
+		require.NoError(t, err)
+		return n
+	}
+	cost := func(body string, ask func()) int64 {
+		before := spent()
+		ask()
+		return spent() - before - int64(len(body)/4)
+	}
+	for _, c := range []struct {
+		says     string
+		from, to int64
+	}{
+		{"short", reserved, reserved}, {"long event", 1000, 1100}, {"many events", 500, 500}, {"breaks off", 500, 500},
+		{"whole, long", 300 << 8, 301 << 8},
+	} {
+		body := `{"model":"m","messages":[],"x":"` + c.says + `"}`
+		got := cost(body, func() {
+			resp := r.open("POST", "/v1/chat/completions", strings.NewReader(body))
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		})
+		require.GreaterOrEqual(t, got, c.from, c.says)
+		require.LessOrEqual(t, got, c.to, c.says)
+	}
+	for _, says := range []string{"counted", "whole, counted in the middle", "whole, an end"} {
+		body := `{"model":"m","messages":[],"x":"` + says + `"}`
+		require.EqualValues(t, 703, cost(body, func() { r.call("POST", "/v1/chat/completions", body) })+int64(len(body)/4), says)
+	}
+	body := `{"model":"m","input":"responses","stream":true}`
+	require.EqualValues(t, 500, cost(body, func() {
+		resp := r.open("POST", "/v1/responses", strings.NewReader(body))
+		for events, seen := readEvents(t, resp.Body), 0; seen < 500; {
+			if strings.Contains(events.next(), "output_text.delta") {
+				seen++
+			}
+		}
+		resp.Body.Close()
+		r.log.waitFor(t, `"failure":"client_gone"`)
+	}))
+}
+
 func TestChangedLimitsLoseNoCounts(t *testing.T) {
 	r := startWith(t, newStopped().options(), config.VLLM, fives(t), limitsOf(t, `{"rules":[{"name":"all","requests_per_minute":10}]}`))
 	ready(t, r)
@@ -308,6 +393,10 @@ func TestChangedLimitsLoseNoCounts(t *testing.T) {
 	require.Equal(t, 200, r.post(ask).status)
 	change(`{"rules":[{"name":"all","requests_per_minute":6}]}`)
 	require.Equal(t, []int{200, 429}, []int{r.post(ask).status, r.post(ask).status})
+	change(`{"rules":[{"name":"all","tokens_per_day":1000000}]}`)
+	require.Equal(t, 200, r.post(ask).status)
+	change(`{"rules":[{"name":"all","requests_per_minute":7,"tokens_per_day":1000000}]}`)
+	require.Equal(t, []int{200, 429}, []int{r.post(ask).status, r.post(ask).status}, "what a limit has counted that was not there for a while is there again")
 }
 
 // Another store is for the next process: until then counts stay where they are.

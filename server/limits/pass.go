@@ -197,8 +197,8 @@ func (p *Pass) Settle(r *observe.Record, asked bool) {
 func bounded(tokens int64) int64 { return min(max(0, tokens), meter.MaxTokens) }
 
 // used is how many tokens the request has used. An answer that has begun and ended
-// without a count has used what was reserved: else whoever leaves before the count would
-// pay nothing. One that never began, as its client left, has used its input.
+// without a count has used what was reserved, or what has passed by an estimate if that is
+// more: else whoever leaves before the count, or does not ask for it, would pay little. One that never began, as its client left, has used its input.
 func (p *Pass) used(r *observe.Record, asked bool) int64 {
 	switch o := &r.Outcome; {
 	case p.reserved == 0:
@@ -208,7 +208,7 @@ func (p *Pass) used(r *observe.Record, asked bool) int64 {
 	case !asked:
 		return 0
 	case r.Status == http.StatusOK:
-		return p.reserved
+		return max(p.reserved, bounded(p.input+bounded(r.Passed)))
 	case r.Failure == failure.ClientGone:
 		return p.input
 	}

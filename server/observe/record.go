@@ -38,6 +38,7 @@ type Record struct {
 	FirstEvent time.Duration // after Start; 0: none
 	FirstToken time.Duration // likewise: of what a model says; 0: not known
 	Outcome    responses.Outcome
+	Passed     int64 // tokens of an answer that passed, by an estimate, for where nobody has counted them
 
 	DroppedTools string // types of the request's tools that were left out
 

@@ -50,6 +50,7 @@ type Options struct {
 	Idle      time.Duration // silence of either side before the end, until a backend has answered
 	InEvents  bool          // failures are told in events only, for there is no status
 	Hear      func([]byte)  // is told the upstream's bytes; nil: nobody listens
+	Estimates bool          // puts into the record how many tokens pass, by an estimate
 }
 
 // Stream is a streamed answer. One goroutine pumps upstream bytes to the client; a
@@ -79,8 +80,9 @@ type Stream struct {
 	head   http.Header      // to begin with; nil: our own
 	keeps  bool             // the answer's connection is kept, if it ends as it should
 
-	inEvents bool // failures are told in events only
-	hear     func([]byte)
+	inEvents  bool // failures are told in events only
+	estimates bool // how many tokens pass
+	hear      func([]byte)
 
 	keeping bool // the end is being stored; mu is free meanwhile
 }
@@ -89,7 +91,7 @@ type Stream struct {
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
 		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
-		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, hear: opt.Hear, phase: newPhase(time.Now(), opt.KeepAlive),
+		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, hear: opt.Hear, estimates: opt.Estimates, phase: newPhase(time.Now(), opt.KeepAlive),
 	}
 	s.idle.Store(int64(opt.Idle))
 	return s
@@ -223,6 +225,9 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 	if len(p) > 0 {
 		if s.hear != nil {
 			s.hear(p)
+		}
+		if s.estimates {
+			s.rec.Passed += deltas(p)
 		}
 		defer s.events.Release()
 		var err error

@@ -11,13 +11,14 @@ type bucket struct {
 	at   int64 // in milliseconds
 }
 
-// drain takes away what has come back until now.
+// drain takes away what has come back until now. Without a limit nobody knows how much that
+// is: it stays for when there is one again.
 func (b *bucket) drain(limit, now int64) {
 	since := now - b.at
-	if since <= 0 {
+	if since <= 0 || limit == 0 {
 		return // clocks may be put back
 	}
-	if b.at = now; limit == 0 || since > b.used/limit {
+	if b.at = now; since > b.used/limit {
 		b.used = 0
 		return
 	}
@@ -108,7 +109,9 @@ func (c *counter) refuses(t *Take, now time.Time) *Refusal {
 func (c *counter) take(t *Take) {
 	if t.Enters {
 		c.active++
-		c.requests.add(1)
+		if t.Limits[RequestsPerMinute] > 0 {
+			c.requests.add(1)
+		}
 	}
 	c.use(t.Limits, t.Wanted())
 }
@@ -117,7 +120,9 @@ func (c *counter) take(t *Take) {
 func (t *Take) Wanted() int64 { return min(max(0, t.Tokens), MaxTokens) }
 
 func (c *counter) use(l *Limits, tokens int64) {
-	c.tokens.add(tokens)
+	if l[TokensPerMinute] > 0 {
+		c.tokens.add(tokens)
+	}
 	if l[TokensPerDay] > 0 {
 		c.day.used = min(max(0, c.day.used+tokens), most)
 	}

@@ -12,6 +12,39 @@ import (
 	"antwort/server/limits/redistest"
 )
 
+// A limit that a rule loses, and gets back, goes on with what it had counted, and what has come
+// back meanwhile.
+func TestALimitThatComesBackGoesOn(t *testing.T) {
+	at := time.Date(2026, 11, 29, 23, 0, 0, 0, time.UTC)
+	now := func() time.Time { return at }
+	s, _ := open(t, redistest.Start(t), func(o *Options) { o.Now = now })
+	both, days := &meter.Limits{0, 4, 400, 1000, 0}, &meter.Limits{0, 0, 0, 1000, 0}
+	for name, one := range map[string]meter.Store{"memory": meter.NewMemory(1000, now), "redis": s} {
+		t.Run(name, func(t *testing.T) {
+			asks := func(l *meter.Limits) meter.Result {
+				r := take(t, one, meter.Take{Counter: "a", Instead: "a", Limits: l, Enters: true, Tokens: 100})
+				if r.Refused == nil {
+					one.Settle([]meter.Settlement{{Counter: "a", Limits: l, Leaves: true, More: -1, Periods: r.Periods}})
+					s.Flush(t.Context())
+				}
+				return r
+			}
+			begun := at
+			defer func() { at = begun }()
+			for left := int64(3); left >= 0; left-- {
+				require.Equal(t, left, asks(both).Requests.Left)
+			}
+			require.NotNil(t, asks(both).Refused)
+			require.Nil(t, asks(days).Refused)
+			require.Equal(t, meter.RequestsPerMinute, asks(both).Refused.Kind)
+			at = at.Add(15 * time.Second) // one comes back
+			require.Nil(t, asks(days).Refused)
+			require.Zero(t, asks(both).Requests.Left)
+			require.Equal(t, int64(4), asks(both).Refused.Used)
+		})
+	}
+}
+
 // Takes and settlements of any number of tokens leave in Redis what they leave in the process.
 func TestRedisBoundsTokensAsMemoryDoes(t *testing.T) {
 	at := time.Date(2026, 11, 29, 23, 0, 0, 0, time.UTC)

@@ -45,7 +45,12 @@ for i = 1, (#KEYS - 1) / 2 do
     local h = redis.call('HMGET', hash, 'r', 'ra', 't', 'ta', 'd', 'dp', 'm', 'mp')
     for f = 1, 8 do h[f] = tonumber(h[f]) or 0 end
     local fields, lives = {}, 0
-    if rpm > 0 then lives = math.max(0, math.ceil(h[1] / rpm) - (now - h[2])) end
+    -- What a limit has counted that is not there now stays for two minutes, as in the process.
+    local function stays(used, at)
+      if used > 0 then lives = math.max(lives, 2 * minute - (now - at)) end
+    end
+    if rpm > 0 then lives = math.max(0, math.ceil(h[1] / rpm) - (now - h[2])) else stays(h[1], h[2]) end
+    if tpm == 0 then stays(h[3], h[4]) end
     if tpm > 0 then
       local used = math.max(0, h[3] - math.max(0, now - h[4]) * tpm)
       used = math.min(math.max(0, used + more * minute), most)
