@@ -117,7 +117,7 @@ func dayAndPlaces(t *testing.T, s *Store, l *meter.Limits) [2]int64 {
 // back, and what was settled meanwhile is settled once.
 func TestAServerThatStandsStillKeepsNothing(t *testing.T) {
 	server := redistest.Start(t)
-	s, said := open(t, server, func(o *Options) { o.Timeout = 300 * time.Millisecond })
+	s, said := open(t, server, func(o *Options) { o.Timeout = time.Second })
 	l := &meter.Limits{meter.RequestsAtOnce: 100, meter.TokensPerDay: 1_000_000}
 	var under []meter.Take
 	var results []meter.Result
