@@ -178,7 +178,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 	var end streaming.Tail
 	whole := !more
 	if whole {
-		x.readLateUsage(ans.Status, head.B)
+		x.readLateUsage(ans.Status, head.B, true)
 	}
 	for {
 		there := x.write(head.B)
@@ -187,7 +187,7 @@ func (x *exchange) passWhole(ctx context.Context, ans *upstream.Answer) *failure
 		}
 		if !there || !more {
 			if !whole {
-				x.readLateUsage(ans.Status, end)
+				x.readLateUsage(ans.Status, end, false)
 			}
 			return nil
 		}
@@ -222,14 +222,18 @@ func (x *exchange) readUsage(body []byte) {
 }
 
 // readLateUsage looks for the token counts of a whole answer that passed, or at its end. Where
-// there are none, what a model has said is estimated by its length.
-func (x *exchange) readLateUsage(status int, end []byte) {
+// there are none, what a model has said is estimated, of an end by the length of all.
+func (x *exchange) readLateUsage(status int, end []byte, whole bool) {
 	if !x.endpoint.Passes || status != http.StatusOK {
 		return
 	}
 	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
-	if x.rec.Operation == "chat" || x.rec.Operation == "text_completion" {
-		x.rec.Passed = max(x.rec.Sent, int64(len(end))) / 4
+	switch said := x.rec.Operation == "chat" || x.rec.Operation == "text_completion"; {
+	case x.rec.Outcome.HasUsage || !said || !x.gen.rules.CountTokens():
+	case whole:
+		x.rec.Passed = streaming.Passed(end)
+	default:
+		x.rec.Passed = x.rec.Sent / 4
 	}
 }
 

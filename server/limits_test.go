@@ -307,6 +307,10 @@ func TestAnswersWithoutACountAreEstimated(t *testing.T) {
 			io.WriteString(w, `{"choices":[],`+usage+`,"prompt_logprobs":["`+strings.Repeat("p", 20_000)+`"]}`)
 		case asks("whole, long"):
 			io.WriteString(w, `{"choices":[{"message":{"content":"`+strings.Repeat("w", 300<<10)+`"}}]}`)
+		case asks("whole, small"):
+			io.WriteString(w, `{"id":"`+strings.Repeat("i", 2000)+`","choices":[{"message":{"role":"assistant","content":"a"}}]}`)
+		case asks("whole, of words"):
+			io.WriteString(w, `{"id":"`+strings.Repeat("i", 2000)+`","choices":[{"message":{"role":"assistant","content":"`+words+`"}}]}`)
 		case asks("whole, an end"):
 			io.WriteString(w, `{"choices":[{"message":{"content":"`+strings.Repeat("w", 300<<10)+`"}}],`+usage+`}`)
 		case asks("short"):
@@ -348,7 +352,7 @@ func TestAnswersWithoutACountAreEstimated(t *testing.T) {
 		from, to int64
 	}{
 		{"short", reserved, reserved}, {"long event", 1000, 1100}, {"many events", 500, 500}, {"breaks off", 500, 500},
-		{"whole, long", 300 << 8, 301 << 8},
+		{"whole, long", 300 << 8, 301 << 8}, {"whole, small", reserved, reserved}, {"whole, of words", 1000, 1010},
 	} {
 		body := `{"model":"m","messages":[],"x":"` + c.says + `"}`
 		got := cost(body, func() {

@@ -56,7 +56,14 @@ func (u *UsageReader) Weigh() { u.weighs = true }
 // least, and for each four bytes.
 func (u *UsageReader) Passed() int64 { return max(u.pieces, u.text/4) }
 
-// weigh adds the texts of a chunk.
+// Passed is how many tokens a whole answer has, by the same estimate.
+func Passed(answer []byte) int64 {
+	var u UsageReader
+	u.weigh(answer)
+	return u.Passed()
+}
+
+// weigh adds the texts of a chunk, or of a whole answer.
 func (u *UsageReader) weigh(chunk []byte) {
 	if _, whole := jsontext.Extent(chunk); !whole {
 		return
@@ -68,7 +75,7 @@ func (u *UsageReader) weigh(chunk []byte) {
 			switch string(name) {
 			case "text":
 				n += texts(value, deepest)
-			case "delta":
+			case "delta", "message":
 				jsontext.Members(value, func(name, value []byte, _ int) bool {
 					if string(name) != "role" {
 						n += texts(value, deepest)
