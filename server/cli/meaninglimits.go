@@ -28,11 +28,23 @@ func overload(c *config.Config) string {
 	if bounded != nil || c.Limits.MaxRequests > 0 {
 		text += "; in antwort envoy they are its circuit breakers'"
 	}
-	return text + "; in memory " + inFlight(c)
+	return text + "; in memory " + inFlight(c) + "; " + inVM(c)
 }
 
+// inVM says what each worker of an Envoy with the filter holds, and what it grows by.
+func inVM(c *config.Config) string {
+	need := c.Limits.FilterMemory()
+	if need > config.MaxFilterMemory {
+		return "antwort envoy refuses limits by which a worker's VM would need " + inMiB(need) + ", more than " + inMiB(config.MaxFilterMemory)
+	}
+	return "in antwort envoy " + inMiB(c.Limits.InFlight(true)) + " for each worker, which grows to " + inMiB(need+need/2) + " at most"
+}
+
+// inMiB rounds up.
+func inMiB(n int64) string { return strconv.FormatInt((n+1<<20-1)>>20, 10) + "MiB" }
+
 func inFlight(c *config.Config) string {
-	return strconv.FormatInt(c.Limits.InFlight(false)>>20, 10) + "MiB at most"
+	return inMiB(c.Limits.InFlight(false)) + " at most"
 }
 
 // limits says how much callers may use, a line for each rule.

@@ -78,6 +78,7 @@ func (c *Config) validateFilter() Problems {
 	c.stateless(&ps)
 	c.limitless(&ps)
 	c.promptless(&ps)
+	c.inMemory(&ps)
 	return ps
 }
 

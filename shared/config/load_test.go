@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"testing"
 
@@ -92,6 +93,12 @@ func TestLoadReportsAllSourcesAtOnce(t *testing.T) {
 	assert.Equal(t, []string{" engine.backend_url", " sever", "ANTWORT_PORT server.port", " engine.provider"}, about)
 }
 
+// needs is what is wrong with limits by which a VM would need so many MiB.
+func needs(most string, mib, copies int) string {
+	return fmt.Sprintf("limits.%s: a VM of the filter would need %dMiB by its limits, and 512MiB is the most that fits into one: lower this first; it is limits.in_flight_bytes, "+
+		"%d times the longest body, and 480 bytes for each of limits.json_values", most, mib, copies)
+}
+
 func TestLoadForTheFilter(t *testing.T) {
 	c, err := LoadFilter(Sources{JSON: []byte(`{"engine":{"provider":"vllm"}}`)})
 	require.NoError(t, err, "the route names the upstream, a backend URL is not needed")
@@ -106,8 +113,12 @@ func TestLoadForTheFilter(t *testing.T) {
 
 	for json, problem := range map[string]string{
 		`{}`: "engine.provider: must be set, here or by ANTWORT_PROVIDER, to one of vllm, vllm-responses",
-		`{"engine":{"provider":"vllm","api_key_file":"key"}}`:                 "engine.api_key_file: the filter sees no files: use api_key_env with a variable of vmConfig.env",
-		`{"engine":{"provider":"vllm"},"limits":{"in_flight_bytes":"16MiB"}}`: "limits.request_body_bytes: must not be greater than limits.in_flight_bytes: got 32MiB and 16MiB",
+		`{"engine":{"provider":"vllm","api_key_file":"key"}}`:                                                   "engine.api_key_file: the filter sees no files: use api_key_env with a variable of vmConfig.env",
+		`{"engine":{"provider":"vllm"},"limits":{"in_flight_bytes":"1GiB"}}`:                                    needs("in_flight_bytes", 1159, 3),
+		`{"engine":{"provider":"vllm"},"limits":{"request_body_bytes":"160MiB","decoded_body_bytes":"160MiB"}}`: needs("request_body_bytes", 679, 3),
+		`{"engine":{"provider":"vllm"},"limits":{"response_body_bytes":"100MiB"}}`:                              needs("response_body_bytes", 735, 6),
+		`{"engine":{"provider":"vllm"},"limits":{"json_values":100000000}}`:                                     needs("json_values", 7888, 3),
+		`{"engine":{"provider":"vllm"},"limits":{"in_flight_bytes":"16MiB"}}`:                                   "limits.request_body_bytes: must not be greater than limits.in_flight_bytes: got 32MiB and 16MiB",
 	} {
 		_, err := LoadFilter(Sources{JSON: []byte(json)})
 		assert.EqualError(t, err, problem)

@@ -1,0 +1,56 @@
+package config
+
+import "strconv"
+
+// MaxFilterMemory is what a VM of the filter may need by its limits: half of what Envoy
+// lets a VM have, for the garbage collector makes more of it, and what it frees lies in
+// pieces.
+const MaxFilterMemory = 512 * mib
+
+// FilterMemory returns how much memory one VM of the filter may need: what is held, what
+// the translation of one body takes while it runs, and what the module has at rest.
+func (l Limits) FilterMemory() int64 {
+	request, answer := l.translation()
+	return l.InFlight(true) + max(request, answer) + restBytes
+}
+
+// translation is what the translation of a request, and of an answer, may take.
+func (l Limits) translation() (request, answer int64) {
+	return requestCopies*l.RequestBodyBytes + l.tree(l.RequestBodyBytes), answerCopies*l.ResponseBodyBytes + l.tree(l.ResponseBodyBytes)
+}
+
+// tree is what the parse tree of a body takes. A value has at least two bytes of it.
+func (l Limits) tree(body int64) int64 { return valueBytes * min(int64(l.JSONValues), body/2) }
+
+const (
+	requestCopies = 3 // of a body, with what it becomes
+	answerCopies  = 6
+	valueBytes    = 480 // of a JSON value in a parse tree
+	restBytes     = 16 * mib
+)
+
+// inMemory refuses limits by which a VM would need more than it gets, and says which
+// of them asks for most.
+func (c *Config) inMemory(ps *Problems) {
+	l := c.Limits
+	need := l.FilterMemory()
+	if need <= MaxFilterMemory {
+		return
+	}
+	size, copies := l.RequestBodyBytes, int64(requestCopies)
+	path, most := "limits.request_body_bytes", requestCopies*size
+	if request, answer := l.translation(); answer > request {
+		size, copies = l.ResponseBodyBytes, answerCopies
+		path, most = "limits.response_body_bytes", answerCopies*size
+	}
+	if tree := l.tree(size); tree > most {
+		path, most = "limits.json_values", tree
+	}
+	if l.InFlight(true) > most {
+		path = "limits.in_flight_bytes"
+	}
+	ps.add(path, "", "a VM of the filter would need "+inMiB(need)+" by its limits, and "+inMiB(MaxFilterMemory)+" is the most that fits into one: lower this first; it is limits.in_flight_bytes, "+
+		strconv.FormatInt(copies, 10)+" times the longest body, and "+strconv.Itoa(valueBytes)+" bytes for each of limits.json_values")
+}
+
+func inMiB(n int64) string { return strconv.FormatInt((n+mib-1)/mib, 10) + "MiB" }
