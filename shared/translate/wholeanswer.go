@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strings"
 
 	"antwort/shared/responses"
@@ -102,5 +103,11 @@ func (w *Whole) events(dst []byte, now int64) ([]byte, responses.State, *respons
 	}
 	work := chunkWorks.Get().(*chunkWork)
 	defer work.done()
-	return w.turn.read(dst, work, w.split.Rest(), now)
+	answer := w.split.Rest()
+	if n := len(answer); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
+		work.reserve(n)
+		w.turn.out.Reserve(n)
+		dst = slices.Grow(dst, 5*n+2*w.turn.resource.Held())
+	}
+	return w.turn.read(dst, work, answer, now)
 }
