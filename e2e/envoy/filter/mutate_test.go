@@ -45,17 +45,23 @@ func mutated(r *rand.Rand, b []byte) []byte {
 // TestMutations sends requests and answers of the golden corpus with mistakes in
 // them: nothing of it panics or ends a VM.
 func TestMutations(t *testing.T) {
-	const each = 5000
+	each := 5000
+	if testing.Short() {
+		each = 500
+	}
 	cases, err := corpus.Load()
 	require.NoError(t, err)
-	var requests, streams [][]byte
+	var requests [][]byte
+	answers := map[string][][]byte{} // by provider and content type
 	for _, c := range cases {
 		requests = append(requests, c.Request)
-		if c.Stream != nil {
-			streams = append(streams, c.Stream)
-		}
-		if c.Answer != nil {
-			streams = append(streams, c.Answer)
+		for kind, answer := range map[string][]byte{
+			"vllm text/event-stream": c.Stream, "vllm application/json": c.Answer,
+			"vllm-responses text/event-stream": c.Expected.Events, "vllm-responses application/json": c.Expected.Response,
+		} {
+			if answer != nil {
+				answers[kind] = append(answers[kind], answer)
+			}
 		}
 	}
 	var plugins []plugin
@@ -68,7 +74,7 @@ func TestMutations(t *testing.T) {
 	vms := g.vms(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	run := func(t *testing.T, n int, ask func(r *rand.Rand, url string)) {
+	run := func(t *testing.T, n int, plugins []plugin, ask func(r *rand.Rand, url string)) {
 		var all sync.WaitGroup
 		const workers = 8
 		for w := range workers {
@@ -88,41 +94,47 @@ func TestMutations(t *testing.T) {
 	warm := 0
 	t.Run("requests", func(t *testing.T) {
 		g.up.set(gives(200, "application/json", chatHello))
-		run(t, each/10, func(r *rand.Rand, url string) { send(t, client, request(t, url, strings.NewReader(hello))) })
+		run(t, each/10, plugins, func(r *rand.Rand, url string) { send(t, client, request(t, url, strings.NewReader(hello))) })
 		warm = resident(t, g.Pid())
-		run(t, each, func(r *rand.Rand, url string) {
+		run(t, each, plugins, func(r *rand.Rand, url string) {
 			send(t, client, request(t, url, bytes.NewReader(mutated(r, requests[r.IntN(len(requests))]))))
 		})
 	})
-	t.Run("answers", func(t *testing.T) {
-		var mu sync.Mutex
-		of := rand.New(rand.NewPCG(seed, 99))
-		g.up.set(func(w http.ResponseWriter, r *http.Request) {
-			asked, _ := io.ReadAll(r.Body)
-			mu.Lock()
-			answer := mutated(of, streams[of.IntN(len(streams))])
-			pieces := 1 + of.IntN(4)
-			mu.Unlock()
-			kind := "application/json"
-			if bytes.Contains(asked, []byte(`"stream":true`)) {
-				kind = "text/event-stream"
+	for _, c := range []struct {
+		provider, contentType, body string
+		n                           int
+	}{
+		{"vllm", "text/event-stream", helloStream, each}, {"vllm", "application/json", hello, each / 5},
+		{"vllm-responses", "text/event-stream", helloStream, each}, {"vllm-responses", "application/json", hello, each / 5},
+	} {
+		t.Run(c.provider+" "+c.contentType, func(t *testing.T) {
+			of := answers[c.provider+" "+c.contentType]
+			require.NotEmpty(t, of)
+			var mu sync.Mutex
+			random := rand.New(rand.NewPCG(seed, 99))
+			g.up.set(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				answer := mutated(random, of[random.IntN(len(of))])
+				pieces := 1 + random.IntN(4)
+				mu.Unlock()
+				w.Header().Set("Content-Type", c.contentType)
+				for ; pieces > 0; pieces-- {
+					n := len(answer) / pieces
+					_, _ = w.Write(answer[:n])
+					w.(http.Flusher).Flush()
+					answer = answer[n:]
+				}
+			})
+			var those []plugin
+			for _, p := range plugins {
+				if strings.HasPrefix(p.name, c.provider+"/") {
+					those = append(those, p)
+				}
 			}
-			w.Header().Set("Content-Type", kind)
-			for ; pieces > 0; pieces-- {
-				n := len(answer) / pieces
-				_, _ = w.Write(answer[:n])
-				w.(http.Flusher).Flush()
-				answer = answer[n:]
-			}
+			run(t, c.n, those, func(_ *rand.Rand, url string) { send(t, client, request(t, url, strings.NewReader(c.body))) })
 		})
-		run(t, each, func(r *rand.Rand, url string) {
-			body := hello
-			if r.IntN(3) > 0 {
-				body = helloStream
-			}
-			send(t, client, request(t, url, strings.NewReader(body)))
-		})
-	})
+	}
 	end := resident(t, g.Pid())
 	t.Logf("memory: %d MB before, %d MB after", warm>>20, end>>20)
 	require.Less(t, end-warm, 64<<20, "memory grows")

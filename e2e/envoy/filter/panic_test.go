@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -54,30 +55,46 @@ func TestPanics(t *testing.T) {
 }
 
 // What a VM held goes with it: the next one has all of in_flight_bytes, and takes what
-// it held out of Envoy's gauge.
+// it held out of Envoy's gauge. Envoy cuts the streams that the VM had, so that nobody
+// takes them for complete, and its log says of what the VM died.
 func TestVMThatDies(t *testing.T) {
-	g := start(t, panicking(t), []plugin{{name: "gated", gated: true, reloads: true,
-		config: config("vllm", "gated", `},"limits":{"in_flight_bytes":"8KiB","request_body_bytes":"8KiB"`)}})
-	url := g.url(t, "gated")
-	g.up.set(gives(200, "application/json", chatHello))
-	held := `{"model":"m","input":"` + strings.Repeat("x", 3000)
-	body, more := io.Pipe()
-	r, err := http.NewRequest("POST", url+"/v1/responses", body)
-	require.NoError(t, err)
-	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Panic-In": {"request_body 2 trap"}}
-	ended := make(chan got, 1)
-	go func() { ended <- send(t, http.DefaultTransport, r) }()
-	_, err = io.WriteString(more, held)
-	require.NoError(t, err)
-	isHeld := func() bool { return g.stat(t, "in_flight_bytes") >= len(held) }
-	require.Eventually(t, isHeld, time.Minute, 20*time.Millisecond)
-	_, err = io.WriteString(more, `"}`)
-	require.NoError(t, err)
-	require.NotEqual(t, 200, (<-ended).status)
-	require.Eventually(t, func() bool { return post(t, url, hello).status == 200 }, time.Minute, 50*time.Millisecond)
-	for range 3 {
-		require.Equal(t, 200, post(t, url, held+strings.Repeat("x", 2000)+`"}`).status, "it believes that it holds what the other one held")
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			g := start(t, panicking(t), []plugin{{name: profile, gated: profile == "gated", reloads: true,
+				config: config("vllm", profile, `},"limits":{"in_flight_bytes":"8KiB","request_body_bytes":"8KiB"`)}})
+			url := g.url(t, profile)
+			g.up.set(withTicks(gives(200, "application/json", chatHello)))
+			bystander := startTicks(t, url)
+			held := `{"model":"m","input":"` + strings.Repeat("x", 3000)
+			body, more := io.Pipe()
+			r, err := http.NewRequest("POST", url+"/v1/responses", body)
+			require.NoError(t, err)
+			r.Header = http.Header{"Content-Type": {"application/json"}, "X-Panic-In": {"request_body 2 trap"}}
+			ended := make(chan got, 1)
+			go func() { ended <- send(t, http.DefaultTransport, r) }()
+			_, err = io.WriteString(more, held)
+			require.NoError(t, err)
+			isHeld := func() bool { return g.stat(t, "in_flight_bytes") >= len(held) }
+			require.Eventually(t, isHeld, time.Minute, 20*time.Millisecond)
+			_, err = io.WriteString(more, `"}`)
+			require.NoError(t, err)
+			require.NotEqual(t, 200, (<-ended).status)
+			<-bystander.done
+			require.True(t, bystander.cut)
+			require.Contains(t, bystander.text.String(), "event: response.output_text.delta")
+			require.NotContains(t, bystander.text.String(), "event: response.completed")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			for n, line := 0, ""; !strings.Contains(line, "proxy_on_request_body") || !strings.Contains(line, "memory access out of bounds"); n++ {
+				line, err = g.LogLine(ctx, n)
+				require.NoError(t, err, "Envoy's log does not say of what the VM died")
+			}
+			require.Eventually(t, func() bool { return post(t, url, hello).status == 200 }, time.Minute, 50*time.Millisecond)
+			for range 3 {
+				require.Equal(t, 200, post(t, url, held+strings.Repeat("x", 2000)+`"}`).status, "it believes that it holds what the other one held")
+			}
+			require.Zero(t, g.stat(t, "panics_total"))
+			g.becomes(t, "in_flight_bytes", 0)
+		})
 	}
-	require.Zero(t, g.stat(t, "panics_total"))
-	g.becomes(t, "in_flight_bytes", 0)
 }
