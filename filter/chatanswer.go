@@ -28,6 +28,9 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
+	if x.holding.dropped {
+		return a.fail(failure.Overloaded, policy.Overloaded(), size)
+	}
 	a.came += int64(size)
 	if a.came > x.cfg.Limits.ResponseBodyBytes {
 		return a.fail(failure.UpstreamAnswer, responses.AnswerTooLarge(), size)
@@ -41,7 +44,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	if a.whole == nil {
 		a.whole = x.turn.Whole()
 	}
-	if !x.holdAnswer(x.kept() + a.whole.Held() + 2*size) {
+	if !x.holdText(x.kept() + a.whole.Held() + 2*size) {
 		return a.fail(failure.Overloaded, policy.Overloaded(), size)
 	}
 	a.whole.Write(chunk)
@@ -82,6 +85,7 @@ func (a *chatAnswer) send(out []byte, size int) types.Action {
 	x.written(out)
 	a.sent, x.complete = true, true
 	a.whole = nil
+	x.settle()
 	x.letGo()
 	return types.ActionContinue
 }
@@ -97,4 +101,4 @@ func (x *translated) trailersAfter(sent bool) types.Action {
 	return x.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON"))
 }
 
-func (a *chatAnswer) free() {}
+func (a *chatAnswer) free() { a.whole = nil }

@@ -19,40 +19,45 @@ type chatStream struct {
 
 func (a *chatStream) body(size int, end bool) types.Action {
 	x := a.x
-	chunk := answerChunk(size)
+	if x.complete { // what still comes says nothing
+		setAnswerChunk(nil, size)
+		return types.ActionContinue
+	}
 	out := x.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
 		out = a.events.Start(out)
 	}
-	out, err := a.events.Write(out, chunk, 0)
-	if err == nil && end && a.held && !a.events.Started() {
-		err = translate.CutError()
+	var err error
+	room := !x.holding.dropped
+	if room {
+		out, err = a.events.Write(out, answerChunk(size), 0)
+		if err == nil && end && a.held && !a.events.Started() {
+			err = translate.CutError()
+		}
+		if err != nil {
+			return x.reply(failure.UpstreamStream, err.(*responses.Error)) //nolint:errorlint // the translation makes no others, and wraps none
+		}
+		if end {
+			out = a.events.End(out, nil, 0)
+		}
+		if a.events.Speaks() {
+			x.sawToken()
+		}
+		room = a.events.Done() || x.holdText(x.kept()+a.events.Held())
 	}
-	if err != nil {
-		return x.reply(failure.UpstreamStream, err.(*responses.Error)) //nolint:errorlint // the translation makes no others, and wraps none
-	}
-	if end {
-		out = a.events.End(out, nil, 0)
-	}
-	if a.events.Speaks() {
-		x.sawToken()
-	}
-	if !x.holdAnswer(x.kept() + a.events.Held()) {
+	if !room {
 		if a.held && !a.events.Started() {
 			return x.reply(failure.Overloaded, policy.Overloaded())
 		}
 		out = a.events.End(out, policy.Overloaded(), 0)
 		x.fail(failure.Overloaded)
 	}
-	if a.events.Done() && !x.complete {
-		x.complete = true
-		if a.events.Outcome().Failed() {
-			x.fail(failure.UpstreamStream)
-		}
-	}
 	setAnswerChunk(out, size)
 	x.written(out)
+	if a.events.Done() {
+		a.ended()
+	}
 	if a.held && len(out) == 0 {
 		return pauseNoBuffer
 	}
@@ -60,10 +65,22 @@ func (a *chatStream) body(size int, end bool) types.Action {
 	return types.ActionContinue
 }
 
+// ended lets go of all that the stream holds: its upstream may take long to end.
+func (a *chatStream) ended() {
+	x := a.x
+	x.complete = true
+	if a.events.Outcome().Failed() {
+		x.fail(failure.UpstreamStream)
+	}
+	a.events = nil
+	x.settle()
+	x.letGo()
+}
+
 // trailers end a stream that is complete. The end of another one cannot be told
 // any more: Envoy takes no body here.
 func (a *chatStream) trailers() types.Action {
-	if a.events.Done() {
+	if a.x.complete {
 		return types.ActionContinue
 	}
 	return a.x.reply(failure.UpstreamStream, translate.CutError())

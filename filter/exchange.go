@@ -46,7 +46,8 @@ type handler interface {
 	answerHeaders(h header, end bool) types.Action
 	answerBody(size int, end bool) types.Action
 	answerTrailers() types.Action
-	done() // frees what is held
+	drop() int // frees what others need, and says how much it keeps
+	done()     // frees what is held
 }
 
 // answer is how answers of one kind are handled.

@@ -115,6 +115,13 @@ func (x *forwarded) answerTrailers() types.Action {
 	return x.answer.trailers()
 }
 
+func (x *forwarded) drop() int {
+	if x.check != nil {
+		x.check.free()
+	}
+	return 0
+}
+
 func (x *forwarded) done() {
 	if x.check != nil {
 		x.check.free()

@@ -54,10 +54,13 @@ func (c *gathered) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
+	if x.holding.dropped {
+		return c.fail(failure.Overloaded, policy.Overloaded(), size)
+	}
 	if c.came += int64(size); c.came > x.cfg.Limits.ResponseBodyBytes {
 		return c.fail(failure.UpstreamAnswer, responses.AnswerTooLarge(), size)
 	}
-	if !c.text.atOnce(size, end) && !x.holdAnswer(x.kept()+c.text.room(size)) {
+	if !c.text.atOnce(size, end) && !x.holdText(x.kept()+c.text.room(size)) {
 		return c.fail(failure.Overloaded, policy.Overloaded(), size)
 	}
 	all, whole := c.text.add(answerChunk(size), end)

@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -135,10 +136,8 @@ func TestWrongBodiesAreNotWaitedFor(t *testing.T) {
 // three quarters: the rest is for the answers of those who have been let in.
 func TestRequestsTakeTheirShareOnly(t *testing.T) {
 	const mib = 1 << 20
-	keys := `[{` + aliceDigest + `},{"sha256":"f6487756d211f51fd59c3365cef7e83e549e72ebda0b9abff1f4fcbc4e701460","subject":"bob"}]`
-	const bobKey = "bob-key-77c0e1d3"
 	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(8*mib), "limits.request_body_bytes", strconv.Itoa(8*mib),
-		"auth.type", `"api_key"`, "auth.api_keys", keys), newUpstream(gives(200, "application/json", chatHello)))
+		"auth.type", `"api_key"`, "auth.api_keys", twoCallers), newUpstream(gives(200, "application/json", chatHello)))
 	held := textOf(3 * mib)
 	begin(t, h, len(held)+1, held[:len(held)-1], "X-Api-Key", aliceKey)
 	require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") > 3*mib }, 30*time.Second, time.Millisecond)
@@ -152,4 +151,161 @@ func TestRequestsTakeTheirShareOnly(t *testing.T) {
 	require.Equal(t, 200, ask(aliceKey, 20<<10).status, "small requests count for nobody")
 	require.Equal(t, 200, ask(bobKey, 1*mib).status, "bob has his")
 	require.Equal(t, 503, ask(bobKey, 5*mib).status, "there is no such room")
+}
+
+// twoCallers are alice and bob, who have a key each.
+const twoCallers = `[{` + aliceDigest + `},{"sha256":"f6487756d211f51fd59c3365cef7e83e549e72ebda0b9abff1f4fcbc4e701460","subject":"bob"}]`
+
+const bobKey = "bob-key-77c0e1d3"
+
+// told is a model server whose streams say what the test tells them to, by who asks.
+type told struct{ alice, bob chan int } // bytes to say; closed: the end
+
+func (s told) answer(w http.ResponseWriter, r *http.Request) {
+	say := s.alice
+	if r.Header.Get("X-Who") == "bob" {
+		say = s.bob
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	text := strings.Repeat("word ", 1<<10/5)
+	for {
+		select {
+		case n, more := <-say:
+			if !more {
+				_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+				return
+			}
+			for ; n > 0; n -= len(text) {
+				_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"`+text+`"}}]}`+"\n\n")
+			}
+			w.(http.Flusher).Flush()
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func tell(t *testing.T, to chan int, n int) {
+	t.Helper()
+	select {
+	case to <- n:
+	case <-time.After(30 * time.Second):
+		t.Fatal("no stream listens")
+	}
+}
+
+// When all of the bound is taken, a stream of the caller who holds most ends, not that
+// of another one which needs a little more.
+func TestTheLargestEnds(t *testing.T) {
+	const mib = 1 << 20
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			says := told{make(chan int), make(chan int)}
+			h := start(t, config("vllm", profile, "limits.in_flight_bytes", strconv.Itoa(16*mib), "limits.request_body_bytes", strconv.Itoa(16*mib),
+				"auth.type", `"api_key"`, "auth.api_keys", twoCallers), newUpstream(says.answer))
+			ask := func(key string) chan got {
+				answer := make(chan got, 1)
+				go func() {
+					answer <- do(t, h, "POST", "/v1/responses", strings.NewReader(helloStream), "X-Api-Key", key, "X-Who", key[:3])
+				}()
+				return answer
+			}
+			holds := func(least int64) {
+				require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") >= least }, 30*time.Second, time.Millisecond)
+			}
+			bob := ask(bobKey)
+			tell(t, says.bob, 100<<10)
+			alice := []chan got{ask(aliceKey), ask(aliceKey)}
+			for range alice {
+				tell(t, says.alice, 100<<10)
+			}
+			holds(200 << 10)
+			for range 22 { // 11 MiB: bob will need more than is left
+				tell(t, says.alice, mib/2)
+			}
+			holds(11 * mib)
+			require.Zero(t, h.Counter("antwort.failures_total.overloaded"))
+			for range 24 {
+				tell(t, says.bob, mib/4)
+			}
+			close(says.bob)
+			got := <-bob
+			require.False(t, got.cut)
+			require.True(t, strings.Contains(got.body, "event: response.completed"), "bob's stream has ended")
+			ended := 0
+			close(says.alice)
+			for _, a := range alice {
+				got := <-a
+				require.False(t, got.cut)
+				require.True(t, strings.HasSuffix(got.body, "data: [DONE]\n\n"))
+				if strings.Contains(got.body, "event: response.failed") {
+					require.True(t, strings.Contains(got.body, `"code":"overloaded"`))
+					ended++
+				}
+			}
+			require.NotZero(t, ended)
+			wait(t, h)
+			nothingIsHeld(t, h)
+		})
+	}
+}
+
+// A stream that is over for its client holds nothing, however long its upstream goes on.
+func TestAnEndedStreamHoldsNothing(t *testing.T) {
+	const mib = 1 << 20
+	says := told{make(chan int), nil}
+	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(4*mib), "limits.request_body_bytes", strconv.Itoa(4*mib),
+		"limits.response_body_bytes", strconv.Itoa(mib)), newUpstream(says.answer))
+	answer := make(chan got, 1)
+	go func() { answer <- post(t, h, helloStream) }()
+	tell(t, says.alice, 100<<10)
+	require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") > 100<<10 }, 30*time.Second, time.Millisecond)
+	tell(t, says.alice, 2*mib)
+	nothingIsHeld(t, h)
+	tell(t, says.alice, 2*mib)
+	close(says.alice)
+	got := <-answer
+	require.True(t, strings.Contains(got.body, "event: response.failed"))
+	require.True(t, strings.HasSuffix(got.body, "data: [DONE]\n\n"))
+	wait(t, h)
+	nothingIsHeld(t, h)
+}
+
+// At the limits that need all of the memory that a VM may need by them, it lives on.
+func TestTheLargestLimitsFit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("translates bodies of 32 MiB")
+	}
+	const mib = 1 << 20
+	const values = 380_000
+	whole := `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}]}`
+	tree := strings.Repeat(`{"type":"text","text":"a","x":0},`, values/4-10)
+	up := newUpstream(gives(200, "application/json", chatHello))
+	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(120*mib), "limits.response_body_bytes", strconv.Itoa(32*mib), "limits.json_values", strconv.Itoa(values)), up)
+	held := textOf(30 * mib)
+	begin(t, h, len(held)+1, held[:len(held)-1])
+	require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") > 28*mib }, 30*time.Second, time.Millisecond)
+	for name, answer := range map[string]string{
+		"small values":         fmt.Sprintf(whole, "["+strings.TrimSuffix(tree, ",")+"]"),
+		"small values, spaced": fmt.Sprintf(whole, "["+strings.TrimSuffix(strings.ReplaceAll(tree, ",", strings.Repeat(" ", 20)+","), ",")+"]"),
+		"a long text":          fmt.Sprintf(whole, `"`+strings.Repeat(`\n\"a`, 31*mib/5)+`"`),
+	} {
+		up.set(gives(200, "application/json", answer))
+		for _, body := range []string{hello, helloStream} {
+			got := post(t, h, body)
+			require.Contains(t, []int{200, 502}, got.status, name)
+		}
+	}
+	up.set(gives(200, "application/json", chatHello))
+	for _, body := range []string{
+		`{"model":"m","input":[` + strings.TrimSuffix(strings.Repeat(`{"role":"user","content":[{"type":"input_text","text":"a"}]},`, 9_000), ",") + `]}`,
+		`{"model":"m","input":"a","x":[` + strings.TrimSuffix(strings.Repeat(`{"a":0},`, values/2-100), ",") + `]}`,
+		`{"model":"m","input":"` + strings.Repeat(`\n\"a`, 25*mib/5) + `"}`,
+	} {
+		require.Contains(t, []int{200, 503}, post(t, h, body).status)
+	}
+	require.Equal(t, 200, post(t, h, hello).status)
+	for _, l := range h.Logs() {
+		require.NotEqual(t, "critical", l.Level, l.Message)
+	}
 }

@@ -8,36 +8,34 @@ import (
 
 // holding is what an exchange holds.
 type holding struct {
-	bytes  int
-	caller string // whose share it counts for, "": nobody's
-	shared int    // bytes that do
+	bytes int
+	charge
+	dropped bool // others needed it: the exchange can only fail
 }
 
 // holdRequest says how many bytes the exchange's request holds now. It is false
 // when that is more than there is for it.
 func (x *exchange) holdRequest(bytes int) bool {
 	bound := x.cfg.Limits.InFlight(true)
-	grows := bytes > x.holding.bytes
+	grows, much := bytes > x.holding.bytes, bytes
 	x.setHeld(bytes)
-	ok := x.share(bytes, bound)
-	return ok && (!grows || x.memory.admits(0, bound))
+	if bytes <= muchBytes {
+		much = 0
+	}
+	x.share(much)
+	return !grows || x.memory.admits(0, bound) && x.memory.sharesWell(&x.holding.charge, bound)
 }
 
-// share charges the caller for a request that holds much.
-func (x *exchange) share(bytes int, bound int64) bool {
-	h := &x.holding
-	if bytes <= muchBytes {
-		bytes = 0
+// share charges the caller for so many of the bytes that are held.
+func (x *exchange) share(bytes int) {
+	c := &x.holding.charge
+	if int64(bytes) == c.bytes {
+		return
 	}
-	if bytes == h.shared {
-		return true
+	if c.caller == "" {
+		c.caller, c.drop = x.whoCalls(), x.drop
 	}
-	if h.caller == "" {
-		h.caller = x.whoCalls()
-	}
-	more := int64(bytes - h.shared)
-	h.shared = bytes
-	return x.memory.charge(h.caller, int64(bytes), more, bound)
+	x.memory.charge(c, int64(bytes))
 }
 
 // whoCalls names the caller: as who was identified, else by the address that the
@@ -55,13 +53,23 @@ func (x *exchange) whoCalls() string {
 }
 
 // accept notes that the request has gone on, and keeps so many bytes for its
-// answer. It is false when there is no room for another exchange.
+// answer. It is false when there is no room for another exchange, or the caller has
+// more than its share.
 func (x *exchange) accept(kept int) bool {
 	bound := x.cfg.Limits.InFlight(true)
 	before := x.holding.bytes
-	x.share(0, bound)
 	x.aside = setAside(bound)
+	x.holding.accepted = true
+	x.share(max(kept-x.aside, 0))
 	x.setHeld(max(kept, x.aside))
+	if x.memory.held > bound/callersShare {
+		if x.holding.caller == "" {
+			x.holding.caller, x.holding.drop = x.whoCalls(), x.drop
+		}
+		if !x.memory.sharesWell(&x.holding.charge, bound) {
+			return false
+		}
+	}
 	return x.holding.bytes <= before || x.memory.admits(0, bound)
 }
 
@@ -78,10 +86,35 @@ func (x *exchange) holdAnswer(bytes int) bool {
 	return !grows || x.memory.held <= x.cfg.Limits.InFlight(true)
 }
 
+// holdText is holdAnswer for an answer that counts for its caller: when all of the
+// bound is taken, who holds most ends. It is false when that is this exchange.
+func (x *exchange) holdText(bytes int) bool {
+	x.share(max(bytes-x.aside, 0))
+	if x.holdAnswer(bytes) {
+		return true
+	}
+	for bound := x.cfg.Limits.InFlight(true); x.memory.held > bound; {
+		most := x.memory.most()
+		if most == nil || most == &x.holding.charge {
+			return false
+		}
+		most.drop()
+	}
+	return true
+}
+
+// drop lets go of what the exchange holds, for others. With the next bytes of its
+// request or its answer it fails.
+func (x *exchange) drop() {
+	x.holding.dropped = true
+	x.share(0)
+	x.setHeld(max(x.handler.drop(), x.aside) + x.leaving)
+}
+
 // letGo ends all holding.
 func (x *exchange) letGo() {
 	x.departed()
-	x.share(0, 0)
+	x.share(0)
 	x.aside = 0
 	x.setHeld(0)
 }

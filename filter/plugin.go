@@ -62,7 +62,7 @@ func (p *plugin) configure(size int) error {
 			p.summarizer = &summary.Summarizer{Translator: p.translator, Sealer: sealer, Limits: options.Limits, MaxTokens: cfg.Compaction.MaxOutputTokens}
 		}
 	}
-	p.memory.limit(budget(cfg.Limits))
+	p.memory.limit(cfg.Limits)
 	p.metrics.define()
 	p.ticker.every = min(ledgerEach, cfg.Filter.GateWait/4, cfg.Server.ReadTimeout/4)
 	p.ledger.begin(p.clock.now())

@@ -204,6 +204,8 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 	}
 	stream := policy.MediaType(h.get("content-type")) == "text/event-stream"
 	switch {
+	case x.holding.dropped:
+		return x.refused(h, &refusal{exchange: x.exchange, kind: failure.Overloaded, err: policy.Overloaded()}, end)
 	case x.turn == nil:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer before it had the request"), end)
 	case coding != "":
@@ -283,11 +285,29 @@ func (x *translated) answerBody(size int, end bool) types.Action {
 
 func (x *translated) answerTrailers() types.Action { return x.answer.trailers() }
 
+// drop frees the body, or the answer and what it repeats of the request.
+func (x *translated) drop() int {
+	x.upload.free()
+	if x.answer != nil {
+		x.answer.free()
+	}
+	if x.turn == nil {
+		return 0
+	}
+	x.turn.Forget()
+	return x.kept()
+}
+
 func (x *translated) done() {
 	x.upload.free()
 	if x.answer != nil {
 		x.answer.free()
 	}
+	x.settle()
+}
+
+// settle counts what the answer has used, and gives back the turn.
+func (x *translated) settle() {
 	if x.turn != nil {
 		if o := x.turn.Outcome(); o.HasUsage {
 			x.used(o.Usage)
@@ -295,5 +315,6 @@ func (x *translated) done() {
 			x.used(x.summed.Usage())
 		}
 		x.turn.Free()
+		x.turn = nil
 	}
 }

@@ -41,6 +41,9 @@ func (u *upload) overLength() (action types.Action, refused bool) {
 func (u *upload) next(size int, end bool) (all []byte, action types.Action, whole bool) {
 	chunk, limit := requestChunk(size), u.cfg.Limits.RequestBodyBytes
 	b := &u.body
+	if u.holding.dropped {
+		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
+	}
 	if int64(len(b.buf)+len(chunk)) > limit {
 		return nil, u.reply(failure.TooLarge, policy.TooLarge(limit)), false
 	}
@@ -80,6 +83,9 @@ func (u *upload) trailers() types.Action {
 	if u.sent {
 		u.left()
 		return types.ActionContinue
+	}
+	if u.holding.dropped {
+		return u.reply(failure.Overloaded, policy.Overloaded())
 	}
 	if e := responses.Check(u.body.buf, responses.Limits{}); e != nil {
 		return u.reply(failure.InvalidRequest, e)

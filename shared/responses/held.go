@@ -16,5 +16,11 @@ func (o *Output) Said() int { return len(o.items) + len(o.logprobs) }
 // until the next step.
 func (o *Output) OpenText() []byte { return o.items[o.textStart:] }
 
+// Forget frees the items. The numbers of what is told go on.
+func (o *Output) Forget() {
+	o.items, o.logprobs, o.itemID, o.call = nil, nil, nil, Call{}
+	o.open, o.part, o.parts, o.itemStart, o.done, o.partStart, o.textStart, o.told = noItem, noPart, 0, 0, 0, 0, 0, 0
+}
+
 // Held returns how many bytes of memory the items take.
 func (o *Output) Held() int { return cap(o.items) + cap(o.logprobs) }

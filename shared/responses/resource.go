@@ -43,6 +43,11 @@ func (r *Resource) NotStored() {
 // Held returns how many bytes of memory the resource takes.
 func (r *Resource) Held() int { return cap(r.echo) }
 
+// Forget frees what the resource repeats of its request: it repeats an empty one.
+func (r *Resource) Forget(model string) {
+	r.echo = new(Request).appendEcho(nil, nil, ToolChoice{}, model)
+}
+
 // outputMember begins the list of items in a resource.
 const outputMember = `,"output":[`
 

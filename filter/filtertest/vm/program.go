@@ -34,11 +34,14 @@ func compiled(wasm []byte) (*program, error) {
 	return get.(func() (*program, error))()
 }
 
+// memoryPages is how much memory a module may have: 1 GiB, as Envoy gives it.
+const memoryPages = 1 << 30 >> 16
+
 // compile makes the runtime with the host's functions, and the module. What
 // wazero makes of it is kept in the user's cache folder for the next process.
 func compile(wasm []byte) (*program, error) {
 	ctx := context.Background()
-	config := wazero.NewRuntimeConfig()
+	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(memoryPages)
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		dir = os.TempDir()
