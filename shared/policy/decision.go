@@ -149,29 +149,36 @@ type Decision struct {
 
 // Begin decides about a request of the Responses API, or of an endpoint that is
 // passed on, as far as that is possible before its body.
-func (d *Decider) Begin(r Request) (Decision, *failure.Failure) {
-	x := Decision{Route: -1, from: d, request: r, Repeatable: r.Method == "GET" || r.Method == "HEAD", Kept: d.tier.Keeps && !r.Endpoint.Passes}
+func (d *Decider) Begin(r Request) (x Decision, f *failure.Failure) {
+	x.Route, x.from, x.request = -1, d, r
+	f = x.begin()
+	return x, f
+}
+
+func (x *Decision) begin() *failure.Failure {
+	d, r := x.from, &x.request
+	x.Repeatable, x.Kept = r.Method == "GET" || r.Method == "HEAD", d.tier.Keeps && !r.Endpoint.Passes
 	if !r.Endpoint.hasModel() && !(x.passes() && namesModel(r.Method)) {
-		return x, x.unnamed()
+		return x.unnamed()
 	}
 	route, decided := d.router.ChooseUnread(x.ask(""))
 	switch {
 	case decided:
 		if f := x.goTo(route); f != nil {
-			return x, f
+			return f
 		}
 	case d.tier.Blind:
 		if f := x.choose(""); f != nil {
-			return x, f
+			return f
 		}
 	case !d.tier.makes(r.Endpoint) && r.Endpoint.hasModel() && !d.forwards:
-		return x, failure.Of(failure.NotStored, r.Endpoint.NotHere())
+		return failure.Of(failure.NotStored, r.Endpoint.NotHere())
 	}
 	if d.tier.Blind && x.passes() && (!decided || r.Caller.Restricted() || d.routes[x.Route].renames) {
-		return x, failure.Of(failure.ForbiddenModel, modelUnread(r.Endpoint))
+		return failure.Of(failure.ForbiddenModel, modelUnread(r.Endpoint))
 	}
 	x.Need, x.optional = x.needs()
-	return x, x.readable()
+	return x.readable()
 }
 
 // needs is what a request needs that names a model in its body.

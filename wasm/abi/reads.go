@@ -5,6 +5,7 @@ package abi
 import (
 	"math"
 	"runtime"
+	"slices"
 	"unsafe"
 )
 
@@ -29,14 +30,18 @@ func AppendFields(dst [][2]string, headerMap uint32) ([][2]string, bool) {
 	}
 	// The count; the sizes of each name and value; names and values, each with a
 	// zero byte behind it.
-	begin := 4 + 8*int(le32(pairs, 0))
-	for at, text := 4, begin; at < begin; at += 8 {
+	n := int(le32(pairs, 0))
+	dst = slices.Grow(dst, n)
+	fields := dst[len(dst) : len(dst)+n]
+	text := 4 + 8*n
+	for i := range fields {
+		at := 4 + 8*i
 		value := text + int(le32(pairs, at)) + 1
 		end := value + int(le32(pairs, at+4))
-		dst = append(dst, [2]string{pairs[text : value-1], pairs[value:end]})
+		fields[i][0], fields[i][1] = pairs[text:value-1], pairs[value:end]
 		text = end + 1
 	}
-	return dst, true
+	return dst[:len(dst)+n], true
 }
 
 // ReadBuffer reads a whole buffer, as proxywasm.GetHttpRequestBody does. The bytes
