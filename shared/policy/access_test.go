@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The cases that the server and the filter run too. Paths and codings are
-// theirs.
+// The cases that the server and the filter run too. Paths, codings and bodies where none
+// belongs are theirs.
 func TestAccessCorpus(t *testing.T) {
 	all, err := corpus.LoadAccess()
 	require.NoError(t, err)
@@ -24,7 +24,7 @@ func TestAccessCorpus(t *testing.T) {
 	require.NoError(t, err)
 	access := policy.NewAccess(cfg)
 	for _, c := range all.Cases {
-		if c.Status != 401 && (policy.Find(c.Target) == nil || c.Method != "POST" || c.Values("content-encoding") != nil) {
+		if c.Status != 401 && (strings.HasSuffix(c.Target, "/cancel") || policy.Find(c.Target) == nil || c.Method != "POST" || c.Values("content-encoding") != nil) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
