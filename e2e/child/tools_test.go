@@ -19,6 +19,13 @@ import (
 // the build cache with antwort itself.
 var asShipped = []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -vet=off"}
 
+// consoleServers starts a server and waits; then it is called otherwise.
+const consoleServers = `import { freePort, start } from "./console/servers.mjs"
+const port = String(await freePort())
+await start("http://127.0.0.1:" + port + "/v1/models", 60000, "../bin/antwort", "mock-llm", "--port", port)
+process.title = "all are " + "started"
+setInterval(() => {}, 1000)`
+
 // Whatever ends them, the tools leave none of the servers running that they
 // have started.
 func TestToolsLeaveNothingRunning(t *testing.T) {
@@ -43,10 +50,15 @@ func TestToolsLeaveNothingRunning(t *testing.T) {
 	}{
 		{"bench", []string{filepath.Join(bin, "bench"), "-envoy=", "-only=frontend of the chain"}, "reverseproxy"},
 		{"clients", []string{filepath.Join(bin, "run"), "-chain=serve", "openai-go"}, "openai-go.test"},
+		// What the console's tests and its soak start servers with, without their browser.
+		{"console", []string{"node", "--input-type=module", "-e", consoleServers}, "all are started"},
 		{"demo", []string{"../quickstarts/06-responses-proxy/local.sh", "run"}, "frontend.yaml"},
 	} {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {
 			t.Run(tool.name+", "+signal.String(), func(t *testing.T) {
+				if _, err := exec.LookPath(tool.command[0]); err != nil {
+					t.Skip(err)
+				}
 				mark := fmt.Sprintf("CHILD_MARK=%s-%d-%d", tool.name, signal, os.Getpid())
 				cmd := exec.Command(tool.command[0], tool.command[1:]...)
 				cmd.Env = append(append(os.Environ(), mark, "ENVOY=none"), asShipped...)

@@ -1,15 +1,15 @@
 // The console in a real Chromium: each view with data and without, by keyboard, in the dark, on a small screen, with hostile content,
 // and asked by others. ANTWORT names the binary, CHROMIUM the browser; PICTURES=1 writes the pictures of docs/ anew.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { freePort, start as run, stop } from "./servers.mjs";
 
 const root = new URL("../../", import.meta.url).pathname;
 const antwort = process.env.ANTWORT || join(root, "bin/antwort");
@@ -19,30 +19,10 @@ const caller = "<img/src=x/onerror=\"window.ran=1\">"; // names of callers have 
 const guard = 30_000;
 
 const dir = mkdtempSync(join(tmpdir(), "console-"));
-const running = [];
 let browser;
 
-const freePort = () => new Promise((done) => {
-  const s = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = s.address();
-    s.close(() => done(port));
-  });
-});
-
 /** start runs antwort until the tests end, and waits until a URL answers. */
-async function start(url, ...args) {
-  const child = spawn(antwort, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (d) => { said += d; });
-  running.push(child);
-  for (const end = Date.now() + guard; Date.now() < end;) {
-    if (child.exitCode !== null) break;
-    child.said = () => said;
-    try { if ((await fetch(url)).ok) return child; } catch { /* not yet */ }
-    await new Promise((r) => setTimeout(r, 50));
-  }
-  throw new Error(`${args[0]} does not answer: ${said}`);
-}
+const start = (url, ...args) => run(url, guard, antwort, ...args);
 
 const mock = (port) => start(`http://127.0.0.1:${port}/v1/models`, "mock-llm", "--port", String(port), "--model", "m", "--open-template");
 
@@ -148,7 +128,7 @@ limits: {rules: [{name: all, tokens_per_day: 100000000}]}
 
 after(async () => {
   await browser?.close();
-  for (const c of running) c.kill();
+  stop();
   rmSync(dir, { recursive: true, force: true });
 });
 

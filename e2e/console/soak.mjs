@@ -1,36 +1,19 @@
 // The console open under load: MINUTES of it (60), RATE requests a second (5), PAGES open (1). Each minute says what the first page and the server
 // have in use after a collection, and what of a core the server took; at the end it fails where either has grown. ANTWORT names the binary.
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { freePort, start as run, stop } from "./servers.mjs";
 
 const setting = (name, value) => Number(process.env[name] ?? value);
 const [minutes, rate, many] = [setting("MINUTES", 60), setting("RATE", 5), setting("PAGES", 1)];
 const antwort = process.env.ANTWORT || join(new URL("../../", import.meta.url).pathname, "bin/antwort");
 const dir = mkdtempSync(join(tmpdir(), "console-soak-"));
-const running = [];
 const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 const mib = (n) => (n / 1048576).toFixed(1);
 
-const freePort = () => new Promise((done) => {
-  const s = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = s.address();
-    s.close(() => done(port));
-  });
-});
-
-async function start(url, ...args) {
-  const child = spawn(antwort, args, { stdio: ["ignore", "ignore", "inherit"] });
-  running.push(child);
-  for (const end = Date.now() + 60_000; Date.now() < end && child.exitCode === null;) {
-    try { if ((await fetch(url)).ok) return child; } catch { /* not yet */ }
-    await pause(50);
-  }
-  throw new Error(`${args[0]} does not answer`);
-}
+const start = (url, ...args) => run(url, 60_000, antwort, ...args);
 
 const [backend, port, admin] = [await freePort(), await freePort(), await freePort()];
 writeFileSync(join(dir, "antwort.yaml"), `server: {host: 127.0.0.1, port: ${port}, admin: {port: ${admin}}}
@@ -102,6 +85,6 @@ try {
 } finally {
   clearInterval(load);
   await browser?.close();
-  for (const c of running) c.kill();
+  stop();
   rmSync(dir, { recursive: true, force: true });
 }
