@@ -59,10 +59,11 @@ test: build ## All tests that need nothing but Go, and the coverage that shared 
 	@$(MAKE) --no-print-directory test-manifests
 
 # shared has no goroutines, and the filter is in wazero, where the race detector sees nothing but makes all ten times as slow.
-# What goroutines share of shared, the server's tests show.
+# What goroutines share of shared, the server's tests show. Memory cannot be measured under it.
 .PHONY: test-plain
 test-plain: build
 	$(PLAIN) $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage $(call tested,./shared/... ./filter ./server/explain)
+	$(PLAIN) -run Memory ./server/cli ./server/state/memory
 
 # Counters of coverage under the race detector make reading JSON a hundred times as slow: here they count the server only.
 .PHONY: test-race

@@ -157,12 +157,13 @@ type meanwhile struct {
 // is not told that the answer is complete.
 func awayMeanwhile(t *testing.T, store *leaving, how meanwhile, takes bool) {
 	var goes atomic.Bool
+	long := strings.Repeat("long ", 40<<10) // its last events go piece by piece
 	heard, gone := make(chan bool), make(chan bool, 2)
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, q *http.Request) {
 		body, _ := io.ReadAll(q.Body)
 		leaves, streams := goes.Swap(false), strings.Contains(string(body), `"stream":true`)
 		if streams {
-			sending(w)(chatRole + chatText("a"))
+			sending(w)(chatRole + chatText("a") + chatText(long))
 		}
 		if leaves && streams {
 			<-heard
@@ -209,7 +210,8 @@ func awayMeanwhile(t *testing.T, store *leaving, how meanwhile, takes bool) {
 	res := read(t, a)
 	require.Equal(t, how.status, res.Status)
 	require.Equal(t, how.returns, res.Store)
-	require.Contains(t, a.body, `"text":"a"`, "what there was is told")
+	checkStream(t, a.body)
+	require.True(t, strings.Contains(a.body, `"text":"a`+long+`"`), "what there was is told")
 	require.NotContains(t, a.body, store.secret)
 	if how.status == "failed" {
 		require.Equal(t, "state_unavailable", res.Error.Code)

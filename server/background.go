@@ -276,7 +276,7 @@ func (x *exchange) answerJob(ctx context.Context, cancel context.CancelCauseFunc
 		j.log.Say(work(nil))
 	}
 	st := streaming.New(ctx, cancel, streaming.Options{
-		Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Sink: j.log, Memory: &x.held, Idle: x.idle(), InEvents: true, Estimates: x.gen.rules.CountTokens(),
+		Owner: x, Kind: kind, Call: x.call, Record: &x.rec, Sink: j.log, Memory: &x.held, Idle: x.idle(), InEvents: true, Whole: true, Estimates: x.gen.rules.CountTokens(),
 	})
 	defer st.Close()
 	st.Run(nil)

@@ -190,7 +190,7 @@ func (t *socketTurn) keeps() *turns.AsideTurn {
 }
 
 func (t *socketTurn) options(opt streaming.Options) streaming.Options {
-	opt.Sink = t.Sink
+	opt.Sink, opt.Whole = t.Sink, true
 	return opt
 }
 

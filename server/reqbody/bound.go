@@ -34,6 +34,7 @@ type Charge struct {
 	held  int   // by its parts
 	took  int   // of the bound: at least aside
 	never bool  // what was refused would be so too if nobody else held anything
+	read  bool  // the request has been accepted
 	over  bool
 }
 
@@ -52,12 +53,15 @@ func (b *Bound) Begin(c *Charge, limit int64) bool {
 	return true
 }
 
+// keptShare is the part of limit that answers leave to those that are being stored.
+const keptShare = 16
+
 // Accept says that the request has been read, and what is held from now on is for
 // its answer.
 func (c *Charge) Accept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.limit = c.all
+	c.limit, c.read = c.all-c.all/keptShare, true
 }
 
 // Hold charges n bytes more. It returns false, and charges nothing, when there is
@@ -108,7 +112,7 @@ func (c *Charge) Release() {
 func (c *Charge) Refusal() *failure.Failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.never && c.limit < c.all { // it is a request
+	if c.never && !c.read {
 		return failure.Of(failure.TooLarge, responses.NewError(http.StatusRequestEntityTooLarge, "request_too_large",
 			fmt.Sprintf("the request needs more memory than this server has for all (limits.in_flight_bytes: %d bytes)", c.all)))
 	}

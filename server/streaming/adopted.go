@@ -20,7 +20,13 @@ type adopted struct {
 
 func (a adopted) keeper() Keeper { return a.kept }
 
-func (a adopted) events() Events { return a.response.Stream() }
+func (a adopted) events() Events { return adoptedEvents{a.response.Stream()} }
+
+// adoptedEvents are the events of a response that becomes the server's own.
+type adoptedEvents struct{ *adopt.Stream }
+
+// Ending is the last event as it comes and as it goes.
+func (e adoptedEvents) Ending() int { return 2 * e.Held() }
 
 // receive passes a stream's header on, or what a backend says that came in the place of
 // one which broke off.

@@ -26,6 +26,8 @@ type Events interface {
 	Release()
 	// Held is how many bytes they hold.
 	Held() int
+	// Ending is about how many more their end will take.
+	Ending() int
 }
 
 // Kind is what a stream is about.

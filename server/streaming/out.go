@@ -102,9 +102,13 @@ func (s *Stream) write(out *buffer.Buffer, last bool) {
 		s.begin(http.StatusOK, s.head)
 		s.head = nil
 	}
+	if last && !s.apart(out) {
+		return
+	}
 	n := len(out.B) - ingress.Room
 	if last && s.rec.Span.Sampled() {
-		s.rec.Span.Answered(s.events.Outcome().Resource)
+		o := s.events.Outcome()
+		s.rec.Span.Answered(o.Resource, o.Apart...)
 	}
 	if n > 0 && s.rec.FirstEvent == 0 && s.rec.Status == http.StatusOK {
 		s.rec.FirstEvent = time.Since(s.rec.Start)

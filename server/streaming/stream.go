@@ -49,6 +49,7 @@ type Options struct {
 	KeepAlive time.Duration // silence before a sign of life; 0: none is given
 	Idle      time.Duration // silence of either side before the end, until a backend has answered
 	InEvents  bool          // failures are told in events only, for there is no status
+	Whole     bool          // the sink takes whole events only
 	Hear      func([]byte)  // is told the upstream's bytes; nil: nobody listens
 	Estimates bool          // puts into the record how many tokens pass, by an estimate
 }
@@ -81,6 +82,7 @@ type Stream struct {
 	keeps  bool             // the answer's connection is kept, if it ends as it should
 
 	inEvents  bool // failures are told in events only
+	whole     bool // events are written whole
 	estimates bool // how many tokens pass
 	hear      func([]byte)
 
@@ -91,8 +93,9 @@ type Stream struct {
 func New(ctx context.Context, cancel context.CancelCauseFunc, opt Options) *Stream {
 	s := &Stream{
 		Owner: opt.Owner, kind: opt.Kind, call: opt.Call, rec: opt.Record, ctx: ctx, cancel: cancel, out: opt.Sink, memory: opt.Memory,
-		keepAlive: opt.KeepAlive, events: opt.Kind.events(), inEvents: opt.InEvents, hear: opt.Hear, estimates: opt.Estimates, phase: newPhase(time.Now(), opt.KeepAlive),
+		keepAlive: opt.KeepAlive, inEvents: opt.InEvents, whole: opt.Whole || opt.Record.Span.Captures(), hear: opt.Hear, estimates: opt.Estimates, phase: newPhase(time.Now(), opt.KeepAlive),
 	}
+	s.beginEvents()
 	s.idle.Store(int64(opt.Idle))
 	return s
 }
@@ -196,7 +199,7 @@ func (s *Stream) listen(ans *upstream.Answer) {
 // come.
 func (s *Stream) keepOutcome() {
 	s.rec.Outcome = s.events.Outcome()
-	s.rec.Outcome.Resource = nil // its bytes are used again
+	s.rec.Outcome.Resource, s.rec.Outcome.Apart = nil, nil // their bytes are used again
 }
 
 // settle lets go of the request: the answer will be nobody else's.
@@ -261,6 +264,9 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 			return false, nil
 		}
 	}
+	if s.phase.over() { // the client has left while a part was drained
+		return false, nil
+	}
 	if len(out.B) > ingress.Room || last {
 		s.write(out, last)
 		s.settle()
@@ -281,15 +287,21 @@ func (s *Stream) see(events []byte) {
 		}
 	}
 	if s.rec.Span.Sampled() {
-		s.rec.Span.Answered(s.events.Outcome().Resource)
+		o := s.events.Outcome()
+		s.rec.Span.Answered(o.Resource, o.Apart...)
 	}
 }
 
 var errStopped = errors.New("there is no memory for more of the answer")
 
-// hold asks for what the events hold now.
+// hold asks for what the events hold now, and for what their end will take: that is
+// when there is no room, and not in the middle of the end.
 func (s *Stream) hold() bool {
-	now := s.events.Held()
+	now := s.events.Ending()
+	if s.whole { // the sink has them too
+		now *= 2
+	}
+	now += s.events.Held()
 	switch more := now - s.held; {
 	case more < 0:
 		s.memory.LetGo(-more)
@@ -321,7 +333,7 @@ func (s *Stream) lose(readErr error) *failure.Failure {
 	s.ans.Close()
 	s.ans, s.head = nil, nil
 	if s.call.MayMove() {
-		s.events = s.kind.events()
+		s.beginEvents()
 	}
 	return f
 }

@@ -102,6 +102,9 @@ func (e *watchedEvents) Write(dst, p []byte, _ int64) ([]byte, error) {
 // Held is what has come of an event that has not ended, and the finished items.
 func (e *watchedEvents) Held() int { return e.watch.Held() }
 
+// Ending is the event of a failure, with the finished items.
+func (e *watchedEvents) Ending() int { return e.watch.Held() }
+
 func (e *watchedEvents) Release() { e.watch.Release() }
 
 // Start has nothing to say: the first event is the upstream's.

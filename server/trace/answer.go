@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"slices"
 
 	"antwort/shared/jsontext"
 
@@ -13,8 +14,13 @@ type answer struct {
 	id, model, finish string
 }
 
-// Answered reads a response as its client gets it. Its bytes are not kept.
-func (s *Span) Answered(resource []byte) {
+// Captures reports whether the span has what is said. Then Answered needs all items in
+// the resource.
+func (s *Span) Captures() bool { return s.Sampled() && s.said != nil }
+
+// Answered reads a response as its client gets it, and pieces of the items that the
+// resource lacks. Their bytes are not kept.
+func (s *Span) Answered(resource []byte, apart ...[]byte) {
 	if !s.Sampled() || len(resource) == 0 {
 		return
 	}
@@ -38,8 +44,7 @@ func (s *Span) Answered(resource []byte) {
 	switch string(status) {
 	case `"completed"`:
 		a.finish = "stop"
-		// In a text its quotes would be escaped.
-		if bytes.Contains(output, []byte(`"type":"function_call"`)) || bytes.Contains(output, []byte(`"type":"custom_tool_call"`)) {
+		if hasCall(output) || slices.ContainsFunc(apart, hasCall) {
 			a.finish = "tool_calls"
 		}
 	case `"incomplete"`:
@@ -52,6 +57,12 @@ func (s *Span) Answered(resource []byte) {
 	if s.said != nil {
 		s.said.output = s.said.messages(resource, "output", "assistant")
 	}
+}
+
+// hasCall reports whether there is a tool call among items. In a text its quotes would
+// be escaped.
+func hasCall(items []byte) bool {
+	return bytes.Contains(items, []byte(`"type":"function_call"`)) || bytes.Contains(items, []byte(`"type":"custom_tool_call"`))
 }
 
 // plain is a JSON string as text, bounded; "" of another value.

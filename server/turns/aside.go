@@ -93,8 +93,7 @@ func (u *Turn) setAside(o responses.Outcome, stored bool) {
 		a.keep(a.Lane, nil)
 		return
 	}
-	start, end := o.Output()
-	last := state.Turn{ID: u.ID, Status: status, Input: a.input, Output: slices.Clone(o.Resource[start:end])}
+	last := state.Turn{ID: u.ID, Status: status, Input: a.input, Output: outputOf(o)}
 	k := &aside{lane: a.Lane, owner: a.owner, id: u.ID, chain: append(slices.Clip(a.chain), last)}
 	for i := range k.chain {
 		k.size += len(k.chain[i].Input) + len(k.chain[i].Output)

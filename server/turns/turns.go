@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"antwort/server/state"
 	"antwort/shared/config"
 	"antwort/shared/failure"
@@ -36,8 +38,9 @@ type Store interface {
 
 // Turns are the conversations of one configuration in a store.
 type Turns struct {
-	store Store
-	cfg   *config.Config
+	store   Store
+	cfg     *config.Config
+	keeping *semaphore.Weighted // of memory for answers that are being kept
 }
 
 // Translated says that the request has become one for a model: what it went on from
@@ -52,7 +55,9 @@ func (u *Turn) Translated() {
 }
 
 // New makes the turns of a configuration. store may be nil: then nothing is stored.
-func New(cfg *config.Config, store Store) *Turns { return &Turns{store, cfg} }
+func New(cfg *config.Config, store Store) *Turns {
+	return &Turns{store, cfg, semaphore.NewWeighted(cfg.Limits.InFlight(false) / keptShare)}
+}
 
 // Key is a key that all have who have the store; fresh where there is none.
 func (t *Turns) Key(ctx context.Context, name string, fresh []byte) ([]byte, *failure.Failure) {

@@ -19,7 +19,7 @@ func (o *Output) deltaEvent(dst []byte, name string, delta []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(o.seq), 10)
 	o.seq++
 	dst = append(dst, f.b[f.seq:]...)
-	return append(dst, delta...)
+	return o.tell(dst, delta)
 }
 
 func (o *Output) makeFrame(name string) {

@@ -6,15 +6,24 @@ import "slices"
 func (o *Output) Reserve(n int) { o.items = slices.Grow(o.items, n+len(o.logprobs)+(1<<10)) }
 
 // Ending returns about how many bytes the events take that end the answer: what is
-// open is said four times, and what is done once.
-func (o *Output) Ending() int { return 4*(o.Said()-o.done) + o.done }
+// open is said four times, and what is done once. What is drained takes none.
+func (o *Output) Ending() int {
+	n := 0
+	if !o.Drains() {
+		n = 4*(o.Said()-o.done) + o.done
+	}
+	if o.open == reasoningItem && o.ReasoningCopy != nil { // in clear, gathered and sealed
+		n += 4 * (o.size() - o.itemStart)
+	}
+	return n
+}
 
 // Said returns how many bytes the answer has so far.
-func (o *Output) Said() int { return len(o.items) + len(o.logprobs) }
+func (o *Output) Said() int { return o.size() + len(o.logprobs) }
 
 // OpenText returns the text of the open part or call so far, escaped. It is valid
 // until the next step.
-func (o *Output) OpenText() []byte { return o.items[o.textStart:] }
+func (o *Output) OpenText() []byte { return o.text(o.textStart, o.size()) }
 
 // Forget frees the items. The numbers of what is told go on.
 func (o *Output) Forget() {
@@ -23,4 +32,4 @@ func (o *Output) Forget() {
 }
 
 // Held returns how many bytes of memory the items take.
-func (o *Output) Held() int { return cap(o.items) + cap(o.logprobs) }
+func (o *Output) Held() int { return o.pile.held() + cap(o.items) + cap(o.logprobs) }

@@ -15,6 +15,9 @@ type Outcome struct {
 	// OutputBytes is how long the items in Resource are, without the brackets around
 	// them.
 	OutputBytes int
+	// Apart are the items of a long answer, in pieces, where Resource has none: they go
+	// between the brackets of its list.
+	Apart Pieces
 	// OutputAt is where the list of them stands in a Resource that somebody else has made;
 	// 0: it is ours.
 	OutputAt int

@@ -31,16 +31,17 @@ type Output struct {
 	count int                      // items begun
 	kinds [compactionItem + 1]bool // of which there are
 
-	items []byte // all items, separated by commas; the last may be open
+	items []byte // all items, separated by commas, but those in blocks; the last may be open
+	pile  blocks // what stands before items, where events are drained
 	open  itemKind
 	part  partKind
 	parts int // parts begun in the open item
 
 	itemID    []byte
-	itemStart int    // in items
-	done      int    // how much of items is finished items
-	partStart int    // in items: the part's {
-	textStart int    // in items: the text's first byte
+	itemStart int    // in all items, as the next ones are
+	done      int    // how much is finished items
+	partStart int    // the part's {
+	textStart int    // the text's first byte
 	call      Call   // of the open item
 	logprobs  []byte // of the open text part, or of the next one, separated by commas
 	told      int    // how much of logprobs the deltas told
@@ -72,9 +73,6 @@ func (o *Output) Reset() {
 	*o = Output{items: o.items[:0], logprobs: o.logprobs[:0], itemID: o.itemID[:0], frame: deltaFrame{b: o.frame.b[:0]}}
 }
 
-// Items returns the finished items, rendered and separated by commas.
-func (o *Output) Items() []byte { return o.items[:o.done] }
-
 // Count returns how many items were begun.
 func (o *Output) Count() int { return o.count }
 
@@ -88,7 +86,7 @@ func (o *Output) HasMessage() bool { return o.kinds[messageItem] }
 // array, separated by commas) with it.
 func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 	dst = o.enter(dst, messageItem, textPart)
-	o.items = append(o.items, delta...)
+	o.add(delta)
 	o.Logprobs(logprobs)
 	untold := bytes.TrimPrefix(o.logprobs[o.told:], []byte(","))
 	o.told = len(o.logprobs)
@@ -97,7 +95,7 @@ func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 	}
 	dst = o.deltaEvent(dst, "response.output_text.delta", delta)
 	dst = append(dst, `","logprobs":[`...)
-	dst = append(dst, untold...)
+	dst = o.tell(dst, untold)
 	return append(dst, "]}\n\n"...)
 }
 
@@ -140,7 +138,7 @@ func (o *Output) reasoningEvent(last string) string {
 }
 
 func (o *Output) delta(dst []byte, name string, delta []byte) []byte {
-	o.items = append(o.items, delta...)
+	o.add(delta)
 	if o.Quiet {
 		return dst
 	}
@@ -157,7 +155,7 @@ func (o *Output) BeginCall(dst []byte, call Call) []byte {
 	dst = o.Close(dst, "completed")
 	o.call = call
 	dst = o.begin(dst, callItem, callKinds[call.Kind].prefix)
-	o.textStart = len(o.items)
+	o.textStart = o.size()
 	return dst
 }
 
@@ -171,7 +169,7 @@ func (o *Output) ClientCall(dst []byte, call Call, value []byte) []byte {
 
 // CallDelta appends a delta of the open call's arguments or input.
 func (o *Output) CallDelta(dst, delta []byte) []byte {
-	o.items = append(o.items, delta...)
+	o.add(delta)
 	if o.Quiet {
 		return dst
 	}
@@ -213,9 +211,9 @@ func (o *Output) enter(dst []byte, item itemKind, part partKind) []byte {
 	o.part = part
 	o.parts++
 	o.frame.b = o.frame.b[:0]
-	o.partStart = len(o.items)
+	o.partStart = o.size()
 	o.items = append(o.items, part.head()...)
-	o.textStart = len(o.items)
+	o.textStart = o.size()
 	if o.Quiet {
 		return dst
 	}
@@ -260,10 +258,10 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 	o.frame.b = o.frame.b[:0]
 	o.itemID = o.Resource.appendItemID(o.itemID[:0], prefix, o.count)
 	o.count++
-	if len(o.items) > 0 {
+	if o.size() > 0 {
 		o.items = append(o.items, ',')
 	}
-	o.itemStart = len(o.items)
+	o.itemStart = o.size()
 	o.items = append(o.items, `{"id":"`...)
 	o.items = append(o.items, o.itemID...)
 	switch kind {
@@ -283,7 +281,7 @@ func (o *Output) begin(dst []byte, kind itemKind, prefix string) []byte {
 		return dst
 	}
 	dst = o.itemIndexEvent(dst, "response.output_item.added")
-	dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "")
+	dst = appendRaw(dst, `,"item":`, o.text(o.itemStart, o.size()), "")
 	if kind == compactionItem {
 		return appendTexts(dst, "\"}}\n\n")
 	}
@@ -309,33 +307,33 @@ func (o *Output) closePart(dst []byte) []byte {
 	if o.part == noPart {
 		return dst
 	}
-	textEnd := len(o.items)
+	textEnd := o.size()
 	o.items = append(o.items, '"')
-	if o.part == textPart && len(o.logprobs) > 0 {
+	logprobs := o.logprobs
+	if o.part == textPart && len(logprobs) > 0 {
 		o.items = append(o.items, `,"logprobs":[`...)
-		o.items = append(o.items, o.logprobs...)
+		o.addLogprobs()
 		o.items = append(o.items, ']')
 	}
 	o.items = append(o.items, '}')
 	if !o.Quiet {
-		text := o.items[o.textStart:textEnd]
 		switch o.part {
 		case textPart:
 			dst = o.partEvent(dst, "response.output_text.done")
-			dst = appendRaw(dst, `,"text":"`, text, `"`)
-			dst = appendRaw(dst, `,"logprobs":[`, o.logprobs, "]}\n\n")
+			dst = o.appendItems(dst, `,"text":"`, o.textStart, textEnd, `","logprobs":[`)
+			dst = appendTexts(o.tell(dst, logprobs), "]}\n\n")
 		case refusalPart:
 			dst = o.partEvent(dst, "response.refusal.done")
-			dst = appendRaw(dst, `,"refusal":"`, text, "\"}\n\n")
+			dst = o.appendItems(dst, `,"refusal":"`, o.textStart, textEnd, "\"}\n\n")
 		case reasoningPart:
 			dst = o.partEvent(dst, o.reasoningEvent("done"))
-			dst = appendRaw(dst, `,"text":"`, text, "\"}\n\n")
+			dst = o.appendItems(dst, `,"text":"`, o.textStart, textEnd, "\"}\n\n")
 		case summaryPart:
 			dst = o.partEvent(dst, "response.reasoning_summary_text.done")
-			dst = appendRaw(dst, `,"text":"`, text, "\"}\n\n")
+			dst = o.appendItems(dst, `,"text":"`, o.textStart, textEnd, "\"}\n\n")
 		}
 		dst = o.partEvent(dst, o.part.event("done"))
-		dst = appendRaw(dst, `,"part":`, o.items[o.partStart:], "}\n\n")
+		dst = o.appendItems(dst, `,"part":`, o.partStart, o.size(), "}\n\n")
 	}
 	if o.part == textPart {
 		o.logprobs, o.told = o.logprobs[:0], 0
@@ -350,7 +348,7 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	if o.open == noItem {
 		return dst
 	}
-	textEnd := len(o.items) // of the last part
+	textEnd := o.size() // of the last part
 	dst = o.closePart(dst)
 	switch {
 	case o.open == compactionItem: // it has no status
@@ -359,7 +357,7 @@ func (o *Output) Close(dst []byte, status string) []byte {
 		dst = o.closeCall(dst)
 		o.items = append(o.items, o.tail()...)
 	case o.open == reasoningItem && o.ReasoningCopy != nil:
-		said := jsontext.Decode(nil, o.items[o.textStart:textEnd])
+		said := jsontext.Decode(nil, o.text(o.textStart, textEnd))
 		o.items = append(o.items, `],"encrypted_content":"`...)
 		o.items = o.ReasoningCopy(o.items, said)
 		o.items = append(o.items, `","status":"`...)
@@ -375,9 +373,9 @@ func (o *Output) closed(items, dst []byte) []byte {
 	o.items = items
 	if !o.Quiet {
 		dst = o.itemIndexEvent(dst, "response.output_item.done")
-		dst = appendRaw(dst, `,"item":`, o.items[o.itemStart:], "}\n\n")
+		dst = o.appendItems(dst, `,"item":`, o.itemStart, o.size(), "}\n\n")
 	}
-	o.done = len(o.items)
+	o.done = o.size()
 	o.open = noItem
 	return dst
 }
@@ -395,7 +393,7 @@ func (o *Output) closeCall(dst []byte) []byte {
 		dst = appendString(dst, `,"name":`, o.call.Name)
 		dst = appendTexts(dst, `,"arguments":"`)
 	}
-	return appendRaw(dst, "", o.items[o.textStart:], "\"}\n\n")
+	return o.appendItems(dst, "", o.textStart, o.size(), "\"}\n\n")
 }
 
 // Abandon closes the open item of an answer that broke off as incomplete, so

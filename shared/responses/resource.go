@@ -58,6 +58,7 @@ type State struct {
 	Reason      string // incomplete_details.reason
 	Err         *Error // error
 	Output      []byte // the items, rendered and separated by commas
+	Apart       Pieces // or those that Append leaves out, in pieces
 	Usage       *Usage // nil is null
 }
 

@@ -42,13 +42,13 @@ func (u *Turn) Compacted(dst []byte, m *Memory, now int64) []byte {
 	state := responses.State{Status: "completed", CompletedAt: now, Usage: &u.outcome.Usage}
 	if u.streaming {
 		dst = u.out.Compaction(u.out.Begin(dst), m.Sealed)
-		state.Output = u.out.Items()
+		state.Output, state.Apart = u.out.Items()
 		out, resource := u.out.End(dst, state)
 		u.ended(state, resource)
 		return out
 	}
 	u.out.Compaction(nil, m.Sealed)
-	state.Output = u.out.Items()
+	state.Output, state.Apart = u.out.Items()
 	start := len(dst)
 	dst = u.resource.Append(dst, state)
 	u.ended(state, dst[start:])

@@ -39,6 +39,6 @@ func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int6
 		dst = out.BeginMessage(dst)
 	}
 	dst = out.Close(dst, last)
-	s.Output = out.Items()
+	s.Output, s.Apart = out.Items()
 	return dst, s
 }

@@ -11,7 +11,7 @@ import "antwort/shared/responses"
 func (s *Stream) Instead(dst []byte, failed *responses.Error) []byte {
 	state := s.turn.state
 	if failed != nil {
-		state = responses.State{Status: "failed", Err: failed, Output: state.Output, Usage: state.Usage}
+		state = responses.State{Status: "failed", Err: failed, Output: state.Output, Apart: state.Apart, Usage: state.Usage}
 	}
 	s.turn.resource.NotStored()
 	s.out.Rewind(s.seq)
@@ -23,7 +23,8 @@ func (s *Stream) Instead(dst []byte, failed *responses.Error) []byte {
 func (s *Stream) Left(dst []byte) []byte {
 	s.done, s.out.Quiet = true, true
 	s.out.Abandon(nil)
-	state, start := responses.State{Status: "cancelled", Output: s.out.Items(), Usage: s.turn.usageOrNil()}, len(dst)
+	items, apart := s.out.Items()
+	state, start := responses.State{Status: "cancelled", Output: items, Apart: apart, Usage: s.turn.usageOrNil()}, len(dst)
 	dst = s.turn.resource.Append(dst, state)
 	s.turn.ended(state, dst[start:])
 	return dst

@@ -45,6 +45,7 @@ type Stream struct {
 	begun, done bool
 	ending      int    // where the terminal events begin in what Write or End appended to
 	seq         int    // the sequence number of the first of them
+	apart       int    // where in them the items go that are apart
 	finish      string // the finish_reason, once it came
 }
 
@@ -297,21 +298,27 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 		return dst, e
 	}
 	dst = s.out.Abandon(s.reserve(dst))
-	return s.end(dst, responses.State{Status: "failed", Err: e, Output: s.out.Items(), Usage: s.turn.usageOrNil()}), nil
+	items, apart := s.out.Items()
+	return s.end(dst, responses.State{Status: "failed", Err: e, Output: items, Apart: apart, Usage: s.turn.usageOrNil()}), nil
 }
 
 func (s *Stream) end(dst []byte, state responses.State) []byte {
 	s.done = true
+	dst = s.out.Flush(dst) // somebody may speak before the end is told
 	s.ending, s.seq = len(dst), s.out.Seq()
 	dst, resource := s.out.End(dst, state)
 	s.turn.ended(state, resource)
+	if len(state.Apart) > 0 {
+		start, _ := s.turn.outcome.Output()
+		s.apart = len(dst) - len("}\n\n"+responses.Done) - len(resource) + start + len("[")
+	}
 	return dst
 }
 
 // reserve makes room for the end of a long stream, which would be copied again and
 // again while it grows.
 func (s *Stream) reserve(dst []byte) []byte {
-	if n := s.out.Ending(); n > 64<<10 {
+	if n := s.out.Ending(); n > 64<<10 && !s.out.Drains() {
 		return slices.Grow(dst, n+n/16+s.turn.resource.Held())
 	}
 	return dst

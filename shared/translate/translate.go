@@ -115,7 +115,7 @@ func (u *Turn) Outcome() responses.Outcome { return u.outcome }
 
 func (u *Turn) ended(s responses.State, resource []byte) {
 	u.state = s
-	u.outcome.Status, u.outcome.Err, u.outcome.Resource, u.outcome.OutputBytes = s.Status, s.Err, resource, len(s.Output)
+	u.outcome.Status, u.outcome.Err, u.outcome.Resource, u.outcome.OutputBytes, u.outcome.Apart = s.Status, s.Err, resource, len(s.Output), s.Apart
 }
 
 func (u *Turn) readUsage(said *chat.Usage) {
@@ -141,7 +141,8 @@ func (u *Turn) usageOrNil() *responses.Usage {
 // or whose stream broke off is left to the garbage collector.
 func (u *Turn) Free() {
 	t, s := u.from, &u.stream
-	u.from, u.outcome.Resource, u.state = nil, nil, responses.State{}
+	u.from, u.outcome.Resource, u.outcome.Apart, u.state = nil, nil, responses.Pieces{}, responses.State{}
+	u.out.Drain(nil)
 	if t != nil && u.resource.Held()+u.out.Held() <= keptBytes && s.framer.Between() && len(s.queue) == 0 {
 		t.turns.Put(u)
 	}

@@ -88,7 +88,7 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 	dst, state, err := a.whole.events(s.Start(dst), now)
 	a.whole = nil
 	if err != nil {
-		if !begun {
+		if !begun && !s.out.Drained() {
 			dst, s.begun = dst[:start], false
 		}
 		return s.fail(dst, err)
@@ -106,8 +106,10 @@ func (w *Whole) events(dst []byte, now int64) ([]byte, responses.State, *respons
 	answer := w.split.Rest()
 	if n := len(answer); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
 		work.reserve(n)
-		w.turn.out.Reserve(n)
-		dst = slices.Grow(dst, 5*n+2*w.turn.resource.Held())
+		if !w.turn.out.Drains() {
+			w.turn.out.Reserve(n)
+			dst = slices.Grow(dst, 5*n+2*w.turn.resource.Held())
+		}
 	}
 	return w.turn.read(dst, work, answer, now)
 }
