@@ -105,14 +105,6 @@ func (c *httpContext) start(by handler, h header, end bool) types.Action {
 	return by.requestHeaders(h, end)
 }
 
-// endpoint is what a path, escaped and without its query, leads to; nil: nothing.
-func (p *plugin) endpoint(path string) *policy.Endpoint {
-	if e := policy.Find(path); e != nil {
-		return e
-	}
-	return p.passed.Find(path)
-}
-
 // OnHttpRequestBody comes for every chunk of the request's body.
 func (c *httpContext) OnHttpRequestBody(size int, end bool) (action types.Action) {
 	if c.handler == nil {

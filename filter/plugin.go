@@ -90,3 +90,11 @@ func (p *plugin) tick() {
 		p.ticker.stop()
 	}
 }
+
+// endpoint is what a path, escaped and without its query, leads to; nil: nothing.
+func (p *plugin) endpoint(path string) *policy.Endpoint {
+	if e := policy.Find(path); e != nil {
+		return e
+	}
+	return p.passed.Find(path)
+}
