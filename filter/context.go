@@ -87,13 +87,13 @@ func (c *httpContext) open(h header, path string, endpoint *policy.Endpoint, end
 	if c.cfg.Engine.Provider == config.VLLMResponses {
 		return c.forward(h, endpoint, end)
 	}
-	c.translated = translated{upload: upload{exchange: &c.exchange}, endpoint: endpoint, path: path}
+	c.translated.exchange, c.translated.endpoint, c.translated.path = &c.exchange, endpoint, path
 	return c.start(&c.translated, h, end)
 }
 
 // forward begins a request that is not translated.
 func (c *httpContext) forward(h header, endpoint *policy.Endpoint, end bool) types.Action {
-	c.forwarded = forwarded{exchange: &c.exchange, endpoint: endpoint}
+	c.forwarded.exchange, c.forwarded.endpoint = &c.exchange, endpoint
 	return c.start(&c.forwarded, h, end)
 }
 

@@ -37,7 +37,8 @@ func (x *forwarded) requestHeaders(h header, end bool) types.Action {
 		return x.answerFailure(f)
 	}
 	if x.decision.Need == policy.Body {
-		x.check = &checked{upload: x.newUpload(h)}
+		x.check = &checked{}
+		x.check.expect(x.exchange, h)
 		return x.check.headers(end)
 	}
 	x.direct()

@@ -44,7 +44,7 @@ const mostTold = 1_000_000_000
 
 // used counts the tokens of a request, and tells Envoy's rate limit of them where it counts
 // them when the request has ended.
-func (x *exchange) used(u responses.Usage) {
+func (x *exchange) used(u *responses.Usage) {
 	x.metrics.usage(u)
 	if n := u.Input + u.Output; x.marked && x.cfg.Filter.TellTokens && n >= 0 && n <= mostTold {
 		must(proxywasm.SetProperty([]string{"antwort_tokens"}, strconv.AppendInt(nil, n, 10)))

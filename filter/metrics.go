@@ -93,7 +93,7 @@ func endpointName(e *policy.Endpoint) string {
 // fail counts a failure.
 func (m *metrics) fail(kind failure.Kind) { m.failures[kind].Increment(1) }
 
-func (m *metrics) usage(u responses.Usage) {
+func (m *metrics) usage(u *responses.Usage) {
 	for i, n := range [...]int64{u.Input, u.Cached, u.Output, u.Reasoning} {
 		if n > 0 {
 			m.tokens[i].Increment(uint64(n))

@@ -72,7 +72,7 @@ func (p *passedStream) read(chunk []byte) {
 
 func (p *passedStream) count() {
 	if p.has {
-		p.used(p.found)
+		p.used(&p.found)
 		p.has = false
 	}
 }

@@ -42,7 +42,7 @@ var (
 )
 
 func (x *translated) requestHeaders(h header, end bool) types.Action {
-	x.upload = x.newUpload(h)
+	x.expect(x.exchange, h)
 	if action, refused := x.refuse(h, end); refused {
 		return action
 	}
@@ -309,8 +309,8 @@ func (x *translated) done() {
 // settle counts what the answer has used, and gives back the turn.
 func (x *translated) settle() {
 	if x.turn != nil {
-		if o := x.turn.Outcome(); o.HasUsage {
-			x.used(o.Usage)
+		if u := x.turn.Usage(); u != nil {
+			x.used(u)
 		} else if x.summed != nil { // its answer was no summary, or goes out without a turn
 			x.used(x.summed.Usage())
 		}

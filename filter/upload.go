@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"antwort/shared/failure"
-	"antwort/shared/jsontext"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 
@@ -19,13 +18,16 @@ type upload struct {
 	sent bool // it has gone on
 }
 
-func (x *exchange) newUpload(h header) upload {
-	return upload{exchange: x, body: body{buffers: &x.buffers, length: h.length(), most: int(x.cfg.Limits.RequestBodyBytes), check: jsontext.Checker{Limits: x.jsonLimits().Text()}}}
+// expect makes an empty upload ready for the body of x.
+func (u *upload) expect(x *exchange, h header) {
+	u.exchange = x
+	u.body.buffers, u.body.length, u.body.most = &x.buffers, h.length(), int(x.cfg.Limits.RequestBodyBytes)
+	u.body.check.Limits = x.jsonLimits().Text()
 }
 
 // overLength refuses a body by the length that it announces.
 func (u *upload) overLength() (action types.Action, refused bool) {
-	limits := u.cfg.Limits
+	limits := &u.cfg.Limits
 	switch {
 	case u.body.length > limits.RequestBodyBytes:
 		return u.reply(failure.TooLarge, policy.TooLarge(limits.RequestBodyBytes)), true

@@ -172,6 +172,6 @@ func (w *watchedAnswer) free() {
 // countUsage counts the tokens of a document's usage object, if it has one.
 func (x *exchange) countUsage(document []byte, path ...string) {
 	if u, ok := responses.FindUsage(document, path...); ok {
-		x.used(u)
+		x.used(&u)
 	}
 }

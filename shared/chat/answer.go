@@ -47,17 +47,20 @@ const (
 	Calls
 )
 
-// Read reads a whole answer.
-func Read(v *fastjson.Value) Answer { return read(v, "message", "delta") }
+// Read reads a whole answer into a, which is empty.
+func (a *Answer) Read(v *fastjson.Value) { a.read(v, "message", "delta") }
 
-// ReadChunk reads one chunk of a stream.
-func ReadChunk(v *fastjson.Value) Answer { return read(v, "delta", "message") }
+// ReadChunk reads one chunk of a stream likewise.
+func (a *Answer) ReadChunk(v *fastjson.Value) { a.read(v, "delta", "message") }
 
 // read reads the message under its name, and what it does not say in the other
 // places where servers put it.
-func read(v *fastjson.Value, name, other string) (a Answer) {
+func (a *Answer) read(v *fastjson.Value, name, other string) {
 	var choices, object, failure *fastjson.Value
 	visit(v, func(key []byte, v *fastjson.Value) {
+		if jsontext.IsNull(v) {
+			return
+		}
 		switch string(key) {
 		case "choices":
 			choices = v
@@ -76,13 +79,13 @@ func read(v *fastjson.Value, name, other string) (a Answer) {
 		failure = v
 	}
 	if failure != nil {
-		return Answer{Err: readError(failure)}
+		*a = Answer{Err: readError(failure)}
+		return
 	}
 	if list := choices.GetArray(); len(list) > 0 {
 		a.HasChoice = true
 		a.readChoice(list[0], name, other)
 	}
-	return a
 }
 
 // isFlatError reports whether v is an error that stands by itself, as old vLLM has
@@ -98,10 +101,13 @@ func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
 	var message, elsewhere, text *fastjson.Value
 	own := false // the choice itself has members of a message
 	visit(v, func(key []byte, v *fastjson.Value) {
+		if jsontext.IsNull(v) {
+			return
+		}
 		switch string(key) {
-		case name:
+		case "message":
 			message = v
-		case other:
+		case "delta":
 			elsewhere = v
 		case "text": // as the Completions API has it
 			text = v
@@ -117,6 +123,9 @@ func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
 			}
 		}
 	})
+	if name == "delta" {
+		message, elsewhere = elsewhere, message
+	}
 	a.readMessage(message, name)
 	a.HasText = message != nil
 	if elsewhere == nil && !own && text == nil {
@@ -296,17 +305,12 @@ func isNoError(v *fastjson.Value) bool {
 	return isNothing(v) || v.Type() == fastjson.TypeNumber && v.GetFloat64() == 0
 }
 
-// visit calls f for the members of v, which are none when it is not an object,
-// that are not null.
+// visit calls f for the members of v, which are none when it is not an object. Absent
+// and null say the same.
 func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
-	if jsontext.IsNull(v) {
-		return
+	if !jsontext.IsNull(v) {
+		v.GetObject().Visit(f)
 	}
-	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
-		if !jsontext.IsNull(v) {
-			f(key, v)
-		}
-	})
 }
 
 // finishReason reads a finish_reason. Some servers put an empty one into every

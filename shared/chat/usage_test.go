@@ -19,8 +19,9 @@ func TestCountsOfTokens(t *testing.T) {
 		t.Run(written, func(t *testing.T) {
 			v, err := fastjson.Parse(`{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":` + written + `,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":` + written + `}}}`)
 			require.NoError(t, err)
-			u := chat.Read(v).Usage
-			require.Equal(t, chat.Usage{Known: true, Input: 7, Output: want, Total: 9, Cached: want}, u)
+			var a chat.Answer
+			a.Read(v)
+			require.Equal(t, chat.Usage{Known: true, Input: 7, Output: want, Total: 9, Cached: want}, a.Usage)
 		})
 	}
 }

@@ -226,7 +226,7 @@ const (
 
 // InFlight returns how many bytes all exchanges of a server's process, or of a
 // filter's VM, may hold.
-func (l Limits) InFlight(filter bool) int64 {
+func (l *Limits) InFlight(filter bool) int64 {
 	switch {
 	case l.InFlightBytes > 0:
 		return l.InFlightBytes

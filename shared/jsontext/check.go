@@ -64,7 +64,8 @@ func check(b []byte, lim Limits) (values int, err *SyntaxError) {
 	if lim.Depth <= 0 || lim.Depth > MaxDepth {
 		lim.Depth = MaxDepth
 	}
-	s := scanner{b: b, lim: lim}
+	var s scanner
+	s.b, s.lim = b, lim
 	s.space()
 	if err := s.value(); err != nil {
 		return 0, err

@@ -49,7 +49,7 @@ func (o *Output) Begin(dst []byte) []byte {
 		return dst
 	}
 	for _, name := range [...]string{"response.created", "response.in_progress"} {
-		dst, _ = o.lifecycle(dst, name, State{Status: "in_progress"})
+		dst, _ = o.lifecycle(dst, name, &State{Status: "in_progress"})
 	}
 	return dst
 }
@@ -60,21 +60,21 @@ const Queued = 3
 // Queue appends response.created and response.queued, of a response that nobody
 // works on yet. The resource is a part of what was appended.
 func (o *Output) Queue(dst []byte) (out, resource []byte) {
-	dst, _ = o.lifecycle(dst, "response.created", State{Status: "queued"})
-	return o.lifecycle(dst, "response.queued", State{Status: "queued"})
+	dst, _ = o.lifecycle(dst, "response.created", &State{Status: "queued"})
+	return o.lifecycle(dst, "response.queued", &State{Status: "queued"})
 }
 
 // Work appends response.in_progress, which follows what Queue has appended.
 func (o *Output) Work(dst []byte) []byte {
 	o.seq = Queued - 1
-	dst, _ = o.lifecycle(dst, "response.in_progress", State{Status: "in_progress"})
+	dst, _ = o.lifecycle(dst, "response.in_progress", &State{Status: "in_progress"})
 	return dst
 }
 
 // End appends the event response.STATUS of a terminal state and [DONE]. A
 // failed state is preceded by an error event. The resource is a part of what was
 // appended.
-func (o *Output) End(dst []byte, s State) (out, resource []byte) {
+func (o *Output) End(dst []byte, s *State) (out, resource []byte) {
 	if s.Status == "failed" {
 		dst = AppendErrorEvent(dst, s.Err, o.seq)
 		o.seq++
@@ -83,7 +83,7 @@ func (o *Output) End(dst []byte, s State) (out, resource []byte) {
 	return append(dst, Done...), resource
 }
 
-func (o *Output) lifecycle(dst []byte, name string, s State) (out, resource []byte) {
+func (o *Output) lifecycle(dst []byte, name string, s *State) (out, resource []byte) {
 	dst = o.event(dst, name)
 	dst = append(dst, `,"response":`...)
 	start := len(dst)

@@ -70,7 +70,9 @@ const (
 
 // Reset empties o for another answer, in the memory that it has.
 func (o *Output) Reset() {
-	*o = Output{items: o.items[:0], logprobs: o.logprobs[:0], itemID: o.itemID[:0], frame: deltaFrame{b: o.frame.b[:0]}}
+	items, logprobs, itemID, frame := o.items[:0], o.logprobs[:0], o.itemID[:0], o.frame.b[:0]
+	*o = Output{}
+	o.items, o.logprobs, o.itemID, o.frame.b = items, logprobs, itemID, frame
 }
 
 // Count returns how many items were begun.

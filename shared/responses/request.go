@@ -116,7 +116,9 @@ func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Erro
 	if o == nil {
 		return NewError(400, "invalid_json", "the request body must be a JSON object")
 	}
-	*r = Request{Format: Format{Type: "text"}, Extra: r.Extra[:0], refuseUnknown: refuseUnknown}
+	extra := r.Extra[:0]
+	*r = Request{}
+	r.Format.Type, r.Extra, r.refuseUnknown = "text", extra, refuseUnknown
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err == nil {

@@ -20,7 +20,7 @@ type Resource struct {
 // Answer makes r the resource that answers the request q, in the memory that it
 // has. Model is what the answer names; id the random part of its ids; createdAt
 // is in Unix seconds.
-func (r *Resource) Answer(q *Request, tools []Tool, choice ToolChoice, model, id string, createdAt int64) {
+func (r *Resource) Answer(q *Request, tools []Tool, choice *ToolChoice, model, id string, createdAt int64) {
 	r.id, r.createdAt = id, createdAt
 	if cap(r.echo) == 0 {
 		r.echo = make([]byte, 0, 1<<10)
@@ -45,7 +45,7 @@ func (r *Resource) Held() int { return cap(r.echo) }
 
 // Forget frees what the resource repeats of its request: it repeats an empty one.
 func (r *Resource) Forget(model string) {
-	r.echo = new(Request).appendEcho(nil, nil, ToolChoice{}, model)
+	r.echo = new(Request).appendEcho(nil, nil, &ToolChoice{}, model)
 }
 
 // outputMember begins the list of items in a resource.
@@ -68,7 +68,7 @@ type Usage struct {
 }
 
 // Append appends the resource in the state s.
-func (r *Resource) Append(dst []byte, s State) []byte {
+func (r *Resource) Append(dst []byte, s *State) []byte {
 	dst = appendTexts(dst, `{"id":"resp_`, r.id)
 	dst = appendInt(dst, `","object":"response","created_at":`, r.createdAt)
 	dst = appendTexts(dst, `,"status":"`, s.Status, `"`)
@@ -118,7 +118,7 @@ func (u *Usage) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func (r *Request) appendEcho(dst []byte, tools []Tool, choice ToolChoice, model string) []byte {
+func (r *Request) appendEcho(dst []byte, tools []Tool, choice *ToolChoice, model string) []byte {
 	dst = appendString(dst, `,"model":`, model)
 	switch {
 	case r.Background:
@@ -146,9 +146,9 @@ var notOptions = uint64(1)<<fieldIndex["model"] | 1<<fieldIndex["input"] | 1<<fi
 	1<<fieldIndex["background"] | 1<<fieldIndex["client_metadata"] | 1<<fieldIndex["previous_response_id"] | 1<<fieldIndex["conversation"]
 
 // defaultOptions are the options of a request that sets none, as most do.
-var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, ToolChoice{Mode: "auto"})
+var defaultOptions = (&Request{Format: Format{Type: "text"}}).appendOptions(nil, nil, &ToolChoice{Mode: "auto"})
 
-func (r *Request) appendOptions(dst []byte, tools []Tool, choice ToolChoice) []byte {
+func (r *Request) appendOptions(dst []byte, tools []Tool, choice *ToolChoice) []byte {
 	dst = appendOr(dst, `,"max_output_tokens":`, r.MaxOutputTokens, "null")
 	dst = appendOr(dst, `,"max_tool_calls":`, r.MaxToolCalls, "null")
 	dst = appendOr(dst, `,"temperature":`, r.Temperature, "1")

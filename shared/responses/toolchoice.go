@@ -129,7 +129,7 @@ func parseToolRef(v *fastjson.Value, path string) (ref ToolRef, err *Error) {
 	return ref, err
 }
 
-func (c ToolChoice) appendEcho(dst []byte) []byte {
+func (c *ToolChoice) appendEcho(dst []byte) []byte {
 	switch {
 	case !c.Allowed && len(c.Tools) == 0:
 		return jsontext.AppendString(dst, c.Mode)

@@ -117,7 +117,7 @@ func (p *Pending) Streaming() bool { return !p.request.Window && p.turn.Streamin
 func (p *Pending) Held() int { return p.held }
 
 // Usage is what the summary has used, once it is answered, also by an answer that is none.
-func (p *Pending) Usage() responses.Usage { return p.memory.Usage }
+func (p *Pending) Usage() *responses.Usage { return &p.memory.Usage }
 
 // Answer appends what the client is told, from the chat answer that has the summary. now is
 // in Unix seconds. The error is a 502 for what is none.

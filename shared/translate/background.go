@@ -10,7 +10,8 @@ import "antwort/shared/responses"
 // response that has not begun.
 func (u *Turn) Queue(dst []byte) []byte {
 	dst, resource := u.output().Queue(dst)
-	u.ended(responses.State{Status: "queued"}, resource)
+	u.state = responses.State{Status: "queued"}
+	u.ended(resource)
 	return dst
 }
 

@@ -39,20 +39,17 @@ func (u *Turn) isEmpty() bool { return u.out.Count() == 0 || u.memory != nil && 
 func (u *Turn) Compacted(dst []byte, m *Memory, now int64) []byte {
 	u.output().Quiet = !u.streaming
 	u.outcome = responses.Outcome{HasUsage: true, Usage: m.Usage}
-	state := responses.State{Status: "completed", CompletedAt: now, Usage: &u.outcome.Usage}
+	u.state = responses.State{Status: "completed", CompletedAt: now, Usage: &u.outcome.Usage}
 	if u.streaming {
 		dst = u.out.Compaction(u.out.Begin(dst), m.Sealed)
-		state.Output, state.Apart = u.out.Items()
-		out, resource := u.out.End(dst, state)
-		u.ended(state, resource)
+		u.state.Output, u.state.Apart = u.out.Items()
+		out, resource := u.out.End(dst, &u.state)
+		u.ended(resource)
 		return out
 	}
 	u.out.Compaction(nil, m.Sealed)
-	state.Output, state.Apart = u.out.Items()
-	start := len(dst)
-	dst = u.resource.Append(dst, state)
-	u.ended(state, dst[start:])
-	return dst
+	u.state.Output, u.state.Apart = u.out.Items()
+	return u.append(dst)
 }
 
 // AppendPlain appends a chat request without tools, for an answer that is a text.
@@ -81,7 +78,8 @@ func ReadText(answer []byte) (text string, used responses.Usage, err *responses.
 	if broken != nil || v.Type() != fastjson.TypeObject {
 		return "", used, badUpstream("an answer that is not JSON")
 	}
-	a := chat.Read(v)
+	var a chat.Answer
+	a.Read(v)
 	if a.Err != nil {
 		return "", used, inBand(a.Err)
 	}

@@ -15,8 +15,9 @@ func isCut(reason string) bool {
 // closes the last item. Of a reason that is not known nobody can say that the
 // answer is whole; what there is of it is kept, as clients ask again for an
 // answer that has failed.
-func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) ([]byte, responses.State) {
-	s := responses.State{Usage: u.usageOrNil()}
+func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int64) []byte {
+	s := &u.state
+	*s = responses.State{Usage: u.Usage()}
 	last := "incomplete"
 	switch {
 	case !isCut(reason):
@@ -40,5 +41,5 @@ func (u *Turn) finish(dst []byte, out *responses.Output, reason string, now int6
 	}
 	dst = out.Close(dst, last)
 	s.Output, s.Apart = out.Items()
-	return dst, s
+	return dst
 }

@@ -86,7 +86,7 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	w.sampling()
 	choice, err := responses.ParseToolChoice(r.ToolChoice, w.toolset.dropped)
 	if err == nil {
-		err = w.tools(choice)
+		err = w.tools(&choice)
 	}
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	w.str(`}`)
 	w.included(r.IncludesCopy, "")
 	w.ended()
-	u.resource.Answer(r, tools, choice, model, id, now)
+	u.resource.Answer(r, tools, &choice, model, id, now)
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
 	u.maxOutput = 0

@@ -38,30 +38,26 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 		w.reserve(len(answer))
 		u.out.Reserve(len(answer))
 	}
-	_, state, err := u.read(nil, w, answer, now)
-	if err != nil {
+	if _, err := u.read(nil, w, answer, now); err != nil {
 		return dst, err
 	}
-	dst = slices.Grow(dst, len(state.Output)+u.resource.Held()+(1<<10))
-	start := len(dst)
-	dst = u.resource.Append(dst, state)
-	u.ended(state, dst[start:])
-	return dst, nil
+	return u.append(slices.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
 }
 
-// read tells the turn's output what a whole answer says, and returns how it
+// read tells the turn's output what a whole answer says, and its state how it
 // ends. Events are appended to dst.
-func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, responses.State, *responses.Error) {
+func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
 	v, err := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
 	if err != nil || v.Type() != fastjson.TypeObject {
-		return dst, responses.State{}, badUpstream("an answer that is not JSON")
+		return dst, badUpstream("an answer that is not JSON")
 	}
-	a := chat.Read(v)
+	var a chat.Answer
+	a.Read(v)
 	if a.Err != nil {
-		return dst, responses.State{}, inBand(a.Err)
+		return dst, inBand(a.Err)
 	}
 	if !a.HasChoice {
-		return dst, responses.State{}, badUpstream("an answer without choices")
+		return dst, badUpstream("an answer without choices")
 	}
 	u.readUsage(&a.Usage)
 	out := &u.out
@@ -70,10 +66,9 @@ func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte,
 		e = u.unsaid(a.HasText, a.Unread, a.Finish)
 	}
 	if e != nil {
-		return dst, responses.State{}, e
+		return dst, e
 	}
-	dst, state := u.finish(dst, out, a.Finish, now)
-	return dst, state, nil
+	return u.finish(dst, out, a.Finish, now), nil
 }
 
 // output is the turn's output, empty.

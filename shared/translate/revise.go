@@ -9,13 +9,13 @@ import "antwort/shared/responses"
 // by those of a failure, or, without one, by themselves of an answer that is not
 // stored.
 func (s *Stream) Instead(dst []byte, failed *responses.Error) []byte {
-	state := s.turn.state
+	state := &s.turn.state
 	if failed != nil {
-		state = responses.State{Status: "failed", Err: failed, Output: state.Output, Apart: state.Apart, Usage: state.Usage}
+		*state = responses.State{Status: "failed", Err: failed, Output: state.Output, Apart: state.Apart, Usage: state.Usage}
 	}
 	s.turn.resource.NotStored()
 	s.out.Rewind(s.seq)
-	return s.end(dst[:s.ending], state)
+	return s.end(dst[:s.ending])
 }
 
 // Left appends the resource of an answer whose client has left, with what there is
@@ -23,11 +23,9 @@ func (s *Stream) Instead(dst []byte, failed *responses.Error) []byte {
 func (s *Stream) Left(dst []byte) []byte {
 	s.done, s.out.Quiet = true, true
 	s.out.Abandon(nil)
-	items, apart := s.out.Items()
-	state, start := responses.State{Status: "cancelled", Output: items, Apart: apart, Usage: s.turn.usageOrNil()}, len(dst)
-	dst = s.turn.resource.Append(dst, state)
-	s.turn.ended(state, dst[start:])
-	return dst
+	s.turn.state = responses.State{Status: "cancelled", Usage: s.turn.Usage()}
+	s.turn.state.Output, s.turn.state.Apart = s.out.Items()
+	return s.turn.append(dst)
 }
 
 // NotStored says that the answer, which is appended anew, is not stored.
@@ -35,16 +33,14 @@ func (u *Turn) NotStored() { u.resource.NotStored() }
 
 // Unstored appends the resource of a whole answer again, of one that is not stored.
 func (u *Turn) Unstored(dst []byte) []byte {
-	start := len(dst)
 	u.resource.NotStored()
-	dst = u.resource.Append(dst, u.state)
-	u.ended(u.state, dst[start:])
-	return dst
+	return u.append(dst)
 }
 
 // Prepare appends the events of a turn in which nothing is to be said: it is to be ready
 // to be continued. The stream is done then.
 func (s *Stream) Prepare(dst []byte, now int64) []byte {
 	dst = s.Start(dst)
-	return s.end(dst, responses.State{Status: "completed", CompletedAt: now, Usage: new(responses.Usage)})
+	s.turn.state = responses.State{Status: "completed", CompletedAt: now, Usage: new(responses.Usage)}
+	return s.end(dst)
 }

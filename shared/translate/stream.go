@@ -182,7 +182,8 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an event that is not JSON")
 	}
-	a := chat.ReadChunk(v)
+	var a chat.Answer
+	a.ReadChunk(v)
 	if a.Err != nil {
 		return dst, inBand(a.Err)
 	}
@@ -287,8 +288,7 @@ func (s *Stream) complete(dst []byte, w *chunkWork, now int64) ([]byte, *respons
 	if s.Clock != nil {
 		now = s.Clock()
 	}
-	dst, state := s.turn.finish(dst, s.out, s.finish, now)
-	return s.end(dst, state), nil
+	return s.end(s.turn.finish(dst, s.out, s.finish, now)), nil
 }
 
 // fail ends the stream as failed, or returns the error when nothing was sent.
@@ -298,17 +298,19 @@ func (s *Stream) fail(dst []byte, e *responses.Error) ([]byte, error) {
 		return dst, e
 	}
 	dst = s.out.Abandon(s.reserve(dst))
-	items, apart := s.out.Items()
-	return s.end(dst, responses.State{Status: "failed", Err: e, Output: items, Apart: apart, Usage: s.turn.usageOrNil()}), nil
+	s.turn.state = responses.State{Status: "failed", Err: e, Usage: s.turn.Usage()}
+	s.turn.state.Output, s.turn.state.Apart = s.out.Items()
+	return s.end(dst), nil
 }
 
-func (s *Stream) end(dst []byte, state responses.State) []byte {
+// end appends the terminal events that the turn's state says.
+func (s *Stream) end(dst []byte) []byte {
 	s.done = true
 	dst = s.out.Flush(dst) // somebody may speak before the end is told
 	s.ending, s.seq = len(dst), s.out.Seq()
-	dst, resource := s.out.End(dst, state)
-	s.turn.ended(state, resource)
-	if len(state.Apart) > 0 {
+	dst, resource := s.out.End(dst, &s.turn.state)
+	s.turn.ended(resource)
+	if len(s.turn.state.Apart) > 0 {
 		start, _ := s.turn.outcome.Output()
 		s.apart = len(dst) - len("}\n\n"+responses.Done) - len(resource) + start + len("[")
 	}

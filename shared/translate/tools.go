@@ -9,7 +9,7 @@ import (
 )
 
 // tools writes tools and tool_choice. Without tools neither is sent.
-func (w *requestWork) tools(choice responses.ToolChoice) *responses.Error {
+func (w *requestWork) tools(choice *responses.ToolChoice) *responses.Error {
 	if err := w.toolset.choose(choice); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *toolset) nameOfRef(ref responses.ToolRef) string {
 
 // choose marks the tools that allowed_tools leaves; what tool_choice names
 // must be there.
-func (s *toolset) choose(choice responses.ToolChoice) *responses.Error {
+func (s *toolset) choose(choice *responses.ToolChoice) *responses.Error {
 	if choice.Allowed {
 		for i := range s.lowered {
 			s.lowered[i].allowed = false

@@ -67,7 +67,7 @@ func (t Owned) Tracing(trail *Trail) Owned {
 
 // AppendResource appends the resource that the answer begins with.
 func (u *Turn) AppendResource(dst []byte) []byte {
-	return u.resource.Append(dst, responses.State{Status: "in_progress"})
+	return u.resource.Append(dst, &responses.State{Status: "in_progress"})
 }
 
 func (t *Trail) note(from string, fate Fate, to, why string, message int) {
@@ -351,7 +351,7 @@ func (t *Trail) noteTool(tool *loweredTool) {
 }
 
 // toldChoice says what tool_choice became.
-func (w *requestWork) toldChoice(choice responses.ToolChoice) {
+func (w *requestWork) toldChoice(choice *responses.ToolChoice) {
 	if w.trail == nil {
 		return
 	}

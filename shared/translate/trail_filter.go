@@ -39,6 +39,6 @@ func (*requestWork) systemMessage() (message int)         { return 0 }
 func (*requestWork) unsaid()                              {}
 func (tracing) toldTool(*loweredTool)                     {}
 func (*requestWork) notAllowed(*loweredTool)              {}
-func (*requestWork) toldChoice(responses.ToolChoice)      {}
+func (*requestWork) toldChoice(*responses.ToolChoice)     {}
 
 func idMember(*fastjson.Object) string { return "" }

@@ -113,9 +113,18 @@ const modelMember = `{"model":`
 // is a part of what the last call of Response, Write or End appended.
 func (u *Turn) Outcome() responses.Outcome { return u.outcome }
 
-func (u *Turn) ended(s responses.State, resource []byte) {
-	u.state = s
-	u.outcome.Status, u.outcome.Err, u.outcome.Resource, u.outcome.OutputBytes, u.outcome.Apart = s.Status, s.Err, resource, len(s.Output), s.Apart
+// append appends the resource of an answer that has ended as state says.
+func (u *Turn) append(dst []byte) []byte {
+	start := len(dst)
+	dst = u.resource.Append(dst, &u.state)
+	u.ended(dst[start:])
+	return dst
+}
+
+// ended notes what state says, of which resource tells.
+func (u *Turn) ended(resource []byte) {
+	s, o := &u.state, &u.outcome
+	o.Status, o.Err, o.Resource, o.OutputBytes, o.Apart = s.Status, s.Err, resource, len(s.Output), s.Apart
 }
 
 func (u *Turn) readUsage(said *chat.Usage) {
@@ -129,7 +138,8 @@ func (u *Turn) readUsage(said *chat.Usage) {
 	}
 }
 
-func (u *Turn) usageOrNil() *responses.Usage {
+// Usage is what the answer has used, as far as it was counted; nil: it was not.
+func (u *Turn) Usage() *responses.Usage {
 	if !u.outcome.HasUsage {
 		return nil
 	}
@@ -141,7 +151,8 @@ func (u *Turn) usageOrNil() *responses.Usage {
 // or whose stream broke off is left to the garbage collector.
 func (u *Turn) Free() {
 	t, s := u.from, &u.stream
-	u.from, u.outcome.Resource, u.outcome.Apart, u.state = nil, nil, responses.Pieces{}, responses.State{}
+	u.from, u.outcome.Resource, u.outcome.Apart = nil, nil, responses.Pieces{}
+	u.state = responses.State{}
 	u.out.Drain(nil)
 	if t != nil && u.resource.Held()+u.out.Held() <= keptBytes && s.framer.Between() && len(s.queue) == 0 {
 		t.turns.Put(u)
@@ -154,7 +165,9 @@ const keptBytes = 16 << 10
 // newTurn returns a turn of t without a request.
 func (t *Translator) newTurn() *Turn {
 	u := t.turns.Get().(*Turn)
-	u.from, u.outcome, u.state, u.begun, u.memory = t, responses.Outcome{}, responses.State{}, 0, nil
+	u.from, u.begun, u.memory = t, 0, nil
+	u.outcome = responses.Outcome{}
+	u.state = responses.State{}
 	return u
 }
 

@@ -85,7 +85,7 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 		now = s.Clock()
 	}
 	begun, start := s.begun, len(dst)
-	dst, state, err := a.whole.events(s.Start(dst), now)
+	dst, err := a.whole.events(s.Start(dst), now)
 	a.whole = nil
 	if err != nil {
 		if !begun && !s.out.Drained() {
@@ -93,13 +93,13 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 		}
 		return s.fail(dst, err)
 	}
-	return s.end(dst, state), nil
+	return s.end(dst), nil
 }
 
-// events appends the events of the answer, and returns how it ends.
-func (w *Whole) events(dst []byte, now int64) ([]byte, responses.State, *responses.Error) {
+// events appends the events of the answer, and tells the turn's state how it ends.
+func (w *Whole) events(dst []byte, now int64) ([]byte, *responses.Error) {
 	if w.failed != nil {
-		return dst, responses.State{}, w.failed
+		return dst, w.failed
 	}
 	work := chunkWorks.Get().(*chunkWork)
 	defer work.done()
