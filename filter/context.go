@@ -37,11 +37,13 @@ func (c *httpContext) OnHttpRequestHeaders(_ int, end bool) (action types.Action
 	endpoint := c.endpoint(path)
 	c.as.endpoint = endpointName(endpoint)
 	upgrades := endpoint != nil && policy.IsWebSocket(h.get("upgrade"))
-	if c.cameBack(h) || !upgrades && c.confined(h, path, endpoint) {
+	if c.cameBack(h) || !upgrades && c.caller.Restricted() && c.confined(h, path, endpoint) {
 		return types.ActionPause
 	}
 	c.closed = false
-	c.mark(h, endpoint)
+	if c.cfg.Filter.RateLimits != config.NoRateLimits {
+		c.mark(h, endpoint)
+	}
 	if upgrades {
 		return c.upgrade(h, endpoint)
 	}

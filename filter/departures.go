@@ -41,14 +41,17 @@ func (x *exchange) departs(n int) {
 func (x *exchange) stays(n int) {
 	x.setHeld(x.holding.bytes + n)
 	x.leaving = n
-	x.uploading(true)
+	x.uploading()
 }
 
 // left notes that a request has ended: what stayed departs.
 func (x *exchange) left() {
+	if x.leaving == 0 {
+		return
+	}
 	if _, stayed := x.uploads[x]; stayed {
 		n := x.leaving
-		x.uploading(false)
+		x.uploaded()
 		x.departed()
 		x.departs(n)
 	}

@@ -63,7 +63,7 @@ func (x *exchange) close() {
 		x.handler.done()
 		x.handler = nil
 	}
-	x.uploading(false)
+	x.uploaded()
 	x.letGo()
 }
 

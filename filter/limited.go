@@ -20,7 +20,7 @@ import (
 // mark tells Envoy's rate limit that a request is one that it counts, and by which key it
 // came.
 func (x *exchange) mark(h header, endpoint *policy.Endpoint) {
-	if x.cfg.Filter.RateLimits == config.NoRateLimits || endpoint == nil || !endpoint.NamesModel(h.get(":method")) {
+	if endpoint == nil || !endpoint.NamesModel(h.get(":method")) {
 		return
 	}
 	key := "none"

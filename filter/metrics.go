@@ -63,7 +63,7 @@ func (m *metrics) request(as ended) {
 		as.code = statusClientGone
 	}
 	for i := range m.requests {
-		if r := &m.requests[i]; r.ended == as {
+		if r := &m.requests[i]; r.code == as.code && r.endpoint == as.endpoint {
 			r.Increment(1)
 			return
 		}

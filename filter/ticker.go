@@ -16,9 +16,13 @@ type ticker struct {
 // start makes the ticks begin, if they do not come already.
 func (t *ticker) start() {
 	if !t.runs {
-		t.runs = true
-		must(proxywasm.SetTickPeriodMilliSeconds(uint32(max(t.every, time.Millisecond).Milliseconds())))
+		t.begin()
 	}
+}
+
+func (t *ticker) begin() {
+	t.runs = true
+	must(proxywasm.SetTickPeriodMilliSeconds(uint32(max(t.every, time.Millisecond).Milliseconds())))
 }
 
 // stop ends the ticks.

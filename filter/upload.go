@@ -53,13 +53,13 @@ func (u *upload) next(size int, end bool) (all []byte, action types.Action, whol
 		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
 	}
 	if all, whole = b.add(chunk, end); whole {
-		u.uploading(false)
+		u.uploaded()
 		return all, 0, true
 	}
 	if b.check.Wrong() && !u.decision.Optional() {
 		return nil, u.reply(failure.InvalidRequest, responses.Check(b.buf, u.jsonLimits())), false
 	}
-	u.uploading(true)
+	u.uploading()
 	setRequestChunk(nil, size)
 	if u.gated() {
 		return nil, pauseNoBuffer, false

@@ -26,16 +26,18 @@ func (u uploads) check(now instant, limit time.Duration) {
 	}
 }
 
-// uploading notes that the exchange's body is, or is no longer, being gathered.
-func (x *exchange) uploading(is bool) {
-	switch {
-	case is:
-		if x.uploads == nil {
-			x.uploads = make(uploads)
-		}
-		x.uploads[x] = struct{}{}
-		x.wake()
-	case len(x.uploads) > 0:
+// uploading notes that the exchange's body is being gathered.
+func (x *exchange) uploading() {
+	if x.uploads == nil {
+		x.uploads = make(uploads)
+	}
+	x.uploads[x] = struct{}{}
+	x.wake()
+}
+
+// uploaded notes that it is no longer.
+func (x *exchange) uploaded() {
+	if len(x.uploads) > 0 {
 		delete(x.uploads, x)
 	}
 }

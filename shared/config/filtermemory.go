@@ -9,18 +9,18 @@ const MaxFilterMemory = 512 * mib
 
 // FilterMemory returns how much memory one VM of the filter may need: what is held, what
 // the translation of one body takes while it runs, and what the module has at rest.
-func (l Limits) FilterMemory() int64 {
+func (l *Limits) FilterMemory() int64 {
 	request, answer := l.translation()
 	return l.InFlight(true) + max(request, answer) + restBytes
 }
 
 // translation is what the translation of a request, and of an answer, may take.
-func (l Limits) translation() (request, answer int64) {
+func (l *Limits) translation() (request, answer int64) {
 	return requestCopies*l.RequestBodyBytes + l.tree(l.RequestBodyBytes), answerCopies*l.ResponseBodyBytes + l.tree(l.ResponseBodyBytes)
 }
 
 // tree is what the parse tree of a body takes. A value has at least two bytes of it.
-func (l Limits) tree(body int64) int64 { return valueBytes * min(int64(l.JSONValues), body/2) }
+func (l *Limits) tree(body int64) int64 { return valueBytes * min(int64(l.JSONValues), body/2) }
 
 const (
 	requestCopies = 3 // of a body, with what it becomes

@@ -47,6 +47,9 @@ func IsClientRun(typ string) bool {
 // ParseTools reads tools. Types that somebody else than the client would have
 // to run are refused or, when dropped is not nil, left out and appended to it.
 func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Tool, *Error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
 	tools := make([]Tool, 0, len(values))
 	for i, v := range values {
 		o := v.GetObject()

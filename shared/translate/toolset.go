@@ -34,7 +34,9 @@ func (t *loweredTool) space() string {
 
 func (s *toolset) reset() {
 	s.lowered, s.dropped, s.items, s.brought, s.renames = s.lowered[:0], nil, nil, 0, false
-	clear(s.names)
+	if len(s.names) > 0 {
+		clear(s.names)
+	}
 }
 
 // add adds tools. An item may bring one that is there already: the later one
