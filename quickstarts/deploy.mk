@@ -34,9 +34,16 @@ e2e-cluster: build ## The quickstarts on a real Kubernetes with Istio, on this m
 CLUSTER := CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -gcflags=all=-dwarf=false"
 
 .PHONY: test-manifests
-test-manifests: bin/filter.wasm ## The manifests against Kubernetes' schemas and Istio's own analysis, without a cluster
+test-manifests: test-schemas test-istio ## The manifests against Kubernetes' schemas and Istio's own analysis, without a cluster
+
+.PHONY: test-schemas
+test-schemas: bin/filter.wasm
 	cd e2e && $(GO) test $(RACE) -count=1 ./manifests/... ./monitoring
 	cd e2e/images && $(SHIPPED) $(GO) test $(COMPILER) -vet=off -count=1 ./...
+
+# Apart from make test: it compiles Istio and much of Kubernetes, which takes as long as a third of all tests.
+.PHONY: test-istio
+test-istio: bin/filter.wasm
 	cd e2e/cluster/controlplane && $(CLUSTER) $(GO) test $(COMPILER) -vet=off -count=1 ./...
 
 # Apart from make vet: vet first reads all of Istio and Kubernetes.
