@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -283,7 +284,17 @@ func TestTheLargestLimitsFit(t *testing.T) {
 	up := newUpstream(gives(200, "application/json", chatHello))
 	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(120*mib), "limits.response_body_bytes", strconv.Itoa(32*mib), "limits.json_values", strconv.Itoa(values)), up)
 	held := textOf(30 * mib)
-	begin(t, h, len(held)+1, held[:len(held)-1])
+	upload, end := context.WithCancel(t.Context())
+	defer end()
+	r, err := http.NewRequestWithContext(upload, "POST", h.URL+"/v1/responses", io.MultiReader(strings.NewReader(held[:len(held)-1]), unended{upload}))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.ContentLength = int64(len(held))
+	go func() {
+		if resp, err := http.DefaultTransport.RoundTrip(r); err == nil { // it may be refused for the others
+			resp.Body.Close()
+		}
+	}()
 	require.Eventually(t, func() bool { return h.Gauge("antwort.in_flight_bytes") > 28*mib }, 30*time.Second, time.Millisecond)
 	for name, answer := range map[string]string{
 		"small values":         fmt.Sprintf(whole, "["+strings.TrimSuffix(tree, ",")+"]"),

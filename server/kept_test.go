@@ -301,6 +301,34 @@ func (f *faulty) Commit(ctx context.Context, r *state.Record) error {
 	return f.Store.Commit(ctx, r)
 }
 
+func (f *faulty) Accept(ctx context.Context, j *state.Job, queue int) error {
+	if err := f.problem(); err != nil {
+		return err
+	}
+	return f.Store.Accept(ctx, j, queue)
+}
+
+func (f *faulty) Claim(ctx context.Context, lease time.Duration) (*state.Job, error) {
+	if err := f.problem(); err != nil {
+		return nil, err
+	}
+	return f.Store.Claim(ctx, lease)
+}
+
+func (f *faulty) Queued(ctx context.Context) (int, error) {
+	if err := f.problem(); err != nil {
+		return 0, err
+	}
+	return f.Store.Queued(ctx)
+}
+
+func (f *faulty) Lock(ctx context.Context, o state.Owner, id, holder string, lease time.Duration) error {
+	if err := f.problem(); err != nil {
+		return err
+	}
+	return f.Store.Lock(ctx, o, id, holder, lease)
+}
+
 func (f *faulty) RenewLock(ctx context.Context, o state.Owner, id, holder string, lease time.Duration) error {
 	if f.deaf.Load() {
 		return state.Unavailable(errHush)
