@@ -1,12 +1,13 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -260,26 +261,33 @@ type served struct {
 // startProcess starts it with more lines of configuration.
 func startProcess(t *testing.T, backend string, provider config.Provider, more string) *served {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := ln.Addr().(*net.TCPAddr)
-	require.NoError(t, ln.Close())
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "server: {host: 127.0.0.1, port: %d, drain_timeout: 0s}\nengine: {provider: %s, backend_url: %q}\n%s", addr.Port, provider, backend, more), 0o600))
-	p := &served{cmd: exec.Command(os.Args[0], "serve", "--config", file), url: "http://" + addr.String()}
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "server: {host: 127.0.0.1, port: 0, drain_timeout: 0s}\nengine: {provider: %s, backend_url: %q}\n%s", provider, backend, more), 0o600))
+	p := &served{cmd: exec.Command(os.Args[0], "serve", "--config", file)}
 	p.cmd.Env = append(os.Environ(), "ANTWORT_TEST_MAIN=1", "GOMEMLIMIT=900MiB", "TEST_KEY="+testKey)
+	said, err := p.cmd.StderrPipe()
+	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
+	ended := make(chan struct{})
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
 		_ = p.cmd.Wait()
 	})
-	require.Eventually(t, func() bool {
-		resp, err := http.Get(p.url + "/healthz")
-		if err == nil {
-			resp.Body.Close()
+	address := make(chan string, 1)
+	go func() {
+		defer close(ended)
+		defer close(address)
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			var line struct{ Msg, Address string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+				address <- line.Address
+			}
 		}
-		return err == nil
-	}, time.Minute, 10*time.Millisecond)
+	}()
+	at, listens := <-address
+	require.True(t, listens, "it ended before it listened")
+	p.url = "http://" + at
 	return p
 }
 
