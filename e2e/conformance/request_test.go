@@ -16,13 +16,13 @@ var acceptedBeyond = []struct {
 	{"custom and namespace tools, their calls in the history and their choice, as Codex sends them", []string{
 		"made_custom_tool*", "made_namespace_tools*", "made_codex_turn", "made_allowed_tools_auto", "made_null_tool_members",
 		"made_dropped_namespace_tools", "made_tool_choice_custom", "made_tool_choice_namespace", "made_namespace_written_*", "made_long_name*",
-		"made_harmony_*", "made_tool_names_that_collide"}},
+		"made_harmony_*", "made_tool_names_that_collide", "made_names_that_collide_*"}},
 	{"messages between agents, as Codex sends them", []string{"made_agent_message*"}},
 	{"tools that the client runs, their items and their choice, and tools that items bring", []string{
 		"made_client_call*", "made_client_tool*", "made_tool_shell", "made_tool_local_shell", "made_tool_apply_patch", "made_tool_search_*",
-		"made_additional_tools*", "made_names_that_collide", "made_results_of_several_kinds"}},
+		"made_additional_tools*", "made_names_that_collide", "made_history_search_arguments*", "made_results_of_several_kinds"}},
 	{"hosted tools, which are dropped when so configured, and what they would include", []string{
-		"made_hosted_tools_dropped", "made_only_hosted_tools_dropped", "made_dropped_tool*", "made_include_of_hosted_tools"}},
+		"made_hosted_tools_dropped", "made_only_hosted_tools_dropped", "made_dropped_tool*", "made_dropped_items*", "made_include_of_hosted_tools"}},
 	{"null for the arguments of a call", []string{"made_history_arguments_null"}},
 	{"the content of reasoning items, which the specification has in its output items", []string{
 		"made_parallel_calls_in_history", "made_calls_one_after_the_other_in_history", "made_items_as_sdks_send_them_back",
@@ -30,7 +30,7 @@ var acceptedBeyond = []struct {
 		"made_reasoning_copy_of_others_beside_content", "made_reasoning_from_copy_beside_content"}},
 	{"text.format json_object, which the specification has in its resource", []string{"*_json_object*"}},
 	{"messages without a type, as SDKs send them", []string{
-		"made_messages_without_type", "made_system_message*", "made_user_content_empty", "made_assistant_texts_joined"}},
+		"made_messages_without_type", "made_system_message*", "made_user_content_empty", "made_assistant_texts_joined", "made_history_arguments_*"}},
 	{"null for every field that may be absent, as SDKs send it", []string{"made_all_optional_fields_null", "made_nulls_inside", "made_tools"}},
 	{"video and audio in user messages, for models that take them", []string{"made_video_and_audio"}},
 	{"compaction_trigger, as OpenAI has it and Codex sends it", []string{"made_compaction_trigger*"}},

@@ -92,7 +92,7 @@ func upstreamErrors(t *testing.T, g *gateway, url string) {
 		{name: "304", answer: gives(304, "", ""), status: 502, code: "upstream_error"},
 		{name: "not JSON", answer: gives(200, "application/json", "oops"), status: 502, inline: 200, code: "upstream_invalid_answer"},
 		{name: "200 without a body", answer: gives(200, "application/json", ""), status: 502, code: "upstream_invalid_answer"},
-		{name: "not streamed", answer: gives(200, "text/plain", chatHello), stream: true, status: 502, code: "upstream_invalid_answer"},
+		{name: "not streamed", answer: gives(200, "text/html", "<html>"), stream: true, status: 502, inline: 200, code: "upstream_invalid_answer"},
 		{name: "in-band first", answer: streams("data: " + vllm(503, "busy") + "\n\n"), stream: true, status: 503, inline: 200, code: "upstream_unavailable"},
 		{name: "in-band later", answer: streams(chatEvents[1], "data: "+vllm(500, "x")+"\n\n"), stream: true, status: 200, code: "upstream_error"},
 		{name: "ends too early", answer: streams(chatEvents[:3]...), stream: true, status: 200, code: "upstream_cut"},
