@@ -80,7 +80,7 @@ func TestRequestsAtOnce(t *testing.T) {
 			r.leave <- struct{}{}
 			assert.Equal(t, http.StatusOK, <-answers, "there is room again")
 			assert.EqualValues(t, 3, r.most.Load())
-			assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_failures_total{kind="overloaded"} 8`)
+			assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_failures_total{provider="`+run.provider+`",kind="overloaded"} 8`)
 		})
 	}
 }
@@ -217,7 +217,7 @@ limits:
 				assert.Equal(t, http.StatusOK, ask("c", "large-2").status, "of each model")
 				assert.Equal(t, http.StatusOK, ask("c", "m").status)
 			}
-			assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_failures_total{kind="rate_limited"}`)
+			assert.Contains(t, get(t, g.URL+"/metrics").body, `antwort_failures_total{provider="`+run.provider+`",kind="rate_limited"}`)
 		})
 	}
 }

@@ -218,7 +218,7 @@ limits:
 			assert.Equal(t, fmt.Sprintf(`{"error":{"message":"the budget is spent: %d tokens per day, %d used; it begins anew in %ss","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`,
 				budget, budget, got.header.Get("Retry-After")), got.body)
 			assert.Equal(t, "false", got.header.Get("X-Should-Retry"))
-			assert.Contains(t, get(t, gateways[g].URL+"/metrics").body, `antwort_failures_total{kind="budget_spent"} 1`)
+			assert.Contains(t, get(t, gateways[g].URL+"/metrics").body, `antwort_failures_total{provider="vllm",kind="budget_spent"} 1`)
 		}
 	})
 
@@ -232,6 +232,6 @@ limits:
 		assert.Equal(t, http.StatusServiceUnavailable, got.status)
 		assert.Equal(t, `{"error":{"message":"it cannot be told at the moment how much you have used: try again later","type":"server_error","param":null,"code":"limits_unavailable"}}`, got.body)
 		assert.Equal(t, "1", got.header.Get("Retry-After"))
-		assert.Contains(t, get(t, gateways[1].URL+"/metrics").body, `antwort_failures_total{kind="limits_unavailable"} 1`)
+		assert.Contains(t, get(t, gateways[1].URL+"/metrics").body, `antwort_failures_total{provider="vllm",kind="limits_unavailable"} 1`)
 	})
 }
