@@ -49,11 +49,12 @@ tested = $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{
 quick: build ## The tests for the loop: all but the slowest cases, and no race detector
 	$(PLAIN) -short $(WAITING) ./...
 
-# Three of its parts at once: each waits more than it works.
+# How many of its parts run at once: each waits more than it works.
+JOBS ?= 3
 .PHONY: test
 test: build ## All tests that need nothing but Go, and the coverage that shared and server must have
 	@rm -f bin/*.coverage
-	@$(MAKE) --no-print-directory -j3 test-plain test-race test-ways
+	@$(MAKE) --no-print-directory -j$(JOBS) test-plain test-race test-ways
 	@{ echo mode: set; grep -hv ^mode: bin/*.coverage; } >bin/coverage
 	@.ci/coverage bin/coverage shared 95 server 85
 	cd e2e && $(GO) test $(RACE) -count=1 ./child ./conformance/... ./routing
