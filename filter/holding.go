@@ -32,10 +32,15 @@ func (x *exchange) share(bytes int) {
 	if int64(bytes) == c.bytes {
 		return
 	}
-	if c.caller == "" {
+	x.countsFor()
+	x.memory.charge(c, int64(bytes))
+}
+
+// countsFor finds out for whom what the exchange holds counts, and how it is dropped.
+func (x *exchange) countsFor() {
+	if c := &x.holding.charge; c.caller == "" {
 		c.caller, c.drop = x.whoCalls(), x.drop
 	}
-	x.memory.charge(c, int64(bytes))
 }
 
 // whoCalls names the caller: as who was identified, else by the address that the
@@ -63,9 +68,7 @@ func (x *exchange) accept(kept int) bool {
 	x.share(max(kept-x.aside, 0))
 	x.setHeld(max(kept, x.aside))
 	if x.memory.held > bound/callersShare {
-		if x.holding.caller == "" {
-			x.holding.caller, x.holding.drop = x.whoCalls(), x.drop
-		}
+		x.countsFor()
 		if !x.memory.sharesWell(&x.holding.charge, bound) {
 			return false
 		}

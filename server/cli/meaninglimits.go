@@ -35,16 +35,13 @@ func overload(c *config.Config) string {
 func inVM(c *config.Config) string {
 	need := c.Limits.FilterMemory()
 	if need > config.MaxFilterMemory {
-		return "antwort envoy refuses limits by which a worker's VM would need " + inMiB(need) + ", more than " + inMiB(config.MaxFilterMemory)
+		return "antwort envoy refuses limits by which a worker's VM would need " + config.InMiB(need) + ", more than " + config.InMiB(config.MaxFilterMemory)
 	}
-	return "in antwort envoy " + inMiB(c.Limits.InFlight(true)) + " for each worker, which grows to " + inMiB(need+need/2) + " at most"
+	return "in antwort envoy " + config.InMiB(c.Limits.InFlight(true)) + " for each worker, which grows to " + config.InMiB(need+need/2) + " at most"
 }
 
-// inMiB rounds up.
-func inMiB(n int64) string { return strconv.FormatInt((n+1<<20-1)>>20, 10) + "MiB" }
-
 func inFlight(c *config.Config) string {
-	return inMiB(c.Limits.InFlight(false)) + " at most"
+	return config.InMiB(c.Limits.InFlight(false)) + " at most"
 }
 
 // limits says how much callers may use, a line for each rule.

@@ -198,7 +198,8 @@ func bounded(tokens int64) int64 { return min(max(0, tokens), meter.MaxTokens) }
 
 // used is how many tokens the request has used. An answer that has begun and ended
 // without a count has used what was reserved, or what has passed by an estimate if that is
-// more: else whoever leaves before the count, or does not ask for it, would pay little. One that never began, as its client left, has used its input.
+// more: else whoever leaves before the count, or does not ask for it, would pay little. One
+// that never began, as its client left, has used its input.
 func (p *Pass) used(r *observe.Record, asked bool) int64 {
 	switch o := &r.Outcome; {
 	case p.reserved == 0:

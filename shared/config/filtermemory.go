@@ -49,8 +49,9 @@ func (c *Config) inMemory(ps *Problems) {
 	if l.InFlight(true) > most {
 		path = "limits.in_flight_bytes"
 	}
-	ps.add(path, "", "a VM of the filter would need "+inMiB(need)+" by its limits, and "+inMiB(MaxFilterMemory)+" is the most that fits into one: lower this first; it is limits.in_flight_bytes, "+
+	ps.add(path, "", "a VM of the filter would need "+InMiB(need)+" by its limits, and "+InMiB(MaxFilterMemory)+" is the most that fits into one: lower this first; it is limits.in_flight_bytes, "+
 		strconv.FormatInt(copies, 10)+" times the longest body, and "+strconv.Itoa(valueBytes)+" bytes for each of limits.json_values")
 }
 
-func inMiB(n int64) string { return strconv.FormatInt((n+mib-1)/mib, 10) + "MiB" }
+// InMiB writes a number of bytes in MiB, rounded up.
+func InMiB(n int64) string { return strconv.FormatInt((n+mib-1)/mib, 10) + "MiB" }

@@ -70,12 +70,14 @@ type Store struct {
 }
 
 var (
+	//go:embed begin.lua
+	beginText string
 	//go:embed take.lua
 	takeText string
 	//go:embed settle.lua
 	settleText string
 
-	takeScript, settleScript = redis.NewScript(takeText), redis.NewScript(settleText)
+	takeScript, settleScript = redis.NewScript(beginText + takeText), redis.NewScript(beginText + settleText)
 )
 
 const (

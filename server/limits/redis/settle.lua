@@ -1,26 +1,9 @@
-#!lua
 -- Ends what was taken of some counters. KEYS are two for each: its hash and the set of its
 -- requests; then the marks of the process. ARGV are the time ('': the server's), the run's
 -- number and that below which all are known; then for each counter its five limits, its lease,
 -- the tokens beyond those that were reserved, the day and the month in which they were, when
 -- those end, and the number of the take that is given back, if it was carried out ('0': it
 -- is known that it was). A counter that says nothing any more goes.
-local now = tonumber(ARGV[1])
-if not now then
-  local t = redis.call('TIME')
-  now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-local minute, most = 60000, 9007199254740992 -- 2^53
--- once leaves the mark of a numbered run, and reports whether it was not there: a run is carried
--- out once. Marks go when what became of their runs is known (below), or when a minute has
--- passed since a run was prevented (whose mark is the time, negative).
-local function once(marks, number, below)
-  if number == '0' then return true end
-  if redis.call('ZADD', marks, 'NX', number, number) == 0 then return false end
-  redis.call('ZREMRANGEBYSCORE', marks, string.format('%.0f', minute - now), '(' .. below)
-  redis.call('PEXPIRE', marks, 3600000)
-  return true
-end
 if not once(KEYS[#KEYS], ARGV[2], ARGV[3]) then return 0 end
 
 -- taken reports whether a take was carried out; from now on it is not any more.

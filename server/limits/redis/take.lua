@@ -1,29 +1,11 @@
-#!lua
 -- Takes of some counters, all or nothing. KEYS are two for each: its hash and the set of
 -- its requests; then the marks of the process. ARGV are the time ('': the server's), whether
 -- nothing is refused, the day and the month and when they end, how long a request lives
 -- without a sign of life, the run's number ('0': none) and that below which all are known;
 -- then for each counter its five limits, whether the request enters, its tokens, its lease.
 -- Buckets are used·60000 at a time in milliseconds, as in package meter.
-local now = tonumber(ARGV[1])
-if not now then
-  local t = redis.call('TIME')
-  now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
 local force, day, month = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local dayEnd, monthEnd, lease = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local minute, most = 60000, 9007199254740992 -- 2^53
-
--- once leaves the mark of a numbered run, and reports whether it was not there: a run is carried
--- out once. Marks go when what became of their runs is known (below), or when a minute has
--- passed since a run was prevented (whose mark is the time, negative).
-local function once(marks, number, below)
-  if number == '0' then return true end
-  if redis.call('ZADD', marks, 'NX', number, number) == 0 then return false end
-  redis.call('ZREMRANGEBYSCORE', marks, string.format('%.0f', minute - now), '(' .. below)
-  redis.call('PEXPIRE', marks, 3600000)
-  return true
-end
 
 local function drain(used, at, limit)
   if limit == 0 then return 0 end

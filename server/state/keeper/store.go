@@ -62,8 +62,8 @@ const (
 	lastWait  = time.Second
 )
 
-// retryWrite does a write, and once more while ctx, which must have a deadline then, has time
-// for it; but not what the store has decided.
+// retryWrite does a write, and repeats it while ctx, which must have a deadline then, has
+// time for it; but not what the store has decided.
 func (k *Keeper) retryWrite(ctx context.Context, op string, write func() error) (err error) {
 	defer func(start time.Time) { k.done(op, start, err) }(time.Now())
 	deadline, has := ctx.Deadline()
