@@ -84,6 +84,7 @@ type Stream struct {
 	inEvents  bool // failures are told in events only
 	whole     bool // events are written whole
 	estimates bool // how many tokens pass
+	deltas    deltas
 	hear      func([]byte)
 
 	keeping bool // the end is being stored; mu is free meanwhile
@@ -230,7 +231,7 @@ func (s *Stream) feed(p []byte, readErr error) (more bool, f *failure.Failure) {
 			s.hear(p)
 		}
 		if s.estimates {
-			s.rec.Passed += deltas(p)
+			s.rec.Passed += s.deltas.in(p)
 		}
 		defer s.events.Release()
 		var err error

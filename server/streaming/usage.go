@@ -123,8 +123,21 @@ func texts(value []byte, depth int) (n int) {
 // quotes would be escaped.
 var delta = []byte(`"delta":`)
 
-// deltas is how many pieces of texts some bytes of a stream have.
-func deltas(piece []byte) int64 { return int64(bytes.Count(piece, delta)) }
+// deltas counts pieces of texts in the bytes of a stream, wherever these are cut.
+type deltas struct {
+	tail []byte // the last of them, fewer than delta has
+}
+
+func (d *deltas) in(p []byte) int64 {
+	less := len(delta) - 1
+	across := append(d.tail, p[:min(len(p), less)]...)
+	n := bytes.Count(across, delta) + bytes.Count(p, delta)
+	if len(p) > less {
+		across = append(across[:0], p[len(p)-less:]...)
+	}
+	d.tail = across[max(0, len(across)-less):]
+	return int64(n)
+}
 
 // NewUsageReader reads events of at most eventBytes.
 func NewUsageReader(eventBytes int64) *UsageReader {

@@ -62,3 +62,16 @@ func TestWhatCannotBeReadIsWeighed(t *testing.T) {
 	require.True(t, has)
 	require.Equal(t, responses.Usage{Input: 1, Output: 2}, found)
 }
+
+// A piece of a text counts once, wherever the bytes of its event are cut.
+func TestDeltasAreCountedWhereverTheyAreCut(t *testing.T) {
+	text := strings.Repeat(`data: {"type":"response.output_text.delta","delta":"a \"delta\":"}`+"\n\n", 20)
+	for size := 1; size < 90; size++ {
+		var d deltas
+		n := int64(0)
+		for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			n += d.in(rest[:min(size, len(rest))])
+		}
+		require.EqualValues(t, 20, n, "in pieces of %d bytes", size)
+	}
+}
