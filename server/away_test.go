@@ -104,7 +104,11 @@ func awayBefore(t *testing.T, store *leaving, onFailure string) {
 	r := store.serve(t, llm.url, func(c *config.Config) {
 		c.State.OnFailure, c.State.CommitTimeout = onFailure, 400*time.Millisecond
 	})
-	one := r.ask(`"input":"a"`)
+	var one answer
+	require.Eventually(t, func() bool { // a store may take its time to begin
+		one = r.ask(`"input":"a"`)
+		return one.status == 200 && read(t, one).Store
+	}, guard, time.Millisecond)
 	id := read(t, one).ID
 	chat := r.call("POST", "/v1/conversations", `{}`)
 	require.Equal(t, 200, chat.status)
@@ -185,7 +189,10 @@ func awayMeanwhile(t *testing.T, store *leaving, how meanwhile, takes bool) {
 			c.State.CommitTimeout = guard
 		}
 	})
-	require.True(t, read(t, r.post(ask)).Store)
+	require.Eventually(t, func() bool { // a store may take its time to begin
+		a := r.post(ask)
+		return a.status == 200 && read(t, a).Store
+	}, guard, time.Millisecond)
 
 	goes.Store(true)
 	resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
