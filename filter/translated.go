@@ -179,7 +179,7 @@ func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *
 		return translator.Request(out, body, newID(), x.begun.unix())
 	}
 	out = slices.Grow(out, len(body)+len(body)/8)
-	return translator.Checked(out, body, x.body.check.Values(), newID(), x.begun.unix())
+	return translator.Arrived(out, body, &x.body.check, newID(), x.begun.unix())
 }
 
 // kept is what stays of the request until its answer's end.

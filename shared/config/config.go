@@ -189,6 +189,7 @@ type Limits struct {
 	EventBytes        int64
 	JSONDepth         int
 	JSONValues        int
+	JSONEscapes       int
 	InputItems        int
 	Tools             int
 	InFlightBytes     int64 // 0: see InFlight

@@ -28,7 +28,7 @@ func TestParseAnEmptyFileIsTheDefaults(t *testing.T) {
 		},
 		Limits: Limits{
 			RequestBodyBytes: 32 << 20, DecodedBodyBytes: 64 << 20, ResponseBodyBytes: 16 << 20, EventBytes: 8 << 20,
-			JSONDepth: 64, JSONValues: 50_000, InputItems: 10_000, Tools: 512, DefaultOutputTokens: 1024, MaxCounters: 100_000,
+			JSONDepth: 64, JSONValues: 50_000, JSONEscapes: 1_000_000, InputItems: 10_000, Tools: 512, DefaultOutputTokens: 1024, MaxCounters: 100_000,
 			Store: MemoryLimits, OnFailure: Open, Redis: LimitsRedis{Prefix: "antwort-limits", Timeout: 100 * time.Millisecond},
 		},
 		Auth:      Auth{Type: "none", JWT: JWT{SubjectClaim: "sub", ClockSkew: time.Minute, JWKSRefresh: 5 * time.Minute}},

@@ -293,6 +293,10 @@ var limitKeys = []key{{
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 50_000, min: 100, max: 100_000_000},
 	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads.",
 }, {
+	path:  "limits.json_escapes",
+	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONEscapes }, def: 1_000_000, min: 100, max: 1_000_000_000},
+	doc:   "Escapes, such as `\\n`, in the JSON strings of a request. Those of a conversation are some ten thousand; each takes 20 to 40 ns where a text is read.",
+}, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},
 	doc:   "Items in `input`.",

@@ -18,8 +18,10 @@ import (
 // Limits bounds a document. Zero means no limit of that kind, except that
 // nesting never exceeds MaxDepth.
 type Limits struct {
-	Depth  int // nested arrays and objects
-	Values int // values of any kind, the members of objects included
+	Depth   int // nested arrays and objects
+	Values  int // values of any kind, the members of objects included
+	Escapes int // escapes in strings and names, a surrogate pair being one
+	Name    int // bytes of the name of a member, as it is written
 }
 
 // MaxDepth is the deepest nesting that Check accepts whatever the limits say:
@@ -92,6 +94,7 @@ type scanner struct {
 	b             []byte
 	i             int
 	depth, values int
+	escapes       int
 	lim           Limits
 	checked       bool // strings are known to be right
 }
@@ -160,7 +163,7 @@ func (s *scanner) nested(end byte) *SyntaxError {
 			if s.i >= len(s.b) || s.b[s.i] != '"' {
 				return s.fail("expected a string as object key")
 			}
-			if err := s.str(); err != nil {
+			if err := s.name(); err != nil {
 				return err
 			}
 			s.space()
@@ -234,6 +237,20 @@ func (s *scanner) digits() bool {
 	return s.i > start
 }
 
+// name scans the name of a member, s.i at its opening quote.
+func (s *scanner) name() *SyntaxError {
+	from := s.i + 1
+	err := s.str()
+	n := s.i - from
+	if err == nil {
+		n-- // the closing quote
+	}
+	if s.lim.Name > 0 && n > s.lim.Name {
+		return &SyntaxError{Offset: from, Limit: true, Problem: "a name of more than " + strconv.Itoa(s.lim.Name) + " bytes"}
+	}
+	return err
+}
+
 // str scans a string, s.i at its opening quote.
 func (s *scanner) str() *SyntaxError {
 	s.i++
@@ -258,10 +275,13 @@ func (s *scanner) str() *SyntaxError {
 	if s.checked {
 		n = closingQuote(s.b[s.i:])
 	} else {
-		n, ok = plain(s.b[s.i:])
+		n, ok = s.plain(s.b[s.i:])
 	}
 	s.i += n
-	if !ok {
+	switch {
+	case !ok && s.lim.Escapes > 0 && s.escapes > s.lim.Escapes:
+		return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Escapes) + " escapes"}
+	case !ok:
 		return s.fail("invalid string: " + badByte(s.b[s.i:]))
 	}
 	if s.i >= len(s.b) {
@@ -324,6 +344,12 @@ func plainASCII(w uint64) bool { return anySpecial(w)|w&0x8080808080808080 == 0 
 // plain returns how many bytes of b are the inside of a string: up to a quote
 // or the end of b. It is false at the first byte that may not stand there.
 func plain(b []byte) (int, bool) {
+	var s scanner
+	return s.plain(b)
+}
+
+// plain is the function of this name for a string of a document: its escapes count.
+func (s *scanner) plain(b []byte) (int, bool) {
 	i := 0
 	for {
 		for i+8 <= len(b) {
@@ -342,7 +368,9 @@ func plain(b []byte) (int, bool) {
 		}
 		n := 0
 		if b[i] == '\\' {
-			n = escape(b[i:])
+			if s.escapes++; s.lim.Escapes == 0 || s.escapes <= s.lim.Escapes {
+				n = escape(b[i:])
+			}
 		}
 		if n == 0 {
 			return i, false

@@ -13,14 +13,18 @@ import (
 type Checker struct {
 	Limits Limits
 
-	state  checkState
-	wrong  bool
-	nested bool // a bracket has been opened
-	depth  int
-	values int
-	arrays [(MaxDepth + 64) / 64]uint64 // a bit for each open bracket: an array
+	state   checkState
+	wrong   bool
+	nested  bool // a bracket has been opened
+	depth   int
+	values  int
+	escapes int
+	arrays  [(MaxDepth + 64) / 64]uint64 // a bit for each open bracket: an array
 
 	isKey   bool   // the string is a member's name
+	long    []Span // the long strings that are values
+	base    int    // bytes before those of Write
+	from    int    // where the inside of the string begins
 	special []byte // an escape, a literal or a rune that has begun; in room
 	room    [12]byte
 	word    string // the literal that has begun
@@ -56,13 +60,37 @@ func (c *Checker) Write(p []byte) bool {
 	for i := 0; i < len(p) && !c.wrong; {
 		if c.state == inString {
 			i += c.text(p[i:])
+			c.said(c.base + i)
 			continue
 		}
 		if c.take(p[i]) {
-			i++
+			if i++; c.from < 0 {
+				c.from = c.base + i
+			}
 		}
 	}
+	c.base += len(p)
 	return !c.wrong
+}
+
+// Long returns where the long strings are that are values, in their order.
+func (c *Checker) Long() []Span { return c.long }
+
+// said looks at the string that has come up to the byte at, where its closing quote may
+// stand. One that is in the middle of a character is looked at with its next bytes.
+func (c *Checker) said(at int) {
+	switch c.state {
+	case inEscape, inRune:
+		return
+	case afterValue, colon:
+		at--
+	}
+	switch n := at - c.from; {
+	case c.isKey:
+		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name
+	case c.state == afterValue && n >= LongString:
+		c.long = append(c.long, Span{From: c.from, To: at})
+	}
 }
 
 // Complete reports whether the document is an object or an array that has ended.
@@ -113,6 +141,14 @@ func (c *Checker) text(p []byte) int {
 			c.endString()
 			return i + 1
 		case b == '\\':
+			if c.escapes++; c.Limits.Escapes > 0 && c.escapes > c.Limits.Escapes {
+				c.wrong = true
+				return i
+			}
+			if n := escape(p[i:]); n > 0 {
+				i += n
+				continue
+			}
 			c.begin(inEscape, b)
 			return i + 1
 		case b < ' ':
@@ -192,7 +228,7 @@ func (c *Checker) take(b byte) bool {
 		if b != '"' {
 			return c.fail()
 		}
-		c.state, c.isKey = inString, true
+		c.state, c.isKey, c.from = inString, true, -1
 	case colon:
 		if b != ':' {
 			return c.fail()
@@ -229,7 +265,7 @@ func (c *Checker) value(b byte) bool {
 	}
 	switch {
 	case b == '"':
-		c.state, c.isKey = inString, false
+		c.state, c.isKey, c.from = inString, false, -1
 	case b == '{' || b == '[':
 		return c.open(b)
 	case b == '-':

@@ -27,6 +27,7 @@ var checked = []string{
 	`"abc"`, `"a`, `"a\n"`, "\"a\n\"", `"\u0041"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00"`, `"\ud83dx"`, `"\ud83d\u0041"`, `"\x"`, `"\u12g4"`, `"\u12"`,
 	`"äöü€😀"`, "\"\xff\"", "\"\xc3\"", "\"\xe2\x82\"", "\"\xed\xa0\x80\"", "\xff", "{\"\xc3\xa4\":1}", `[[[[1]]]]`, `[[[[[1]]]]]`, `{"a":{"b":{"c":{"d":{}}}}}`,
 	`[1,2,3,4,5,6,7,8]`, `[1,2,3,4,5,6,7]`, `]`, `}`, `[}`, `{]`, `[1}`, `{"a":1]`, `{}x`, `{} {}`, `{"a":"` + "\\\\" + `"}`, `[-1.25e-3, true,false , null]`,
+	`{"a\n\u0041":"\ud83d\ude00\n\\\"","b\/":["\t"]}`, `{"abcdefghi":1}`, `{"a\nbcdefgh":"abcdefghijkl"}`, `{"abcdefgh\x":1}`, "{\"abcdefgh\xff\":1}", `{"abcdefghi`,
 	`{"long":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaäaaaaaaaaaaaaaaaaaaaaaaaa\"aaaaaaaaaaaaaaaaaaaa"}`, `["a\/b\b\f\n\r\t\\"]`, "\ufeff{}",
 }
 
@@ -47,7 +48,7 @@ func same(t *testing.T, doc string, n int, lim jsontext.Limits) {
 func TestAPieceAtATimeIsAsAtOnce(t *testing.T) {
 	for _, doc := range checked {
 		for n := 1; n <= len(doc)+1; n++ {
-			for _, lim := range []jsontext.Limits{{}, {Depth: 4}, {Values: 8}} {
+			for _, lim := range []jsontext.Limits{{}, {Depth: 4}, {Values: 8}, {Escapes: 2}, {Escapes: 3, Name: 8}, {Name: 8}} {
 				same(t, doc, n, lim)
 			}
 		}
@@ -74,7 +75,7 @@ func FuzzChecker(f *testing.F) {
 		if n < 1 || len(doc) > 1<<12 {
 			return
 		}
-		same(t, doc, n, jsontext.Limits{Depth: 6, Values: 12})
+		same(t, doc, n, jsontext.Limits{Depth: 6, Values: 12, Escapes: 3, Name: 9})
 	})
 }
 

@@ -1,6 +1,9 @@
 package jsontext
 
 import (
+	"bytes"
+	"math/bits"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -32,6 +35,12 @@ func AppendRaw(dst []byte, v *fastjson.Value) ([]byte, bool) {
 
 const hexDigits = "0123456789abcdef"
 
+// letters are those of the escapes that are written.
+var letters = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
+
+// meanings are what the letters of escapes stand for.
+var meanings = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
 // AppendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD. It is
 // not inlined: its copies were 13 KB of the filter.
 //
@@ -46,39 +55,40 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	start := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if !special[c] {
-				i++
-				for i+8 <= len(s) && plainASCII(word(s[i:])) {
-					i += 8
-				}
+		if i+8 <= len(s) {
+			w := word(s[i:])
+			found := anySpecial(w) | w&0x8080808080808080
+			if found == 0 {
+				i += 8
 				continue
 			}
-			dst = append(dst, s[start:i]...)
-			switch c {
-			case '"', '\\':
-				dst = append(dst, '\\', c)
-			case '\n':
-				dst = append(dst, '\\', 'n')
-			case '\r':
-				dst = append(dst, '\\', 'r')
-			case '\t':
-				dst = append(dst, '\\', 't')
-			default:
-				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			i += bits.TrailingZeros64(found) >> 3
+		}
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+			if r == utf8.RuneError && n == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\ufffd"...)
+				start = i + 1
 			}
-			i++
-			start = i
+			i += n
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-		if r == utf8.RuneError && n == 1 {
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, "\ufffd"...)
-			start = i + 1
+		if !special[c] {
+			i++
+			continue
 		}
-		i += n
+		if start < i {
+			dst = append(dst, s[start:i]...)
+		}
+		if letter := letters[c]; letter != 0 {
+			dst = append(dst, '\\', letter)
+		} else {
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
 	}
 	return append(dst, s[start:]...)
 }
@@ -121,10 +131,10 @@ func AppendRepaired(dst, inside []byte) []byte {
 // have been looked at: fastjson escapes decoded strings as Go does, which is
 // not JSON for all of them.
 func AppendValue(dst []byte, v *fastjson.Value) []byte {
+	if IsString(v) {
+		return append(AppendInside(append(dst, '"'), v), '"')
+	}
 	switch v.Type() {
-	case fastjson.TypeString:
-		s, _ := v.StringBytes()
-		return AppendString(dst, s)
 	case fastjson.TypeArray:
 		items, _ := v.Array()
 		dst = append(dst, '[')
@@ -157,38 +167,48 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 	}
 }
 
+// AppendInside appends the inside of a string, escaped anew; nothing of another value. A
+// long one is appended as it came, unless it has been looked at.
+func AppendInside(dst []byte, v *fastjson.Value) []byte {
+	if text, long := longText(v); long {
+		return append(dst, text...)
+	}
+	return AppendEscaped(dst, v.GetStringBytes())
+}
+
+// Bytes returns what a string means; nil for another value. It lives as long as v.
+func Bytes(v *fastjson.Value) []byte {
+	if text, long := longText(v); long {
+		return Decode(nil, []byte(text))
+	}
+	return v.GetStringBytes()
+}
+
 // Decode appends to dst what the inside of a JSON string means. Escaped must
 // be valid (see Inside).
 func Decode(dst, escaped []byte) []byte {
+	dst = slices.Grow(dst, len(escaped))
 	for i := 0; i < len(escaped); {
-		c := escaped[i]
-		if c != '\\' {
+		if escaped[i] != '\\' {
+			n := bytes.IndexByte(escaped[i:], '\\')
+			if n < 0 {
+				return append(dst, escaped[i:]...)
+			}
+			dst = append(dst, escaped[i:i+n]...)
+			i += n
+		}
+		if c := meanings[escaped[i+1]]; c != 0 {
 			dst = append(dst, c)
-			i++
+			i += 2
 			continue
 		}
 		n := escape(escaped[i:])
-		switch escaped[i+1] {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			r, _ := hex4(escaped[i+2:])
-			if n == 12 {
-				low, _ := hex4(escaped[i+8:])
-				r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
-			}
-			dst = utf8.AppendRune(dst, r)
-		default:
-			dst = append(dst, escaped[i+1])
+		r, _ := hex4(escaped[i+2:])
+		if n == 12 {
+			low, _ := hex4(escaped[i+8:])
+			r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
 		}
+		dst = utf8.AppendRune(dst, r)
 		i += n
 	}
 	return dst

@@ -1,6 +1,9 @@
 package jsontext
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // Members calls visit for each member of an object that Check has passed: with
 // the escaped inside of its name, and its value as text, which is
@@ -78,17 +81,32 @@ func enter(b []byte, bracket byte) (*scanner, bool) {
 
 // closingQuote is where the inside of a string ends that Check has passed.
 func closingQuote(b []byte) int {
-	i := 0
-	for {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return len(b)
-		}
-		if i += n; !escaped(b[:i]) {
-			return i
-		}
-		i++
+	i := bytes.IndexByte(b, '"')
+	switch {
+	case i < 0:
+		return len(b)
+	case !escaped(b[:i]):
+		return i
 	}
+	for i++; i < len(b); {
+		if i+8 <= len(b) {
+			found := anySpecial(word(b[i:]))
+			if found == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(found) >> 3
+		}
+		switch b[i] {
+		case '"':
+			return i
+		case '\\':
+			i += 2
+		default:
+			i++
+		}
+	}
+	return len(b)
 }
 
 // next goes behind the comma, if there is one.

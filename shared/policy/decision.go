@@ -57,7 +57,7 @@ type routeTraits struct {
 // config.AllRoutes, by index; a configuration without any has one, index 0.
 func NewDecider(c *config.Config, tier Tier) *Decider {
 	d := &Decider{
-		limits:       responses.Limits{Depth: c.Limits.JSONDepth, Values: c.Limits.JSONValues},
+		limits:       responses.Limits{Depth: c.Limits.JSONDepth, Values: c.Limits.JSONValues, Escapes: c.Limits.JSONEscapes},
 		defaultModel: c.Engine.DefaultModel,
 		tier:         tier,
 	}

@@ -4,11 +4,18 @@ import "antwort/shared/jsontext"
 
 // Limits bounds what a request may hold. Zero means no limit of that kind.
 type Limits struct {
-	Depth  int // nested JSON arrays and objects
-	Values int // JSON values in all
-	Items  int // entries of input
-	Tools  int // entries of tools
+	Depth   int // nested JSON arrays and objects
+	Values  int // JSON values in all
+	Escapes int // escapes in JSON strings in all
+	Items   int // entries of input
+	Tools   int // entries of tools
 }
 
+// MaxMemberName is the longest name of a member that a request may have, in bytes as it is
+// written. Names are compared and repeated more often than any other text.
+const MaxMemberName = 1024
+
 // Text are those of them that a document's text can be held to.
-func (l Limits) Text() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
+func (l Limits) Text() jsontext.Limits {
+	return jsontext.Limits{Depth: l.Depth, Values: l.Values, Escapes: l.Escapes, Name: MaxMemberName}
+}

@@ -145,7 +145,10 @@ func (t *Tool) read(key []byte, v *fastjson.Value, dropped *[]string) *Error {
 		return nil
 	case "description":
 		t.Description = v
-		return t.must(key, v, "a string", fastjson.TypeString)
+		if !jsontext.IsString(v) {
+			return WrongType(t.pathOf(key), "a string", v)
+		}
+		return nil
 	case "name":
 		if !t.IsClientRun() {
 			return t.readName(key, v)

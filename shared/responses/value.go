@@ -43,14 +43,21 @@ func boolean(v *fastjson.Value, param string) (bool, *Error) {
 }
 
 func text(v *fastjson.Value, param string, longest int) (string, *Error) {
-	if v.Type() != fastjson.TypeString {
+	if !jsontext.IsString(v) {
 		return "", WrongType(param, "a string", v)
+	}
+	if n := jsontext.LongLength(v); n > 12*longest { // the longest escape of a character
+		return "", tooLong(param, strconv.Itoa(n)+" bytes", longest, " characters")
 	}
 	s := string(v.GetStringBytes())
 	if n := utf8.RuneCountInString(s); n > longest {
-		return "", invalidCode(param, "string_above_max_length", "is "+strconv.Itoa(n)+" characters long, the limit is "+strconv.Itoa(longest))
+		return "", tooLong(param, strconv.Itoa(n)+" characters", longest, "")
 	}
 	return s, nil
+}
+
+func tooLong(param, length string, longest int, unit string) *Error {
+	return invalidCode(param, "string_above_max_length", "is "+length+" long, the limit is "+strconv.Itoa(longest)+unit)
 }
 
 func oneOf(v *fastjson.Value, param string, allowed ...string) (string, *Error) {

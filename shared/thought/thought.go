@@ -28,6 +28,13 @@ func AppendCopy(dst, thought []byte) []byte {
 // Open returns the thought of a copy. It is false for what AppendCopy has not
 // made, or what was changed since.
 func Open(encoded []byte) (thought []byte, ok bool) {
+	var first [3]byte
+	if len(encoded) < 4 {
+		return nil, false
+	}
+	if n, err := base64.RawURLEncoding.Decode(first[:], encoded[:4]); err != nil || n > 0 && first[0] != version {
+		return nil, false
+	}
 	b, err := base64.RawURLEncoding.AppendDecode(nil, encoded)
 	if err != nil || len(b) < head || b[0] != version {
 		return nil, false

@@ -74,6 +74,9 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 // templates refuse anything else, in every later turn. What a model said else
 // stays in it as a text.
 func (w *requestWork) objectArguments(said []byte) []byte {
+	if len(said) > 0 && said[0] != '{' && said[0] != '\\' && said[0] > ' ' && string(said) != "null" {
+		return wrapped(`{"arguments":"`, said)
+	}
 	w.decoded = jsontext.Decode(w.decoded[:0], said)
 	text := trim(w.decoded)
 	switch {
@@ -91,7 +94,7 @@ func customArguments(input []byte) []byte { return wrapped(`{"input":"`, input) 
 
 // wrapped returns, escaped, an object whose only text is the given escaped one.
 func wrapped(head string, text []byte) []byte {
-	arguments := jsontext.AppendEscaped(nil, head)
+	arguments := jsontext.AppendEscaped(make([]byte, 0, len(text)+len(text)/4+32), head)
 	arguments = jsontext.AppendEscaped(arguments, text)
 	return jsontext.AppendEscaped(arguments, `"}`)
 }

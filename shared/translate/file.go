@@ -30,17 +30,17 @@ func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	if jsontext.IsNull(v) {
 		return nil, missing(at.of("file_data"))
 	}
-	if v.Type() != fastjson.TypeString {
+	if !jsontext.IsString(v) {
 		return nil, responses.WrongType(at.of("file_data"), "a string", v)
 	}
-	encoded := string(v.GetStringBytes())
-	if data, isURL := strings.CutPrefix(encoded, "data:"); isURL {
-		var mediaType string
-		mediaType, encoded, isURL = strings.Cut(data, ";base64,")
+	encoded := jsontext.Bytes(v)
+	if data, isURL := bytes.CutPrefix(encoded, []byte("data:")); isURL {
+		var mediaType []byte
+		mediaType, encoded, isURL = bytes.Cut(data, []byte(";base64,"))
 		if !isURL {
 			return nil, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
 		}
-		if !isTextType(mediaType) {
+		if !isTextType(string(mediaType)) {
 			return nil, notText(at)
 		}
 	}
@@ -52,11 +52,11 @@ func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
 	}
 	begin := len(text)
-	text, err := base64.StdEncoding.AppendDecode(text, []byte(encoded))
+	text, err := base64.StdEncoding.AppendDecode(text, encoded)
 	if err != nil {
 		return nil, invalidValue(at.of("file_data"), "is not valid base64")
 	}
-	if !utf8.Valid(text) || strings.IndexByte(string(text), 0) >= 0 || hasMagic(text[begin:]) {
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 || hasMagic(text[begin:]) {
 		return nil, notText(at)
 	}
 	return text, nil

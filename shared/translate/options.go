@@ -16,7 +16,7 @@ func OptionsOf(cfg *config.Config) Options {
 		ReasoningSummary:     t.ReasoningSummary,
 		DropUnsupportedTools: t.UnsupportedTools == config.Drop,
 		RefuseUnknownFields:  t.UnknownFields == config.Refuse,
-		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Items: l.InputItems, Tools: l.Tools},
+		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Escapes: l.JSONEscapes, Items: l.InputItems, Tools: l.Tools},
 		EventBytes:           int(l.EventBytes),
 		AnswerBytes:          int(l.ResponseBodyBytes),
 	}

@@ -22,8 +22,8 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 	if found || err != nil {
 		return err
 	}
-	if v := o.Get("encrypted_content"); v != nil && v.Type() == fastjson.TypeString {
-		encoded := v.GetStringBytes()
+	if v := o.Get("encrypted_content"); jsontext.IsString(v) {
+		encoded := jsontext.Bytes(v)
 		if text, ok := w.open(encoded); ok {
 			w.into(w.messages, w.opt.ReasoningField, item(i), "encrypted_content")
 			a := w.nextThought()

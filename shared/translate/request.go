@@ -14,6 +14,7 @@ type requestWork struct {
 	owner   [16]byte // of the request
 	parser  fastjson.Parser
 	earlier fastjson.Parser
+	short   []byte // the request without its long strings
 	outline []byte // what is parsed of a long request
 	r       responses.Request
 	history *fastjson.Value   // the items of the turns before

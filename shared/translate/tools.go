@@ -90,9 +90,13 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 func (w *requestWork) tool(t *loweredTool) {
 	w.word(`{"type":"function","function":{"name":"`, t.upstream, `"`)
 	w.toldTool(t)
-	if text := t.description(w.tracing); len(text) > 0 {
-		w.str(`,"description":`)
-		w.dst = jsontext.AppendString(w.dst, text)
+	const member = `,"description":"`
+	w.str(member)
+	start := len(w.dst)
+	if w.dst = t.appendDescription(w.dst, w.tracing); len(w.dst) > start {
+		w.str(`"`)
+	} else {
+		w.dst = w.dst[:start-len(member)]
 	}
 	switch {
 	case t.Type == "custom":
@@ -114,38 +118,38 @@ func (w *requestWork) tool(t *loweredTool) {
 	w.str(`}}`)
 }
 
-// description returns what the model is told of the tool. What a function has
-// no place for, a custom tool's grammar and a namespace's description, is told
-// there.
-func (t *loweredTool) description(told tracing) []byte {
+// appendDescription appends what the model is told of the tool, escaped. What a function
+// has no place for, a custom tool's grammar and a namespace's description, is told there.
+func (t *loweredTool) appendDescription(dst []byte, told tracing) []byte {
 	const to = "function.description"
-	text := t.Description.GetStringBytes()
+	start := len(dst)
 	told.toolMember(t.Tool, "description")
-	text = text[:len(text):len(text)]
+	dst = jsontext.AppendInside(dst, t.Description)
 	if t.Type == "custom" && string(t.Format.GetStringBytes("type")) == "grammar" {
-		text = paragraph(text)
+		dst = paragraph(dst, start)
 		told.toolTo(t.Tool, "format", to)
-		text = append(text, "The input must match this "...)
-		text = append(text, t.Format.GetStringBytes("syntax")...)
-		text = append(text, " grammar:\n"...)
-		text = append(text, t.Format.GetStringBytes("definition")...)
+		dst = append(dst, "The input must match this "...)
+		dst = jsontext.AppendInside(dst, t.Format.Get("syntax"))
+		dst = append(dst, " grammar:"+newline...)
+		dst = jsontext.AppendInside(dst, t.Format.Get("definition"))
 	}
-	if t.IsClientRun() && len(text) == 0 {
-		text = clientDescription(t.Tool)
+	if t.IsClientRun() && len(dst) == start {
+		dst = jsontext.AppendEscaped(dst, clientDescription(t.Tool))
 		told.toolTo(t.Tool, "environment", to)
 	}
 	if t.namespace != nil && t.namespace.Description != nil {
 		told.toolTo(t.namespace, "description", to)
-		text = append(paragraph(text), t.namespace.Description.GetStringBytes()...)
+		dst = jsontext.AppendInside(paragraph(dst, start), t.namespace.Description)
 	}
-	return text
+	return dst
 }
 
-func paragraph(text []byte) []byte {
-	if len(text) == 0 {
-		return text
+// paragraph begins another one behind what has been said since start.
+func paragraph(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return dst
 	}
-	return append(text, "\n\n"...)
+	return append(dst, newline+newline...)
 }
 
 func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }

@@ -243,21 +243,40 @@ func (t Owned) Checked(dst, body []byte, values int, id string, now int64) ([]by
 	return t.Continued(dst, body, values, nil, id, now)
 }
 
+// Arrived is Request for a body that a Checker has passed as it came: where its long
+// strings end is not looked for again.
+func (t Owned) Arrived(dst, body []byte, check *jsontext.Checker, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.translate(dst, body, check.Values(), check.Long(), nil, id, now)
+}
+
 // Continued is Translator's.
 func (t Owned) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	return t.translate(dst, body, values, nil, past, id, now)
+}
+
+// translate is Continued for a body of which the long strings are known, or none is.
+func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
 	size := len(body)
 	if past != nil {
 		size += len(past.Items)
 	}
 	defer t.done(w, size)
-	if values > treeValues {
-		w.outline = responses.AppendOutline(w.outline[:0], body)
-		body = w.outline
+	text := body
+	if len(long) > 0 {
+		w.short = jsontext.AppendShort(w.short[:0], text, long)
+		text = w.short
 	}
-	v, perr := w.parser.ParseBytes(body)
+	if values > treeValues {
+		w.outline = responses.AppendOutline(w.outline[:0], text)
+		text = w.outline
+	}
+	v, perr := w.parser.ParseBytes(text)
 	if perr != nil { // cannot be: Check is stricter
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
+	}
+	if len(long) > 0 {
+		jsontext.Lengthen(v, body, long)
 	}
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err

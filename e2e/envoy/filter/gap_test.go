@@ -1,0 +1,89 @@
+package filter_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// longTexts are what the insides of JSON strings may consist of.
+var longTexts = map[string]string{
+	"words":       "word ",
+	"quotes":      `\"`,
+	"lines":       `a\n`,
+	"code":        `if x[\"key\"] == nil {\n\treturn err\n}\n`,
+	"backslashes": `\\`,
+	"umlauts":     `\u00e9`,
+	"pairs":       `\ud83d\ude00`,
+	"letters":     "é",
+	"base64":      "YWJj",
+}
+
+// longPlaces are requests with a long text at @.
+var longPlaces = []struct {
+	name, body string
+	status     int
+}{
+	{"input", `{"model":"m","input":"@"}`, 200},
+	{"part", `{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"@"}]}]}`, 200},
+	{"instructions", `{"model":"m","instructions":"@","input":"a"}`, 200},
+	{"late system message", `{"model":"m","input":[{"role":"system","content":"a"},{"role":"user","content":"a"},{"role":"system","content":"@"}]}`, 200},
+	{"answer of the assistant", `{"model":"m","input":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"output_text","text":"@"}]},{"role":"user","content":"a"}]}`, 200},
+	{"result of a call", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"@"}]}`, 200},
+	{"thought", `{"model":"m","input":[{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"@"}]},{"role":"assistant","content":"a"},{"role":"user","content":"a"}]}`, 200},
+	{"description", `{"model":"m","input":"a","tools":[{"type":"function","name":"f","description":"@","parameters":{"type":"object"}}]}`, 200},
+	{"schema", `{"model":"m","input":"a","tools":[{"type":"function","name":"f","parameters":{"type":"object","description":"@"}}]}`, 200},
+	{"image", `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"@"}]}]}`, 200},
+	{"unknown field", `{"model":"m","input":"a","x":{"b":["@"]}}`, 200},
+	{"arguments", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"@"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, 200},
+	{"input of a custom tool", `{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"f","input":"@"},{"type":"custom_tool_call_output","call_id":"c","output":"a"}]}`, 200},
+	{"blob", `{"model":"m","input":[{"type":"reasoning","summary":[],"encrypted_content":"@"},{"role":"user","content":"a"}]}`, 200},
+	{"file", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
+	{"name", `{"model":"m","input":"a","@":1}`, 400},
+	{"type", `{"model":"m","input":[{"role":"user","content":[{"type":"@"}]}]}`, 400},
+	{"metadata", `{"model":"m","input":"a","metadata":{"a":"@"}}`, 400},
+	{"model", `{"model":"@","input":"a"}`, 400},
+}
+
+// A body holds the worker, in which nothing else moves meanwhile, for a short time only,
+// whatever it consists of.
+func TestNoBodyHoldsTheWorker(t *testing.T) {
+	plugins := []plugin{
+		{name: "inline", config: config("vllm", "inline"), reloads: true},
+		{name: "gated", config: config("vllm", "gated"), gated: true, reloads: true},
+	}
+	g := start(t, shipped(t), plugins)
+	g.up.set(withTicks(gives(200, "application/json", chatHello)))
+	for _, p := range plugins {
+		url := g.url(t, p.name)
+		require.Equal(t, 200, post(t, url, hello).status)
+		for _, where := range longPlaces {
+			for what, text := range longTexts {
+				t.Run(p.name+"/"+where.name+"/"+what, func(t *testing.T) {
+					k := startTicks(t, url)
+					body := strings.Replace(where.body, "@", filled(text, 30<<20), 1)
+					status := where.status
+					if where.name == "file" && what == "base64" {
+						status = 200
+					}
+					k.shortest(t, func() {
+						got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
+						require.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
+					})
+					require.Empty(t, k.end())
+				})
+			}
+		}
+	}
+}
+
+// filled is n bytes of a text, the first escapes of it that one request may have.
+func filled(text string, n int) string {
+	most := n / len(text)
+	if escapes := strings.Count(strings.ReplaceAll(text, `\\`, `\`), `\`); escapes > 0 {
+		most = min(most, 950_000/escapes)
+	}
+	return strings.Repeat(text, most) + strings.Repeat("a", n-most*len(text))
+}

@@ -1,0 +1,147 @@
+package jsontext
+
+import (
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Span is where the inside of a string stands in a document: from the byte behind
+// its opening quote up to its closing one.
+type Span struct{ From, To int }
+
+// LongString is from how many bytes on a string is long. A parser looks for the end of
+// each string once more, escape by escape, which takes a second for all that a request
+// may hold: who knows where the long ones end parses the document without them.
+//
+//	document, spans ─ AppendShort ─► the document without its long strings
+//	its tree, document, spans ─ Lengthen ─► the tree of the document
+const LongString = 64 << 10
+
+// AppendShort appends a document that Check has passed, with a short name in the place
+// of each string of long. Its tree is the document's once Lengthen has seen it.
+func AppendShort(dst, doc []byte, long []Span) []byte {
+	from := 0
+	for i, s := range long {
+		dst = append(dst, doc[from:s.From]...)
+		dst = append(dst, longName)
+		dst = strconv.AppendInt(dst, int64(i), 10)
+		dst = append(dst, longName)
+		from = s.To
+	}
+	return append(dst, doc[from:]...)
+}
+
+// longName is around the number of a long string. It is no UTF-8, as what a document has
+// that Check has passed always is.
+const longName = 0xff
+
+// Lengthen puts the long strings back into the tree of a document that AppendShort has
+// shortened. The tree keeps a copy of them.
+func Lengthen(v *fastjson.Value, doc []byte, long []Span) {
+	l := lengthener{doc: doc, long: long}
+	l.value(of(v))
+}
+
+// value is a fastjson.Value as it lies in memory; a test holds it against the real one.
+// What fastjson does not tell is whether a string has been decoded, and to ask for its type
+// decodes it.
+type value struct {
+	object struct {
+		members   []member
+		unescaped bool
+	}
+	items []*value
+	text  string
+	kind  fastjson.Type
+}
+
+type member struct {
+	name  string
+	value *value
+}
+
+// rawString is a string that is not decoded.
+const rawString fastjson.Type = 7
+
+func of(v *fastjson.Value) *value {
+	return (*value)(unsafe.Pointer(v)) // #nosec G103 -- the layouts are the same, and a test holds that
+}
+
+// IsString reports whether v is a string, without decoding it.
+func IsString(v *fastjson.Value) bool {
+	return v != nil && (of(v).kind == rawString || of(v).kind == fastjson.TypeString)
+}
+
+// longText returns the escaped inside of a long string that is not decoded.
+func longText(v *fastjson.Value) (string, bool) {
+	if v == nil {
+		return "", false
+	}
+	raw := of(v)
+	return raw.text, raw.kind == rawString && len(raw.text) >= LongString
+}
+
+// LongLength returns how many bytes a long string has that is not decoded, as it is
+// written; 0 for another value.
+func LongLength(v *fastjson.Value) int {
+	if text, long := longText(v); long {
+		return len(text)
+	}
+	return 0
+}
+
+type lengthener struct {
+	doc  []byte
+	long []Span
+}
+
+// value puts back what belongs into v.
+func (l *lengthener) value(v *value) {
+	switch v.kind {
+	case fastjson.TypeArray:
+		for _, item := range v.items {
+			l.value(item)
+		}
+	case fastjson.TypeObject:
+		members := v.object.members
+		if len(members) == 1 && members[0].name == opaqueName {
+			l.opaque(members[0].value)
+			return
+		}
+		for _, m := range members {
+			l.value(m.value)
+		}
+	case rawString:
+		if len(v.text) > 0 && v.text[0] == longName {
+			long, _ := l.named(v.text)
+			v.text = string(long)
+		}
+	}
+}
+
+// named returns the long string whose name text begins with, and what follows the name.
+func (l *lengthener) named(text string) (long []byte, rest string) {
+	number, rest, _ := strings.Cut(text[1:], string([]byte{longName}))
+	n, _ := strconv.Atoi(number)
+	return l.doc[l.long[n].From:l.long[n].To], rest
+}
+
+// opaque puts back what belongs into the text of an opaque value.
+func (l *lengthener) opaque(v *value) {
+	rest := string(Decode(nil, []byte(v.text)))
+	var text []byte
+	for {
+		at := strings.IndexByte(rest, longName)
+		if at < 0 {
+			break
+		}
+		text = append(text, rest[:at]...)
+		var long []byte
+		long, rest = l.named(rest[at:])
+		text = append(text, long...)
+	}
+	v.text, v.kind = string(append(text, rest...)), fastjson.TypeString
+}

@@ -1,0 +1,87 @@
+package jsontext_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"antwort/shared/jsontext"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
+)
+
+// fastjson's values lie in memory as long.go says.
+func TestAValueIsLaidOutAsFastjsonHasIt(t *testing.T) {
+	value := reflect.TypeFor[fastjson.Value]()
+	require.Equal(t, "o fastjson.Object, a []*fastjson.Value, s string, t fastjson.Type", layout(value))
+	object := value.Field(0).Type
+	require.Equal(t, "kvs []fastjson.kv, keysUnescaped bool", layout(object))
+	require.Equal(t, "k string, v *fastjson.Value", layout(object.Field(0).Type.Elem()))
+
+	v := fastjson.MustParse(`["a\n",{"b":"c\n"},1,null]`)
+	require.True(t, jsontext.IsString(v.Get("0")))
+	require.Equal(t, `["a\n",{"b":"c\n"},1,null]`, v.String())
+	require.Equal(t, fastjson.TypeString, v.Get("0").Type())
+	require.True(t, jsontext.IsString(v.Get("0")), "one that is decoded is a string too")
+	for _, other := range []string{"1", "2", "3", "4"} {
+		require.False(t, jsontext.IsString(v.Get(other)), other)
+	}
+}
+
+func layout(t reflect.Type) string {
+	var fields []string
+	for i := range t.NumField() {
+		fields = append(fields, t.Field(i).Name+" "+t.Field(i).Type.String())
+	}
+	return strings.Join(fields, ", ")
+}
+
+// longDocs have long strings at @, and shorter ones.
+var longDocs = []string{
+	`"@"`, `["@","@@","a"]`, ` { "a" : "@" , "@b" : [ "@", {"c":"short \" one","d":"@"} ], "e":null } `, `{"a":"","b":"@","c":{"d":{"e":["@"]}}}`,
+}
+
+var longTexts = []string{"word ", `\"`, `\n`, `\\`, `\u00e9`, `\ud83d\ude00`, "\u00e9", "\U0001f600"}
+
+// The tree of a document without its long strings is the document's when they are put
+// back, in whatever pieces it came.
+func TestLongStringsArePutBack(t *testing.T) {
+	for _, doc := range longDocs {
+		for _, text := range longTexts {
+			text = strings.Repeat(text, jsontext.LongString/len(text)+1)
+			doc := []byte(strings.ReplaceAll(strings.ReplaceAll(doc, "@b", "b"), "@", text))
+			for _, piece := range []int{1 << 30, 4096, 4097, 65_537} {
+				var c jsontext.Checker
+				for at := 0; at < len(doc); at += piece {
+					require.True(t, c.Write(doc[at:min(at+piece, len(doc))]))
+				}
+				require.True(t, c.Valid())
+				require.Len(t, c.Long(), strings.Count(string(doc), text+`"`))
+				short := jsontext.AppendShort(nil, doc, c.Long())
+				require.Less(t, len(short), 256)
+				var parser fastjson.Parser
+				v, err := parser.ParseBytes(short)
+				require.NoError(t, err)
+				jsontext.Lengthen(v, doc, c.Long())
+				want := fastjson.MustParseBytes(doc)
+				require.True(t, want.String() == v.String())
+				require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v)))
+			}
+		}
+	}
+}
+
+// A long string is appended as it came, and decoded for who wants to know what it means.
+func TestALongStringIsAppendedAsItCame(t *testing.T) {
+	text := strings.Repeat(`\u0041\n`, jsontext.LongString)
+	v := fastjson.MustParse(`["` + text + `"]`)
+	require.Equal(t, len(text), jsontext.LongLength(v.Get("0")))
+	require.True(t, `["`+text+`"]` == string(jsontext.AppendValue(nil, v)))
+	require.True(t, text == string(jsontext.AppendInside(nil, v.Get("0"))))
+	require.True(t, strings.Repeat("A\n", jsontext.LongString) == string(jsontext.Bytes(v.Get("0"))))
+	require.Zero(t, jsontext.LongLength(v))
+	require.Equal(t, fastjson.TypeString, v.Get("0").Type())
+	require.Zero(t, jsontext.LongLength(v.Get("0")), "one that is decoded")
+	require.True(t, strings.Repeat(`A\n`, jsontext.LongString) == string(jsontext.AppendInside(nil, v.Get("0"))))
+}

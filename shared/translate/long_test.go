@@ -1,0 +1,108 @@
+package translate_test
+
+import (
+	"strings"
+	"testing"
+
+	"antwort/shared/corpus"
+	"antwort/shared/jsontext"
+	"antwort/shared/translate"
+
+	"github.com/stretchr/testify/require"
+)
+
+// longTexts are the insides of JSON strings, by what is in them.
+var longTexts = map[string]string{
+	"words":     "word ",
+	"quotes":    `\"`,
+	"lines":     `a\n`,
+	"code":      `if x[\"key\"] == nil {\n\treturn err\n}\n`,
+	"backslash": `\\`,
+	"unicode":   `\u00e9`,
+	"pairs":     `\ud83d\ude00`,
+	"umlauts":   "é",
+	"base64":    "QUJD",
+	"json":      `{\"a\":[1,2,{\"b\":\"c\\\"d\"}]},`,
+}
+
+// longPlaces are requests with a long text at @.
+var longPlaces = map[string]string{
+	"input":        `{"model":"m","input":"@"}`,
+	"part":         `{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"@"}]}]}`,
+	"instructions": `{"model":"m","instructions":"@","input":"a"}`,
+	"late system":  `{"model":"m","input":[{"role":"system","content":"a"},{"role":"user","content":"a"},{"role":"system","content":"@"}]}`,
+	"assistant":    `{"model":"m","input":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"output_text","text":"@"}]},{"role":"user","content":"a"}]}`,
+	"arguments":    `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"}{\"}","x":"@"},{"type":"function_call_output","call_id":"c","output":"@"}]}`,
+	"reasoning":    `{"model":"m","input":[{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"@"}]},{"role":"assistant","content":"a"},{"role":"user","content":"a"}]}`,
+	"custom":       `{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"f","input":"@"},{"type":"custom_tool_call_output","call_id":"c","output":"a"}]}`,
+	"blob":         `{"model":"m","input":[{"type":"reasoning","summary":[],"encrypted_content":"@"},{"role":"user","content":"a"}]}`,
+	"description":  `{"model":"m","input":"a","tools":[{"type":"function","name":"f","description":"@","parameters":{"type":"object"}}]}`,
+	"schema":       `{"model":"m","input":"a","tools":[{"type":"function","name":"f","parameters":{"type":"object","description":"@"}}]}`,
+	"unknown":      `{"model":"m","input":"a","x":"@"}`,
+	"unknown item": `{"model":"m","input":"a","x":{"b":["@"]}}`,
+	"image":        `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"@"}]}]}`,
+	"file":         `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`,
+	"type":         `{"model":"m","input":[{"role":"user","content":[{"type":"@"}]}]}`,
+	"metadata":     `{"model":"m","input":"a","metadata":{"a":"@"}}`,
+	"json schema":  `{"model":"m","input":"a","text":{"format":{"type":"json_schema","name":"a","schema":{"description":"@"}}}}`,
+	"error":        `{"model":"@","input":[]}`,
+}
+
+// arrived is the check of a body that has come in pieces.
+func arrived(t testing.TB, body []byte) *jsontext.Checker {
+	c := &jsontext.Checker{Limits: benchOptions.Limits.Text()}
+	for at := 0; at < len(body); at += 16 << 10 {
+		require.True(t, c.Write(body[at:min(at+16<<10, len(body))]))
+	}
+	require.True(t, c.Valid())
+	return c
+}
+
+// A request whose long strings are known becomes what it becomes when they are not.
+func TestWhereLongStringsEndChangesNothing(t *testing.T) {
+	tr := translate.New(benchOptions)
+	many := `,"pad":[` + strings.Repeat("0,", 5000) + `0],"model"`
+	for where, request := range longPlaces {
+		for what, text := range longTexts {
+			for _, more := range []string{"", many} {
+				doc := strings.ReplaceAll(request, "@", strings.Repeat(text, jsontext.LongString/len(text)+1))
+				if more != "" {
+					doc = `{"own":{"a":"` + strings.Repeat(text, jsontext.LongString) + `","b":[{}, "` + strings.Repeat(text, jsontext.LongString) + `"]}` + strings.Replace(doc, `{"model"`, more, 1)
+				}
+				body := []byte(doc)
+				check := arrived(t, body)
+				require.NotEmpty(t, check.Long(), where)
+				want, turn, err := tr.Checked(nil, body, check.Values(), corpus.ID, corpus.Created)
+				got, long, failed := tr.For([16]byte{}).Arrived(nil, body, check, corpus.ID, corpus.Created)
+				require.Equal(t, err, failed, "%s of %s", where, what)
+				require.True(t, string(want) == string(got), "%s of %s", where, what)
+				require.True(t, string(body) == doc, "the body is as it was")
+				if err != nil {
+					continue
+				}
+				require.True(t, string(turn.Failed(nil, nil)) == string(long.Failed(nil, nil)), "%s of %s", where, what)
+			}
+		}
+	}
+}
+
+func BenchmarkLong(b *testing.B) {
+	const size = 8 << 20
+	for where, request := range longPlaces {
+		for what, text := range longTexts {
+			b.Run(where+"/"+what, func(b *testing.B) {
+				body := []byte(strings.Replace(request, "@", strings.Repeat(text, size/len(text)), 1))
+				check := arrived(b, body)
+				tr := translate.New(benchOptions)
+				dst := make([]byte, 0, len(body)*5/4)
+				b.SetBytes(int64(len(body)))
+				for b.Loop() {
+					_, turn, err := tr.For([16]byte{}).Arrived(dst, body, check, corpus.ID, corpus.Created)
+					if err == nil {
+						turn.Free()
+					}
+				}
+			})
+		}
+	}
+}
