@@ -202,14 +202,13 @@ func Decode(dst, escaped []byte) []byte {
 			i += 2
 			continue
 		}
-		n := escape(escaped[i:])
 		r, _ := hex4(escaped[i+2:])
-		if n == 12 {
-			low, _ := hex4(escaped[i+8:])
+		if i += 6; r >= 0xd800 && r < 0xdc00 {
+			low, _ := hex4(escaped[i+2:])
 			r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
+			i += 6
 		}
 		dst = utf8.AppendRune(dst, r)
-		i += n
 	}
 	return dst
 }

@@ -74,7 +74,7 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 // templates refuse anything else, in every later turn. What a model said else
 // stays in it as a text.
 func (w *requestWork) objectArguments(said []byte) []byte {
-	if len(said) > 0 && said[0] != '{' && said[0] != '\\' && said[0] > ' ' && string(said) != "null" {
+	if isNoObject(said) {
 		return wrapped(`{"arguments":"`, said)
 	}
 	w.decoded = jsontext.Decode(w.decoded[:0], said)
@@ -86,6 +86,21 @@ func (w *requestWork) objectArguments(said []byte) []byte {
 		return said
 	}
 	return wrapped(`{"arguments":"`, said)
+}
+
+// isNoObject reports whether an escaped text says by its first bytes that it is neither
+// an object nor none at all: then it need not be decoded.
+func isNoObject(said []byte) bool {
+	if len(said) < 2 {
+		return false
+	}
+	switch said[0] {
+	case '{', ' ', 'n': // null is none
+		return false
+	case '\\': // a blank and a brace may be written so
+		return said[1] == '"' || said[1] == '\\'
+	}
+	return true
 }
 
 // customArguments returns the arguments, escaped, of a custom tool's call with

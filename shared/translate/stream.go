@@ -122,11 +122,18 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 			return s.fail(dst, failure)
 		}
 		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
+			if s.begun && !s.out.Drains() && most > repeatedBytes { // it would be said four times more, all at once
+				s.out.Forget()
+			}
 			return s.fail(dst, responses.AnswerTooLarge())
 		}
 	}
 	return dst, nil
 }
+
+// repeatedBytes is as much as a stream that has become too large may say again at its end,
+// where nothing is drained.
+const repeatedBytes = 1 << 20
 
 // errorLine returns the error that an event without data says: llama.cpp of before
 // 2025 has it in a field of its own, "error: {…}".

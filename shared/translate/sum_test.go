@@ -54,6 +54,27 @@ func TestAllThatAStreamSaysHasALimit(t *testing.T) {
 	}
 }
 
+// What a very large stream has said is not said again where its end goes out at once.
+func TestATooLargeStreamEndsShortly(t *testing.T) {
+	const limit = 2 << 20
+	tr := translate.New(translate.Options{AnswerBytes: limit})
+	_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), "x", 1)
+	require.Nil(t, err)
+	s := turn.Stream()
+	delta := []byte(fmt.Sprintf(`data: {"choices":[{"index":0,"delta":{"content":%q}}]}`, strings.Repeat("word ", 2000)) + "\n\n")
+	var all, last []byte
+	for !s.Done() {
+		var e error
+		last, e = s.Write(nil, delta, 1)
+		require.NoError(t, e)
+		all = append(all, last...)
+	}
+	require.Less(t, len(last), 64<<10)
+	require.Contains(t, string(last), "event: response.failed")
+	require.Contains(t, string(last), responses.AnswerTooLarge().Message)
+	require.Greater(t, len(all), limit)
+}
+
 func TestCallsAtATimeHaveALimit(t *testing.T) {
 	tr := translate.New(translate.Options{})
 	_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), "x", 1)

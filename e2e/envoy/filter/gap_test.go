@@ -5,20 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // longTexts are what the insides of JSON strings may consist of.
 var longTexts = map[string]string{
-	"words":       "word ",
-	"quotes":      `\"`,
-	"lines":       `a\n`,
-	"code":        `if x[\"key\"] == nil {\n\treturn err\n}\n`,
-	"backslashes": `\\`,
-	"umlauts":     `\u00e9`,
-	"pairs":       `\ud83d\ude00`,
-	"letters":     "é",
-	"base64":      "YWJj",
+	"words":   "word ",
+	"quotes":  `\"`,
+	"lines":   `a\n`,
+	"umlauts": `\u00e9`,
+	"base64":  "YWJj",
 }
 
 // longPlaces are requests with a long text at @.
@@ -50,33 +47,28 @@ var longPlaces = []struct {
 // A body holds the worker, in which nothing else moves meanwhile, for a short time only,
 // whatever it consists of.
 func TestNoBodyHoldsTheWorker(t *testing.T) {
-	plugins := []plugin{
-		{name: "inline", config: config("vllm", "inline"), reloads: true},
-		{name: "gated", config: config("vllm", "gated"), gated: true, reloads: true},
-	}
-	g := start(t, shipped(t), plugins)
+	g := start(t, shipped(t), []plugin{{name: "inline", config: config("vllm", "inline"), reloads: true}})
 	g.up.set(withTicks(gives(200, "application/json", chatHello)))
-	for _, p := range plugins {
-		url := g.url(t, p.name)
-		require.Equal(t, 200, post(t, url, hello).status)
-		for _, where := range longPlaces {
-			for what, text := range longTexts {
-				t.Run(p.name+"/"+where.name+"/"+what, func(t *testing.T) {
-					k := startTicks(t, url)
-					body := strings.Replace(where.body, "@", filled(text, 30<<20), 1)
-					status := where.status
-					if where.name == "file" && what == "base64" {
-						status = 200
-					}
-					k.shortest(t, func() {
-						got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
-						require.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
-					})
-					require.Empty(t, k.end())
+	url := g.url(t, "inline")
+	require.Equal(t, 200, post(t, url, hello).status)
+	for _, where := range longPlaces {
+		for what, text := range longTexts {
+			t.Run(where.name+"/"+what, func(t *testing.T) {
+				k := startTicks(t, url)
+				body := strings.Replace(where.body, "@", filled(text, 30<<20), 1)
+				status := where.status
+				if where.name == "file" && what == "base64" {
+					status = 200
+				}
+				k.shortest(t, 1, func() {
+					got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
+					assert.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
 				})
-			}
+				require.Empty(t, k.end())
+			})
 		}
 	}
+	require.Zero(t, g.stat(t, "panics_total"))
 }
 
 // filled is n bytes of a text, the first escapes of it that one request may have.

@@ -41,13 +41,10 @@ func TestTheFilterHolds(t *testing.T) {
 					}
 					g.up.set(withTicks(answer))
 					k := startTicks(t, url)
-					k.gap()
-					a.run(t, url)
-					gap := k.gap()
+					k.shortest(t, a.atOnce, func() { a.run(t, url) })
 					require.Empty(t, k.end())
 					memory := resident(t, g.Pid())
-					t.Logf("longest gap of the ticks %v, memory %d MB", gap.Round(time.Millisecond), memory>>20)
-					require.Less(t, gap, 10*time.Second) // most of it is this process's, on a machine of few cores
+					t.Logf("memory %d MB", memory>>20)
 					require.LessOrEqual(t, memory-idle, mostMemory, "more than docs/filter.md says")
 					require.Equal(t, vms, g.vms(t), "a VM has died")
 					g.becomes(t, "in_flight_bytes", 0)
@@ -77,6 +74,7 @@ func (g *gateway) vms(t testing.TB) int {
 
 type attack struct {
 	name   string
+	atOnce int              // requests
 	answer http.HandlerFunc // of the upstream
 	run    func(t *testing.T, url string)
 }
@@ -103,46 +101,46 @@ func at(t *testing.T, n int, url, body string) map[int]int {
 }
 
 func attacks(translates bool) []attack {
-	asks := func(n, inTurn int, body string, allowed ...int) func(*testing.T, string) {
-		return func(t *testing.T, url string) {
+	asks := func(name string, answer http.HandlerFunc, n, inTurn int, body string, allowed ...int) attack {
+		return attack{name, n, answer, func(t *testing.T, url string) {
 			for range inTurn {
 				for status := range at(t, n, url, body) {
 					require.Contains(t, allowed, status)
 				}
 			}
-		}
+		}}
 	}
 	whole := `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},"logprobs":{"content":[%s]},"finish_reason":"stop"}]}`
 	logprob := `{"token":"abcd","logprob":-1.25,"bytes":[97,98,99,100]`
 	entry := logprob + `,"top_logprobs":[` + many(logprob+"}", 20) + "]}"
 	delta := `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("word ", 200) + `"}}]}` + "\n\n"
 	list := []attack{
-		{"small objects in an unknown field", nil, asks(1, 10, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 29<<17)+`]}`, wantStatus(translates, 400))},
-		{"small objects in an unknown field within the limit", nil, asks(8, 3, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 24_000)+`]}`, 200, 503)},
-		{"small messages", nil, asks(8, 3, `{"model":"m","input":[`+many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000)+`]}`, 200, 503)},
-		{"members of one object", nil, asks(4, 3, `{"model":"m","input":"a","x":{`+many(`"a":0`, 49_000)+`}}`, 200, 503)},
-		{"large bodies at once", nil, asks(7, 2, `{"model":"m","input":"`+strings.Repeat("word ", 6<<20)+`"}`, 200, 503)},
-		{"uploads of a byte", nil, uploads},
+		asks("small objects in an unknown field", nil, 1, 10, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 29<<17)+`]}`, wantStatus(translates, 400)),
+		asks("small objects in an unknown field within the limit", nil, 8, 3, `{"model":"m","input":"a","x":[`+many(`{"a":0}`, 24_000)+`]}`, 200, 503),
+		asks("small messages", nil, 8, 3, `{"model":"m","input":[`+many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000)+`]}`, 200, 503),
+		asks("members of one object", nil, 4, 3, `{"model":"m","input":"a","x":{`+many(`"a":0`, 49_000)+`}}`, 200, 503),
+		asks("large bodies at once", nil, 7, 2, `{"model":"m","input":"`+strings.Repeat("word ", 6<<20)+`"}`, 200, 503),
+		{"uploads of a byte", 1, nil, uploads},
 	}
 	if !translates {
 		event := "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"" + strings.Repeat("word ", 2000) + "\"}\n\n"
 		return append(list,
-			attack{"a whole answer of small values", gives(200, "application/json", `{"a":[`+many("0", 10<<20)+`]}`), asks(2, 1, hello, 200)},
-			attack{"a stream without end", flows(event, 6_000), asks(2, 1, helloStream, 200)},
+			asks("a whole answer of small values", gives(200, "application/json", `{"a":[`+many("0", 10<<20)+`]}`), 2, 1, hello, 200),
+			asks("a stream without end", flows(event, 6_000), 2, 1, helloStream, 200),
 		)
 	}
 	return append(list,
-		attack{"logprobs of 12,000 tokens", gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat("abcd", 12_000)+`"`, many(entry, 12_000))), func(t *testing.T, url string) {
+		attack{"logprobs of 12,000 tokens", 1, gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat("abcd", 12_000)+`"`, many(entry, 12_000))), func(t *testing.T, url string) {
 			got := post(t, url, `{"model":"m","input":"a","top_logprobs":20}`)
 			require.Equal(t, 200, got.status)
 			require.Contains(t, got.body[:1000], `"status":"completed"`)
 			require.Equal(t, 12_000, strings.Count(got.body, `"top_logprobs":[{`))
 		}},
-		attack{"a whole answer of small values", gives(200, "application/json", fmt.Sprintf(whole, "["+many("0", 7<<20)+"]", "")), asks(2, 2, hello, 200, 502)},
-		attack{"unknown values in a whole answer", gives(200, "application/json", `{"x":[`+many(`{"a":0}`, 1<<20)+`],`+fmt.Sprintf(whole, `"a"`, "")[1:]), asks(2, 2, hello, 200)},
-		attack{"an event of small values", streams(chatEvents[1], `data: {"choices":[{"index":0,"delta":{"content":[`+many("0", 3<<20)+`]}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), asks(2, 2, helloStream, 200, 502)},
-		attack{"unknown values in an event", streams(chatEvents[1], `data: {"x":[`+many(`{"a":0}`, 900<<10)+`],"choices":[]}`+"\n\n", strings.Join(chatEvents[3:], "")), asks(2, 2, helloStream, 200, 502)},
-		attack{"a stream without end", flows(delta, 60_000), func(t *testing.T, url string) {
+		asks("a whole answer of small values", gives(200, "application/json", fmt.Sprintf(whole, "["+many("0", 7<<20)+"]", "")), 2, 2, hello, 200, 502),
+		asks("unknown values in a whole answer", gives(200, "application/json", `{"x":[`+many(`{"a":0}`, 1<<20)+`],`+fmt.Sprintf(whole, `"a"`, "")[1:]), 2, 2, hello, 200),
+		asks("an event of small values", streams(chatEvents[1], `data: {"choices":[{"index":0,"delta":{"content":[`+many("0", 3<<20)+`]}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
+		asks("unknown values in an event", streams(chatEvents[1], `data: {"x":[`+many(`{"a":0}`, 900<<10)+`],"choices":[]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
+		attack{"a stream without end", 1, flows(delta, 60_000), func(t *testing.T, url string) {
 			got := post(t, url, helloStream)
 			require.Equal(t, 200, got.status)
 			require.False(t, got.cut)
