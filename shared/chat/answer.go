@@ -268,6 +268,7 @@ func isBlank(v *fastjson.Value) bool {
 	case len(text) > 0 && text[0] != ' ' && text[0] != '\\':
 		return false
 	}
+	text = jsontext.AppendRepaired(nil, text) // nobody has checked it
 	return len(bytes.TrimSpace(jsontext.Decode(nil, text))) == 0
 }
 

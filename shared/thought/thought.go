@@ -32,7 +32,8 @@ func Open(encoded []byte) (thought []byte, ok bool) {
 	if len(encoded) < 4 {
 		return nil, false
 	}
-	if n, err := base64.RawURLEncoding.Decode(first[:], encoded[:4]); err != nil || n > 0 && first[0] != version {
+	// Line breaks are no part of it: four bytes may have nothing to say.
+	if n, err := base64.RawURLEncoding.Decode(first[:], encoded[:4]); err == nil && n > 0 && first[0] != version {
 		return nil, false
 	}
 	b, err := base64.RawURLEncoding.AppendDecode(nil, encoded)

@@ -17,6 +17,18 @@ func TestACopyIsReadBack(t *testing.T) {
 	}
 }
 
+// Line breaks in a copy are passed over, wherever they are.
+func TestLineBreaksAreNoPartOfACopy(t *testing.T) {
+	coded := string(AppendCopy(nil, []byte("Hm.")))
+	for at := range len(coded) {
+		for _, breaks := range []string{"\n", "\r\n", "\n\n\n", "\n\n\n\n"} {
+			got, ok := Open([]byte(coded[:at] + breaks + coded[at:]))
+			require.True(t, ok, "%q at %d", breaks, at)
+			require.Equal(t, "Hm.", string(got))
+		}
+	}
+}
+
 func TestWhatIsNoCopyIsNotOpened(t *testing.T) {
 	whole := AppendCopy(nil, []byte("They want the weather."))
 	for name, coded := range map[string]string{

@@ -1,0 +1,22 @@
+package chat
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
+)
+
+// A thought in two fields is that of the second where the first has blanks only. What is no
+// valid text, which the parser lets through, is no blank.
+func TestABlankThoughtIsNone(t *testing.T) {
+	for first, blank := range map[string]bool{
+		``: true, ` `: true, `\n`: true, ` \u0020`: true, " \n": true, `a`: false, ` a`: false, `\n.`: false,
+		`\ud800`: false, ` \ud83d`: false, `\x`: false, ` \u12`: false, `\ud800\u0041`: false,
+	} {
+		var a Answer
+		a.ReadChunk(fastjson.MustParse(`{"choices":[{"delta":{"reasoning":"` + first + `","reasoning_content":"b"}}]}`))
+		require.Equal(t, blank, a.Mixed, first)
+		require.Equal(t, blank, a.Reasoning.String() == `"b"`, first)
+	}
+}
