@@ -129,7 +129,7 @@ func AppendRepaired(dst, inside []byte) []byte {
 
 // AppendValue appends v as JSON. Unlike MarshalTo it is right for values that
 // have been looked at: fastjson escapes decoded strings as Go does, which is
-// not JSON for all of them.
+// not JSON for all of them. Of a document that Check has not passed see LookAt.
 func AppendValue(dst []byte, v *fastjson.Value) []byte {
 	if IsString(v) {
 		return append(AppendInside(append(dst, '"'), v), '"')
@@ -167,8 +167,21 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 	}
 }
 
+// LookAt looks at all strings of v, so that none is appended as it came: what no Check has
+// passed may be no JSON, though it was parsed.
+func LookAt(v *fastjson.Value) {
+	switch v.Type() {
+	case fastjson.TypeArray:
+		for _, item := range v.GetArray() {
+			LookAt(item)
+		}
+	case fastjson.TypeObject:
+		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) { LookAt(member) })
+	}
+}
+
 // AppendInside appends the inside of a string, escaped anew; nothing of another value. A
-// long one is appended as it came, unless it has been looked at.
+// long one is appended as it came, unless it has been looked at (see LookAt).
 func AppendInside(dst []byte, v *fastjson.Value) []byte {
 	if text, long := longText(v); long {
 		return append(dst, text...)

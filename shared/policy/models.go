@@ -89,6 +89,7 @@ func (l *ModelList) offer(route int, name string, entry *fastjson.Value) {
 	if l.data != nil {
 		l.data = append(l.data, ',')
 	}
+	jsontext.LookAt(entry)
 	l.data = jsontext.AppendValue(l.data, entry)
 }
 

@@ -64,6 +64,7 @@ func (w *chunkWork) arguments(call toolCall) ([]byte, *responses.Error) {
 	if v.GetObject() == nil {
 		return w.fragment(v)
 	}
+	jsontext.LookAt(v)
 	w.decoded = jsontext.AppendValue(w.decoded[:0], v)
 	w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
 	return w.text, nil

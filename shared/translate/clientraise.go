@@ -14,6 +14,9 @@ import (
 func raiseClient(kind responses.CallKind, arguments []byte) ([]byte, bool) {
 	v, err := fastjson.ParseBytes(arguments)
 	isObject := err == nil && v.Type() == fastjson.TypeObject
+	if isObject {
+		jsontext.LookAt(v)
+	}
 	if kind == responses.ToolSearchCall {
 		if !isObject {
 			return jsontext.AppendString(nil, arguments), true

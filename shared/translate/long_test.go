@@ -9,6 +9,7 @@ import (
 	"antwort/shared/translate"
 
 	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
 )
 
 // longTexts are the insides of JSON strings, by what is in them.
@@ -81,6 +82,33 @@ func TestWhereLongStringsEndChangesNothing(t *testing.T) {
 					continue
 				}
 				require.True(t, string(turn.Failed(nil, nil)) == string(long.Failed(nil, nil)), "%s of %s", where, what)
+			}
+		}
+	}
+}
+
+// What a model server has said is escaped anew however long it is: nobody has checked it.
+func TestALongTextOfAnAnswerIsEscapedAnew(t *testing.T) {
+	long := strings.Repeat("word ", jsontext.LongString/4)
+	tr := translate.New(benchOptions)
+	for _, said := range []string{long + "\n", long + `\ud800`, long + `\x`, long} {
+		arguments := `{"commands":["a"],"command":["a"],"env":{"A":"` + said + `"},"type":"update_file","path":"a","diff":"a","other":"` + said + `"}`
+		for _, tool := range []string{`"type":"shell"`, `"type":"local_shell"`, `"type":"apply_patch"`, `"type":"tool_search","execution":"client"`, `"type":"function","name":"f"`} {
+			name := strings.Split(tool, `"`)[3]
+			for _, form := range []string{string(jsontext.AppendString(nil, arguments)), arguments} {
+				if name == "function" {
+					name = "f"
+				}
+				_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","tools":[{`+tool+`}]}`), "x", 1)
+				require.Nil(t, err)
+				answer := `{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"` + name + `","arguments":` + form + `}}]},"finish_reason":"tool_calls"}]}`
+				resource, err := turn.Response(nil, []byte(answer), 1)
+				require.Nil(t, err, tool)
+				require.NoError(t, jsontext.Check(resource, jsontext.Limits{}), tool)
+				if name == "f" && form == arguments {
+					inner := fastjson.MustParseBytes(resource).GetStringBytes("output", "0", "arguments")
+					require.NoError(t, jsontext.Check(inner, jsontext.Limits{}), tool)
+				}
 			}
 		}
 	}
