@@ -40,7 +40,7 @@ type summedUp struct{ x *translated }
 
 func (s summedUp) make(all []byte) ([]byte, *responses.Error) {
 	x, now := s.x, s.x.clock.now()
-	if jsontext.Check(all, x.jsonLimits().Text()) != nil {
+	if jsontext.Check(all, x.jsonLimits().Answer()) != nil {
 		return nil, responses.NewError(502, "upstream_invalid_answer", "the model server sent an answer that is not JSON")
 	}
 	out, err := x.summed.Answer(nil, all, now.unix())

@@ -51,6 +51,15 @@ func TestConversationsAreSummedUp(t *testing.T) {
 	}
 }
 
+// An answer is not held to how a request may write its strings and names.
+func TestASummaryMayHaveManyEscapes(t *testing.T) {
+	cfg, env := sealing("gated", "limits.json_escapes", "100")
+	h := startSplit(t, cfg, env)
+	h.set(gives(200, "application/json", `{"`+strings.Repeat("a", 2000)+`":1,"choices":[{"message":{"content":"`+strings.Repeat(`a\n`, 200)+`"},"finish_reason":"stop"}]}`), 0)
+	got := do(t, h.Host, "POST", compactPath, strings.NewReader(hello))
+	require.Equal(t, 200, got.status, got.body)
+}
+
 func perRequest(n []int64, requests int64) []int64 {
 	for i := range n {
 		n[i] /= requests

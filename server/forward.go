@@ -318,7 +318,7 @@ func (x *exchange) expandInto(whole *buffer.Buffer, begun *turns.Turn, creates b
 func (x *exchange) terms(begun *turns.Turn, own *translate.Turn) adopt.Terms {
 	asked, l := history.Read(begun.Body), &x.gen.cfg.Limits
 	t := adopt.Terms{
-		ID: begun.ID, Previous: asked.Previous, Limits: x.gen.limits.Text(), EventBytes: int(l.EventBytes), AnswerBytes: int(l.ResponseBodyBytes),
+		ID: begun.ID, Previous: asked.Previous, Limits: x.gen.limits.Answer(), EventBytes: int(l.EventBytes), AnswerBytes: int(l.ResponseBodyBytes),
 	}
 	if begun.Past != nil {
 		t.Stored, t.Conversation = begun.Past.Stored, begun.Past.Conversation

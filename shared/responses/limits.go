@@ -15,7 +15,11 @@ type Limits struct {
 // written. Names are compared and repeated more often than any other text.
 const MaxMemberName = 1024
 
-// Text are those of them that a document's text can be held to.
+// Answer are those of them that an answer's text is held to: how it writes its strings and
+// names is no client's doing.
+func (l Limits) Answer() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
+
+// Text are those of them that a request's text is held to.
 func (l Limits) Text() jsontext.Limits {
 	return jsontext.Limits{Depth: l.Depth, Values: l.Values, Escapes: l.Escapes, Name: MaxMemberName}
 }
