@@ -75,6 +75,27 @@ func IsString(v *fastjson.Value) bool {
 	return v != nil && (of(v).kind == rawString || of(v).kind == fastjson.TypeString)
 }
 
+// LookAt looks at all strings of v, so that none is appended as it came: what no Check has
+// passed may be no JSON, though it was parsed.
+func LookAt(v *fastjson.Value) {
+	look(of(v))
+}
+
+func look(v *value) {
+	switch v.kind {
+	case fastjson.TypeArray:
+		for _, item := range v.items {
+			look(item)
+		}
+	case fastjson.TypeObject:
+		for _, m := range v.object.members {
+			look(m.value)
+		}
+	case rawString:
+		(*fastjson.Value)(unsafe.Pointer(v)).Type() // #nosec G103 -- as above
+	}
+}
+
 // longText returns the escaped inside of a long string that is not decoded.
 func longText(v *fastjson.Value) (string, bool) {
 	if v == nil {
@@ -131,7 +152,7 @@ func (l *lengthener) named(text string) (long []byte, rest string) {
 
 // opaque puts back what belongs into the text of an opaque value.
 func (l *lengthener) opaque(v *value) {
-	rest := string(Decode(nil, []byte(v.text)))
+	rest := string(Decode(nil, bytesOf(v.text)))
 	var text []byte
 	for {
 		at := strings.IndexByte(rest, longName)
@@ -143,5 +164,11 @@ func (l *lengthener) opaque(v *value) {
 		long, rest = l.named(rest[at:])
 		text = append(text, long...)
 	}
-	v.text, v.kind = string(append(text, rest...)), fastjson.TypeString
+	text = append(text, rest...)
+	v.text, v.kind = unsafe.String(unsafe.SliceData(text), len(text)), fastjson.TypeString // #nosec G103 -- nobody else has it
+}
+
+// bytesOf is a text that is only read.
+func bytesOf(text string) []byte {
+	return unsafe.Slice(unsafe.StringData(text), len(text)) // #nosec G103 -- nothing is copied
 }

@@ -85,3 +85,11 @@ func TestALongStringIsAppendedAsItCame(t *testing.T) {
 	require.Zero(t, jsontext.LongLength(v.Get("0")), "one that is decoded")
 	require.True(t, strings.Repeat(`A\n`, jsontext.LongString) == string(jsontext.AppendInside(nil, v.Get("0"))))
 }
+
+// A long string is copied once to be decoded, and not at all where nothing is escaped.
+func TestALongStringIsCopiedOnce(t *testing.T) {
+	for text, copies := range map[string]float64{"QUJD": 0, `QUJD\n`: 1} {
+		v := fastjson.MustParse(`"` + strings.Repeat(text, jsontext.LongString) + `"`)
+		require.Equal(t, copies, testing.AllocsPerRun(10, func() { jsontext.Bytes(v) }), text)
+	}
+}

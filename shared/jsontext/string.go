@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -167,19 +168,6 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 	}
 }
 
-// LookAt looks at all strings of v, so that none is appended as it came: what no Check has
-// passed may be no JSON, though it was parsed.
-func LookAt(v *fastjson.Value) {
-	switch v.Type() {
-	case fastjson.TypeArray:
-		for _, item := range v.GetArray() {
-			LookAt(item)
-		}
-	case fastjson.TypeObject:
-		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) { LookAt(member) })
-	}
-}
-
 // AppendInside appends the inside of a string, escaped anew; nothing of another value. A
 // long one is appended as it came, unless it has been looked at (see LookAt).
 func AppendInside(dst []byte, v *fastjson.Value) []byte {
@@ -191,8 +179,8 @@ func AppendInside(dst []byte, v *fastjson.Value) []byte {
 
 // Bytes returns what a string means; nil for another value. It lives as long as v.
 func Bytes(v *fastjson.Value) []byte {
-	if text, long := longText(v); long {
-		return Decode(nil, []byte(text))
+	if text, long := longText(v); long && strings.IndexByte(text, '\\') >= 0 {
+		return Decode(nil, bytesOf(text))
 	}
 	return v.GetStringBytes()
 }
