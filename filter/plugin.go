@@ -56,6 +56,7 @@ func (p *plugin) configure(size int) error {
 	}
 	if cfg.Engine.Provider == config.VLLM {
 		options := translate.OptionsOf(cfg)
+		options.ShortFailure = true
 		options.Sealer, options.ContinuousUsage = sealer, cfg.Filter.TellTokens
 		p.translator = translate.New(options)
 		if sums {

@@ -122,7 +122,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 			return s.fail(dst, failure)
 		}
 		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
-			if s.begun && !s.out.Drains() && most > repeatedBytes { // it would be said four times more, all at once
+			if s.begun && s.turn.from.opt.ShortFailure && most > repeatedBytes {
 				s.out.Forget()
 			}
 			return s.fail(dst, responses.AnswerTooLarge())
@@ -131,8 +131,8 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	return dst, nil
 }
 
-// repeatedBytes is as much as a stream that has become too large may say again at its end,
-// where nothing is drained.
+// repeatedBytes is as much as a stream that has become too large may say again at its end
+// with Options.ShortFailure.
 const repeatedBytes = 1 << 20
 
 // errorLine returns the error that an event without data says: llama.cpp of before

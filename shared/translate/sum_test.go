@@ -57,7 +57,7 @@ func TestAllThatAStreamSaysHasALimit(t *testing.T) {
 // What a very large stream has said is not said again where its end goes out at once.
 func TestATooLargeStreamEndsShortly(t *testing.T) {
 	const limit = 2 << 20
-	tr := translate.New(translate.Options{AnswerBytes: limit})
+	tr := translate.New(translate.Options{AnswerBytes: limit, ShortFailure: true})
 	_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), "x", 1)
 	require.Nil(t, err)
 	s := turn.Stream()
