@@ -25,19 +25,40 @@ func TestMemoryLimitsHold(t *testing.T) {
 	unknown := func(values string) string { return `{"model":"/mnt/models","input":"a","x":[` + values + `]}` }
 	objects := unknown(many(`{"a":0}`, 29<<17))
 	text := `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 6<<20) + `"}`
-	attacks := []struct {
-		name        string
-		url, coding string
-		body        []byte
-		atOnce      int
-	}{
-		{"ten gzip bodies of small objects, to the frontend", url, "gzip", zipped(t, objects), 10},
-		{"ten gzip bodies of small objects, to the backend", backend, "gzip", zipped(t, objects), 10},
-		{"24 gzip bodies of one text, to the backend", backend, "gzip", zipped(t, text+strings.Repeat(" ", 24<<20)), 24},
-		{"seven large bodies, to the frontend", url, "", []byte(text), 7},
-		{"small objects in clear, to the frontend", url, "", []byte(objects), 4},
-		{"as many small messages as there may be, to the frontend", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 512 MiB
+	toFrontend := []attack{
+		{"ten gzip bodies of small objects", url, "gzip", zipped(t, objects), 10},
+		{"seven large bodies", url, "", []byte(text), 7},
+		{"small objects in clear", url, "", []byte(objects), 4},
+		{"as many small messages as there may be", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 512 MiB
 	}
+	t.Run("backend", func(t *testing.T) {
+		memoryHolds(t, url, []attack{
+			{"ten gzip bodies of small objects", backend, "gzip", zipped(t, objects), 10},
+			{"24 gzip bodies of one text", backend, "gzip", zipped(t, text+strings.Repeat(" ", 24<<20)), 24},
+		})
+	})
+	t.Run("frontend that forwards", func(t *testing.T) { memoryHolds(t, url, toFrontend) })
+	t.Run("frontend that translates", func(t *testing.T) {
+		setConfig(t, "frontend", "engine:\n  provider: vllm\n  default_model: /mnt/models\n  backend_url: http://llm-predictor.llm-serving.svc.cluster.local:8080\n")
+		logs(t, "antwort", "antwort-frontend", "started: provider vllm,")
+		works(t, url)
+		memoryHolds(t, url, append(toFrontend,
+			attack{"answers of 12,000 tokens with 20 logprobs each", url, "", []byte(`{"model":"/mnt/models","input":"mock: tokens=12000","top_logprobs":20}`), 2},
+			attack{"streams that say 60 MB", url, "", []byte(`{"model":"/mnt/models","stream":true,"input":"mock: tokens=12000 token-bytes=5000"}`), 2},
+		))
+	})
+}
+
+// An attack is requests at once.
+type attack struct {
+	name        string
+	url, coding string
+	body        []byte
+	atOnce      int
+}
+
+// memoryHolds makes attacks beside a stream: it goes on, and no pod dies.
+func memoryHolds(t *testing.T, url string, attacks []attack) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			started, ended := make(chan struct{}), make(chan error, 1)
