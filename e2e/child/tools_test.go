@@ -17,7 +17,7 @@ import (
 
 // asShipped is the environment in which what is compiled here, and by the tools, shares
 // the build cache with antwort itself.
-var asShipped = []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -vet=off"}
+var asShipped = []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -vet=off -gcflags=all=-dwarf=false"}
 
 // consoleServers starts a server and waits; then it is called otherwise.
 const consoleServers = `import { freePort, start } from "./console/servers.mjs"
@@ -39,7 +39,7 @@ func TestToolsLeaveNothingRunning(t *testing.T) {
 		{"test", "-c", "-o", bin, "./clients/openai-go"}, // so that the tool finds it compiled, which takes longer than it may wait
 	} {
 		build := exec.Command("go", args...)
-		build.Env = append(os.Environ(), asShipped...)
+		build.Env = append(append(os.Environ(), "GOGC=400"), asShipped...) // as in the Makefile
 		out, err := build.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}

@@ -42,13 +42,25 @@ func commit(t testing.TB, s *Store, parent string) *state.Record {
 	return r
 }
 
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// shared is the Postgres of the tests that leave it as it is, but for their schemas.
+func shared(t *testing.T) *pgtest.Server {
+	t.Helper()
+	pg := pgtest.Shared(t)
+	if pg == nil {
+		t.Skip("there is no Postgres")
+	}
+	return pg
+}
+
 func TestStore(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })
 }
 
 func TestSweep(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	statetest.Sweep(t, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })
 }
 
@@ -62,7 +74,7 @@ func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
 		statetest.Commits(opened(t, os.Getenv("POSTGRES_TEST_URL"), nil))
 		return
 	}
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	url := pg.Schema(t)
 	t.Setenv("POSTGRES_TEST_URL", url)
 	statetest.Crash(t, t.Name(), func() state.Store { return opened(t, url, nil) })
@@ -71,7 +83,7 @@ func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
 // 200 conversations of ten turns, each turn by any of two processes' stores, at
 // once after the one before.
 func TestTwoStoresOnOneDatabase(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	url := pg.Schema(t)
 	stores := [2]*Store{opened(t, url, nil), opened(t, url, nil)}
 	any := func() *Store { return stores[rand.IntN(2)] } //nolint:gosec // any will do
@@ -229,7 +241,7 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 	require.ErrorContains(t, err, "want a URL")
 	assert.NotContains(t, err.Error(), "HUSH")
 
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	empty := pg.Schema(t)
 	_, err = Open(ctx, Options{DSN: empty, CheckOnly: true})
 	require.ErrorContains(t, err, fmt.Sprintf(`they have version 0, and this antwort needs %d; run "antwort state migrate"`, len(steps())))
@@ -256,7 +268,7 @@ func TestOpeningIsRefusedWithAReason(t *testing.T) {
 
 // Replicas that start at the same time make the tables once, and each of them starts.
 func TestTablesAreMadeOnce(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	for range 10 {
 		url := pg.Schema(t)
 		var starts sync.WaitGroup
@@ -273,7 +285,7 @@ func TestTablesAreMadeOnce(t *testing.T) {
 // Tables of every earlier version, with something in them, are brought up to date,
 // once, whoever else starts at the same time.
 func TestTablesOfEarlierVersions(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	all := steps()
 	for version := 1; version <= len(all); version++ {
 		url := pg.Schema(t)
@@ -310,7 +322,7 @@ func TestTablesOfEarlierVersions(t *testing.T) {
 // What earlier versions have kept is there when their tables are brought up to date, and so
 // is what this one keeps when they are opened again.
 func TestKeptByEarlierVersions(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	all := steps()
 	statetest.Past(t, len(all), func(t *testing.T, version int, rows string, texts *packed.Packer) state.Store {
 		url := pg.Schema(t)

@@ -20,7 +20,7 @@ func sealing(t testing.TB, dsn string, texts *packed.Packer, now func() time.Tim
 }
 
 func TestStoreThatSeals(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := shared(t)
 	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store {
 		return sealing(t, pg.Schema(t), statetest.Sealed(), now)
 	})
