@@ -282,7 +282,7 @@ func TestTheLargestLimitsFit(t *testing.T) {
 	whole := `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}]}`
 	tree := strings.Repeat(`{"type":"text","text":"a","x":0},`, values/4-10)
 	up := newUpstream(gives(200, "application/json", chatHello))
-	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(120*mib), "limits.response_body_bytes", strconv.Itoa(32*mib), "limits.json_values", strconv.Itoa(values)), up)
+	h := start(t, config("vllm", "gated", "limits.in_flight_bytes", strconv.Itoa(120*mib), "limits.response_body_bytes", strconv.Itoa(32*mib), "limits.json_values", strconv.Itoa(values), "limits.json_escapes", strconv.Itoa(16*mib)), up)
 	held := textOf(30 * mib)
 	upload, end := context.WithCancel(t.Context())
 	defer end()
