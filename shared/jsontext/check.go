@@ -337,10 +337,6 @@ func anySpecial(w uint64) uint64 {
 	return ((quote - ones*0x21) | (backslash - ones)) &^ w & highs
 }
 
-// plainASCII reports whether none of the eight bytes of w is special or not
-// ASCII.
-func plainASCII(w uint64) bool { return anySpecial(w)|w&0x8080808080808080 == 0 }
-
 // plain returns how many bytes of b are the inside of a string: up to a quote
 // or the end of b. It is false at the first byte that may not stand there.
 func plain(b []byte) (int, bool) {
