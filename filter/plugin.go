@@ -72,9 +72,7 @@ func (p *plugin) configure(size int) error {
 }
 
 // jsonLimits are those that a request's text is held to.
-func (p *plugin) jsonLimits() responses.Limits {
-	return responses.Limits{Depth: p.cfg.Limits.JSONDepth, Values: p.cfg.Limits.JSONValues, Escapes: p.cfg.Limits.JSONEscapes}
-}
+func (p *plugin) jsonLimits() responses.Limits { return policy.LimitsOf(p.cfg) }
 
 func (p *plugin) gated() bool { return p.cfg.Filter.Profile == config.Gated }
 

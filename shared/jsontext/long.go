@@ -78,21 +78,13 @@ func IsString(v *fastjson.Value) bool {
 // LookAt looks at all strings of v, so that none is appended as it came: what no Check has
 // passed may be no JSON, though it was parsed.
 func LookAt(v *fastjson.Value) {
-	look(of(v))
-}
-
-func look(v *value) {
-	switch v.kind {
+	switch v.Type() { // decodes a string
 	case fastjson.TypeArray:
-		for _, item := range v.items {
-			look(item)
+		for _, item := range v.GetArray() {
+			LookAt(item)
 		}
 	case fastjson.TypeObject:
-		for _, m := range v.object.members {
-			look(m.value)
-		}
-	case rawString:
-		(*fastjson.Value)(unsafe.Pointer(v)).Type() // #nosec G103 -- as above
+		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) { LookAt(member) })
 	}
 }
 

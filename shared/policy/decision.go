@@ -53,11 +53,16 @@ type routeTraits struct {
 	affinity   bool // the conversation decides among them
 }
 
+// LimitsOf are those that the text of every request is held to.
+func LimitsOf(c *config.Config) responses.Limits {
+	return responses.Limits{Depth: c.Limits.JSONDepth, Values: c.Limits.JSONValues, Escapes: c.Limits.JSONEscapes}
+}
+
 // NewDecider returns the decider of a configuration. Routes are those of
 // config.AllRoutes, by index; a configuration without any has one, index 0.
 func NewDecider(c *config.Config, tier Tier) *Decider {
 	d := &Decider{
-		limits:       responses.Limits{Depth: c.Limits.JSONDepth, Values: c.Limits.JSONValues, Escapes: c.Limits.JSONEscapes},
+		limits:       LimitsOf(c),
 		defaultModel: c.Engine.DefaultModel,
 		tier:         tier,
 	}

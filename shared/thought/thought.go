@@ -29,11 +29,8 @@ func AppendCopy(dst, thought []byte) []byte {
 // made, or what was changed since.
 func Open(encoded []byte) (thought []byte, ok bool) {
 	var first [3]byte
-	if len(encoded) < 4 {
-		return nil, false
-	}
 	// Line breaks are no part of it: four bytes may have nothing to say.
-	if n, err := base64.RawURLEncoding.Decode(first[:], encoded[:4]); err == nil && n > 0 && first[0] != version {
+	if n, err := base64.RawURLEncoding.Decode(first[:], encoded[:min(4, len(encoded))]); err == nil && n > 0 && first[0] != version {
 		return nil, false
 	}
 	b, err := base64.RawURLEncoding.AppendDecode(nil, encoded)

@@ -122,7 +122,7 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 			return s.fail(dst, failure)
 		}
 		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
-			if s.begun && s.turn.from.opt.ShortFailure && most > repeatedBytes {
+			if s.turn.from.opt.ShortFailure && most > repeatedBytes {
 				s.out.Forget()
 			}
 			return s.fail(dst, responses.AnswerTooLarge())

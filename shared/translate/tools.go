@@ -90,13 +90,13 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 func (w *requestWork) tool(t *loweredTool) {
 	w.word(`{"type":"function","function":{"name":"`, t.upstream, `"`)
 	w.toldTool(t)
-	const member = `,"description":"`
-	w.str(member)
-	start := len(w.dst)
-	if w.dst = t.appendDescription(w.dst, w.tracing); len(w.dst) > start {
+	before := len(w.dst)
+	w.str(`,"description":"`)
+	begin := len(w.dst)
+	if w.dst = t.appendDescription(w.dst, w.tracing); len(w.dst) > begin {
 		w.str(`"`)
-	} else {
-		w.dst = w.dst[:start-len(member)]
+	} else { // there is none
+		w.dst = w.dst[:before]
 	}
 	switch {
 	case t.Type == "custom":
