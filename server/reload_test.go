@@ -25,7 +25,11 @@ func named(t *testing.T, name string, release <-chan struct{}) string {
 			w.Header().Set("Content-Type", "text/event-stream")
 			io.WriteString(w, "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{}}\n\n")
 			w.(http.Flusher).Flush()
-			<-release
+			select {
+			case <-release:
+			case <-r.Context().Done(): // the test has failed
+				return
+			}
 			io.WriteString(w, "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":1,\"response\":{}}\n\n")
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -250,11 +251,17 @@ func TestIssuersKeysAreExchangedWhileServing(t *testing.T) {
 	is.publish(keys...)
 	r := start(t, config.VLLMResponses, named(t, "backend", release), is.asked, func(c *config.Config) { c.Auth.JWT.JWKSRefresh = 10 * time.Millisecond })
 	inService(t, r)
-	var current atomic.Pointer[string]
-	use := func(k jose.JSONWebKey) { token := is.token(k, aliceClaims); current.Store(&token) }
+	var current string
+	var inUse sync.RWMutex // held for reading by requests with the current token: none outlasts its key
+	use := func(k jose.JSONWebKey) {
+		inUse.Lock()
+		defer inUse.Unlock()
+		current = is.token(k, aliceClaims)
+	}
 	use(keys[0])
+	first := current
 
-	stream := r.open("POST", "/v1/responses", strings.NewReader(`{"input":"x","stream":true}`), "Authorization", "Bearer "+*current.Load())
+	stream := r.open("POST", "/v1/responses", strings.NewReader(`{"input":"x","stream":true}`), "Authorization", "Bearer "+first)
 	require.Equal(t, 200, stream.StatusCode)
 	load := make(chan error, 4)
 	var over atomic.Bool
@@ -262,8 +269,10 @@ func TestIssuersKeysAreExchangedWhileServing(t *testing.T) {
 		go func() {
 			var err error
 			for err == nil && !over.Load() {
+				inUse.RLock()
 				var resp *http.Response
-				resp, err = r.do(context.Background(), "POST", "/v1/responses", strings.NewReader(`{"input":"x"}`), "Authorization", "Bearer "+*current.Load())
+				resp, err = r.do(context.Background(), "POST", "/v1/responses", strings.NewReader(`{"input":"x"}`), "Authorization", "Bearer "+current)
+				inUse.RUnlock()
 				if err == nil {
 					if resp.StatusCode != 200 {
 						err = fmt.Errorf("a valid token was answered %d", resp.StatusCode)
@@ -275,7 +284,6 @@ func TestIssuersKeysAreExchangedWhileServing(t *testing.T) {
 			load <- err
 		}()
 	}
-	first := *current.Load()
 	for i := 2; i < 8; i++ { // the next one is known before it is used, the last one after
 		keys = append(keys, key(fmt.Sprint(i)))
 		is.publish(keys[i-2:]...)

@@ -99,7 +99,9 @@ var conductCases = []testCase{
 		direct := s.askAt(s.model, object{"input": capital, "stream": true})
 		through := s.askAt(c.BaseURL, object{"input": capital, "stream": true})
 		s.check(through.text() == direct.text() && through.text() != "", "text %q, without antwort %q", through.text(), direct.text())
-		s.check(slices.Equal(through.names(), direct.names()), "events %v, without antwort %v", through.names(), direct.names())
+		// How many tokens a delta has is a matter of time.
+		events, without := slices.Compact(through.names()), slices.Compact(direct.names())
+		s.check(slices.Equal(events, without), "events %v, without antwort %v", events, without)
 		whole := s.askAt(c.BaseURL, object{"input": capital})
 		s.check(whole.text() == direct.text(), "whole: %q", whole.text())
 		return fmt.Sprintf("%d events, the same with and without antwort", len(through.events))
