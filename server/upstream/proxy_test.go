@@ -51,6 +51,7 @@ func newProxied(t *testing.T, to string) *proxied {
 		_ = r.Write(up)
 		resp, err := http.ReadResponse(bufio.NewReader(up), r)
 		if err == nil {
+			resp.Close = true // as this connection does
 			_ = resp.Write(down)
 		}
 	}))
