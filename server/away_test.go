@@ -78,6 +78,7 @@ func leavingStores(t *testing.T) map[string]func(*testing.T) *leaving {
 }
 
 func TestStoreIsAway(t *testing.T) {
+	t.Parallel()
 	for name, of := range leavingStores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

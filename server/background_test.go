@@ -434,6 +434,7 @@ func lasting(t *testing.T, store func(*config.Config)) func() *keeper.Keeper {
 // TestBackgroundIsRecovered is check 41, for a worker whose lease has lapsed: what
 // showed nothing is done again, and what showed something fails.
 func TestBackgroundIsRecovered(t *testing.T) {
+	t.Parallel()
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -537,6 +538,7 @@ func resourceLast(t *testing.T, body string) string {
 // TestBackgroundWhileTheServerStops is check 43: what runs may end, what cannot is
 // another's where nothing was shown, and fails where something was.
 func TestBackgroundWhileTheServerStops(t *testing.T) {
+	t.Parallel()
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -601,6 +603,7 @@ func TestWorkerProcess(t *testing.T) {
 
 // TestBackgroundWorkerIsKilled is check 41, for a process that dies.
 func TestBackgroundWorkerIsKilled(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		killed(t, filepath.Join(t.TempDir(), "state.db"))

@@ -308,6 +308,7 @@ func TestLeavingFreesTheConversation(t *testing.T) {
 
 // Check 46.
 func TestTurnsOfAConversationNeverInterleave(t *testing.T) {
+	t.Parallel()
 	eachStore(t, func(t *testing.T, r *running, _ *seen) {
 		id := r.conversation("{}")
 		var turns sync.WaitGroup
@@ -447,6 +448,7 @@ func TestImagesOfAConversation(t *testing.T) {
 
 // A lock is renewed while an answer takes longer than its lease.
 func TestLongAnswerKeepsItsConversation(t *testing.T) {
+	t.Parallel()
 	eachStore(t, func(t *testing.T, r *running, llm *seen) {
 		id := r.conversation("{}")
 		done := make(chan answer)

@@ -50,6 +50,7 @@ func TestDrainPartsWithConnectionsByTheirNextAnswer(t *testing.T) {
 
 // Draining lets running answers finish, and takes no new ones.
 func TestDrainWaitsForAnswers(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}, 10), make(chan struct{})
 	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -117,15 +118,16 @@ func TestCutEndsDraining(t *testing.T) {
 
 // What runs longer than drain_timeout is ended properly.
 func TestDrainEndsAnswers(t *testing.T) {
+	t.Parallel()
 	servers := map[string]func(t *testing.T, llm string) *running{
 		"backend":  func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm) },
 		"HTTP/2":   func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm).overHTTP2() },
 		"frontend": func(t *testing.T, llm string) *running { return start(t, config.VLLM, llm).front() },
 	}
 	for name, serve := range servers {
-		begun, left := make(chan struct{}, 1), make(chan struct{}, 1)
-		upstream := func(t *testing.T, sent string) string {
-			return upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
+		upstream := func(t *testing.T, sent string) (url string, begun, left chan struct{}) {
+			begun, left = make(chan struct{}, 1), make(chan struct{}, 1)
+			url = upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if sent != "" {
 					sending(w)(sent)
@@ -134,12 +136,15 @@ func TestDrainEndsAnswers(t *testing.T) {
 				<-r.Context().Done()
 				left <- struct{}{}
 			}))
+			return url, begun, left
 		}
 		for _, c := range []struct{ name, body, sent string }{
 			{"whole", ask, ""}, {"stream before the header", askStream, ""}, {"stream before the first event", askStream, ": nothing yet\n\n"},
 		} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
-				r := serve(t, upstream(t, c.sent))
+				t.Parallel()
+				llm, begun, left := upstream(t, c.sent)
+				r := serve(t, llm)
 				got := make(chan answer, 1)
 				go func() { got <- r.post(c.body) }()
 				wait(t, begun, "the upstream's request")
@@ -154,7 +159,9 @@ func TestDrainEndsAnswers(t *testing.T) {
 			})
 		}
 		t.Run("stream/"+name, func(t *testing.T) {
-			r := serve(t, upstream(t, chatRole+chatText("a")))
+			t.Parallel()
+			llm, begun, left := upstream(t, chatRole+chatText("a"))
+			r := serve(t, llm)
 			resp := r.open("POST", "/v1/responses", strings.NewReader(askStream))
 			ev := readEvents(t, resp.Body)
 			got := ev.until("response.output_text.delta")

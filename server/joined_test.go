@@ -60,6 +60,7 @@ func roles(messages []message) (all []string) {
 // Check 46, of responses in the background: nobody else gets the conversation until they
 // have ended, in whichever way.
 func TestBackgroundHoldsItsConversation(t *testing.T) {
+	t.Parallel()
 	eachHeld(t, func(t *testing.T, r, other *running, llm *held) {
 		id := r.conversation("")
 		begin := func() string { return read(t, r.on(id, `"input":"a","background":true`)).ID }

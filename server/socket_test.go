@@ -668,6 +668,7 @@ func TestWebSocketMemoryIsBounded(t *testing.T) {
 
 // Many connections at once, and many turns on each.
 func TestWebSocketsTogether(t *testing.T) {
+	t.Parallel()
 	overSockets(t, func(t *testing.T, r *running, _ *seen) {
 		var all sync.WaitGroup
 		for range 8 {

@@ -371,6 +371,7 @@ func TestConversationThatIsTooLong(t *testing.T) {
 
 // A conversation can have a thousand turns: the one after can be made, and not continued.
 func TestConversationOfAThousandTurns(t *testing.T) {
+	t.Parallel()
 	for name, store := range storedTypes(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
