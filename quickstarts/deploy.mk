@@ -38,7 +38,7 @@ test-manifests: test-schemas test-istio ## The manifests against Kubernetes' sch
 
 .PHONY: test-schemas
 test-schemas: bin/filter.wasm
-	cd e2e && $(GO) test $(RACE) -count=1 ./manifests/... ./monitoring
+	cd e2e && $(PLAIN) -count=1 ./manifests/... ./monitoring
 	cd e2e/images && $(SHIPPED) $(GO) test $(COMPILER) -vet=off -count=1 ./...
 
 # Apart from make test: it compiles Istio and much of Kubernetes, which takes as long as a third of all tests.

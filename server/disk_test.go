@@ -79,7 +79,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	path := filepath.Join(folder, "state.db")
 	llm := newSeen(t)
 	serve := func() *running {
-		r := start(t, config.VLLM, llm.url, storeAt(path), func(c *config.Config) { c.State.CommitTimeout = 200 * time.Millisecond })
+		r := start(t, config.VLLM, llm.url, storeAt(path), func(c *config.Config) { c.State.CommitTimeout = 500 * time.Millisecond })
 		ready(t, r)
 		return r
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/e2e/chats"
+	"antwort/e2e/checkout"
 	"antwort/server/state/pgtest"
 )
 
@@ -172,7 +173,7 @@ func (c *callers) recovers(t *testing.T, since string) {
 // there twice.
 func (c *callers) keptOnce(t *testing.T) {
 	t.Helper()
-	out, err := exec.Command(chats.Antwort(), "state", "export", "--config", c.server.Config, "--all").Output()
+	out, err := exec.Command(checkout.Antwort(t), "state", "export", "--config", c.server.Config, "--all").Output()
 	require.NoError(t, err)
 	ids, inputs := map[string]int{}, map[string]int{}
 	lines := bufio.NewScanner(bytes.NewReader(out))

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,18 +22,8 @@ type Server struct {
 	Admin  string // where its metrics are
 	Config string // path of the configuration file
 
-	name, log string
-	process   *chain.Process
-}
-
-// Antwort is the path of the binary under test: what ANTWORT names, else bin/antwort of
-// this checkout.
-func Antwort() string {
-	if path := os.Getenv("ANTWORT"); path != "" {
-		return path
-	}
-	_, here, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(here), "..", "..", "bin", "antwort")
+	name, log, antwort string
+	process            *chain.Process
 }
 
 // NewServer starts a server with this section state, in YAML on one line, until the test's end.
@@ -44,7 +34,7 @@ func NewServer(t testing.TB, name, model, state string) *Server {
 	admin, err := chain.FreePort()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port), Admin: fmt.Sprintf("http://127.0.0.1:%d", admin), Config: filepath.Join(dir, name+".yaml"), name: name, log: filepath.Join(dir, name+".log")}
+	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port), Admin: fmt.Sprintf("http://127.0.0.1:%d", admin), Config: filepath.Join(dir, name+".yaml"), name: name, log: filepath.Join(dir, name+".log"), antwort: checkout.Antwort(t)}
 	require.NoError(t, os.WriteFile(s.Config, fmt.Appendf(nil,
 		"server: {host: 127.0.0.1, port: %d, admin: {port: %d}}\nengine: {provider: vllm, backend_url: %q}\nobservability: {log: {level: warn}}\nstate: %s\n", port, admin, model, state), 0o600))
 	require.NoError(t, s.Start())
@@ -59,7 +49,7 @@ func NewServer(t testing.TB, name, model, state string) *Server {
 
 // Start starts one that was killed, and returns when it is ready.
 func (s *Server) Start() (err error) {
-	if s.process, err = chain.StartProcess(context.Background(), s.name, s.log, Antwort(), "serve", "--config", s.Config); err != nil {
+	if s.process, err = chain.StartProcess(context.Background(), s.name, s.log, s.antwort, "serve", "--config", s.Config); err != nil {
 		return err
 	}
 	return s.process.WaitReady(context.Background(), s.URL+"/readyz", time.Minute)

@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 
 	"github.com/stretchr/testify/require"
 )
@@ -19,14 +18,7 @@ import (
 // throughChain starts mock-llm, a server that translates and stores, and one that
 // forwards to it.
 func throughChain(t *testing.T) (url string) {
-	antwort := os.Getenv("ANTWORT")
-	if antwort == "" {
-		antwort = "../../bin/antwort"
-	}
-	antwort, err := filepath.Abs(antwort)
-	require.NoError(t, err)
-	require.FileExists(t, antwort, "no binary to test: run make build, or set ANTWORT to one")
-	c, err := chain.Start(context.Background(), chain.Options{Antwort: antwort, Tiers: []string{"serve", "serve"}, Dir: t.TempDir()})
+	c, err := chain.Start(context.Background(), chain.Options{Antwort: checkout.Antwort(t), Tiers: []string{"serve", "serve"}, Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Stop()) })
 	return c.BaseURL

@@ -12,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"antwort/e2e/checkout"
 	"antwort/e2e/child"
 )
 
@@ -34,8 +34,7 @@ func Find(t testing.TB) string {
 		}
 		return found
 	}
-	_, here, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(here), "..", ".cache", "envoy", "envoy", "_bin", "envoy")
+	path := filepath.Join(checkout.Root(), "e2e", ".cache", "envoy", "envoy", "_bin", "envoy")
 	if _, err := os.Stat(path); err != nil {
 		t.Skip("no Envoy: run e2e/envoy/install, or set ENVOY to the path of one")
 	}

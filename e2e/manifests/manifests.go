@@ -10,7 +10,8 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+
+	"antwort/e2e/checkout"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -38,18 +39,12 @@ func (o Object) at(path ...string) any {
 
 func (o Object) String() string { return o.text("kind") + "/" + o.text("metadata", "name") }
 
-// Root is the folder of the repository.
-func Root() string {
-	_, here, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(here), "..", "..")
-}
-
 // Folders are those that can be applied: every kustomization that is not a
 // component.
 func Folders() ([]string, error) {
 	var all []string
 	for _, top := range []string{"quickstarts", "istio"} {
-		err := filepath.WalkDir(filepath.Join(Root(), top), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(checkout.Root(), top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.Name() != "kustomization.yaml" {
 				return err
 			}
@@ -58,7 +53,7 @@ func Folders() ([]string, error) {
 				return err
 			}
 			if k.Kind == "Kustomization" {
-				rel, err := filepath.Rel(Root(), filepath.Dir(path))
+				rel, err := filepath.Rel(checkout.Root(), filepath.Dir(path))
 				if err != nil {
 					return err
 				}
@@ -75,7 +70,7 @@ func Folders() ([]string, error) {
 
 // Build runs kubectl kustomize. What kubectl warns of is an error.
 func Build(folder string) ([]Object, error) {
-	cmd := exec.Command("kubectl", "kustomize", filepath.Join(Root(), folder))
+	cmd := exec.Command("kubectl", "kustomize", filepath.Join(checkout.Root(), folder))
 	var out, warnings bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &warnings
 	if err := cmd.Run(); err != nil {

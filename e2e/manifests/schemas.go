@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"antwort/e2e/checkout"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 )
@@ -70,7 +72,7 @@ func LoadSchemas() (*Schemas, error) {
 // go.sum, or the one given.
 func module(path, sum string) (string, error) {
 	cmd := exec.Command("go", "mod", "download", "-json", path)
-	cmd.Dir = filepath.Join(Root(), "e2e", "cluster", "controlplane")
+	cmd.Dir = filepath.Join(checkout.Root(), "e2e", "cluster", "controlplane")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	out, err := cmd.Output()
 	if err != nil {

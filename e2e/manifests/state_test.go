@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/e2e/checkout"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -70,12 +72,12 @@ func mounted(t *testing.T, pod Object, path string) Object {
 // The components go together: owners with each of the stores, in either order.
 func TestComponentsGoTogether(t *testing.T) {
 	for _, components := range [][]string{{"owners", "sqlite"}, {"sqlite", "owners"}, {"owners", "postgres"}, {"postgres", "owners"}} {
-		dir, err := os.MkdirTemp(filepath.Join(Root(), "quickstarts", "06-responses-proxy"), ".together")
+		dir, err := os.MkdirTemp(filepath.Join(checkout.Root(), "quickstarts", "06-responses-proxy"), ".together")
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
 		text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\ncomponents: [../components/" + strings.Join(components, ", ../components/") + "]\n"
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
-		rel, err := filepath.Rel(Root(), dir)
+		rel, err := filepath.Rel(checkout.Root(), dir)
 		require.NoError(t, err)
 		all, err := Build(rel)
 		require.NoError(t, err)

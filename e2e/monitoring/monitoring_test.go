@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy"
 	"antwort/e2e/envoy/gateway"
 )
@@ -109,7 +110,7 @@ func serve(t *testing.T, name, config string) string {
 	file := filepath.Join(t.TempDir(), name+".yaml")
 	text := "server: {host: 127.0.0.1, port: " + at[strings.LastIndexByte(at, ':')+1:] + "}\n" + config
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	start(t, name, "http://"+at+"/readyz", gateway.Antwort(t), "serve", "--config", file)
+	start(t, name, "http://"+at+"/readyz", checkout.Antwort(t), "serve", "--config", file)
 	return at
 }
 
@@ -242,7 +243,7 @@ func shown(expr, jobs string) string {
 func model(t *testing.T) string {
 	t.Helper()
 	at := free(t)
-	start(t, "mock-llm", "http://"+at+"/v1/models", gateway.Antwort(t), "mock-llm", "--port", at[strings.LastIndexByte(at, ':')+1:])
+	start(t, "mock-llm", "http://"+at+"/v1/models", checkout.Antwort(t), "mock-llm", "--port", at[strings.LastIndexByte(at, ':')+1:])
 	return at
 }
 
@@ -301,8 +302,8 @@ func gatewayOfIstio(t *testing.T, back string) (api, admin string) {
 	api = free(t)
 	file := filepath.Join(t.TempDir(), "antwort.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("server: {host: 127.0.0.1, port: "+api[strings.LastIndexByte(api, ':')+1:]+"}\nengine: {provider: vllm-responses, backend_url: 'http://"+back+"'}\n"), 0o600))
-	module := filepath.Join(filepath.Dir(gateway.Antwort(t)), "filter.wasm")
-	text, err := exec.Command(gateway.Antwort(t), "render", "envoy", "--config", file, "--format", "json", "--filter", module, "--admin", free(t)).Output()
+	module := filepath.Join(filepath.Dir(checkout.Antwort(t)), "filter.wasm")
+	text, err := exec.Command(checkout.Antwort(t), "render", "envoy", "--config", file, "--format", "json", "--filter", module, "--admin", free(t)).Output()
 	require.NoError(t, err)
 	var bootstrap map[string]any
 	require.NoError(t, json.Unmarshal(text, &bootstrap))

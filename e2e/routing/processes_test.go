@@ -14,26 +14,13 @@ import (
 	"time"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 
 	"github.com/stretchr/testify/require"
 )
 
 // limit is how long anything may take before a test gives up waiting.
 const limit = 60 * time.Second
-
-// antwort is the binary under test: what ANTWORT names, else bin/antwort of this
-// checkout.
-func antwort(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("ANTWORT")
-	if path == "" {
-		path = filepath.Join("..", "..", "bin", "antwort")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no binary to test: run make build, or set ANTWORT to one (%v)", err)
-	}
-	return path
-}
 
 // program is a process on a port that it has after a restart too.
 type program struct {
@@ -65,7 +52,7 @@ func start(t *testing.T, name, ready string, args func(port int) []string) *prog
 func (p *program) begin() {
 	p.t.Helper()
 	var err error
-	p.Process, err = chain.StartProcess(context.Background(), p.name, p.log, antwort(p.t), p.args...)
+	p.Process, err = chain.StartProcess(context.Background(), p.name, p.log, checkout.Antwort(p.t), p.args...)
 	require.NoError(p.t, err)
 	require.NoError(p.t, p.WaitReady(context.Background(), p.url+p.ready, limit))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy"
-	"antwort/e2e/envoy/gateway"
 	"antwort/shared/streamcheck"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestChain(t *testing.T) {
 	t.Setenv("ENVOY", envoy.Find(t))
 	c, err := chain.Start(context.Background(), chain.Options{
-		Antwort: gateway.Antwort(t), Tiers: []string{"envoy", "serve"}, Dir: t.TempDir(), Log: t.Logf,
+		Antwort: checkout.Antwort(t), Tiers: []string{"envoy", "serve"}, Dir: t.TempDir(), Log: t.Logf,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Stop()) })

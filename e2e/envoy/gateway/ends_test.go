@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy/gateway"
 )
 
@@ -41,7 +42,7 @@ func TestStartFails(t *testing.T) {
 func TestNoEnvoyAnywhere(t *testing.T) {
 	file := t.TempDir() + "/antwort.yaml"
 	require.NoError(t, os.WriteFile(file, []byte("engine: {provider: vllm, backend_url: \"http://127.0.0.1:1\"}\n"), 0o600))
-	cmd := exec.Command(gateway.Antwort(t), "envoy", "--config", file)
+	cmd := exec.Command(checkout.Antwort(t), "envoy", "--config", file)
 	cmd.Env = []string{"PATH=" + t.TempDir()}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)

@@ -11,31 +11,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"antwort/e2e/checkout"
 	"antwort/e2e/child"
 	"antwort/e2e/envoy"
 )
-
-// Antwort is the path of the binary under test: what ANTWORT names, else
-// bin/antwort of this checkout.
-func Antwort(t testing.TB) string {
-	t.Helper()
-	path := os.Getenv("ANTWORT")
-	if path == "" {
-		_, here, _, _ := runtime.Caller(0)
-		path = filepath.Join(filepath.Dir(here), "..", "..", "..", "bin", "antwort")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no binary to test: run make build, or set ANTWORT to one (%v)", err)
-	}
-	return path
-}
 
 // Gateway is a running `antwort envoy`.
 type Gateway struct {
@@ -71,7 +56,7 @@ func Start(t testing.TB, config string, env ...string) *Gateway {
 // StartFile is Start with a configuration that is in a file.
 func StartFile(t testing.TB, file string, env ...string) *Gateway {
 	t.Helper()
-	g := &Gateway{Config: file, t: t, cmd: exec.Command(Antwort(t), "envoy", "--config", file, "--concurrency", "2")}
+	g := &Gateway{Config: file, t: t, cmd: exec.Command(checkout.Antwort(t), "envoy", "--config", file, "--concurrency", "2")}
 	g.changed.L = &g.mu
 	// What a killed one leaves; the paths of its sockets have to be short.
 	temp, err := os.MkdirTemp("", "gateway")

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy/gateway"
 	"antwort/server/mockllm"
 	"antwort/shared/streamcheck"
@@ -206,7 +207,7 @@ func startBackend(t *testing.T, config string) string {
 	port := gateway.FreePort(t)
 	file := filepath.Join(t.TempDir(), "backend.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "server: {host: 127.0.0.1, port: %d}\n%s", port, config), 0o600))
-	p, err := chain.StartProcess(context.Background(), "backend", file+".log", gateway.Antwort(t), "serve", "--config", file)
+	p, err := chain.StartProcess(context.Background(), "backend", file+".log", checkout.Antwort(t), "serve", "--config", file)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, p.Stop()) })
 	url := fmt.Sprintf("http://127.0.0.1:%d", port)

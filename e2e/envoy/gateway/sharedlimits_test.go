@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy/gateway"
 	"antwort/server/limits/redistest"
 )
@@ -51,7 +52,7 @@ func startService(t *testing.T, config string) service {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "antwort.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	rendered, err := exec.Command(gateway.Antwort(t), "render", "ratelimit", "--config", file).Output()
+	rendered, err := exec.Command(checkout.Antwort(t), "render", "ratelimit", "--config", file).Output()
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "service", "config"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "service", "config", "antwort.yaml"), rendered, 0o600))

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy"
-	"antwort/e2e/envoy/gateway"
 	"antwort/server/testkit"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -68,7 +68,7 @@ func startTraced(t *testing.T, endpoint, protocol string) *chain.Chain {
 	t.Helper()
 	t.Setenv("ENVOY", envoy.Find(t))
 	c, err := chain.Start(context.Background(), chain.Options{
-		Antwort: gateway.Antwort(t), Tiers: []string{"envoy", "serve"}, Dir: t.TempDir(), Log: t.Logf,
+		Antwort: checkout.Antwort(t), Tiers: []string{"envoy", "serve"}, Dir: t.TempDir(), Log: t.Logf,
 		Observability: "{otlp: {endpoint: '" + endpoint + "', protocol: " + protocol + ", interval: 100ms, metrics_interval: 1s}}",
 	})
 	require.NoError(t, err)
