@@ -1,6 +1,10 @@
 package chat
 
-import "bytes"
+import (
+	"bytes"
+
+	"antwort/shared/jsontext"
+)
 
 // A Splitter takes a whole answer, or one chunk of a stream, piece by piece and
 // parts what can be long in it from the rest: the entries of
@@ -82,6 +86,11 @@ func (s *Splitter) Write(p []byte) {
 		if s.inString {
 			i += s.text(p[i:])
 			continue
+		}
+		if s.to == leftOut {
+			if i += s.skip(p[i:]); i == len(p) {
+				break
+			}
 		}
 		switch c := p[i]; c {
 		case '"':
@@ -192,33 +201,62 @@ func (s *Splitter) send(p []byte) {
 
 func (s *Splitter) give(entry []byte) { s.stopped = !s.Entry(entry) }
 
+// skip passes what of p is inside of what is left out, and returns how many bytes that
+// is: up to a string that is not short, or the last bracket.
+func (s *Splitter) skip(p []byte) int {
+	below, i := s.below, 0
+	for ; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			end := i + 1
+			for short := min(len(p), i+shortString); end < short && p[end] != '"' && p[end] != '\\'; {
+				end++
+			}
+			if end == len(p) || p[end] != '"' {
+				s.below = below
+				return i
+			}
+			i = end
+		case '{', '[':
+			below++
+		case '}', ']':
+			if below == 1 {
+				s.below = 1
+				return i
+			}
+			below--
+		}
+	}
+	s.below = below
+	return i
+}
+
+// shortString is within how many bytes the end of a string is looked for byte by byte.
+const shortString = 16
+
 // text takes what of p is inside of a string, its closing quote too, and returns
 // how many bytes that is.
 func (s *Splitter) text(p []byte) int {
+	i := 0
 	if s.escaped {
-		s.escaped = false
-		s.spell(p[:1])
-		return 1
+		s.escaped, i = false, 1
 	}
-	n := bytes.IndexByte(p[:min(len(p), 64)], '"')
-	if n < 0 && len(p) > 64 {
-		n = bytes.IndexByte(p, '"')
+	for {
+		i += jsontext.Plain(p[i:])
+		if i == len(p) || p[i] == '"' {
+			break
+		}
+		if i += 2; i > len(p) {
+			s.escaped, i = true, len(p)
+			break
+		}
 	}
-	end := n
-	if n < 0 {
-		end = len(p)
-	}
-	if b := bytes.IndexByte(p[:end], '\\'); b >= 0 {
-		s.escaped = true
-		s.spell(p[:b+1])
-		return b + 1
-	}
-	s.spell(p[:end])
-	if n < 0 {
-		return end
+	s.spell(p[:i])
+	if i == len(p) {
+		return i
 	}
 	s.inString, s.naming = false, false
-	return n + 1
+	return i + 1
 }
 
 // spell adds to the name that is being read. A longer one is none that counts.

@@ -3,6 +3,7 @@ package chat_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"antwort/shared/chat"
 
@@ -38,6 +39,7 @@ func TestWhatIsLongIsParted(t *testing.T) {
 		"white space":          {" { \"choices\" : [ { \"logprobs\" : { \"content\" : [ {} , {} ] } } ] } ", " { \"choices\" : [ { \"logprobs\" : { \"content\" : [] } } ] } ", `{}|{}`},
 		"an array":             {`[{"choices":[]}]`, `[{"choices":[]}]`, ``},
 		"escapes in a string":  {`{"choices":[{"message":{"content":"\\\"]}\\"}}]}`, `{"choices":[{"message":{"content":"\\\"]}\\"}}]}`, ``},
+		"strings left out":     {`{"a":["short","]","\"]","longer than a short string, with an end","\\"],"b":{"c":{"d":"}"},"e":[]}}`, `{"a":null,"b":null}`, ``},
 		"text":                 {`no "JSON`, `no "JSON`, ``},
 		"cut":                  {`{"choices":[{"logprobs":{"content":[{"a":`, `{"choices":[{"logprobs":{"content":[`, ``},
 		"two of a name":        {`{"choices":[{"logprobs":{"content":[{}]}}],"choices":[{}]}`, `{"choices":[{"logprobs":{"content":[]}}],"choices":[{}]}`, `{}`},
@@ -51,6 +53,18 @@ func TestWhatIsLongIsParted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The end of a text is not looked for anew behind each of its escapes.
+func TestEscapesAreNotLongWork(t *testing.T) {
+	var s chat.Splitter
+	s.Reset(func([]byte) bool { return true })
+	doc := []byte(`{"choices":[{"message":{"content":"` + strings.Repeat(`a\n`, 2<<20) + `"}}]}`)
+	begun := time.Now()
+	s.Write(doc)
+	require.Less(t, time.Since(begun), 5*time.Second) // it was a minute, and is a hundredth of a second
+	require.True(t, s.Complete())
+	require.Len(t, s.Rest(), len(doc))
 }
 
 func TestASplitterStopsWhenItIsTold(t *testing.T) {

@@ -402,22 +402,25 @@ func escape(b []byte) int {
 	return 0
 }
 
+// hex4 reads the four digits of an escape.
 func hex4(b []byte) (rune, bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
-	var r rune
-	for _, c := range b[:4] {
-		switch {
-		case c >= '0' && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case c >= 'a' && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case c >= 'A' && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
+	a, c, d, e := digits[b[0]], digits[b[1]], digits[b[2]], digits[b[3]]
+	return rune(a)<<12 | rune(c)<<8 | rune(d)<<4 | rune(e), a|c|d|e < 16
 }
+
+// digits are what hexadecimal digits stand for; of other bytes it is more than one may.
+var digits = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 0xff
+	}
+	for i, c := range []byte(hexDigits) {
+		t[c] = byte(i)
+	}
+	for i, c := range []byte("ABCDEF") {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()

@@ -17,6 +17,27 @@ func Inside(b []byte) bool {
 	return ok && n == len(b) && utf8.Valid(b)
 }
 
+// Plain returns how many bytes of b stand before the first quote or backslash, all of
+// them where there is none.
+func Plain(b []byte) int {
+	i := 0
+	for i+8 <= len(b) {
+		found := anySpecial(word(b[i:]))
+		if found == 0 {
+			i += 8
+			continue
+		}
+		if i += bits.TrailingZeros64(found) >> 3; b[i] >= ' ' {
+			return i
+		}
+		i++
+	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
 // AppendRaw appends the escaped inside of the string v, without its quotes. It
 // is false, and dst is returned as it was, when v is not a string. It must be
 // the first look at v: a string whose type was asked for before has been

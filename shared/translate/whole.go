@@ -98,10 +98,14 @@ func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses
 		told = append(told, w.logprobs...)
 		return true
 	})
-	w.split.Write(data)
-	w.told = told
-	if values, entries := w.split.Values(); failure == nil && most > 0 && values+entries > most {
-		failure = badUpstream("an event of more JSON values than the limit")
+	for len(data) > 0 && failure == nil {
+		n := min(len(data), treeBytes)
+		w.split.Write(data[:n])
+		data = data[n:]
+		if values, entries := w.split.Values(); failure == nil && most > 0 && values+entries > most {
+			failure = badUpstream("an event of more JSON values than the limit")
+		}
 	}
+	w.told = told
 	return w.split.Rest(), failure
 }
