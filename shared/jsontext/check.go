@@ -328,13 +328,35 @@ func word[T string | []byte](b T) uint64 {
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
+// putWord is word the other way, appendWord likewise.
+func putWord(b []byte, w uint64) {
+	_ = b[7]
+	b[0], b[1], b[2], b[3] = byte(w), byte(w>>8), byte(w>>16), byte(w>>24)      //nolint:gosec // byte by byte
+	b[4], b[5], b[6], b[7] = byte(w>>32), byte(w>>40), byte(w>>48), byte(w>>56) //nolint:gosec // byte by byte
+}
+
+func appendWord(dst []byte, w uint64) []byte {
+	return append(dst, byte(w), byte(w>>8), byte(w>>16), byte(w>>24), byte(w>>32), byte(w>>40), byte(w>>48), byte(w>>56)) //nolint:gosec // byte by byte
+}
+
+// ones has the lowest bit of each of its bytes, highBits the highest.
+const (
+	ones     = 0x0101010101010101
+	highBits = ones << 7
+)
+
 // anySpecial is not zero when one of the eight bytes of w is special ("Bit
 // Twiddling Hacks", hasless). With its second bit turned a quote is 0x20, the
 // byte that follows the control characters.
 func anySpecial(w uint64) uint64 {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	quote, backslash := w^ones*2, w^ones*'\\'
-	return ((quote - ones*0x21) | (backslash - ones)) &^ w & highs
+	return ((quote - ones*0x21) | (backslash - ones)) &^ w & highBits
+}
+
+// anyOf is not zero when one of the eight bytes of w is c, which is ASCII.
+func anyOf(w uint64, c byte) uint64 {
+	x := w ^ ones*uint64(c)
+	return (x - ones) &^ x & highBits
 }
 
 // plain returns how many bytes of b are the inside of a string: up to a quote
@@ -381,10 +403,10 @@ func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	if meanings[b[1]] != 0 {
 		return 2
-	case 'u':
+	}
+	if b[1] == 'u' {
 		r, ok := hex4(b[2:])
 		switch {
 		case !ok, r >= 0xdc00 && r < 0xe000:

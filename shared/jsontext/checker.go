@@ -1,9 +1,6 @@
 package jsontext
 
-import (
-	"math/bits"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // A Checker is Check for a document that comes in pieces: it looks at each byte
 // once and keeps none. The zero value with Limits is ready to use.
@@ -121,20 +118,11 @@ func (c *Checker) Values() int { return c.values }
 // text takes what of p is inside of a string, and returns how many bytes that is.
 func (c *Checker) text(p []byte) int {
 	i := 0
-	for i < len(p) {
-		for i+8 <= len(p) {
-			w := word(p[i:])
-			if found := anySpecial(w) | w&0x8080808080808080; found != 0 {
-				i += bits.TrailingZeros64(found) >> 3
-				break
-			}
-			i += 8
-		}
-		for i < len(p) && !special[p[i]] && p[i] < utf8.RuneSelf {
-			i++
-		}
-		if i == len(p) {
-			break
+	for {
+		if n := shortRun(p[i:]); n < 8 {
+			i += n
+		} else if i += plainRun(p[i:]); i == len(p) {
+			return i
 		}
 		switch b := p[i]; {
 		case b == '"':
@@ -145,28 +133,32 @@ func (c *Checker) text(p []byte) int {
 				c.wrong = true
 				return i
 			}
-			if n := escape(p[i:]); n > 0 {
-				i += n
+			if i+1 < len(p) && meanings[p[i+1]] != 0 {
+				i += 2
 				continue
 			}
-			c.begin(inEscape, b)
-			return i + 1
+			n := escape(p[i:])
+			if n == 0 {
+				c.begin(inEscape, b)
+				return i + 1
+			}
+			i += n
 		case b < ' ':
 			c.wrong = true
 			return i
-		}
-		r, n := utf8.DecodeRune(p[i:])
-		if r == utf8.RuneError && n <= 1 {
-			if utf8.FullRune(p[i:]) {
+		default:
+			n := runes(p[i:])
+			if n == 0 && utf8.FullRune(p[i:]) {
 				c.wrong = true
 				return i
 			}
-			c.begin(inRune, p[i])
-			return i + 1
+			if n == 0 {
+				c.begin(inRune, b)
+				return i + 1
+			}
+			i += n
 		}
-		i += n
 	}
-	return i
 }
 
 func (c *Checker) begin(state checkState, b byte) {

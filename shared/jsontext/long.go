@@ -97,6 +97,13 @@ func longText(v *fastjson.Value) (string, bool) {
 	return raw.text, raw.kind == rawString && len(raw.text) >= LongString
 }
 
+// LongInside is AppendRaw for a long string: its escaped inside, as it lies in memory. It
+// is false for another value.
+func LongInside(v *fastjson.Value) ([]byte, bool) {
+	text, long := longText(v)
+	return bytesOf(text), long
+}
+
 // LongLength returns how many bytes a long string has that is not decoded, as it is
 // written; 0 for another value.
 func LongLength(v *fastjson.Value) int {

@@ -75,44 +75,104 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 
 // AppendEscaped appends s as the inside of a JSON string, without quotes.
 func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
-	start := 0
+	dst, _ = AppendText(dst, s)
+	return dst
+}
+
+// AppendText is AppendEscaped, and reports whether s is text: UTF-8, and without the
+// character 0.
+func AppendText[T string | []byte](dst []byte, s T) (_ []byte, isText bool) {
+	isText = true
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
 			w := word(s[i:])
-			found := anySpecial(w) | w&0x8080808080808080
+			found := anySpecial(w) | w&highBits
 			if found == 0 {
-				i += 8
+				n := plainRun(s[i:])
+				dst = append(dst, s[i:i+n]...)
+				i += n
 				continue
 			}
-			i += bits.TrailingZeros64(found) >> 3
+			dst = appendWord(dst, w)
+			n := bits.TrailingZeros64(found) >> 3
+			dst = dst[:len(dst)-8+n]
+			i += n
 		}
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-			if r == utf8.RuneError && n == 1 {
-				dst = append(dst, s[start:i]...)
-				dst = append(dst, "\ufffd"...)
-				start = i + 1
+			n := runes(s[i:])
+			dst = append(dst, s[i:i+n]...)
+			if i += n; n == 0 {
+				dst, isText = append(dst, "\ufffd"...), false
+				i++
 			}
-			i += n
 			continue
-		}
-		if !special[c] {
-			i++
-			continue
-		}
-		if start < i {
-			dst = append(dst, s[start:i]...)
-		}
-		if letter := letters[c]; letter != 0 {
-			dst = append(dst, '\\', letter)
-		} else {
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 		i++
-		start = i
+		switch letter := letters[c]; {
+		case !special[c]:
+			dst = append(dst, c)
+		case letter != 0:
+			dst = append(dst, '\\', letter)
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			isText = isText && c != 0
+		}
 	}
-	return append(dst, s[start:]...)
+	return dst, isText
+}
+
+// plainRun returns how many bytes of s stand before the first that is special or no
+// ASCII.
+func plainRun[T string | []byte](s T) int {
+	i := 0
+	for i+8 <= len(s) {
+		w := word(s[i:])
+		if found := anySpecial(w) | w&highBits; found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
+		}
+		i += 8
+	}
+	for i < len(s) && !special[s[i]] && s[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
+}
+
+// shortRun is plainRun for what is within the next bytes, where escapes are close to each
+// other; 8 when it is not. It is inlined, which a call for each escape is not.
+func shortRun(b []byte) int {
+	if len(b) < 8 {
+		return 8
+	}
+	w := word(b)
+	return bits.TrailingZeros64(anySpecial(w)|w&highBits) >> 3
+}
+
+// runes returns how many bytes the characters of several bytes take that b begins with, 0
+// when its first is not valid or not all there.
+func runes[T string | []byte](b T) int {
+	i := 0
+	for i+4 <= len(b) { // those of two bytes and of three
+		next := b[i : i+4]
+		switch w := uint32(next[0]) | uint32(next[1])<<8 | uint32(next[2])<<16; {
+		case w&0xc0e0 == 0x80c0 && w&0x1e != 0:
+			i += 2
+			continue
+		case w&0xc0c0f0 == 0x8080e0 && w&0x200f != 0 && w&0x200f != 0x200d:
+			i += 3
+			continue
+		}
+		break
+	}
+	if i > 0 || len(b) == 0 {
+		return i
+	}
+	r, n := utf8.DecodeRuneInString(string(b[:min(len(b), utf8.UTFMax)]))
+	if r == utf8.RuneError && n == 1 {
+		return 0
+	}
+	return n
 }
 
 // AppendRepaired appends what almost is the inside of a JSON string as one:
@@ -206,18 +266,35 @@ func Bytes(v *fastjson.Value) []byte {
 	return v.GetStringBytes()
 }
 
+// Start is Bytes for a string that is compared with short ones: of a long one it is the
+// beginning.
+func Start(v *fastjson.Value) []byte {
+	if text, long := longText(v); long {
+		text, _ := DecodePart(nil, bytesOf(text), 1<<10)
+		return text
+	}
+	return v.GetStringBytes()
+}
+
 // Decode appends to dst what the inside of a JSON string means. Escaped must
 // be valid (see Inside).
 func Decode(dst, escaped []byte) []byte {
-	dst = slices.Grow(dst, len(escaped))
-	for i := 0; i < len(escaped); {
+	dst, _ = DecodePart(dst, escaped, len(escaped))
+	return dst
+}
+
+// DecodePart is Decode for about the first bytes of a long text, and returns what
+// follows them.
+func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
+	most = min(most, len(escaped))
+	dst = slices.Grow(dst, most+8)
+	i := 0
+	for i < most {
 		if escaped[i] != '\\' {
-			n := bytes.IndexByte(escaped[i:], '\\')
-			if n < 0 {
-				return append(dst, escaped[i:]...)
-			}
-			dst = append(dst, escaped[i:i+n]...)
+			n := 0
+			dst, n = appendRun(dst, escaped[i:most])
 			i += n
+			continue
 		}
 		if c := meanings[escaped[i+1]]; c != 0 {
 			dst = append(dst, c)
@@ -232,7 +309,44 @@ func Decode(dst, escaped []byte) []byte {
 		}
 		dst = utf8.AppendRune(dst, r)
 	}
-	return dst
+	return dst, escaped[i:]
+}
+
+// AppendTwice appends the inside of a JSON string, which must be valid, as the inside of
+// another one.
+func AppendTwice(dst, inside []byte) []byte {
+	for {
+		n := 0
+		dst, n = appendRun(dst, inside)
+		if n == len(inside) {
+			return dst
+		}
+		switch c := inside[n+1]; c {
+		case '"', '\\':
+			dst = append(dst, '\\', '\\', '\\', c)
+		default:
+			dst = append(dst, '\\', '\\', c)
+		}
+		inside = inside[n+2:]
+	}
+}
+
+// appendRun appends what of b stands before its first backslash, and returns how many
+// bytes that is.
+func appendRun(dst, b []byte) ([]byte, int) {
+	if len(b) >= 8 {
+		w := word(b)
+		if found := anyOf(w, '\\'); found != 0 { // escapes are often close to each other
+			n := bits.TrailingZeros64(found) >> 3
+			dst = appendWord(dst, w)
+			return dst[:len(dst)-8+n], n
+		}
+	}
+	n := bytes.IndexByte(b, '\\')
+	if n < 0 {
+		n = len(b)
+	}
+	return append(dst, b[:n]...), n
 }
 
 // null is the one value that fastjson has for every null (a test holds it).

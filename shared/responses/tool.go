@@ -60,16 +60,17 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Too
 		if jsontext.IsNull(v) {
 			return nil, invalidCode(Of(At(path, i), "type"), "missing_required_parameter", "is required")
 		}
-		if v.Type() != fastjson.TypeString {
+		if !jsontext.IsString(v) {
 			return nil, WrongType(Of(At(path, i), "type"), "a string", v)
 		}
-		typ := toolType(o, v.GetStringBytes())
+		said := jsontext.Bytes(v)
+		typ := toolType(o, said)
 		if typ == "" && dropped != nil {
-			*dropped = append(*dropped, string(v.GetStringBytes()))
+			*dropped = append(*dropped, string(said))
 			continue
 		}
 		if typ == "" {
-			return nil, unsupportedTool(Of(At(path, i), "type"), string(v.GetStringBytes()))
+			return nil, unsupportedTool(Of(At(path, i), "type"), string(said))
 		}
 		t, err := parseTool(o, typ, path, i, dropped)
 		if err != nil {
@@ -191,10 +192,10 @@ func (t *Tool) must(key []byte, v *fastjson.Value, want string, types ...fastjso
 }
 
 func (t *Tool) readName(key []byte, v *fastjson.Value) *Error {
-	t.Name = string(v.GetStringBytes())
-	if err := t.must(key, v, "a string", fastjson.TypeString); err != nil {
-		return err
+	if !jsontext.IsString(v) {
+		return WrongType(t.pathOf(key), "a string", v)
 	}
+	t.Name = string(jsontext.Bytes(v))
 	if !ValidName(t.Name) || len(t.Name) > MaxName {
 		return badName(t.pathOf(key), t.Name, MaxName)
 	}

@@ -33,7 +33,7 @@ func ParseToolChoice(v *fastjson.Value, dropped []string) (ToolChoice, *Error) {
 	if v == nil {
 		return ToolChoice{Mode: "auto"}, nil
 	}
-	if v.Type() == fastjson.TypeString {
+	if jsontext.IsString(v) {
 		mode, err := oneOf(v, path, "none", "auto", "required")
 		return ToolChoice{Mode: mode}, err
 	}

@@ -49,7 +49,7 @@ func text(v *fastjson.Value, param string, longest int) (string, *Error) {
 	if n := jsontext.LongLength(v); n > 12*longest { // the longest escape of a character
 		return "", tooLong(param, strconv.Itoa(n)+" bytes", longest, " characters")
 	}
-	s := string(v.GetStringBytes())
+	s := string(jsontext.Bytes(v))
 	if n := utf8.RuneCountInString(s); n > longest {
 		return "", tooLong(param, strconv.Itoa(n)+" characters", longest, "")
 	}

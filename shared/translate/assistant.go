@@ -9,6 +9,7 @@ type assistant struct {
 	open                               bool
 	hasText, hasRefusal                bool
 	reasoning, content, refusal, calls []byte
+	long                               []longArguments
 	pending                            []pendingCall // the calls
 }
 
@@ -19,7 +20,7 @@ func (a *assistant) reset() {
 	}
 	a.open, a.hasText, a.hasRefusal = false, false, false
 	a.reasoning, a.content, a.refusal, a.calls = a.reasoning[:0], a.content[:0], a.refusal[:0], a.calls[:0]
-	a.pending = a.pending[:0]
+	a.pending, a.long = a.pending[:0], a.long[:0]
 }
 
 // newline separates two texts inside a JSON string.
@@ -48,7 +49,7 @@ func (w *requestWork) flushAssistant() {
 	}
 	if len(a.calls) > 0 {
 		w.str(`,"tool_calls":[`)
-		w.dst = append(w.dst, a.calls...)
+		w.dst = a.appendCalls(w.dst)
 		w.str(`]`)
 	}
 	w.str(`}`)
@@ -61,9 +62,8 @@ func (w *requestWork) quoted(escaped []byte) {
 	w.dst = append(append(append(w.dst, '"'), escaped...), '"')
 }
 
-// call adds a tool call, the item of the input. Arguments are the escaped inside
-// of a JSON string.
-func (a *assistant) call(id []byte, item int, name, arguments []byte) {
+// beginCall adds a tool call, the item of the input, up to its arguments.
+func (a *assistant) beginCall(id []byte, item int, name []byte) {
 	a.pending = append(a.pending, pendingCall{id, item})
 	if len(a.calls) > 0 {
 		a.calls = append(a.calls, ',')
@@ -73,6 +73,48 @@ func (a *assistant) call(id []byte, item int, name, arguments []byte) {
 	a.calls = append(a.calls, `,"type":"function","function":{"name":`...)
 	a.calls = jsontext.AppendString(a.calls, name)
 	a.calls = append(a.calls, `,"arguments":"`...)
-	a.calls = append(a.calls, arguments...)
-	a.calls = append(a.calls, `"}}`...)
+}
+
+// said adds arguments, escaped. Long ones are told where they lie, and written with the
+// message.
+func (a *assistant) said(arguments []byte, twice bool) {
+	switch {
+	case len(arguments) >= jsontext.LongString:
+		a.long = append(a.long, longArguments{len(a.calls), arguments, twice})
+	case twice:
+		a.calls = jsontext.AppendTwice(a.calls, arguments)
+	default:
+		a.calls = append(a.calls, arguments...)
+	}
+}
+
+// wrapped adds arguments that are an object whose only text is the given escaped one.
+func (a *assistant) wrapped(head string, text []byte) {
+	a.calls = jsontext.AppendEscaped(a.calls, head)
+	a.said(text, true)
+	a.calls = append(a.calls, `\"}`...)
+}
+
+// endCall ends it behind its arguments.
+func (a *assistant) endCall() { a.calls = append(a.calls, `"}}`...) }
+
+// longArguments are those that are not copied into calls.
+type longArguments struct {
+	at    int // in calls
+	text  []byte
+	twice bool // it is to be escaped once more
+}
+
+// appendCalls appends the calls.
+func (a *assistant) appendCalls(dst []byte) []byte {
+	from := 0
+	for _, l := range a.long {
+		dst = append(dst, a.calls[from:l.at]...)
+		if from = l.at; l.twice {
+			dst = jsontext.AppendTwice(dst, l.text)
+		} else {
+			dst = append(dst, l.text...)
+		}
+	}
+	return append(dst, a.calls[from:]...)
 }

@@ -28,15 +28,11 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 	if err := w.beginAssistant(); err != nil {
 		return err
 	}
-	w.scratch = w.scratch[:0]
+	var said []byte
 	if v := o.Get(member); v == nil || !jsontext.IsNull(v) || typ == "custom" { // null arguments are none
-		if w.scratch, err = appendText(w.scratch, v, item(i), member); err != nil {
+		if said, err = w.text(v, item(i), member); err != nil {
 			return err
 		}
-	}
-	arguments := customArguments
-	if typ == "function" {
-		arguments = w.objectArguments
 	}
 	if len(space) > 0 || len(name) > maxUpstreamName || w.toolset.renames {
 		name = []byte(w.toolset.nameOf(string(space), string(name), typ))
@@ -45,7 +41,13 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 	w.intoCall("function.name", i, "name")
 	w.intoCall("function.name", i, "namespace")
 	w.intoCall("function.arguments", i, member)
-	w.assistant.call(id, i, name, arguments(w.scratch))
+	w.assistant.beginCall(id, i, name)
+	if typ == "function" {
+		w.objectArguments(said)
+	} else {
+		w.assistant.wrapped(`{"input":"`, said)
+	}
+	w.assistant.endCall()
 	return nil
 }
 
@@ -55,7 +57,7 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	if err != nil {
 		return err
 	}
-	arguments, err := clientArguments(nil, typ, o, i)
+	arguments, isObject, err := clientArguments(typ, o, i)
 	if err != nil {
 		return err
 	}
@@ -65,27 +67,75 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	w.intoCall("id", i, idMember(o))
 	w.intoCall("function.name", i, "type")
 	w.intoCall("function.arguments", i, argumentsMember(typ))
-	w.assistant.call(id, i, []byte(w.toolset.nameOf("", typ, typ)), w.objectArguments(jsontext.AppendEscaped(nil, arguments)))
+	w.assistant.beginCall(id, i, []byte(w.toolset.nameOf("", typ, typ)))
+	if isObject {
+		w.assistant.calls = jsontext.AppendEscaped(w.assistant.calls, arguments)
+	} else {
+		w.objectArguments(jsontext.AppendEscaped(nil, arguments))
+	}
+	w.assistant.endCall()
 	return nil
 }
 
-// objectArguments returns the arguments, escaped, of a call that said the given
-// escaped text. Upstream they must be one JSON object: vLLM and its chat
-// templates refuse anything else, in every later turn. What a model said else
-// stays in it as a text.
-func (w *requestWork) objectArguments(said []byte) []byte {
+// objectArguments writes the arguments of a call that said the given escaped text.
+// Upstream they must be one JSON object: vLLM and its chat templates refuse anything
+// else, in every later turn. What a model said else stays in it as a text.
+func (w *requestWork) objectArguments(said []byte) {
+	a := &w.assistant
+	switch w.meaning(said) {
+	case saidObject:
+		a.said(said, false)
+	case saidNothing:
+		a.calls = append(a.calls, "{}"...)
+	default:
+		a.wrapped(`{"arguments":"`, said)
+	}
+}
+
+// meaning is what arguments are.
+type meaning uint8
+
+const (
+	saidElse meaning = iota
+	saidObject
+	saidNothing // blanks, or null
+)
+
+// meaning finds it out of an escaped text, of which it decodes no more than a part at
+// once.
+func (w *requestWork) meaning(said []byte) meaning {
 	if isNoObject(said) {
-		return wrapped(`{"arguments":"`, said)
+		return saidElse
 	}
-	w.decoded = jsontext.Decode(w.decoded[:0], said)
-	text := trim(w.decoded)
+	if len(said) <= jsontext.LongString {
+		w.decoded = jsontext.Decode(w.decoded[:0], said)
+		text := trim(w.decoded)
+		switch {
+		case len(text) == 0, string(text) == "null":
+			return saidNothing
+		case text[0] == '{' && isWhole(text):
+			return saidObject
+		}
+		return saidElse
+	}
+	var check jsontext.Checker
+	first := byte(0) // that is no blank
+	for len(said) > 0 {
+		w.decoded, said = jsontext.DecodePart(w.decoded[:0], said, jsontext.LongString)
+		if text := trimLeft(w.decoded); first == 0 && len(text) > 0 {
+			first = text[0]
+		}
+		if first != 0 && first != '{' && first != 'n' || !check.Write(w.decoded) {
+			return saidElse
+		}
+	}
 	switch {
-	case len(text) == 0, string(text) == "null":
-		return []byte("{}")
-	case text[0] == '{' && isWhole(text):
-		return said
+	case first == 0, first == 'n' && check.Valid():
+		return saidNothing
+	case first == '{' && check.Valid():
+		return saidObject
 	}
-	return wrapped(`{"arguments":"`, said)
+	return saidElse
 }
 
 // isNoObject reports whether an escaped text says by its first bytes that it is neither
@@ -101,17 +151,6 @@ func isNoObject(said []byte) bool {
 		return said[1] == '"' || said[1] == '\\'
 	}
 	return true
-}
-
-// customArguments returns the arguments, escaped, of a custom tool's call with
-// the given escaped input.
-func customArguments(input []byte) []byte { return wrapped(`{"input":"`, input) }
-
-// wrapped returns, escaped, an object whose only text is the given escaped one.
-func wrapped(head string, text []byte) []byte {
-	arguments := jsontext.AppendEscaped(make([]byte, 0, len(text)+len(text)/4+32), head)
-	arguments = jsontext.AppendEscaped(arguments, text)
-	return jsontext.AppendEscaped(arguments, `"}`)
 }
 
 // maxCallID is the longest call_id of the Responses API, in characters.

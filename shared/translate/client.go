@@ -72,24 +72,24 @@ func argumentsMember(typ string) string {
 	return "action"
 }
 
-// clientArguments appends the arguments of the call that an item of the history
-// tells, as JSON.
-func clientArguments(dst []byte, typ string, o *fastjson.Object, i int) ([]byte, *responses.Error) {
+// clientArguments returns the arguments of the call that an item of the history tells,
+// as JSON, or what a model said that was no object.
+func clientArguments(typ string, o *fastjson.Object, i int) (arguments []byte, isObject bool, err *responses.Error) {
 	member := argumentsMember(typ)
 	v := o.Get(member)
 	if jsontext.IsNull(v) {
-		return dst, missing(item(i).of(member))
+		return nil, false, missing(item(i).of(member))
 	}
 	if typ == "tool_search" && v.Type() == fastjson.TypeString {
-		return append(dst, v.GetStringBytes()...), nil // what the model said was no object
+		return v.GetStringBytes(), false, nil
 	}
 	if v.GetObject() == nil {
-		return dst, responses.WrongType(item(i).of(member), "an object", v)
+		return nil, false, responses.WrongType(item(i).of(member), "an object", v)
 	}
 	if typ == "tool_search" {
-		return jsontext.AppendValue(dst, v), nil
+		return jsontext.AppendValue(nil, v), true, nil
 	}
-	start := len(dst)
+	var dst []byte
 	switch o := v.GetObject(); {
 	case typ != "local_shell":
 		dst = appendOthers(dst, o)
@@ -98,9 +98,9 @@ func clientArguments(dst []byte, typ string, o *fastjson.Object, i int) ([]byte,
 	default:
 		dst = appendOthers(dst, o, "type")
 	}
-	if len(dst) == start {
-		return append(dst, `{}`...), nil
+	if len(dst) == 0 {
+		return []byte(`{}`), true, nil
 	}
-	dst[start] = '{' // in the place of the comma
-	return append(dst, '}'), nil
+	dst[0] = '{' // in the place of the comma
+	return append(dst, '}'), true, nil
 }

@@ -17,10 +17,10 @@ func partType(part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	if jsontext.IsNull(v) {
 		return nil, missing(at.of("type"))
 	}
-	if v.Type() != fastjson.TypeString {
+	if !jsontext.IsString(v) {
 		return nil, responses.WrongType(at.of("type"), "a string", v)
 	}
-	return v.GetStringBytes(), nil
+	return jsontext.Start(v), nil
 }
 
 func unknownPart(at place, typ []byte) *responses.Error {
@@ -37,6 +37,19 @@ func appendText(dst []byte, v *fastjson.Value, at place, member string) ([]byte,
 		return dst, responses.WrongType(at.of(member), "a string", v)
 	}
 	return dst, nil
+}
+
+// text returns the escaped inside of a member that must be a string. A long one is valid
+// as long as the request, others until the next.
+func (w *requestWork) text(v *fastjson.Value, at place, member string) (text []byte, err *responses.Error) {
+	if text, long := jsontext.LongInside(v); long {
+		return text, nil
+	}
+	w.scratch, err = appendText(w.scratch[:0], v, at, member)
+	if text = w.scratch; len(text) >= jsontext.LongString {
+		w.scratch = nil
+	}
+	return text, err
 }
 
 // userContent writes the content of a user message: a string stays a string,
@@ -102,15 +115,11 @@ func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]
 		dst = jsontext.AppendValue(dst, audio)
 		return append(dst, '}'), nil
 	case "input_file":
-		text, err := fileText(part, at)
-		if err != nil {
-			return dst, err
-		}
 		w.intoPart("text", at, "filename")
 		w.intoPart("text", at, "file_data")
-		dst = append(dst, `{"type":"text","text":`...)
-		dst = jsontext.AppendString(dst, text)
-		return append(dst, '}'), nil
+		dst = append(dst, `{"type":"text","text":"`...)
+		dst, err = appendFile(dst, part, at)
+		return append(dst, `"}`...), err
 	}
 	return dst, unknownPart(at, typ)
 }
@@ -265,14 +274,11 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 			w.into(w.messages, "content", at, "text")
 			text, err = appendText(text, part.Get("text"), at, "text")
 		case "input_file":
-			var file []byte
-			if file, err = fileText(part, at); err == nil {
-				line()
-				w.lookedAt(at, "type")
-				w.into(w.messages, "content", at, "filename")
-				w.into(w.messages, "content", at, "file_data")
-				text = jsontext.AppendEscaped(text, file)
-			}
+			line()
+			w.lookedAt(at, "type")
+			w.into(w.messages, "content", at, "filename")
+			w.into(w.messages, "content", at, "file_data")
+			text, err = appendFile(text, part, at)
 		default:
 			if len(w.media) > 0 {
 				w.media = append(w.media, ',')

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strings"
 	"unicode/utf8"
 
@@ -18,49 +17,80 @@ func noFiles(path string) *responses.Error {
 	return err
 }
 
-// fileText returns the text of an input_file: chat parts have no files, but
+// appendFile appends the text of an input_file, escaped: chat parts have no files, but
 // text is text. The file's name, when there is one, stands above it.
-func fileText(part *fastjson.Value, at place) ([]byte, *responses.Error) {
+func appendFile(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	for _, member := range [...]string{"file_id", "file_url"} {
 		if !jsontext.IsNull(part.Get(member)) {
-			return nil, noFiles(at.of(member))
+			return dst, noFiles(at.of(member))
 		}
 	}
 	v := part.Get("file_data")
 	if jsontext.IsNull(v) {
-		return nil, missing(at.of("file_data"))
+		return dst, missing(at.of("file_data"))
 	}
 	if !jsontext.IsString(v) {
-		return nil, responses.WrongType(at.of("file_data"), "a string", v)
+		return dst, responses.WrongType(at.of("file_data"), "a string", v)
 	}
-	encoded := jsontext.Bytes(v)
-	if data, isURL := bytes.CutPrefix(encoded, []byte("data:")); isURL {
+	encoded := fileData(v)
+	if data, isURL := bytes.CutPrefix(encoded, dataURL); isURL {
 		var mediaType []byte
-		mediaType, encoded, isURL = bytes.Cut(data, []byte(";base64,"))
+		mediaType, encoded, isURL = bytes.Cut(data, inBase64)
 		if !isURL {
-			return nil, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
+			return dst, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
 		}
-		if !isTextType(string(mediaType)) {
-			return nil, notText(at)
+		if !isTextType(string(jsontext.Decode(nil, mediaType))) {
+			return dst, notText(at)
 		}
 	}
-	var text []byte
+	isText := true
 	if name := part.Get("filename"); !jsontext.IsNull(name) {
-		if name.Type() != fastjson.TypeString {
-			return nil, responses.WrongType(at.of("filename"), "a string", name)
+		if !jsontext.IsString(name) {
+			return dst, responses.WrongType(at.of("filename"), "a string", name)
 		}
-		text = append(append(append(text, "File: "...), name.GetStringBytes()...), "\n\n"...)
+		dst, isText = jsontext.AppendText(append(dst, "File: "...), jsontext.Bytes(name))
+		dst = append(dst, newline+newline...)
 	}
-	begin := len(text)
-	text, err := base64.StdEncoding.AppendDecode(text, encoded)
+	text, err := jsontext.AppendBase64(nil, encoded)
 	if err != nil {
-		return nil, invalidValue(at.of("file_data"), "is not valid base64")
+		return dst, invalidValue(at.of("file_data"), "is not valid base64")
 	}
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 || hasMagic(text[begin:]) {
-		return nil, notText(at)
+	for isText = isText && !hasMagic(text); isText && len(text) > 0; {
+		n := min(len(text), textPart)
+		for n < len(text) && n > textPart-utf8.UTFMax && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		dst, isText = jsontext.AppendText(dst, text[:n])
+		text = text[n:]
 	}
-	return text, nil
+	if !isText {
+		return dst, notText(at)
+	}
+	return dst, nil
 }
+
+// fileData returns the inside of the string in which a file stands, escaped no more than it
+// must be where a data URL says what it is. Of a long one that is so nothing is copied.
+func fileData(v *fastjson.Value) []byte {
+	if inside, long := jsontext.LongInside(v); long {
+		head := inside[:fileHead]
+		if bytes.IndexByte(head, '\\') < 0 && (!bytes.HasPrefix(head, dataURL) || bytes.Contains(head, inBase64)) {
+			return inside
+		}
+	}
+	return jsontext.AppendEscaped(nil, jsontext.Bytes(v))
+}
+
+var (
+	dataURL  = []byte("data:")
+	inBase64 = []byte(";base64,")
+)
+
+// fileHead is within how many bytes a data URL says what it is.
+const fileHead = 1 << 10
+
+// textPart is how much of a file is looked at before it is known to be no text.
+const textPart = 64 << 10
 
 func notText(at place) *responses.Error {
 	e := responses.Invalid(at.of("file_data"), "is not a text file: the model server takes text files only")

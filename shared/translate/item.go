@@ -119,10 +119,10 @@ var messageType, referenceType = []byte("message"), []byte("item_reference")
 func itemType(o *fastjson.Object, i int) ([]byte, *responses.Error) {
 	switch v := o.Get("type"); {
 	case !jsontext.IsNull(v):
-		if v.Type() != fastjson.TypeString {
+		if !jsontext.IsString(v) {
 			return nil, responses.WrongType(item(i).of("type"), "a string", v)
 		}
-		return v.GetStringBytes(), nil
+		return jsontext.Start(v), nil
 	case o.Get("role") != nil:
 		return messageType, nil
 	case o.Get("id") != nil && o.Len() <= 2:
@@ -136,14 +136,14 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 	if jsontext.IsNull(role) {
 		return missing(item(i).of("role"))
 	}
-	if role.Type() != fastjson.TypeString {
+	if !jsontext.IsString(role) {
 		return responses.WrongType(item(i).of("role"), "a string", role)
 	}
 	content := o.Get("content")
 	if jsontext.IsNull(content) {
 		return missing(item(i).of("content"))
 	}
-	switch string(role.GetStringBytes()) {
+	switch string(jsontext.Start(role)) {
 	case "user":
 		if err := w.beginTurn(); err != nil {
 			return err
@@ -175,7 +175,7 @@ func (w *requestWork) message(o *fastjson.Object, i int) *responses.Error {
 		w.into(w.messages, "role", item(i), "role")
 		return w.assistantContent(content, i)
 	}
-	return invalidValue(item(i).of("role"), "unknown role "+quote(string(role.GetStringBytes()))+"; allowed: user, assistant, system, developer")
+	return invalidValue(item(i).of("role"), "unknown role "+quote(string(jsontext.Start(role)))+"; allowed: user, assistant, system, developer")
 }
 
 // itemString returns a member that must be a string and not empty; it lives as
@@ -185,10 +185,10 @@ func itemString(o *fastjson.Object, i int, member string) ([]byte, *responses.Er
 	if jsontext.IsNull(v) {
 		return nil, missing(item(i).of(member))
 	}
-	if v.Type() != fastjson.TypeString {
+	if !jsontext.IsString(v) {
 		return nil, responses.WrongType(item(i).of(member), "a string", v)
 	}
-	s := v.GetStringBytes()
+	s := jsontext.Bytes(v)
 	if len(s) == 0 {
 		return nil, invalidValue(item(i).of(member), "must not be empty")
 	}
