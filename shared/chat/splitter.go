@@ -87,7 +87,7 @@ func (s *Splitter) Write(p []byte) {
 			i += s.text(p[i:])
 			continue
 		}
-		if s.to == leftOut {
+		if s.to == leftOut || s.to == anEntry {
 			if i += s.skip(p[i:]); i == len(p) {
 				break
 			}
@@ -201,10 +201,11 @@ func (s *Splitter) send(p []byte) {
 
 func (s *Splitter) give(entry []byte) { s.stopped = !s.Entry(entry) }
 
-// skip passes what of p is inside of what is left out, and returns how many bytes that
-// is: up to a string that is not short, or the last bracket.
+// skip passes what of p is inside of an entry or what is left out, and returns how many
+// bytes that is: up to a string that is not short, or the last bracket.
 func (s *Splitter) skip(p []byte) int {
-	below, i := s.below, 0
+	below, values, i := s.below, 0, 0
+loop:
 	for ; i < len(p); i++ {
 		switch p[i] {
 		case '"':
@@ -213,21 +214,24 @@ func (s *Splitter) skip(p []byte) int {
 				end++
 			}
 			if end == len(p) || p[end] != '"' {
-				s.below = below
-				return i
+				break loop
 			}
 			i = end
+		case ',':
+			values++
 		case '{', '[':
+			values++
 			below++
 		case '}', ']':
 			if below == 1 {
-				s.below = 1
-				return i
+				break loop
 			}
 			below--
 		}
 	}
-	s.below = below
+	if s.below = below; s.to == anEntry {
+		s.entryValues += values
+	}
 	return i
 }
 

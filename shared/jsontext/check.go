@@ -229,6 +229,29 @@ func (s *scanner) number() *SyntaxError {
 	return nil
 }
 
+// IsNumber reports whether b is a number as JSON has it.
+func IsNumber(b []byte) bool { return len(b) > 0 && Number(b) == len(b) }
+
+// Number returns how long the number is that b begins with, 0 when it begins with none, or
+// with one that is broken.
+func Number(b []byte) int {
+	if len(b) > 3 { // a short one, as most are
+		for n, c := range b[:4] {
+			if c < '0' || c > '9' {
+				if (c == ',' || c == ']') && (b[0] != '0' || n == 1) {
+					return n
+				}
+				break
+			}
+		}
+	}
+	s := scanner{b: b}
+	if len(b) == 0 || s.number() != nil {
+		return 0
+	}
+	return s.i
+}
+
 func (s *scanner) digits() bool {
 	start := s.i
 	for s.i < len(s.b) && s.b[s.i] >= '0' && s.b[s.i] <= '9' {
@@ -386,7 +409,12 @@ func (s *scanner) plain(b []byte) (int, bool) {
 		}
 		n := 0
 		if b[i] == '\\' {
-			if s.escapes++; s.lim.Escapes == 0 || s.escapes <= s.lim.Escapes {
+			s.escapes++
+			switch {
+			case s.lim.Escapes > 0 && s.escapes > s.lim.Escapes:
+			case i+1 < len(b) && meanings[b[i+1]] != 0:
+				n = 2
+			default:
 				n = escape(b[i:])
 			}
 		}

@@ -162,3 +162,9 @@ func BenchmarkCheckEscapes(b *testing.B) {
 		}
 	}
 }
+
+func TestIsNumber(t *testing.T) {
+	for _, b := range []string{"", "-", "0", "7", "00", "01", "10", "123", "1234", "012", "-0", "-1", "1e5", "1.5", "1.", ".5", "1e", "inf", "nan", "1.2.3", "-1.25", "1E+10", " 1", "1 ", "+1", "a", "12a"} {
+		require.Equal(t, len(b) > 0 && b[0] != ' ' && b[len(b)-1] != ' ' && Check([]byte(b), Limits{}) == nil, IsNumber([]byte(b)), "%q", b)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/valyala/fastjson"
 )
@@ -75,13 +76,14 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 
 // AppendEscaped appends s as the inside of a JSON string, without quotes.
 func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
-	dst, _ = AppendText(dst, s)
+	text := *(*string)(unsafe.Pointer(&s)) // #nosec G103 -- a []byte begins as a string does: one copy of what follows is enough
+	dst, _ = AppendText(dst, bytesOf(text))
 	return dst
 }
 
 // AppendText is AppendEscaped, and reports whether s is text: UTF-8, and without the
 // character 0.
-func AppendText[T string | []byte](dst []byte, s T) (_ []byte, isText bool) {
+func AppendText(dst, s []byte) (_ []byte, isText bool) {
 	isText = true
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
@@ -124,7 +126,7 @@ func AppendText[T string | []byte](dst []byte, s T) (_ []byte, isText bool) {
 
 // plainRun returns how many bytes of s stand before the first that is special or no
 // ASCII.
-func plainRun[T string | []byte](s T) int {
+func plainRun(s []byte) int {
 	i := 0
 	for i+8 <= len(s) {
 		w := word(s[i:])
@@ -149,9 +151,33 @@ func shortRun(b []byte) int {
 	return bits.TrailingZeros64(anySpecial(w)|w&highBits) >> 3
 }
 
+// Rendered returns how many bytes b has up to a quote, and whether they are the inside of a
+// string as AppendEscaped writes it.
+func Rendered(b []byte) (n int, ok bool) {
+	for {
+		if n += plainRun(b[n:]); n+1 >= len(b) {
+			return n, n < len(b) && b[n] == '"'
+		}
+		switch c := b[n]; {
+		case c == '"':
+			return n, true
+		case c == '\\' && meanings[b[n+1]] != 0 && letters[meanings[b[n+1]]] == b[n+1]:
+			n += 2
+		case c < utf8.RuneSelf:
+			return n, false
+		default:
+			size := runes(b[n:])
+			if size == 0 {
+				return n, false
+			}
+			n += size
+		}
+	}
+}
+
 // runes returns how many bytes the characters of several bytes take that b begins with, 0
 // when its first is not valid or not all there.
-func runes[T string | []byte](b T) int {
+func runes(b []byte) int {
 	i := 0
 	for i+4 <= len(b) { // those of two bytes and of three
 		next := b[i : i+4]
@@ -168,7 +194,7 @@ func runes[T string | []byte](b T) int {
 	if i > 0 || len(b) == 0 {
 		return i
 	}
-	r, n := utf8.DecodeRuneInString(string(b[:min(len(b), utf8.UTFMax)]))
+	r, n := utf8.DecodeRune(b)
 	if r == utf8.RuneError && n == 1 {
 		return 0
 	}

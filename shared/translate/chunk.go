@@ -131,7 +131,7 @@ func appendNumber(dst []byte, v *fastjson.Value) []byte {
 	start := len(dst)
 	if v != nil && v.Type() == fastjson.TypeNumber {
 		dst = v.MarshalTo(dst)
-		if jsontext.Check(dst[start:], jsontext.Limits{}) == nil {
+		if jsontext.IsNumber(dst[start:]) {
 			return dst
 		}
 	}

@@ -183,7 +183,7 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 			var input customInput
 			text = input.end(input.write(nil, text), isCut)
 		} else {
-			text = jsontext.AppendEscaped(nil, text)
+			text = jsontext.AppendEscaped(make([]byte, 0, len(text)+len(text)/8), text)
 		}
 		dst = out.BeginCall(dst, call)
 		if len(text) > 0 {

@@ -75,6 +75,10 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 	if len(entry) > chat.EntryBytes {
 		return badUpstream("a logprob that is longer than any")
 	}
+	if isRendered(entry) {
+		w.logprobs = append(w.logprobs, entry...)
+		return nil
+	}
 	v, err := w.parser.ParseBytes(entry)
 	if err != nil {
 		return badUpstream("logprobs that are not JSON")
