@@ -13,51 +13,58 @@ func AppendBase64(dst, inside []byte) ([]byte, error) {
 	at, end := len(dst), 0
 	room := at + len(inside)/4*3 + 8
 	dst = slices.Grow(dst, room-at)[:room]
-	for end+8 <= len(inside) {
-		b := inside[end : end+8]
-		first := letterValues[0][b[0]] | letterValues[1][b[1]] | letterValues[2][b[2]] | letterValues[3][b[3]]
-		second := letterValues[0][b[4]] | letterValues[1][b[5]] | letterValues[2][b[6]] | letterValues[3][b[7]]
-		putWord(dst[at:], uint64(first&(noLetter-1))|uint64(second)<<24)
-		if first|second < noLetter {
+	for {
+		for end+8 <= len(inside) {
+			b := inside[end : end+8]
+			first := letterValues[0][b[0]] | letterValues[1][b[1]] | letterValues[2][b[2]] | letterValues[3][b[3]]
+			second := letterValues[0][b[4]] | letterValues[1][b[5]] | letterValues[2][b[6]] | letterValues[3][b[7]]
+			if first|second >= noLetter {
+				break
+			}
+			putWord(dst[at:], uint64(first)|uint64(second)<<24)
 			at += 6
 			end += 8
-			continue
 		}
-		if first < noLetter {
-			at += 3
-			end += 4
-		}
-		if c := inside[end+1]; inside[end] != '\\' || c != 'n' && c != 'r' {
+		three, n := fourLetters(inside[end:])
+		if n == 0 {
 			break
 		}
-		end += 2
+		putWord(dst[at:], uint64(three))
+		at += 3
+		end += n
 	}
-	dst, inside = dst[:at], inside[end:]
-	if bytes.IndexByte(inside, '\\') < 0 {
-		return base64.StdEncoding.AppendDecode(dst, inside)
+	rest := inside[end:] // the end, or what is wrong
+	if bytes.IndexByte(rest, '\\') >= 0 {
+		rest = Decode(nil, rest)
 	}
-	rest := withoutLineEnds(inside)
-	if bytes.IndexByte(rest, '\\') < 0 {
-		return AppendBase64(dst, rest)
-	}
-	return base64.StdEncoding.AppendDecode(dst, rest) // is wrong
+	return base64.StdEncoding.AppendDecode(dst[:at], rest)
 }
 
-// withoutLineEnds returns what the inside of a string means, but for its line ends.
-func withoutLineEnds(inside []byte) []byte {
-	dst := make([]byte, 0, len(inside)+8)
-	for {
-		n := 0
-		dst, n = appendRun(dst, inside)
-		if inside = inside[n:]; len(inside) == 0 {
-			return dst
+// fourLetters returns what the next four letters stand for, with line ends before and
+// between them, and how many bytes they take; 0 when something else comes.
+func fourLetters(b []byte) (three uint32, n int) {
+	for place := 0; place < len(letterValues); n++ {
+		if n == len(b) {
+			return 0, 0
 		}
-		if c := inside[1]; c == 'n' || c == 'r' {
-			inside = inside[2:]
-		} else {
-			dst, inside = DecodePart(dst, inside, 1)
+		c := b[n]
+		if c == '\\' {
+			n++
+			if c = b[n]; c == 'n' || c == 'r' {
+				continue
+			}
+			if c != '/' {
+				return 0, 0
+			}
 		}
+		value := letterValues[place][c]
+		if value == noLetter {
+			return 0, 0
+		}
+		three |= value
+		place++
 	}
+	return three, n
 }
 
 // letterValues are what a letter of base64 adds to three bytes, little endian, as the

@@ -1,6 +1,9 @@
 package jsontext
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 // A Checker is Check for a document that comes in pieces: it looks at each byte
 // once and keeps none. The zero value with Limits is ready to use.
@@ -119,8 +122,13 @@ func (c *Checker) Values() int { return c.values }
 func (c *Checker) text(p []byte) int {
 	i := 0
 	for {
-		if n := shortRun(p[i:]); n < 8 {
-			i += n
+		found := uint64(0)
+		if i+8 <= len(p) { // escapes are often close to each other
+			w := word(p[i:])
+			found = anySpecial(w) | w&highBits
+		}
+		if found != 0 {
+			i += bits.TrailingZeros64(found) >> 3
 		} else if i += plainRun(p[i:]); i == len(p) {
 			return i
 		}

@@ -141,16 +141,6 @@ func plainRun(s []byte) int {
 	return i
 }
 
-// shortRun is plainRun for what is within the next bytes, where escapes are close to each
-// other; 8 when it is not. It is inlined, which a call for each escape is not.
-func shortRun(b []byte) int {
-	if len(b) < 8 {
-		return 8
-	}
-	w := word(b)
-	return bits.TrailingZeros64(anySpecial(w)|w&highBits) >> 3
-}
-
 // Rendered returns how many bytes b has up to a quote, and whether they are the inside of a
 // string as AppendEscaped writes it.
 func Rendered(b []byte) (n int, ok bool) {
@@ -316,6 +306,16 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 	dst = slices.Grow(dst, most+8)
 	i := 0
 	for i < most {
+		if i+8 <= most { // as appendRun
+			w := word(escaped[i:])
+			dst = appendWord(dst, w)
+			n := bits.TrailingZeros64(anyOf(w, '\\')) >> 3
+			dst = dst[:len(dst)-8+n]
+			i += n
+		}
+		if i == most {
+			break
+		}
 		if escaped[i] != '\\' {
 			n := 0
 			dst, n = appendRun(dst, escaped[i:most])

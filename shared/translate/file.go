@@ -69,16 +69,21 @@ func appendFile(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.
 	return dst, nil
 }
 
-// fileData returns the inside of the string in which a file stands, escaped no more than it
-// must be where a data URL says what it is. Of a long one that is so nothing is copied.
+// fileData returns the inside of the string in which a file stands, with no escape more
+// than it must have where a data URL says what it is.
 func fileData(v *fastjson.Value) []byte {
-	if inside, long := jsontext.LongInside(v); long {
-		head := inside[:fileHead]
-		if bytes.IndexByte(head, '\\') < 0 && (!bytes.HasPrefix(head, dataURL) || bytes.Contains(head, inBase64)) {
-			return inside
-		}
+	inside, long := jsontext.LongInside(v)
+	if !long {
+		return jsontext.AppendEscaped(nil, jsontext.Bytes(v))
 	}
-	return jsontext.AppendEscaped(nil, jsontext.Bytes(v))
+	head, rest := jsontext.DecodePart(nil, inside, fileHead)
+	switch isURL := bytes.HasPrefix(head, dataURL); {
+	case !isURL, bytes.HasPrefix(inside, head) && bytes.Contains(head, inBase64):
+		return inside
+	case !bytes.Contains(head, inBase64):
+		head, rest = jsontext.Decode(nil, inside), nil
+	}
+	return append(jsontext.AppendEscaped(make([]byte, 0, len(inside)+len(head)), head), rest...)
 }
 
 var (
