@@ -35,6 +35,7 @@ var longPlaces = []struct {
 	{"image", `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"@"}]}]}`, 200},
 	{"unknown field", `{"model":"m","input":"a","x":{"b":["@"]}}`, 200},
 	{"arguments", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"@"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, 200},
+	{"arguments that are an object", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"@\"}"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, 200},
 	{"input of a custom tool", `{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"f","input":"@"},{"type":"custom_tool_call_output","call_id":"c","output":"a"}]}`, 200},
 	{"blob", `{"model":"m","input":[{"type":"reasoning","summary":[],"encrypted_content":"@"},{"role":"user","content":"a"}]}`, 200},
 	{"file", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
