@@ -196,14 +196,21 @@ func runes(b []byte) int {
 func AppendRepaired(dst, inside []byte) []byte {
 	for len(inside) > 0 {
 		n, _ := plain(inside)
-		for start := 0; start < n; { // valid but for its UTF-8
-			r, size := utf8.DecodeRune(inside[start:n])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, "\ufffd"...)
-			} else {
-				dst = append(dst, inside[start:start+size]...)
+		for valid := inside[:n]; len(valid) > 0; { // but for its UTF-8
+			i := 0
+			for i+8 <= len(valid) && word(valid[i:])&highBits == 0 {
+				i += 8
 			}
-			start += size
+			for i < len(valid) && valid[i] < utf8.RuneSelf {
+				i++
+			}
+			i += runes(valid[i:])
+			dst = append(dst, valid[:i]...)
+			if i == 0 {
+				dst = append(dst, "\ufffd"...)
+				i++
+			}
+			valid = valid[i:]
 		}
 		if inside = inside[n:]; len(inside) == 0 {
 			break
