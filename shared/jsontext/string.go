@@ -14,8 +14,15 @@ import (
 // Inside reports whether b may stand between the quotes of a JSON string as it
 // is: valid UTF-8, valid escapes, no quote, no control character.
 func Inside(b []byte) bool {
-	n, ok := plain(b)
-	return ok && n == len(b) && utf8.Valid(b)
+	n, ok := InsideOf(b)
+	return ok && n == len(b)
+}
+
+// InsideOf returns how many bytes of b are the inside of a string, up to its closing
+// quote or the end of b, false when they are not valid.
+func InsideOf(b []byte) (n int, ok bool) {
+	n, ok = plain(b)
+	return n, ok && utf8.Valid(b[:n])
 }
 
 // Plain returns how many bytes of b stand before the first quote or backslash, all of

@@ -153,6 +153,25 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 	return Event{}, false, nil
 }
 
+// Ahead returns what follows the last event, nothing once Next has looked into it.
+func (f *Framer) Ahead() []byte {
+	if f.pos > f.start {
+		return nil
+	}
+	return f.buf[f.start:]
+}
+
+// Skip takes the next event, of n bytes, in the place of Next; false when it is longer
+// than the limit.
+func (f *Framer) Skip(n int) bool {
+	if n > f.max() {
+		return false
+	}
+	f.start += n
+	f.line, f.pos, f.skipLF = f.start, f.start, false
+	return true
+}
+
 // Rest returns the bytes of an event that has begun and not ended, valid until
 // the next call to Write or Release.
 func (f *Framer) Rest() []byte { return f.buf[f.start:] }

@@ -5,14 +5,16 @@ import (
 
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
+	"antwort/shared/sse"
 )
 
-// repeat remembers a chunk that was one delta of text and nothing else. The
-// chunks of a stream differ in little but that text; one that differs in
-// nothing else has the same meaning with another text, and is not parsed.
+// repeat remembers an event whose chunk was one delta of text and nothing else.
+// The events of a stream differ in little but that text; one that differs in
+// nothing else has the same meaning with another text: it is neither taken apart
+// nor parsed.
 type repeat struct {
 	kind       textKind // noText: nothing is remembered
-	head, tail []byte   // the chunk's data before and after the text
+	head, tail []byte   // the event before and after the text
 	misses     int      // chunks in a row that were learned in vain
 }
 
@@ -22,18 +24,19 @@ const (
 	repeatMisses = 16 // an upstream whose chunks differ otherwise, too
 )
 
-// text returns the text, escaped, of a chunk that is like the remembered one.
-func (r *repeat) text(data []byte) (text []byte, ok bool) {
-	end := len(data) - len(r.tail)
-	if r.kind == noText || end < len(r.head) || !bytes.Equal(data[end:], r.tail) || !bytes.Equal(data[:len(r.head)], r.head) {
-		return nil, false
+// text returns the text, escaped, of an event like the remembered one that b begins
+// with, and the length of the event.
+func (r *repeat) text(b []byte) (text []byte, event int) {
+	if r.kind == noText || !bytes.HasPrefix(b, r.head) {
+		return nil, 0
 	}
-	text = data[len(r.head):end]
-	if len(text) == 0 || !jsontext.Inside(text) {
-		return nil, false
+	b = b[len(r.head):]
+	n, ok := jsontext.InsideOf(b)
+	if !ok || n == 0 || !bytes.HasPrefix(b[n:], r.tail) {
+		return nil, 0
 	}
 	r.misses = 0
-	return text, true
+	return b[:n], len(r.head) + n + len(r.tail)
 }
 
 var textKeys = [...]struct {
@@ -41,8 +44,9 @@ var textKeys = [...]struct {
 	key  string
 }{{outputText, `"content"`}, {reasoningText, `"reasoning"`}, {reasoningText, `"reasoning_content"`}}
 
-// learn remembers the chunk a, read from data, if it is of that kind.
-func (r *repeat) learn(data []byte, a *chat.Answer) {
+// learn remembers the event whose chunk a is, read from its data, if it is of that
+// kind. One that ends in CR might go on with an LF.
+func (r *repeat) learn(ev *sse.Event, a *chat.Answer) {
 	plain := !a.Usage.Known && a.Refusal == nil && a.Finish == "" && len(a.ToolCalls) == 0 && a.Function == nil && len(a.Logprobs) == 0 && a.Elsewhere == 0 && !a.Mixed
 	if !plain || (a.Content == nil) == (a.Reasoning == nil) || r.misses > repeatMisses {
 		return
@@ -55,19 +59,20 @@ func (r *repeat) learn(data []byte, a *chat.Answer) {
 	}
 	for _, k := range textKeys {
 		// The key stands there once, so the text behind it is the one that was read.
-		at := bytes.Index(data, []byte(k.key))
-		if k.kind != kind || at < 0 || bytes.Count(data, []byte(k.key)) != 1 {
+		key := []byte(k.key)
+		if k.kind != kind || bytes.Count(ev.Data, key) != 1 || bytes.Count(ev.Raw, key) != 1 || !bytes.HasSuffix(ev.Raw, []byte("\n")) {
 			continue
 		}
-		start := at + len(k.key) + len(`:"`)
-		if !bytes.HasPrefix(data[at+len(k.key):], []byte(`:"`)) {
+		start := bytes.Index(ev.Raw, key) + len(k.key)
+		if !bytes.HasPrefix(ev.Raw[start:], []byte(`:"`)) {
 			continue // null, or white space before the text
 		}
-		end := start + closingQuote(data[start:])
-		if start+len(data)-end > repeatBytes {
+		start += len(`:"`)
+		end := start + closingQuote(ev.Raw[start:])
+		if start+len(ev.Raw)-end > repeatBytes {
 			return
 		}
-		r.kind, r.head, r.tail = kind, append(r.head[:0], data[:start]...), append(r.tail[:0], data[end:]...)
+		r.kind, r.head, r.tail = kind, append(r.head[:0], ev.Raw[:start]...), append(r.tail[:0], ev.Raw[end:]...)
 		return
 	}
 }

@@ -104,22 +104,26 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 	s.framer.Write(p)
 	defer s.rest()
 	for !s.done {
-		ev, ok, err := s.framer.Next()
-		if err != nil {
-			return s.fail(dst, badUpstream("an event that is longer than the limit"))
-		}
-		if !ok {
-			return dst, nil
-		}
-		if len(ev.Data) == 0 { // a comment, an event without data, or an error of llama.cpp
-			if e := errorLine(ev.Raw); e != nil {
-				return s.fail(dst, inBand(e))
+		if text, ok := s.again(); ok {
+			dst = s.tell(dst, s.repeat.kind, text, nil)
+		} else {
+			ev, ok, err := s.framer.Next()
+			if err != nil {
+				return s.fail(dst, badUpstream("an event that is longer than the limit"))
 			}
-			continue
-		}
-		var failure *responses.Error
-		if dst, failure = s.event(dst, ev.Data, now); failure != nil {
-			return s.fail(dst, failure)
+			if !ok {
+				return dst, nil
+			}
+			if len(ev.Data) == 0 { // a comment, an event without data, or an error of llama.cpp
+				if e := errorLine(ev.Raw); e != nil {
+					return s.fail(dst, inBand(e))
+				}
+				continue
+			}
+			var failure *responses.Error
+			if dst, failure = s.event(dst, &ev, now); failure != nil {
+				return s.fail(dst, failure)
+			}
 		}
 		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
 			if s.turn.from.opt.ShortFailure && most > repeatedBytes {
@@ -159,19 +163,27 @@ func (s *Stream) rest() {
 	}
 }
 
-func (s *Stream) event(dst, data []byte, now int64) ([]byte, *responses.Error) {
-	if len(s.queue) == 0 {
-		if text, ok := s.repeat.text(data); ok {
-			s.said[s.repeat.kind] = true
-			return s.tell(dst, s.repeat.kind, text, nil), nil
-		}
+// again takes the next event if it is like the one before, and returns its text.
+func (s *Stream) again() (text []byte, ok bool) {
+	if len(s.queue) > 0 {
+		return nil, false
 	}
-	w := chunkWorks.Get().(*chunkWork)
-	defer w.done()
-	return s.chunk(dst, w, data, now)
+	text, n := s.repeat.text(s.framer.Ahead())
+	if n == 0 || !s.framer.Skip(n) {
+		return nil, false
+	}
+	s.said[s.repeat.kind] = true
+	return text, true
 }
 
-func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte, *responses.Error) {
+func (s *Stream) event(dst []byte, ev *sse.Event, now int64) ([]byte, *responses.Error) {
+	w := chunkWorks.Get().(*chunkWork)
+	defer w.done()
+	return s.chunk(dst, w, ev, now)
+}
+
+func (s *Stream) chunk(dst []byte, w *chunkWork, ev *sse.Event, now int64) ([]byte, *responses.Error) {
+	data := ev.Data
 	if isDone(data) {
 		if s.finish == "" {
 			return dst, CutError()
@@ -214,7 +226,7 @@ func (s *Stream) chunk(dst []byte, w *chunkWork, data []byte, now int64) ([]byte
 		s.finish = a.Finish
 	}
 	if !long {
-		s.repeat.learn(data, &a)
+		s.repeat.learn(ev, &a)
 	}
 	return dst, nil
 }
