@@ -101,7 +101,7 @@ func (c *httpContext) forward(h header, endpoint *policy.Endpoint, end bool) typ
 
 func (c *httpContext) start(by handler, h header, end bool) types.Action {
 	c.begun = c.clock.now()
-	c.requestID = strings.Clone(h.get("x-request-id")) // h is parts of one text, credentials and all
+	c.requestID = h.get("x-request-id")
 	c.handler = by
 	c.forced.at("request_headers")
 	return by.requestHeaders(h, end)

@@ -21,6 +21,7 @@ type exchange struct {
 	fields    header                     // of the request, while the decision asks for them
 	values    func(name string) []string // of a field among them; stays for the next request
 	room      [1]string                  // for what it returns
+	texts     [2][]byte                  // of the headers, whose strings live as long as the exchange; stay likewise
 	pool      *pool                      // nil: the request has no way yet
 	closed    bool                       // nothing more of the request may pass
 	marked    bool                       // for Envoy's rate limit

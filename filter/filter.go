@@ -58,16 +58,23 @@ func (v *vmContext) newContext() *httpContext {
 
 // takeBack keeps a context that nothing refers to any more.
 func (v *vmContext) takeBack(c *httpContext) {
-	values := c.values
+	values, texts := c.values, c.texts
 	*c = httpContext{}
 	c.values = values
+	if cap(texts[0])+cap(texts[1]) <= keptTexts {
+		c.texts = texts
+	}
 	if len(v.ended) < keptContexts {
 		v.ended = append(v.ended, c)
 	}
 }
 
-// keptContexts are for reuse; others go to the garbage collector.
-const keptContexts = 64
+// What is kept for reuse: contexts, and bytes of the texts of one. The rest goes to the
+// garbage collector.
+const (
+	keptContexts = 64
+	keptTexts    = 8 << 10
+)
 
 // pluginContext is a plugin as the host calls it.
 type pluginContext struct {

@@ -92,7 +92,11 @@ func (x *exchange) holdAnswer(bytes int) bool {
 // holdText is holdAnswer for an answer that counts for its caller: when all of the
 // bound is taken, who holds most ends. It is false when that is this exchange.
 func (x *exchange) holdText(bytes int) bool {
-	x.share(max(bytes-x.aside, 0))
+	beyond := max(bytes-x.aside, 0)
+	if held := max(bytes, x.aside) + x.leaving; held == x.holding.bytes && int64(beyond) == x.holding.charge.bytes {
+		return true // as before
+	}
+	x.share(beyond)
 	if x.holdAnswer(bytes) {
 		return true
 	}

@@ -3,14 +3,16 @@ package filter
 import "antwort/wasm/abi"
 
 // requestHeader reads the request's header. Its array is used again for the next
-// request's.
-func (v *vm) requestHeader() header { return read(&v.asked, abi.RequestHeaders) }
+// request's, its text for another exchange's.
+func (x *exchange) requestHeader() header { return read(&x.asked, &x.texts[0], abi.RequestHeaders) }
 
 // answerHeader reads the answer's header likewise.
-func (v *vm) answerHeader() header { return read(&v.answered, abi.ResponseHeaders) }
+func (x *exchange) answerHeader() header {
+	return read(&x.answered, &x.texts[1], abi.ResponseHeaders)
+}
 
-func read(into *header, headerMap uint32) header {
-	h, ok := abi.AppendFields((*into)[:0], headerMap)
+func read(into *header, text *[]byte, headerMap uint32) header {
+	h, ok := abi.AppendFields((*into)[:0], text, headerMap)
 	if !ok {
 		panic("the host has no header")
 	}

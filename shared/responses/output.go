@@ -87,7 +87,9 @@ func (o *Output) HasMessage() bool { return o.kinds[messageItem] }
 // Text appends a delta of output text, its logprobs (entries of a logprobs
 // array, separated by commas) with it.
 func (o *Output) Text(dst, delta, logprobs []byte) []byte {
-	dst = o.enter(dst, messageItem, textPart)
+	if o.open != messageItem || o.part != textPart {
+		dst = o.enter(dst, messageItem, textPart)
+	}
 	o.add(delta)
 	o.Logprobs(logprobs)
 	untold := bytes.TrimPrefix(o.logprobs[o.told:], []byte(","))
@@ -96,6 +98,9 @@ func (o *Output) Text(dst, delta, logprobs []byte) []byte {
 		return dst
 	}
 	dst = o.deltaEvent(dst, "response.output_text.delta", delta)
+	if len(untold) == 0 {
+		return append(dst, `","logprobs":[]}`+"\n\n"...)
+	}
 	dst = append(dst, `","logprobs":[`...)
 	dst = o.tell(dst, untold)
 	return append(dst, "]}\n\n"...)

@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"slices"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -134,16 +132,23 @@ func (w *requestWork) insertLate(start int) {
 	switch {
 	case !w.hasLate:
 	case w.systemEnd > 0:
-		w.dst = slices.Insert(w.dst, w.systemEnd, append([]byte(newline+newline), w.late...)...)
+		w.insert(w.systemEnd, append([]byte(newline+newline), w.late...))
 	default:
 		message := append([]byte(`{"role":"system","content":"`), w.late...)
 		message = append(message, `"}`...)
 		if w.messages++; w.messages > 1 {
 			message = append(message, ',')
 		}
-		w.dst = slices.Insert(w.dst, start, message...)
+		w.insert(start, message)
 		w.shifted()
 	}
+}
+
+// insert puts a text into what is written.
+func (w *requestWork) insert(at int, text []byte) {
+	w.dst = append(w.dst, text...)
+	copy(w.dst[at+len(text):], w.dst[at:])
+	copy(w.dst[at:], text)
 }
 
 // beginTurn ends what must stand before a message that is not the assistant's.

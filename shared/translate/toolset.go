@@ -122,6 +122,9 @@ func (s *toolset) dropItem(typ string) {
 // droppedTypes lists the types of tools, and of items of the history, that were left
 // out, as a field of HTTP may say them.
 func (s *toolset) droppedTypes() string {
+	if len(s.dropped)+len(s.items) == 0 {
+		return ""
+	}
 	const longest = 256
 	list := ""
 	all := slices.Concat(s.dropped, s.items)

@@ -24,7 +24,7 @@ func proxyOnMemoryAllocate(size int32) unsafe.Pointer {
 	if size <= 0 {
 		return nil
 	}
-	if reading {
+	if into != nil {
 		return unsafe.Pointer(unsafe.SliceData(makeRoom(int(size))))
 	}
 	buf := make([]byte, size)

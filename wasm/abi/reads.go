@@ -20,11 +20,13 @@ const (
 
 // AppendFields appends all fields of a header map to dst, as
 // proxywasm.GetHttpRequestHeaders returns them, without what the SDK allocates
-// for it. It is false when the host has no such map at present.
-func AppendFields(dst [][2]string, headerMap uint32) ([][2]string, bool) {
-	reading = true
+// for it. Their names and values are parts of text, and change when it is used
+// again. It is false when the host has no such map at present.
+func AppendFields(dst [][2]string, text *[]byte, headerMap uint32) ([][2]string, bool) {
+	into = text
 	status := hostGetHeaderMapPairs(headerMap, ptr(&written.data), ptr(&written.size))
-	pairs := string(read())
+	b := read()
+	pairs := unsafe.String(unsafe.SliceData(b), len(b))
 	if status != 0 || len(pairs) < 4 {
 		return dst, false
 	}
@@ -33,24 +35,27 @@ func AppendFields(dst [][2]string, headerMap uint32) ([][2]string, bool) {
 	n := int(le32(pairs, 0))
 	dst = slices.Grow(dst, n)
 	fields := dst[len(dst) : len(dst)+n]
-	text := 4 + 8*n
+	name := 4 + 8*n
 	for i := range fields {
 		at := 4 + 8*i
-		value := text + int(le32(pairs, at)) + 1
+		value := name + int(le32(pairs, at)) + 1
 		end := value + int(le32(pairs, at+4))
-		fields[i][0], fields[i][1] = pairs[text:value-1], pairs[value:end]
-		text = end + 1
+		fields[i][0], fields[i][1] = pairs[name:value-1], pairs[value:end]
+		name = end + 1
 	}
 	return dst[:len(dst)+n], true
 }
 
 // ReadBuffer reads a whole buffer, as proxywasm.GetHttpRequestBody does. The bytes
-// are valid until the next ReadBuffer or AppendFields. It is false when the host
+// are valid until the next ReadBuffer. It is false when the host
 // has no such buffer at present, or nothing is in it.
 func ReadBuffer(buffer uint32) ([]byte, bool) {
-	reading = true
+	into = &room
 	status := hostGetBufferBytes(buffer, 0, math.MaxInt32, ptr(&written.data), ptr(&written.size))
 	b := read()
+	if cap(room) > maxRoom {
+		room = nil // it is left to the garbage collector
+	}
 	if came += len(b); came >= bytesPerTurn {
 		came = 0
 		runtime.Gosched()
@@ -66,36 +71,32 @@ const bytesPerTurn = 1 << 20
 
 var came int // bytes since its last turn
 
-// room is what both read into, again and again: an allocation for every chunk is
-// most of what reading one costs. reading says that the host call which is
-// running may use it.
+// into is what the host call that is running reads into, again and again: an allocation
+// for every header and chunk is most of what reading one costs. It is nil for the SDK's
+// calls. room is that of bodies.
 var (
-	room    []byte
-	reading bool
+	into *[]byte
+	room []byte
 )
 
-// Sizes of a room that is kept, in bytes.
+// Sizes of a room, in bytes: of any, and of one for bodies that is kept.
 const (
-	minRoom = 4 << 10
+	minRoom = 1 << 10
 	maxRoom = 64 << 10
 )
 
 // makeRoom is the room for what the host is about to write.
 func makeRoom(size int) []byte {
-	if size > cap(room) {
-		room = make([]byte, max(size, minRoom))
+	if size > cap(*into) {
+		*into = make([]byte, max(size, minRoom))
 	}
-	return room[:size]
+	return (*into)[:size]
 }
 
-// read is what the host has written, nothing if it has not asked for room. A
-// large room is left to the garbage collector.
+// read is what the host has written, nothing if it has not asked for room.
 func read() []byte {
-	b := room[:written.size]
-	if cap(room) > maxRoom {
-		room = nil
-	}
-	reading, written = false, result{}
+	b := (*into)[:written.size]
+	into, written = nil, result{}
 	return b
 }
 
