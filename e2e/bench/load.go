@@ -27,6 +27,7 @@ func workloads(scale, atOnce int) []workload {
 	long := func(n int) string { return strings.Repeat("word ", n/5) + "\nmock: text=ok" }
 	return []workload{
 		{"small", question, false, 6000 * scale, atOnce},
+		{"2 KB", long(2 << 10), false, 5000 * scale, atOnce},
 		{"20 KB", long(20 << 10), false, 3000 * scale, atOnce},
 		{"126 KB", long(126 << 10), false, 1000 * scale, atOnce},
 		{"stream of 100 deltas", "mock: tokens=100 delay=0s", true, 1500 * scale, atOnce},

@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.atOnce, "at-once", 32, "requests at a time; with 1 latencies are those of a server that is not busy")
 	flag.IntVar(&o.streams, "streams", 500, "streams held for the memory figure")
 	flag.StringVar(&o.only, "only", "", "measure only targets whose name contains one of these, or is one with = in front, and what they are compared to")
-	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 20 KB, 126 KB, stream of, paced, memory, held, flood")
+	flag.StringVar(&o.load, "workload", "", "measure only workloads whose name contains one of these, or is one with = in front: small, 2 KB, 20 KB, 126 KB, stream of, paced, memory, held, flood")
 	flag.StringVar(&o.log, "log", "info", "log level of antwort envoy; info, the default, writes a line for each request")
 	flooding := flag.String("flood", "", "only flood this server, as the workload flood starts it beside itself")
 	during := flag.Duration("during", time.Second, "how long -flood goes on")
