@@ -19,6 +19,7 @@ type Tool struct {
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
 	Extra       []Member        // members that the specification does not know; of a tool that the client runs all others
+	Written     []byte          // the member parameters, where the chat request has it already, as the resource repeats it
 
 	list  string // where the tool stands in the request
 	index int
@@ -234,7 +235,11 @@ func (t *Tool) AppendEcho(dst []byte) []byte {
 			dst = appendOr(dst, `,"parameters":`, t.Parameters, "null")
 		}
 	case "function":
-		dst = appendOr(dst, `,"parameters":`, t.Parameters, "null")
+		if len(t.Written) > 0 {
+			dst = append(dst, t.Written...)
+		} else {
+			dst = appendOr(dst, `,"parameters":`, t.Parameters, "null")
+		}
 		dst = appendOr(dst, `,"strict":`, t.Strict, "null")
 	case "custom":
 		if t.Format != nil {

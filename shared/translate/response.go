@@ -21,11 +21,12 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 		w.Write(answer)
 		return w.End(dst, now)
 	}
-	w := chunkWorks.Get().(*chunkWork)
-	defer w.done()
 	u.output().Quiet = true
 	u.begin(nil)
-	return u.answer(dst, w, answer, now)
+	w := chunkWorks.Get().(*chunkWork)
+	dst, err := u.answer(dst, w, answer, now)
+	w.done()
+	return dst, err
 }
 
 // treeBytes is the largest answer or chunk whose parse tree is made of all of it.

@@ -178,8 +178,9 @@ func (s *Stream) again() (text []byte, ok bool) {
 
 func (s *Stream) event(dst []byte, ev *sse.Event, now int64) ([]byte, *responses.Error) {
 	w := chunkWorks.Get().(*chunkWork)
-	defer w.done()
-	return s.chunk(dst, w, ev, now)
+	dst, err := s.chunk(dst, w, ev, now)
+	w.done()
+	return dst, err
 }
 
 func (s *Stream) chunk(dst []byte, w *chunkWork, ev *sse.Event, now int64) ([]byte, *responses.Error) {

@@ -107,7 +107,9 @@ func (w *requestWork) tool(t *loweredTool) {
 		return
 	default:
 		w.toolMember(t.Tool, "parameters")
+		start := len(w.dst)
 		w.member("parameters", t.Parameters)
+		t.Written = w.dst[start:]
 		w.toolMember(t.Tool, "strict")
 		w.member("strict", t.Strict)
 	}
