@@ -110,14 +110,15 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 	if !whole {
 		return action
 	}
-	return x.send(body, end)
+	action = x.send(body, end)
+	x.body.free()
+	return action
 }
 
 // send translates the request and puts it in the place of the running chunk.
 // end says that the request has ended.
 func (x *translated) send(body []byte, end bool) types.Action {
 	out, turn, err := x.translate(body)
-	defer x.body.free()
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
 	}

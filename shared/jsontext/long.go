@@ -39,10 +39,19 @@ func AppendShort(dst, doc []byte, long []Span) []byte {
 const longName = 0xff
 
 // Lengthen puts the long strings back into the tree of a document that AppendShort has
-// shortened. The tree keeps a copy of them.
-func Lengthen(v *fastjson.Value, doc []byte, long []Span) {
-	l := lengthener{doc: doc, long: long}
+// shortened. The tree has a copy of them, in the memory of room or more of it, which is
+// returned.
+func Lengthen(v *fastjson.Value, doc []byte, long []Span, room []byte) []byte {
+	n := 0
+	for _, s := range long {
+		n += s.To - s.From
+	}
+	if cap(room) < n {
+		room = make([]byte, 0, n)
+	}
+	l := lengthener{doc: doc, long: long, room: room[:0]}
 	l.value(of(v))
+	return l.room
 }
 
 // value is a fastjson.Value as it lies in memory; a test holds it against the real one.
@@ -116,6 +125,7 @@ func LongLength(v *fastjson.Value) int {
 type lengthener struct {
 	doc  []byte
 	long []Span
+	room []byte
 }
 
 // value puts back what belongs into v.
@@ -137,7 +147,8 @@ func (l *lengthener) value(v *value) {
 	case rawString:
 		if len(v.text) > 0 && v.text[0] == longName {
 			long, _ := l.named(v.text)
-			v.text = string(long)
+			l.room = append(l.room, long...)
+			v.text = textOf(l.room[len(l.room)-len(long):])
 		}
 	}
 }
@@ -164,7 +175,12 @@ func (l *lengthener) opaque(v *value) {
 		text = append(text, long...)
 	}
 	text = append(text, rest...)
-	v.text, v.kind = unsafe.String(unsafe.SliceData(text), len(text)), fastjson.TypeString // #nosec G103 -- nobody else has it
+	v.text, v.kind = textOf(text), fastjson.TypeString
+}
+
+// textOf is a text that nobody else has.
+func textOf(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) // #nosec G103 -- nothing is copied
 }
 
 // bytesOf is a text that is only read.

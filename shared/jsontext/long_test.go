@@ -63,7 +63,7 @@ func TestLongStringsArePutBack(t *testing.T) {
 				var parser fastjson.Parser
 				v, err := parser.ParseBytes(short)
 				require.NoError(t, err)
-				jsontext.Lengthen(v, doc, c.Long())
+				jsontext.Lengthen(v, doc, c.Long(), nil)
 				want := fastjson.MustParseBytes(doc)
 				require.True(t, want.String() == v.String())
 				require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v)))

@@ -54,6 +54,9 @@ func AppendRaw(dst []byte, v *fastjson.Value) ([]byte, bool) {
 	if v == nil {
 		return dst, false
 	}
+	if raw := of(v); raw.kind == rawString {
+		return append(dst, raw.text...), true
+	}
 	start := len(dst)
 	dst = v.MarshalTo(dst)
 	if len(dst) < start+2 || dst[start] != '"' {

@@ -15,6 +15,7 @@ type requestWork struct {
 	parser  fastjson.Parser
 	earlier fastjson.Parser
 	short   []byte // the request without its long strings
+	long    []byte // these
 	outline []byte // what is parsed of a long request
 	r       responses.Request
 	history *fastjson.Value   // the items of the turns before

@@ -89,6 +89,12 @@ func (s *Stream) Start(dst []byte) []byte {
 // while the stream has not started: it is to be answered as such, with its
 // status. Later failures are events.
 func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
+	dst, err := s.write(dst, p, now)
+	s.rest()
+	return dst, err
+}
+
+func (s *Stream) write(dst, p []byte, now int64) ([]byte, error) {
 	if s.done {
 		return dst, nil
 	}
@@ -102,7 +108,6 @@ func (s *Stream) Write(dst, p []byte, now int64) ([]byte, error) {
 		}
 	}
 	s.framer.Write(p)
-	defer s.rest()
 	for !s.done {
 		if text, ok := s.again(); ok {
 			dst = s.tell(dst, s.repeat.kind, text, nil)

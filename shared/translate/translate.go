@@ -261,11 +261,17 @@ func (t Owned) Continued(dst, body []byte, values int, past *Past, id string, no
 // translate is Continued for a body of which the long strings are known, or none is.
 func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
+	out, u, err := t.translateIn(w, dst, body, values, long, past, id, now)
 	size := len(body)
 	if past != nil {
 		size += len(past.Items)
 	}
-	defer t.done(w, size)
+	t.done(w, size)
+	return out, u, err
+}
+
+// translateIn is translate in the memory of w.
+func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	text := body
 	if len(long) > 0 {
 		w.short = jsontext.AppendShort(w.short[:0], text, long)
@@ -280,7 +286,7 @@ func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, pas
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}
 	if len(long) > 0 {
-		jsontext.Lengthen(v, body, long)
+		w.long = jsontext.Lengthen(v, body, long, w.long)
 	}
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
