@@ -137,7 +137,7 @@ func awayBefore(t *testing.T, store *leaving, onFailure string) {
 	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); { // longer than nobody looks again
 		refused(t, r.ask(`"input":"b","store":true`), 503, "", "state_unavailable", "try again later")
 		require.Equal(t, before, llm.asked(), "the model was asked for nothing")
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	got := r.call("GET", "/v1/responses/"+id, "")
 	if !store.reads {

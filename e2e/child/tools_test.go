@@ -36,10 +36,10 @@ func TestToolsLeaveNothingRunning(t *testing.T) {
 	bin := t.TempDir()
 	for _, args := range [][]string{
 		{"build", "-o", bin, "./bench", "./clients/run"},
-		{"test", "-c", "-o", bin, "./clients/openai-go"}, // so that the tool finds it compiled, which takes longer than it may wait
+		{"test", "-c", "-o", bin, "./clients/codexrequests"}, // so that the tool finds it compiled, which takes longer than it may wait
 	} {
 		build := exec.Command("go", args...)
-		build.Env = append(append(os.Environ(), "GOGC=400"), asShipped...) // as in the Makefile
+		build.Env = append(append(os.Environ(), "GOGC=off", "GOMEMLIMIT=1GiB"), asShipped...) // as in the Makefile
 		out, err := build.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
@@ -49,7 +49,7 @@ func TestToolsLeaveNothingRunning(t *testing.T) {
 		last    string // of what it starts before it waits or measures
 	}{
 		{"bench", []string{filepath.Join(bin, "bench"), "-envoy=", "-only=frontend of the chain"}, "reverseproxy"},
-		{"clients", []string{filepath.Join(bin, "run"), "-chain=serve", "openai-go"}, "openai-go.test"},
+		{"clients", []string{filepath.Join(bin, "run"), "-chain=serve", "codex-requests"}, "codexrequests.test"},
 		// What the console's tests and its soak start servers with, without their browser.
 		{"console", []string{"node", "--input-type=module", "-e", consoleServers}, "all are started"},
 		{"demo", []string{"../quickstarts/06-responses-proxy/local.sh", "run"}, "frontend.yaml"},
