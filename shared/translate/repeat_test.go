@@ -65,3 +65,53 @@ func TestAnEventLikeTheLastIsHeldToTheLimit(t *testing.T) {
 	require.NoError(t, failed)
 	require.Contains(t, string(out), "an event that is longer than the limit")
 }
+
+// What is told of an event does not depend on the events before it, nor on how they are cut.
+func TestAnEventLikeTheLastIsToldAsOneThatStandsAlone(t *testing.T) {
+	end := `data: {"choices":[{"index":0,"delta":{"content":"."},"finish_reason":"stop"}]}` + "\r\n\r\ndata: [DONE]\r\n\r\n"
+	for name, c := range map[string]struct{ before, event, want string }{
+		"a blank thought beside the old name": {
+			`{"choices":[{"index":0,"delta":{"reasoning":"one","reasoning_content":"two"}}]}`,
+			`{"choices":[{"index":0,"delta":{"reasoning":" ","reasoning_content":"two"}}]}`,
+			`"delta":"two"`,
+		},
+		"a delta that is a text, beside a member of the choice": {
+			`{"choices":[{"index":0,"content":"own","delta":"lo"}]}`,
+			`{"choices":[{"index":0,"content":"other","delta":"lo"}]}`,
+			`"delta":"lo"`,
+		},
+	} {
+		before, event := "data: "+c.before+"\r\n\r\n", "data: "+c.event+"\r\n\r\n"
+		for how, pieces := range map[string][]string{
+			"alone":                  {event, end},
+			"behind another":         {before, event, end},
+			"and with a CRLF in two": {before[:len(before)-1], before[len(before)-1:] + event, end},
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				s := newTurn(t).Stream()
+				var out []byte
+				for i, piece := range pieces {
+					from := len(out)
+					var err error
+					out, err = s.Write(out, []byte(piece), corpus.Ended)
+					require.NoError(t, err)
+					if i == len(pieces)-2 {
+						require.Contains(t, string(out[from:]), c.want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A text of two data lines, between which another line stands, is not what the next event
+// is held against.
+func TestAnEventIsNotLikeOneWhoseTextHasALineOfAnotherField(t *testing.T) {
+	s := newTurn(t).Stream()
+	out, err := s.Write(nil, []byte("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\n: \"\ndata: b\"}}]}\n\n"), corpus.Ended)
+	require.NoError(t, err)
+	require.Contains(t, string(out), `"delta":"a\nb"`)
+	out, err = s.Write(nil, []byte("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"X\"\ndata: b\"}}]}\n\n"), corpus.Ended)
+	require.NoError(t, err)
+	require.Contains(t, string(out), "an event that is not JSON")
+}

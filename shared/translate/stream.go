@@ -173,7 +173,7 @@ func (s *Stream) again() (text []byte, ok bool) {
 	if len(s.queue) > 0 {
 		return nil, false
 	}
-	text, n := s.repeat.text(s.framer.Ahead())
+	text, n := s.repeat.event(s.framer.Ahead())
 	if n == 0 || !s.framer.Skip(n) {
 		return nil, false
 	}
@@ -182,6 +182,12 @@ func (s *Stream) again() (text []byte, ok bool) {
 }
 
 func (s *Stream) event(dst []byte, ev *sse.Event, now int64) ([]byte, *responses.Error) {
+	if len(s.queue) == 0 {
+		if text, ok := s.repeat.chunk(ev.Data); ok {
+			s.said[s.repeat.kind] = true
+			return s.tell(dst, s.repeat.kind, text, nil), nil
+		}
+	}
 	w := chunkWorks.Get().(*chunkWork)
 	dst, err := s.chunk(dst, w, ev, now)
 	w.done()
