@@ -67,6 +67,14 @@ func first(b []byte, checked bool) (n int, ok bool) {
 	return s.i, true
 }
 
+// Fits reports whether b begins with a value that has no more values in it than most;
+// 0 is no limit. Its strings may hold anything, as those of Extent may.
+func Fits(b []byte, most int) bool {
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth, Values: most}, checked: true}
+	s.space()
+	return s.value() == nil
+}
+
 // enter is a scanner behind the bracket that b begins with.
 func enter(b []byte, bracket byte) (*scanner, bool) {
 	s := &scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: true}

@@ -10,10 +10,14 @@ import (
 )
 
 // raiseClient returns the action, operation or arguments that the arguments of
-// a call tell, as JSON. It is false when they tell none.
-func raiseClient(kind responses.CallKind, arguments []byte) ([]byte, bool) {
-	v, err := fastjson.ParseBytes(arguments)
-	isObject := err == nil && v.Type() == fastjson.TypeObject
+// a call tell, as JSON. It is false when they tell none. Long ones of more values than
+// most are none: their tree would take a hundred times their size.
+func raiseClient(kind responses.CallKind, arguments []byte, most int) ([]byte, bool) {
+	var v *fastjson.Value
+	if len(arguments) <= treeBytes || jsontext.Fits(arguments, most) {
+		v, _ = fastjson.ParseBytes(arguments)
+	}
+	isObject := v != nil && v.Type() == fastjson.TypeObject
 	if isObject {
 		jsontext.LookAt(v)
 	}

@@ -197,7 +197,7 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 // clientCall tells the call of a tool that the client runs. One that was cut is
 // not told: nobody must act on half of it.
 func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut bool) ([]byte, *responses.Error) {
-	value, ok := raiseClient(call.Kind, arguments)
+	value, ok := raiseClient(call.Kind, arguments, u.from.opt.Limits.Values)
 	switch {
 	case cut && (!ok || !isWhole(arguments)):
 		return dst, nil

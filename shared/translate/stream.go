@@ -153,11 +153,15 @@ func errorLine(raw []byte) *chat.Error {
 	}
 	said, _, _ = bytes.Cut(said, []byte("\n"))
 	said, _, _ = bytes.Cut(said, []byte("\r"))
+	said = said[:min(len(said), errorBytes)]
 	if e := chat.ParseError(said); *e != (chat.Error{}) {
 		return e
 	}
 	return nil
 }
+
+// errorBytes is how much is read of an error that is no answer.
+const errorBytes = 64 << 10
 
 // rest gives back what a stream that waits, or is over, does not need.
 func (s *Stream) rest() {

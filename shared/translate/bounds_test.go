@@ -1,0 +1,68 @@
+package translate_test
+
+import (
+	"strings"
+	"testing"
+
+	"antwort/shared/corpus"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The text of a call's arguments is no part of the answer's JSON: what is parsed of it has
+// its own bound.
+func TestCallsOfTooManyValuesAreNotParsed(t *testing.T) {
+	tr := translate.New(translate.Options{Limits: responses.Limits{Values: 10_000}})
+	many := `{"commands":["a"],"x":[` + strings.TrimSuffix(strings.Repeat(`0,`, 20_000), ",") + `]}`
+	for name, c := range map[string]struct{ tool, arguments, item string }{
+		"a shell's":                    {`"type":"shell"`, many, ""},
+		"a search's":                   {`"type":"tool_search","execution":"client"`, many, `"arguments":"{`},
+		"nan in a long one":            {`"type":"shell"`, strings.Replace(many, "0", "nan", 1), ""},
+		"a shell's with a long text":   {`"type":"shell"`, `{"commands":["` + strings.Repeat("a,", 20_000) + `"]}`, `"commands":["a,`},
+		"a shell's within the limit":   {`"type":"shell"`, many[:10_000] + `0]}`, `"commands":["a"]`},
+		"a search's, within the limit": {`"type":"tool_search","execution":"client"`, many[:10_000] + `0]}`, `"arguments":{"commands":`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			called := strings.Trim(strings.Split(c.tool, ",")[0][len(`"type":`):], `"`)
+			call := `"tool_calls":[{"index":0,"id":"c","function":{"name":"` + called + `","arguments":"` + strings.ReplaceAll(c.arguments, `"`, `\"`) + `"}}]}`
+			request := func(stream string) *translate.Turn {
+				_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":`+stream+`,"tools":[{`+c.tool+`}]}`), corpus.ID, corpus.Created)
+				require.Nil(t, err)
+				return turn
+			}
+			whole, failed := request("false").Response(nil, []byte(`{"choices":[{"message":{`+call+`,"finish_reason":"tool_calls"}]}`), corpus.Ended)
+			events, err := request("true").Stream().Write(nil, []byte(`data: {"choices":[{"delta":{`+call+`,"finish_reason":"tool_calls"}]}`+"\n\ndata: [DONE]\n\n"), corpus.Ended)
+			require.NoError(t, err)
+			if c.item == "" {
+				require.NotNil(t, failed)
+				require.Contains(t, failed.Message, "do not say what to do")
+				require.Contains(t, string(events), "do not say what to do")
+				return
+			}
+			require.Nil(t, failed)
+			require.Contains(t, string(whole), c.item)
+			require.Contains(t, string(events), c.item)
+		})
+	}
+}
+
+// An error in the place of events is read as far as one in the place of an answer.
+func TestALongErrorLineIsNoError(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	for line, want := range map[string]string{
+		`error: {"code":400,"message":"too long"}`:                                           "too long",
+		`error: {"message":"too long","x":[` + strings.Repeat("0,", 64<<10) + `0]}`:          "",
+		`error: {"message":"too long","x":"` + strings.Repeat("a", 32<<10) + `","code":400}`: "too long",
+	} {
+		_, turn, failed := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), corpus.ID, corpus.Created)
+		require.Nil(t, failed)
+		_, err := turn.Stream().Write(nil, []byte(line+"\n\n"), corpus.Ended)
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
+}
