@@ -2,6 +2,8 @@ package translate
 
 import (
 	"bytes"
+	"slices"
+	"unicode"
 
 	"antwort/shared/jsontext"
 )
@@ -22,14 +24,20 @@ type arguments struct {
 	end   jsonEnd // of the text that came last
 	live  bool    // the first text is an object with members, or no JSON: it may be told as it comes
 	plain bool    // it is no JSON, which ends nowhere
+	head  [2]byte // the first bytes that are no blanks
+	heads int     // how many of them came
 }
 
 // write takes a piece and returns how much of it belongs to the first text.
 func (a *arguments) write(p []byte) int {
 	before := a.gone + len(a.said)
 	a.said = append(a.said, p...)
-	if !a.live && isLive(a.said) {
-		a.live, a.plain = true, trimLeft(a.said)[0] != '{'
+	for rest := trimLeft(p); a.heads < len(a.head) && len(rest) > 0; rest = trimLeft(rest[1:]) {
+		a.head[a.heads] = rest[0]
+		a.heads++
+	}
+	if !a.live && isLive(a.head[:a.heads]) {
+		a.live, a.plain = true, a.head[0] != '{'
 	}
 	if a.plain {
 		return len(p)
@@ -78,16 +86,21 @@ func isLive(said []byte) bool {
 	return true
 }
 
-// maxTexts is how many texts of one call are told apart.
-const maxTexts = 512
+// maxTexts is how many texts of one call are told apart, and maxLooked how many are looked
+// at: those that say nothing, or the same, too.
+const (
+	maxTexts  = 512
+	maxLooked = 8 * maxTexts
+)
 
 // texts returns what the arguments are: one text, or several, each of a call
 // of its own. One that was told as it came is the first of them, with the blanks
 // before it.
 func texts(said []byte, custom bool) [][]byte {
 	var all [][]byte
+	var sums []uint64      // of all
 	rest, start := said, 0 // where the last of all begins
-	for {
+	for range maxLooked {
 		n, ok := jsontext.Extent(rest)
 		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxTexts {
 			break
@@ -95,11 +108,15 @@ func texts(said []byte, custom bool) [][]byte {
 		text := trim(rest[:n])
 		at := len(said) - len(rest)
 		rest = afterJoin(rest[n:])
-		if last := len(all) - 1; last >= 0 && saysNothing(all[last]) {
-			all[last], start = text, at
-		} else if last < 0 || !saysNothing(text) && !isOneOf(all, text) {
-			all, start = append(all, text), at
+		last := len(all) - 1
+		switch {
+		case last >= 0 && saysNothing(all[last]):
+			all, sums = all[:last], sums[:last]
+		case last < 0:
+		case saysNothing(text) || slices.Contains(sums, sumOf(text)):
+			continue
 		}
+		all, sums, start = append(all, text), append(sums, sumOf(text)), at
 	}
 	rest = trim(rest)
 	last := len(all) - 1
@@ -129,14 +146,21 @@ func texts(said []byte, custom bool) [][]byte {
 // afterJoin returns what stands behind a text: the next one, when there is an
 // object or a list behind nothing but a comma and blanks, of whatever kind.
 func afterJoin(rest []byte) []byte {
-	next := bytes.TrimSpace(rest)
+	next := trimSpace(rest)
 	if len(next) > 0 && next[0] == ',' {
-		next = bytes.TrimSpace(next[1:])
+		next = trimSpace(next[1:])
 	}
 	if len(next) > 0 && (next[0] == '{' || next[0] == '[') {
-		return rest[bytes.IndexByte(rest, next[0]):]
+		return next
 	}
 	return rest
+}
+
+// trimSpace cuts blanks of all kinds from the left. Those that only Unicode knows are few.
+func trimSpace(b []byte) []byte {
+	b = trimLeft(b)
+	few := b[:min(len(b), 256)]
+	return b[len(few)-len(bytes.TrimLeftFunc(few, unicode.IsSpace)):]
 }
 
 // saysNothing reports whether a text, without blanks around it, is an empty
@@ -145,30 +169,14 @@ func saysNothing(text []byte) bool {
 	return string(text) == "null" || len(text) > 1 && text[0] == '{' && len(trimLeft(text[1:])) == 1
 }
 
-func isOneOf(all [][]byte, text []byte) bool {
-	for _, other := range all {
-		if isSameText(other, text) {
-			return true
-		}
+// sumOf is a sum of a JSON text without the blanks between its tokens: those that have the
+// same are taken for the same. A long one counts as it stands.
+func sumOf(text []byte) uint64 {
+	if len(text) > 1<<10 {
+		return sumOfWords(text)
 	}
-	return false
-}
-
-// isSameText reports whether two JSON texts differ in nothing but the blanks between
-// their tokens.
-func isSameText(a, b []byte) bool {
-	inString, escaped := false, false
-	for {
-		if !inString {
-			a, b = trimLeft(a), trimLeft(b)
-		}
-		if len(a) == 0 || len(b) == 0 {
-			return len(a) == len(b)
-		}
-		c := a[0]
-		if c != b[0] {
-			return false
-		}
+	h, inString, escaped := uint64(sumStart), false, false
+	for _, c := range text {
 		switch {
 		case escaped:
 			escaped = false
@@ -176,7 +184,10 @@ func isSameText(a, b []byte) bool {
 			escaped = inString
 		case c == '"':
 			inString = !inString
+		case !inString && isBlank(c):
+			continue
 		}
-		a, b = a[1:], b[1:]
+		h = (h ^ uint64(c)) * sumPrime
 	}
+	return h
 }

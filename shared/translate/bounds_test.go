@@ -1,8 +1,11 @@
 package translate_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"antwort/shared/corpus"
 	"antwort/shared/responses"
@@ -64,5 +67,47 @@ func TestALongErrorLineIsNoError(t *testing.T) {
 		} else {
 			require.ErrorContains(t, err, want)
 		}
+	}
+}
+
+// What a model server makes of a call's arguments is read once, however its texts and its
+// pieces are: each of these took seconds, or minutes.
+func TestNoArgumentsAreReadAgainAndAgain(t *testing.T) {
+	numbered := func(before, after string) (texts string) {
+		for i := range 500 {
+			texts += before + strconv.Itoa(i) + after
+		}
+		return texts
+	}
+	long := `{\"a\":\"` + strings.Repeat("x", 4<<20)
+	for name, pieces := range map[string][]string{
+		"texts that begin alike":  {numbered(`{\"a\":\"`+strings.Repeat("x", 8000), `\"}`)},
+		"texts again and again":   {numbered(`{\"a\":`, `}`) + strings.Repeat(`{\"a\":499}`, 200_000)},
+		"empty ones and blanks":   {strings.Repeat("{}", 4000) + strings.Repeat(" ", 4<<20)},
+		"blanks in small pieces":  append([]string{strings.Repeat(" ", 4<<20)}, slices.Repeat([]string{" "}, 5000)...),
+		"a brace, and blanks":     append([]string{"{" + strings.Repeat(" ", 4<<20)}, slices.Repeat([]string{" "}, 5000)...),
+		"all of them once more":   append([]string{long + `\"}`, long}, slices.Repeat([]string{"x"}, 5000)...),
+		"broken ones once more":   append([]string{long + `\"}`, long[:4<<20] + `\"x}`}, slices.Repeat([]string{"x"}, 5000)...),
+		"a long number once more": append([]string{long + `\"}`, strings.Repeat("1", 4<<20) + "e"}, slices.Repeat([]string{"x"}, 5000)...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			_, turn, err := translate.New(translate.Options{EventBytes: 16 << 20}).Request(nil, []byte(`{"model":"m","input":"hi","stream":true,"tools":[{"type":"function","name":"f"}]}`), corpus.ID, corpus.Created)
+			require.Nil(t, err)
+			s := turn.Stream()
+			s.Start(nil)
+			more := `"id":"c","function":{"name":"f",`
+			for i, piece := range pieces {
+				after := ""
+				if i == 0 && len(pieces) > 1 && strings.HasSuffix(piece, "}") {
+					after = `data: {"choices":[{"delta":{"content":"a"}}]}` + "\n\n" // ends the call
+				}
+				_, e := s.Write(nil, []byte(`data: {"choices":[{"delta":{"tool_calls":[{"index":0,`+more+`"arguments":"`+piece+`"}}]}}]}`+"\n\n"+after), corpus.Ended)
+				require.NoError(t, e)
+				more = `"id":"c","function":{`
+			}
+			s.End(nil, nil, corpus.Ended)
+			require.Less(t, time.Since(began), 5*time.Second)
+		})
 	}
 }

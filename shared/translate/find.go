@@ -183,22 +183,45 @@ type overCall struct {
 	texts   []uint64 // sums of its arguments
 	longest int      // bytes of all of them
 	again   []byte   // what came of them once more, and is not yet a whole text
+	end     jsonEnd  // of again, of which it has seen so many bytes
+	seen    int
+	broken  bool // again will never be a text
 }
 
 // write takes a piece, and returns false when it is something new.
 func (c *overCall) write(p []byte) bool {
 	c.again = append(c.again, p...)
 	for {
-		c.again = trimLeft(c.again)
-		n, ok := jsontext.Extent(c.again)
-		if !ok {
+		if c.seen == 0 {
+			c.again = trimLeft(c.again)
+		}
+		if c.broken || !c.ends() {
 			return len(c.again) <= c.longest
 		}
-		if !c.has(sum(c.again[:n])) {
+		n, ok := jsontext.Extent(c.again)
+		if !ok {
+			c.broken = c.end.complete
+			return len(c.again) <= c.longest
+		}
+		if !c.has(sumOfWords(trim(c.again[:n]))) {
 			return false
 		}
 		c.again = afterJoin(c.again[n:])
+		c.end, c.seen = jsonEnd{}, 0
 	}
+}
+
+// ends reports whether again may begin with a whole text. Of no bytes is it looked at twice.
+func (c *overCall) ends() bool {
+	if len(c.again) == 0 {
+		return false
+	}
+	switch c.again[0] {
+	case '{', '[', '"':
+		c.seen += c.end.write(c.again[c.seen:])
+		return c.end.complete
+	}
+	return len(c.again) < 1<<10 // a number, or a word
 }
 
 func (c *overCall) has(text uint64) bool {

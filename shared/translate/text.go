@@ -1,12 +1,34 @@
 package translate
 
-import "antwort/shared/jsontext"
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"antwort/shared/jsontext"
+)
 
 // sum is the FNV-1a hash of a text without the blanks around it.
 func sum(text []byte) uint64 {
-	h := uint64(14695981039346656037)
+	h := uint64(sumStart)
 	for _, c := range trim(text) {
-		h = (h ^ uint64(c)) * 1099511628211
+		h = (h ^ uint64(c)) * sumPrime
+	}
+	return h
+}
+
+const (
+	sumStart = 14695981039346656037
+	sumPrime = 1099511628211
+)
+
+// sumOfWords is a sum of a text that may be long.
+func sumOfWords(text []byte) uint64 {
+	h := uint64(sumStart)
+	for ; len(text) >= 8; text = text[8:] {
+		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(text))*sumPrime, 32)
+	}
+	for _, c := range text {
+		h = (h ^ uint64(c)) * sumPrime
 	}
 	return h
 }
@@ -15,18 +37,22 @@ func sum(text []byte) uint64 {
 // are no JSON: text with them passes for none.
 func trim(b []byte) []byte {
 	b = trimLeft(b)
-	for n := len(b); n > 0 && len(trimLeft(b[n-1:])) == 0; n-- {
-		b = b[:n-1]
+	n := len(b)
+	for n > 0 && isBlank(b[n-1]) {
+		n--
 	}
-	return b
+	return b[:n]
 }
 
 func trimLeft(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n' || b[0] == '\t' || b[0] == '\r') {
-		b = b[1:]
+	i := 0
+	for i < len(b) && isBlank(b[i]) {
+		i++
 	}
-	return b
+	return b[i:]
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
 // blanks returns how many blanks b begins with.
 func blanks(b []byte) int { return len(b) - len(trimLeft(b)) }
