@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"antwort/shared/chat"
 	"antwort/shared/failure"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
@@ -28,9 +29,6 @@ type refusal struct {
 	text     body
 	sent     bool
 }
-
-// refusalBytes is how much is read of an error's text.
-const refusalBytes = 64 << 10
 
 func wrongAnswer(x *exchange, what string) *refusal {
 	return &refusal{exchange: x, kind: failure.UpstreamAnswer, err: responses.NewError(502, "upstream_invalid_answer", "the model server sent "+what)}
@@ -128,13 +126,13 @@ func (r *refusal) body(size int, end bool) types.Action {
 // read takes the error's text; too much of it, or too little memory, ends it.
 func (r *refusal) read(chunk []byte, end bool) {
 	all, whole := r.text.add(chunk, end)
-	if !whole && len(r.text.buf) <= refusalBytes && r.holdAnswer(r.text.room(0)) {
+	if !whole && len(r.text.buf) <= chat.ErrorBytes && r.holdAnswer(r.text.room(0)) {
 		return
 	}
 	if !whole {
 		all = r.text.buf
 	}
-	r.err = r.said(all[:min(len(all), refusalBytes)])
+	r.err = r.said(all[:min(len(all), chat.ErrorBytes)])
 	r.free()
 	r.holdAnswer(0)
 }

@@ -94,7 +94,8 @@ func isFlatError(v, object *fastjson.Value) bool {
 	if object != nil {
 		return string(object.GetStringBytes()) == "error"
 	}
-	return len(v.GetStringBytes("message")) > 0 && (v.Get("code") != nil || v.Get("type") != nil)
+	message := v.Get("message")
+	return jsontext.IsString(message) && !jsontext.IsEmpty(message) && (v.Get("code") != nil || v.Get("type") != nil)
 }
 
 func (a *Answer) readChoice(v *fastjson.Value, name, other string) {
@@ -160,7 +161,7 @@ func (a *Answer) add(v *fastjson.Value, name string) {
 }
 
 func (a *Answer) take(to **fastjson.Value, v *fastjson.Value, member Members) {
-	if v != nil && (*to == nil || isEmpty(*to)) {
+	if v != nil && (*to == nil || isNothing(*to)) {
 		*to = v
 		a.Elsewhere |= member
 	}
@@ -226,7 +227,7 @@ func (a *Answer) oneForm() {
 
 // readOther reads what stands in the place of a message and is no object.
 func (a *Answer) readOther(v *fastjson.Value, name string) {
-	if v == nil || isEmpty(v) {
+	if v == nil || isNothing(v) {
 		return
 	}
 	if _, isText := jsontext.AppendRaw(nil, v); isText {
@@ -252,12 +253,15 @@ func allEmpty(v *fastjson.Value, but ...string) bool {
 	}
 	empty := true
 	v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
-		empty = empty && (isEmpty(v) || slices.Contains(but, string(key)))
+		empty = empty && (isNothing(v) || slices.Contains(but, string(key)))
 	})
 	return empty
 }
 
-func isAbsent(v *fastjson.Value) bool { return v == nil || isEmpty(v) }
+func isAbsent(v *fastjson.Value) bool { return v == nil || isNothing(v) }
+
+// blankBytes is within how many bytes a text that is not blank says something.
+const blankBytes = 4 << 10
 
 // isBlank reports whether v is a string of blanks, or nothing.
 func isBlank(v *fastjson.Value) bool {
@@ -268,24 +272,20 @@ func isBlank(v *fastjson.Value) bool {
 	case len(text) > 0 && text[0] != ' ' && text[0] != '\\':
 		return false
 	}
-	text = jsontext.AppendRepaired(nil, text) // nobody has checked it
+	few := text[:min(len(text), blankBytes)]
+	text, _ = jsontext.AppendRepaired(nil, few, blankBytes) // nobody has checked it
 	return len(bytes.TrimSpace(jsontext.Decode(nil, text))) == 0
 }
 
-// isEmpty is isNothing for what may be told: its string is not decoded.
-func isEmpty(v *fastjson.Value) bool {
-	text, isText := jsontext.AppendRaw(make([]byte, 0, 16), v)
-	return isText && len(text) == 0 || !isText && isNothing(v)
-}
-
 // isNothing reports whether v stands for none: null, false, an empty string, list
-// or object.
+// or object. A string is not decoded: it may be told.
 func isNothing(v *fastjson.Value) bool {
+	if jsontext.IsString(v) {
+		return jsontext.IsEmpty(v)
+	}
 	switch v.Type() {
 	case fastjson.TypeFalse, fastjson.TypeNull:
 		return true
-	case fastjson.TypeString:
-		return len(v.GetStringBytes()) == 0
 	case fastjson.TypeArray:
 		return len(v.GetArray()) == 0
 	case fastjson.TypeObject:
@@ -303,7 +303,7 @@ func isNoError(v *fastjson.Value) bool {
 		o.Visit(func(_ []byte, v *fastjson.Value) { empty = empty && isNoError(v) })
 		return empty
 	}
-	return isNothing(v) || v.Type() == fastjson.TypeNumber && v.GetFloat64() == 0
+	return isNothing(v) || !jsontext.IsString(v) && v.GetFloat64() == 0 && v.Type() == fastjson.TypeNumber
 }
 
 // visit calls f for the members of v, which are none when it is not an object. Absent

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"antwort/shared/jsontext"
+
 	"github.com/valyala/fastjson"
 )
 
@@ -58,17 +60,22 @@ func location(steps []*fastjson.Value) string {
 	return path
 }
 
+// ErrorBytes is how much is read of an error, and of each text of one in the place of an
+// answer.
+const ErrorBytes = 64 << 10
+
 func readError(v *fastjson.Value) *Error {
-	if v.Type() == fastjson.TypeString {
-		return &Error{Message: string(v.GetStringBytes())}
+	if jsontext.IsString(v) {
+		return &Error{Message: start(v)}
 	}
 	e := &Error{
-		Message: string(v.GetStringBytes("message")),
-		Type:    string(v.GetStringBytes("type")),
-		Param:   string(v.GetStringBytes("param")),
-		Status:  v.GetInt("code"),
+		Message: start(v.Get("message")),
+		Type:    start(v.Get("type")),
+		Param:   start(v.Get("param")),
 	}
-	if code := string(v.GetStringBytes("code")); code != "" {
+	if code := v.Get("code"); !jsontext.IsString(code) {
+		e.Status = code.GetInt()
+	} else if code := start(code); code != "" {
 		if n, err := strconv.Atoi(code); err == nil {
 			e.Status = n
 		} else {
@@ -79,4 +86,14 @@ func readError(v *fastjson.Value) *Error {
 		e.Status = 0
 	}
 	return e
+}
+
+// start is the beginning of a text.
+func start(v *fastjson.Value) string {
+	text, long := jsontext.LongInside(v)
+	if !long {
+		return string(v.GetStringBytes())
+	}
+	text, _ = jsontext.AppendRepaired(nil, text[:ErrorBytes], ErrorBytes) // nobody has checked it
+	return string(jsontext.Decode(nil, text))
 }

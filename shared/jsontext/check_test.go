@@ -86,9 +86,16 @@ func TestAppendRepaired(t *testing.T) {
 		{"empty", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := AppendRepaired([]byte("x"), []byte(c.in))
+			got, left := AppendRepaired([]byte("x"), []byte(c.in), 10)
 			require.Equal(t, "x"+c.want, string(got))
 			require.True(t, Inside(got))
+			got, left = AppendRepaired(nil, []byte(c.in), 10-left)
+			require.Equal(t, c.want, string(got), "as many as there are")
+			require.Zero(t, left)
+			if c.want != c.in {
+				_, left = AppendRepaired(nil, []byte(strings.Repeat(c.in, 3)), 2)
+				require.Negative(t, left)
+			}
 		})
 	}
 }
@@ -125,7 +132,11 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%q is not the inside of a string", b)
 		}
 		require.True(t, json.Valid(AppendString(nil, b)))
-		require.True(t, Inside(AppendRepaired(nil, b)))
+		repaired, _ := AppendRepaired(nil, b, len(b))
+		require.True(t, Inside(repaired))
+		n, inside := Escapes(b, 0)
+		require.Equal(t, Inside(b), inside)
+		require.LessOrEqual(t, n, bytes.Count(b, []byte(`\`)))
 	})
 }
 

@@ -84,6 +84,9 @@ func IsString(v *fastjson.Value) bool {
 	return v != nil && (of(v).kind == rawString || of(v).kind == fastjson.TypeString)
 }
 
+// IsEmpty reports whether v, a string, is the empty one, without decoding it.
+func IsEmpty(v *fastjson.Value) bool { return of(v).text == "" }
+
 // LookAt looks at all strings of v, so that none is appended as it came: what no Check has
 // passed may be no JSON, though it was parsed.
 func LookAt(v *fastjson.Value) {

@@ -25,6 +25,14 @@ func InsideOf(b []byte) (n int, ok bool) {
 	return n, ok && utf8.Valid(b[:n])
 }
 
+// Escapes is Inside, and returns how many escapes b has. It looks no further than one more
+// than most; 0 is no limit.
+func Escapes(b []byte, most int) (n int, ok bool) {
+	s := scanner{lim: Limits{Escapes: most}}
+	end, ok := s.plain(b)
+	return s.escapes, ok && end == len(b) && utf8.Valid(b)
+}
+
 // Plain returns how many bytes of b stand before the first quote or backslash, all of
 // them where there is none.
 func Plain(b []byte) int {
@@ -202,9 +210,10 @@ func runes(b []byte) int {
 }
 
 // AppendRepaired appends what almost is the inside of a JSON string as one:
-// bytes and escapes that are not valid become U+FFFD.
-func AppendRepaired(dst, inside []byte) []byte {
-	for len(inside) > 0 {
+// bytes and escapes that are not valid become U+FFFD. It returns how many fewer than most they
+// are; when it is less than 0, there are more, and the rest is not appended.
+func AppendRepaired(dst, inside []byte, most int) (_ []byte, left int) {
+	for {
 		n, _ := plain(inside)
 		for valid := inside[:n]; len(valid) > 0; { // but for its UTF-8
 			i := 0
@@ -216,14 +225,18 @@ func AppendRepaired(dst, inside []byte) []byte {
 			}
 			i += runes(valid[i:])
 			dst = append(dst, valid[:i]...)
-			if i == 0 {
+			for valid = valid[i:]; len(valid) > 0 && valid[0] >= utf8.RuneSelf && runes(valid) == 0; valid = valid[1:] {
+				if most--; most < 0 {
+					return dst, most
+				}
 				dst = append(dst, "\ufffd"...)
-				i++
 			}
-			valid = valid[i:]
 		}
 		if inside = inside[n:]; len(inside) == 0 {
-			break
+			return dst, most
+		}
+		if most--; most < 0 {
+			return dst, most
 		}
 		bad := 1
 		switch c := inside[0]; {
@@ -239,7 +252,6 @@ func AppendRepaired(dst, inside []byte) []byte {
 		}
 		inside = inside[bad:]
 	}
-	return dst
 }
 
 // AppendValue appends v as JSON. Unlike MarshalTo it is right for values that

@@ -111,3 +111,45 @@ func TestNoArgumentsAreReadAgainAndAgain(t *testing.T) {
 		})
 	}
 }
+
+// What is broken in an answer is mended, and what is escaped twice is decoded, as far as
+// an honest one may be so.
+func TestAnswersHaveNoMoreThanSoMuchToMend(t *testing.T) {
+	call := func(arguments string) string {
+		return `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":` + arguments + `}}]`
+	}
+	for name, c := range map[string]struct{ message, problem string }{
+		"broken characters":               {`"content":"` + strings.Repeat("a\xff", 100_000) + `"`, ""},
+		"too many":                        {`"content":"` + strings.Repeat("a\xff", 200_000) + `"`, "more broken characters"},
+		"too many in a thought":           {`"content":"a","reasoning":"` + strings.Repeat(`\ud800`, 200_000) + `"`, "more broken characters"},
+		"too many in all":                 {`"content":"` + strings.Repeat("\xff", 100_000) + `","refusal":"` + strings.Repeat("\n", 100_000) + `"`, "more broken characters"},
+		"too many in arguments":           {call(`"` + strings.Repeat("\xff", 200_000) + `"`), "more broken characters"},
+		"escapes in arguments":            {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 4000) + `\"}"`), ""},
+		"too many escapes in arguments":   {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 11_000) + `\"}"`), "more escapes than the limit"},
+		"too many, and a broken one":      {call(`"` + "\xff" + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
+		"too many behind a broken escape": {call(`"\x` + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
+		"too many in an object":           {call(`{"a":"` + strings.Repeat(`\n`, 11_000) + `"}`), "more escapes than the limit"},
+		"escapes in a text":               {`"content":"` + strings.Repeat(`\n`, 200_000) + `"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := translate.New(translate.Options{Limits: responses.Limits{Escapes: 10_000}, EventBytes: 4 << 20})
+			request := func(stream string) *translate.Turn {
+				_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":`+stream+`}`), corpus.ID, corpus.Created)
+				require.Nil(t, err)
+				return turn
+			}
+			_, failed := request("false").Response(nil, []byte(`{"choices":[{"message":{`+c.message+`},"finish_reason":"stop"}]}`), corpus.Ended)
+			message := strings.ReplaceAll(c.message, "\n", "\x01") // a line end would end the event's line
+			events, err := request("true").Stream().Write(nil, []byte(`data: {"choices":[{"delta":{`+message+`},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n"), corpus.Ended)
+			require.NoError(t, err)
+			if c.problem == "" {
+				require.Nil(t, failed)
+				require.NotContains(t, string(events), "response.failed")
+				return
+			}
+			require.NotNil(t, failed)
+			require.Contains(t, failed.Message, c.problem)
+			require.Contains(t, string(events), c.problem)
+		})
+	}
+}

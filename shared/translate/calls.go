@@ -12,14 +12,18 @@ type jsonEnd struct {
 
 // write takes a piece and returns how much of it belongs to the value.
 func (e *jsonEnd) write(p []byte) int {
-	for i, c := range p {
+	for i := 0; i < len(p); i++ {
+		c := p[i]
 		switch {
 		case e.complete:
 			return i
 		case e.escape:
 			e.escape = false
 		case e.inString:
-			switch c {
+			if i += jsontext.Plain(p[i:]); i == len(p) {
+				return i
+			}
+			switch c = p[i]; c {
 			case '\\':
 				e.escape = true
 			case '"':

@@ -21,13 +21,14 @@ type chunkWork struct {
 	split    chat.Splitter // of a long chunk
 	told     []byte        // its logprobs, rendered
 	long     bool          // it has read a long answer or chunk
+	mends    int           // how many broken characters were mended
 }
 
 var chunkWorks = sync.Pool{New: func() any { return new(chunkWork) }}
 
 // done gives w back. What a long answer needed is left to the garbage collector.
 func (w *chunkWork) done() {
-	w.told = nil
+	w.told, w.mends = nil, 0
 	if w.long {
 		*w = chunkWork{}
 	}
@@ -43,30 +44,66 @@ func (w *chunkWork) reserve(n int) {
 // fragment returns the escaped inside of a string, empty when v is absent or
 // null. It is valid until the next call.
 func (w *chunkWork) fragment(v *fastjson.Value) ([]byte, *responses.Error) {
+	if err := w.raw(v); err != nil || jsontext.Inside(w.text) {
+		return w.text, err
+	}
+	return w.mend()
+}
+
+// raw makes the escaped inside of a string w.text, whatever is in it.
+func (w *chunkWork) raw(v *fastjson.Value) *responses.Error {
+	w.text = w.text[:0]
 	if jsontext.IsNull(v) {
-		return nil, nil
+		return nil
 	}
 	var ok bool
-	if w.text, ok = jsontext.AppendRaw(w.text[:0], v); !ok {
-		return nil, badUpstream("text that is not a string")
+	if w.text, ok = jsontext.AppendRaw(w.text, v); !ok {
+		return badUpstream("text that is not a string")
 	}
-	if !jsontext.Inside(w.text) {
-		w.decoded = append(w.decoded[:0], w.text...)
-		w.text = jsontext.AppendRepaired(w.text[:0], w.decoded)
+	return nil
+}
+
+// maxMends is how many broken characters are mended of one answer or chunk.
+const maxMends = 128 << 10
+
+// mend makes the fragment read last one that is right.
+func (w *chunkWork) mend() ([]byte, *responses.Error) {
+	w.decoded = append(w.decoded[:0], w.text...)
+	left := 0
+	if w.text, left = jsontext.AppendRepaired(w.text[:0], w.decoded, maxMends-w.mends); left < 0 {
+		return nil, badUpstream("text with more broken characters than any")
 	}
+	w.mends = maxMends - left
 	return w.text, nil
 }
 
 // arguments returns the escaped text of a tool call's arguments; some servers
-// send an object instead of its text.
-func (w *chunkWork) arguments(call toolCall) ([]byte, *responses.Error) {
+// send an object instead of its text. All those of an answer together have no more escapes
+// than a request may have: they are decoded and escaped again.
+func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error) {
 	v := call.function.Get("arguments")
-	if v.GetObject() == nil {
-		return w.fragment(v)
+	if v.GetObject() != nil {
+		jsontext.LookAt(v)
+		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
+		w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
+	} else if err := w.raw(v); err != nil {
+		return nil, err
 	}
-	jsontext.LookAt(v)
-	w.decoded = jsontext.AppendValue(w.decoded[:0], v)
-	w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
+	limit := u.from.opt.Limits.Escapes
+	most := max(limit-u.escapes, 1)
+	if limit == 0 {
+		most = 0
+	}
+	n, ok := jsontext.Escapes(w.text, most)
+	if !ok && (limit == 0 || n <= most) {
+		if _, err := w.mend(); err != nil {
+			return nil, err
+		}
+		n, _ = jsontext.Escapes(w.text, most)
+	}
+	if u.escapes += n; limit > 0 && u.escapes > limit {
+		return nil, badUpstream("tool calls with more escapes than the limit")
+	}
 	return w.text, nil
 }
 
@@ -77,7 +114,7 @@ func (w *chunkWork) isEmptyCall(a *chat.Answer, i int) bool {
 		return false
 	}
 	v := a.ToolCalls[i]
-	if text, err := w.fragment(v.Get("function").Get("arguments")); err != nil || len(text) > 0 || !a.IsEmptyCall(i) {
+	if said := v.Get("function").Get("arguments"); !jsontext.IsNull(said) && !(jsontext.IsString(said) && jsontext.IsEmpty(said)) || !a.IsEmptyCall(i) {
 		return false
 	}
 	w.text = w.text[:0]

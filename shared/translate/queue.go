@@ -98,7 +98,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 		return dst, err
 	}
 	if over != nil {
-		text, err := w.arguments(v)
+		text, err := w.arguments(s.turn, v)
 		if err == nil && !over.write(w.decode(text)) {
 			err = moreArguments()
 		}
@@ -114,7 +114,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 			s.named++
 		}
 	}
-	text, err := w.arguments(v)
+	text, err := w.arguments(s.turn, v)
 	if err != nil {
 		return dst, err
 	}

@@ -75,6 +75,7 @@ func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte,
 // output is the turn's output, empty.
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
+	u.escapes = 0
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
 	u.out.ReasoningSummary = u.summaries
 	if u.copies {
@@ -156,11 +157,12 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	if call.Name == "" {
 		return dst, 0, badUpstream("a tool call without a name")
 	}
-	text, err := w.arguments(v)
+	text, err := w.arguments(u, v)
 	if err != nil {
 		return dst, 0, err
 	}
 	said := w.decode(text)
+	plain := len(said) == len(text) // then there is nothing to escape
 	if isWhole(said) && said[0] == '{' && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
 		if len(text) > 0 {
@@ -183,7 +185,7 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 		if call.Kind == responses.CustomCall {
 			var input customInput
 			text = input.end(input.write(nil, text), isCut)
-		} else {
+		} else if !plain {
 			text = jsontext.AppendEscaped(make([]byte, 0, len(text)+len(text)/8), text)
 		}
 		dst = out.BeginCall(dst, call)

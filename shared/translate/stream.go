@@ -153,15 +153,12 @@ func errorLine(raw []byte) *chat.Error {
 	}
 	said, _, _ = bytes.Cut(said, []byte("\n"))
 	said, _, _ = bytes.Cut(said, []byte("\r"))
-	said = said[:min(len(said), errorBytes)]
+	said = said[:min(len(said), chat.ErrorBytes)]
 	if e := chat.ParseError(said); *e != (chat.Error{}) {
 		return e
 	}
 	return nil
 }
-
-// errorBytes is how much is read of an error that is no answer.
-const errorBytes = 64 << 10
 
 // rest gives back what a stream that waits, or is over, does not need.
 func (s *Stream) rest() {
@@ -388,6 +385,9 @@ func (s *Stream) End(dst []byte, cause *responses.Error, now int64) []byte {
 
 // decode returns what the escaped text means; valid until the next call.
 func (w *chunkWork) decode(text []byte) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
 	w.decoded = jsontext.Decode(w.decoded[:0], text)
 	return w.decoded
 }

@@ -79,6 +79,7 @@ type Turn struct {
 	raised    []raisedTool
 	dropped   string
 	maxOutput int64
+	escapes   int             // in the arguments of the answer's calls so far
 	memory    *Memory         // that the answer begins with; nil: none
 	state     responses.State // how the answer ended
 	outcome   responses.Outcome
