@@ -1,7 +1,6 @@
 package jsontext
 
 import (
-	"bytes"
 	"encoding/base64"
 	"slices"
 )
@@ -33,11 +32,16 @@ func AppendBase64(dst, inside []byte) ([]byte, error) {
 		at += 3
 		end += n
 	}
-	rest := inside[end:] // the end, or what is wrong
-	if bytes.IndexByte(rest, '\\') >= 0 {
-		rest = Decode(nil, rest)
+	var tail, part []byte // the end, or what is wrong: then it is longer
+	for rest := inside[end:]; len(rest) > 0 && len(tail) <= 8; {
+		part, rest = DecodePart(part[:0], rest, 1<<10)
+		for _, c := range part {
+			if c != '\n' && c != '\r' {
+				tail = append(tail, c)
+			}
+		}
 	}
-	return base64.StdEncoding.AppendDecode(dst[:at], rest)
+	return base64.StdEncoding.AppendDecode(dst[:at], tail)
 }
 
 // fourLetters returns what the next four letters stand for, with line ends before and

@@ -58,8 +58,11 @@ func First(b []byte) (n int, ok bool) { return first(b, false) }
 // pair, which many readers take, or a line end as it is.
 func Extent(b []byte) (n int, ok bool) { return first(b, true) }
 
+// mostValues is how many values First and Extent go through: what has more is none of them.
+const mostValues = 1 << 18
+
 func first(b []byte, checked bool) (n int, ok bool) {
-	s := scanner{b: b, lim: Limits{Depth: MaxDepth}, checked: checked}
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth, Values: mostValues}, checked: checked}
 	s.space()
 	if s.value() != nil {
 		return 0, false

@@ -44,6 +44,16 @@ func Open(encoded []byte) (thought []byte, ok bool) {
 // checksum is the 32-bit FNV-1a hash.
 func checksum(b []byte) uint32 {
 	h := uint32(2166136261)
+	for ; len(b) >= 8; b = b[8:] { // a jump backwards takes as long as four bytes
+		h = (h ^ uint32(b[0])) * 16777619
+		h = (h ^ uint32(b[1])) * 16777619
+		h = (h ^ uint32(b[2])) * 16777619
+		h = (h ^ uint32(b[3])) * 16777619
+		h = (h ^ uint32(b[4])) * 16777619
+		h = (h ^ uint32(b[5])) * 16777619
+		h = (h ^ uint32(b[6])) * 16777619
+		h = (h ^ uint32(b[7])) * 16777619
+	}
 	for _, c := range b {
 		h = (h ^ uint32(c)) * 16777619
 	}

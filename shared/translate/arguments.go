@@ -93,6 +93,9 @@ const (
 	maxLooked = 8 * maxTexts
 )
 
+// longTexts is from how many bytes on blanks behind a text that is no JSON stay there.
+const longTexts = 1 << 20
+
 // texts returns what the arguments are: one text, or several, each of a call
 // of its own. One that was told as it came is the first of them, with the blanks
 // before it.
@@ -122,7 +125,7 @@ func texts(said []byte, custom bool) [][]byte {
 	last := len(all) - 1
 	switch {
 	case len(rest) > 0 && last < 0:
-		if end := (jsonEnd{}); rest[0] == '{' {
+		if end := (jsonEnd{}); rest[0] == '{' && len(said) <= longTexts {
 			if n := end.write(said); len(trimLeft(said[n:])) == 0 {
 				said = said[:n]
 			}

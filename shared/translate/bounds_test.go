@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"antwort/shared/corpus"
 	"antwort/shared/responses"
+	"antwort/shared/thought"
 	"antwort/shared/translate"
 
 	"github.com/stretchr/testify/require"
@@ -151,5 +153,57 @@ func TestAnswersHaveNoMoreThanSoMuchToMend(t *testing.T) {
 			require.Contains(t, failed.Message, c.problem)
 			require.Contains(t, string(events), c.problem)
 		})
+	}
+}
+
+// What is decoded of a request has bounds of its own, which no conversation meets.
+func TestWhatIsDecodedOfARequestHasBounds(t *testing.T) {
+	tr := translate.New(translate.Options{ReasoningField: "reasoning", Limits: responses.Limits{Escapes: 10_000}})
+	file := func(text string) string {
+		return `{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"}]}`
+	}
+	thoughtOf := func(text string) string {
+		return `{"type":"reasoning","summary":[],"encrypted_content":"` + string(thought.AppendCopy(nil, []byte(text))) + `"},{"role":"user","content":"a"}`
+	}
+	call := func(arguments string) string {
+		return `{"type":"function_call","call_id":"c","name":"f","arguments":"` + strings.ReplaceAll(arguments, `"`, `\"`) + `"},{"type":"function_call_output","call_id":"c","output":"a"}`
+	}
+	numbers := func(n int) string { return `{"a":[` + strings.Repeat("0,", n-1) + `0]}` }
+	for name, c := range map[string]struct{ items, want, problem string }{
+		"a file of lines":          {file(strings.Repeat("a\n", 9_000)), `a\na\n`, ""},
+		"one of too many":          {file(strings.Repeat("a\n", 11_000)), "", "more characters to escape than the limit of 10000"},
+		"two that have too many":   {file(strings.Repeat("a\n", 6_000)) + "," + file(strings.Repeat("a\n", 6_000)), "", "more characters to escape"},
+		"a thought":                {thoughtOf(strings.Repeat("a\n", 9_000) + "\x00b"), `a\n\u0000b`, ""},
+		"one of too many escapes":  {thoughtOf(strings.Repeat("a\n", 11_000)), "", "more characters to escape"},
+		"a long thought":           {thoughtOf(strings.Repeat("word ", 600_000)), "word word", ""},
+		"one that is too long":     {thoughtOf(strings.Repeat("word ", 800_000)), "", "more than this server opens"},
+		"two that are":             {thoughtOf(strings.Repeat("word ", 400_000)) + "," + thoughtOf(strings.Repeat("word ", 400_000)), "", "more than this server opens"},
+		"what others have sealed":  {`{"type":"reasoning","summary":[],"encrypted_content":"g` + strings.Repeat("A", 5<<20) + `"},{"role":"user","content":"a"}`, `"content":"a"`, ""},
+		"arguments of many values": {call(numbers(400_000)), `"arguments":"{\"a\":[0,0`, ""},
+		"of more than are read":    {call(numbers(600_000)), `"arguments":"{\"arguments\":\"{`, ""},
+		"of more in all":           {strings.TrimSuffix(strings.Repeat(call(numbers(20_000))+",", 30), ","), `"arguments":"{\"arguments\":\"{`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, _, err := tr.Request(nil, []byte(`{"model":"m","input":[`+c.items+`]}`), corpus.ID, corpus.Created)
+			if c.problem != "" {
+				require.NotNil(t, err)
+				require.Contains(t, err.Message, c.problem)
+				return
+			}
+			require.Nil(t, err)
+			require.True(t, strings.Contains(string(out), c.want))
+		})
+	}
+}
+
+// A thought that no request could bring back has no copy.
+func TestAVeryLongThoughtHasNoCopy(t *testing.T) {
+	for n, want := range map[int]bool{100: true, 2 << 20: true, 2<<20 + 1: false} {
+		_, turn, err := translate.New(translate.Options{}).Request(nil, []byte(`{"model":"m","input":"hi","include":["reasoning.encrypted_content"]}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		out, failed := turn.Response(nil, []byte(`{"choices":[{"message":{"reasoning":"`+strings.Repeat("a", n)+`","content":"a"},"finish_reason":"stop"}]}`), corpus.Ended)
+		require.Nil(t, failed)
+		require.Equal(t, want, strings.Contains(string(out), `"encrypted_content":"`))
+		require.Contains(t, string(out), `"status":"completed"},{`)
 	}
 }

@@ -113,12 +113,13 @@ func (w *requestWork) meaning(said []byte) meaning {
 		switch {
 		case len(text) == 0, string(text) == "null":
 			return saidNothing
-		case text[0] == '{' && isWhole(text):
+		case text[0] == '{' && w.isObject(text):
 			return saidObject
 		}
 		return saidElse
 	}
-	var check jsontext.Checker
+	check := jsontext.Checker{Limits: jsontext.Limits{Values: w.moreValues()}}
+	defer func() { w.values += check.Values() }()
 	first := byte(0) // that is no blank
 	for len(said) > 0 {
 		w.decoded, said = jsontext.DecodePart(w.decoded[:0], said, jsontext.LongString)
@@ -136,6 +137,22 @@ func (w *requestWork) meaning(said []byte) meaning {
 		return saidObject
 	}
 	return saidElse
+}
+
+// maxValues is how many values are looked at in all arguments of a request: what has more
+// stays a text.
+const maxValues = 512 << 10
+
+func (w *requestWork) moreValues() int { return max(maxValues-w.values, 1) }
+
+// isObject reports whether a short text, which begins as an object does, is one.
+func (w *requestWork) isObject(text []byte) bool {
+	n, err := jsontext.Count(text, jsontext.Limits{Values: w.moreValues()})
+	if err != nil {
+		n = len(text) / 2 // not fewer than were looked at
+	}
+	w.values += n
+	return err == nil
 }
 
 // isNoObject reports whether an escaped text says by its first bytes that it is neither

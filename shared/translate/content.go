@@ -118,7 +118,7 @@ func (w *requestWork) appendPart(dst []byte, part *fastjson.Value, at place) ([]
 		w.intoPart("text", at, "filename")
 		w.intoPart("text", at, "file_data")
 		dst = append(dst, `{"type":"text","text":"`...)
-		dst, err = appendFile(dst, part, at)
+		dst, err = w.appendFile(dst, part, at)
 		return append(dst, `"}`...), err
 	}
 	return dst, unknownPart(at, typ)
@@ -278,7 +278,7 @@ func (w *requestWork) toolResult(output *fastjson.Value, i int) ([]byte, *respon
 			w.lookedAt(at, "type")
 			w.into(w.messages, "content", at, "filename")
 			w.into(w.messages, "content", at, "file_data")
-			text, err = appendFile(text, part, at)
+			text, err = w.appendFile(text, part, at)
 		default:
 			if len(w.media) > 0 {
 				w.media = append(w.media, ',')

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -19,7 +20,7 @@ func noFiles(path string) *responses.Error {
 
 // appendFile appends the text of an input_file, escaped: chat parts have no files, but
 // text is text. The file's name, when there is one, stands above it.
-func appendFile(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
+func (w *requestWork) appendFile(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.Error) {
 	for _, member := range [...]string{"file_id", "file_url"} {
 		if !jsontext.IsNull(part.Get(member)) {
 			return dst, noFiles(at.of(member))
@@ -55,18 +56,39 @@ func appendFile(dst []byte, part *fastjson.Value, at place) ([]byte, *responses.
 	if err != nil {
 		return dst, invalidValue(at.of("file_data"), "is not valid base64")
 	}
-	for isText = isText && !hasMagic(text); isText && len(text) > 0; {
-		n := min(len(text), textPart)
-		for n < len(text) && n > textPart-utf8.UTFMax && !utf8.RuneStart(text[n]) {
-			n--
+	if isText && !hasMagic(text) {
+		var e *responses.Error
+		if dst, isText, e = w.appendDecoded(dst, text, true, at.of("file_data")); e != nil {
+			return dst, e
 		}
-		dst, isText = jsontext.AppendText(dst, text[:n])
-		text = text[n:]
+	} else {
+		isText = false
 	}
 	if !isText {
 		return dst, notText(at)
 	}
 	return dst, nil
+}
+
+// appendDecoded appends what was decoded, escaped, and reports whether it is text: of what must
+// be no more is looked at than shows that it is none. All that is decoded of a request has no
+// more escapes than it may have itself.
+func (w *requestWork) appendDecoded(dst, text []byte, must bool, path string) (_ []byte, isText bool, _ *responses.Error) {
+	for isText = true; (isText || !must) && len(text) > 0; {
+		n := min(len(text), textPart)
+		for n < len(text) && n > textPart-utf8.UTFMax && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		before := len(dst)
+		is := false
+		dst, is = jsontext.AppendText(dst, text[:n])
+		isText, text = isText && is, text[n:]
+		w.escapes += len(dst) - before - n
+		if most := w.opt.Limits.Escapes; (isText || !must) && most > 0 && w.escapes > most {
+			return dst, isText, responses.Invalid(path, "has more characters to escape than the limit of "+strconv.Itoa(most))
+		}
+	}
+	return dst, isText, nil
 }
 
 // fileData returns the inside of the string in which a file stands, with no escape more
@@ -129,7 +151,7 @@ func isTextType(mediaType string) bool {
 // hasMagic reports whether a file says at its beginning that it is of a kind
 // whose bytes may look like text and are none.
 func hasMagic(file []byte) bool {
-	start := bytes.TrimLeft(file, "\ufeff \t\r\n")
+	start := bytes.TrimLeft(file[:min(len(file), textPart)], "\ufeff \t\r\n")
 	for _, magic := range [...]string{"%PDF-", "%FDF-", "%!PS", "{\\rtf", "PK\x03\x04", "PK\x05\x06", "GIF8", "OggS", "ID3", "\x7fELF"} {
 		if bytes.HasPrefix(start, []byte(magic)) {
 			return true
@@ -142,6 +164,7 @@ func hasMagic(file []byte) bool {
 // its beginning, which names a version, in the first 1024. A text that speaks of
 // PDF has it neither at an end of a line nor with objects behind it.
 func isLatePDF(file []byte) bool {
+	objects := true // there may be some
 	for from := 0; from < min(len(file), 1024); {
 		n := bytes.Index(file[from:], []byte("DF-"))
 		at := from + n - 2
@@ -152,7 +175,11 @@ func isLatePDF(file []byte) bool {
 		if at < 0 || file[at] != '%' || file[at+1] != 'P' && file[at+1] != 'F' || !isVersion(file[at+5:]) {
 			continue
 		}
-		if end := at + len("%PDF-1.7"); at == 0 || isLineEnd(file[at-1]) || end == len(file) || isLineEnd(file[end]) || bytes.Contains(file[end:], []byte("endobj")) {
+		end := at + len("%PDF-1.7")
+		if at == 0 || isLineEnd(file[at-1]) || end == len(file) || isLineEnd(file[end]) {
+			return true
+		}
+		if objects = objects && bytes.Contains(file[end:], []byte("endobj")); objects {
 			return true
 		}
 	}

@@ -24,11 +24,16 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 	}
 	if v := o.Get("encrypted_content"); jsontext.IsString(v) {
 		encoded := jsontext.Bytes(v)
-		if text, ok := w.open(encoded); ok {
-			w.into(w.messages, w.opt.ReasoningField, item(i), "encrypted_content")
-			a := w.nextThought()
-			a.reasoning = jsontext.AppendEscaped(a.reasoning, text)
-			return nil
+		if isOurs(encoded) {
+			if w.copied += len(encoded); w.copied > maxCopied {
+				return responses.Invalid(item(i).of("encrypted_content"), "is more than this server opens in one request")
+			}
+			if text, ok := w.open(encoded); ok {
+				w.into(w.messages, w.opt.ReasoningField, item(i), "encrypted_content")
+				a := w.nextThought()
+				a.reasoning, _, err = w.appendDecoded(a.reasoning, text, false, item(i).of("encrypted_content"))
+				return err
+			}
 		}
 		if w.opt.Sealer != nil && len(encoded) > 0 {
 			return notOpened(i)
@@ -36,6 +41,16 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 	}
 	_, err = w.thoughts(o, i, "summary", "summary_text")
 	return err
+}
+
+// maxCopied is how many bytes of copies are opened in one request: their thoughts are some
+// hundred thousand tokens.
+const maxCopied = 4 << 20
+
+// isOurs reports whether a copy begins as ours do, whose first byte is small. Line ends
+// are no part of it.
+func isOurs(encoded []byte) bool {
+	return len(encoded) > 0 && (encoded[0] == 'A' || encoded[0] == '\n' || encoded[0] == '\r')
 }
 
 // open returns the thought of a copy. One that is only coded is from before there were
