@@ -295,7 +295,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.json_escapes",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONEscapes }, def: 1_000_000, min: 100, max: 1_000_000_000},
-	doc:   "Escapes, such as `\\n`, in the JSON strings of a request. Those of a conversation are some ten thousand; each takes 20 to 60 ns where a text is read.",
+	doc:   "Escapes, such as `\\n`, in the JSON strings of a request. Those of a conversation are some ten thousand; each takes 20 to 60 ns where a text is read. As many are read of its text files and thoughts, and of the arguments of all calls of an answer.",
 }, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},

@@ -15,7 +15,10 @@ import (
 // DefaultMax is the longest event that a Framer accepts when Max is 0.
 const DefaultMax = 1 << 20
 
-// ErrTooLong is returned for an event longer than Framer.Max.
+// maxLines is how many lines an event may have.
+const maxLines = 128 << 10
+
+// ErrTooLong is returned for an event longer than Framer.Max, or of very many lines.
 var ErrTooLong = errors.New("event is longer than the limit")
 
 // An Event is one block of lines that ends with a blank line. The Raw of events
@@ -128,7 +131,10 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 		begin := f.line
 		f.line = f.pos
 		if end != begin {
-			if f.lines++; f.lines == 1 {
+			if f.lines++; f.lines > maxLines {
+				return Event{}, false, ErrTooLong
+			}
+			if f.lines == 1 {
 				f.first = [2]int{begin - f.start, end - f.start}
 			}
 			continue

@@ -134,3 +134,13 @@ func BenchmarkFramer(b *testing.B) {
 		}
 	}
 }
+
+func TestEventsHaveNotTooManyLines(t *testing.T) {
+	for lines, want := range map[int]error{maxLines: nil, maxLines + 1: ErrTooLong} {
+		f := Framer{Max: 8 << 20}
+		f.Write([]byte(strings.Repeat("data:\n", lines) + "\n"))
+		_, ok, err := f.Next()
+		require.Equal(t, want, err)
+		require.Equal(t, want == nil, ok)
+	}
+}

@@ -165,10 +165,13 @@ func (s *Stream) open() (open *queued) {
 	return open
 }
 
+// maxOver is how many calls that are over are remembered: each is looked for among all.
+const maxOver = 128
+
 // endCall notes that a call is over. Of calls that were over long ago nothing
 // more is expected.
 func (s *Stream) endCall(q *queued) *overCall {
-	if len(s.over) == maxQueued {
+	if len(s.over) == maxOver {
 		s.over = s.over[:copy(s.over, s.over[1:])]
 	}
 	s.over = append(s.over, overCall{index: q.index, id: q.id, longest: q.arguments.gone + len(q.arguments.said)})

@@ -140,6 +140,9 @@ func attacks(translates bool) []attack {
 		asks("an event of lines", streams(`data: {"choices":[{"index":0,"delta":{"content":"`+strings.Repeat(`a\n`, 2<<20)+`"}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 1, 2, helloStream, 200),
 		asks("a whole answer of small values", gives(200, "application/json", fmt.Sprintf(whole, "["+many("0", 7<<20)+"]", "")), 2, 2, hello, 200, 502),
 		asks("unknown values in a whole answer", gives(200, "application/json", `{"x":[`+many(`{"a":0}`, 1<<20)+`],`+fmt.Sprintf(whole, `"a"`, "")[1:]), 2, 2, hello, 200),
+		asks("an answer that is no text", gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat("a\xff", 7<<20)+`"`, "")), 1, 2, hello, 200, 502),
+		asks("a call of many values", gives(200, "application/json", calls("shell", `{\"commands\":[`+many("0", 7<<20)+`]}`)), 1, 2, hello[:len(hello)-1]+`,"tools":[{"type":"shell"}]}`, 200, 502),
+		asks("a call of texts that begin alike", gives(200, "application/json", calls("f", alike(500, 8_000))), 1, 2, hello, 200),
 		asks("an event of small values", streams(chatEvents[1], `data: {"choices":[{"index":0,"delta":{"content":[`+many("0", 3<<20)+`]}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
 		asks("unknown values in an event", streams(chatEvents[1], `data: {"x":[`+many(`{"a":0}`, 900<<10)+`],"choices":[]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
 		attack{"a stream without end", 1, flows(delta, 60_000), func(t *testing.T, url string) {
@@ -151,6 +154,19 @@ func attacks(translates bool) []attack {
 			require.True(t, strings.HasSuffix(end, "data: [DONE]\n\n"), end)
 		}},
 	)
+}
+
+// calls is an answer that is a call; its arguments are escaped.
+func calls(name, arguments string) string {
+	return `{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"` + name + `","arguments":"` + arguments + `"}}]},"finish_reason":"tool_calls"}]}`
+}
+
+// alike are n objects, escaped, that differ in their last bytes only.
+func alike(n, size int) (all string) {
+	for i := range n {
+		all += `{\"a\":\"` + strings.Repeat("x", size) + strconv.Itoa(i) + `\"}`
+	}
+	return all
 }
 
 // wantStatus is that of a request that is refused when it is read, and passes else.
