@@ -196,7 +196,7 @@ func (f *Framer) max() int {
 // -1 if it does not. It looks for both ends no further than a line is long: either
 // may be far away.
 func lineEnd(b []byte) int {
-	if b[0] == '\n' { // every other line of most streams
+	if b[0] == '\n' || b[0] == '\r' { // every other line of most streams
 		return 0
 	}
 	for at, size := 0, 256; at < len(b); at, size = at+size, 2*size {

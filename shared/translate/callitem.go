@@ -119,7 +119,12 @@ func (w *requestWork) meaning(said []byte) meaning {
 		return saidElse
 	}
 	check := jsontext.Checker{Limits: jsontext.Limits{Values: w.moreValues()}}
-	defer func() { w.values += check.Values() }()
+	m := w.longMeaning(&check, said)
+	w.values += check.Values()
+	return m
+}
+
+func (w *requestWork) longMeaning(check *jsontext.Checker, said []byte) meaning {
 	first := byte(0) // that is no blank
 	for len(said) > 0 {
 		w.decoded, said = jsontext.DecodePart(w.decoded[:0], said, jsontext.LongString)
