@@ -80,7 +80,7 @@ var letterValues = func() (v [4][256]uint32) {
 		}
 	}
 	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
-		n := uint32(i) //nolint:gosec // less than 64
+		n := uint32(i)
 		v[0][c] = n << 2
 		v[1][c] = n>>4 | n<<12&0xf000
 		v[2][c] = n<<6&0xff00 | n<<22&0xc00000

@@ -282,7 +282,7 @@ func (s *scanner) str() *SyntaxError {
 		soon = min(soon, s.i+shortString)
 	}
 	for i+8 <= soon { // most strings have no escape, and end here
-		found := anySpecial(word(s.b[i:]))
+		found := anySpecial(Word(s.b[i:]))
 		if found == 0 {
 			i += 8
 			continue
@@ -344,14 +344,14 @@ var special = func() (t [256]bool) {
 	return t
 }()
 
-// word is the first eight bytes of b.
-func word[T string | []byte](b T) uint64 {
+// Word is the first eight bytes of b in one step, the first of them lowest.
+func Word[T string | []byte](b T) uint64 {
 	_ = b[7]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
-// putWord is word the other way, appendWord likewise.
+// putWord is Word the other way, appendWord likewise.
 func putWord(b []byte, w uint64) {
 	_ = b[7]
 	b[0], b[1], b[2], b[3] = byte(w), byte(w>>8), byte(w>>16), byte(w>>24)      //nolint:gosec // byte by byte
@@ -394,7 +394,7 @@ func (s *scanner) plain(b []byte) (int, bool) {
 	i := 0
 	for {
 		for i+8 <= len(b) {
-			found := anySpecial(word(b[i:]))
+			found := anySpecial(Word(b[i:]))
 			if found != 0 {
 				i += bits.TrailingZeros64(found) >> 3
 				break

@@ -158,7 +158,7 @@ func TestAnySpecial(t *testing.T) {
 			for at := range 8 {
 				b := bytes.Repeat([]byte{around}, 8)
 				b[at] = byte(c)
-				require.Equal(t, special[byte(c)], anySpecial(word(b)) != 0, "%#x among %#x", c, around)
+				require.Equal(t, special[byte(c)], anySpecial(Word(b)) != 0, "%#x among %#x", c, around)
 			}
 		}
 	}

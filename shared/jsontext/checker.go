@@ -124,7 +124,7 @@ func (c *Checker) text(p []byte) int {
 	for {
 		found := uint64(0)
 		if i+8 <= len(p) { // escapes are often close to each other
-			w := word(p[i:])
+			w := Word(p[i:])
 			found = anySpecial(w) | w&highBits
 		}
 		if found != 0 {

@@ -38,7 +38,7 @@ func Escapes(b []byte, most int) (n int, ok bool) {
 func Plain(b []byte) int {
 	i := 0
 	for i+8 <= len(b) {
-		found := anySpecial(word(b[i:]))
+		found := anySpecial(Word(b[i:]))
 		if found == 0 {
 			i += 8
 			continue
@@ -105,7 +105,7 @@ func AppendText(dst, s []byte) (_ []byte, isText bool) {
 	isText = true
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
-			w := word(s[i:])
+			w := Word(s[i:])
 			found := anySpecial(w) | w&highBits
 			if found == 0 {
 				n := plainRun(s[i:])
@@ -147,7 +147,7 @@ func AppendText(dst, s []byte) (_ []byte, isText bool) {
 func plainRun(s []byte) int {
 	i := 0
 	for i+8 <= len(s) {
-		w := word(s[i:])
+		w := Word(s[i:])
 		if found := anySpecial(w) | w&highBits; found != 0 {
 			return i + bits.TrailingZeros64(found)>>3
 		}
@@ -217,7 +217,7 @@ func AppendRepaired(dst, inside []byte, most int) (_ []byte, left int) {
 		n, _ := plain(inside)
 		for valid := inside[:n]; len(valid) > 0; { // but for its UTF-8
 			i := 0
-			for i+8 <= len(valid) && word(valid[i:])&highBits == 0 {
+			for i+8 <= len(valid) && Word(valid[i:])&highBits == 0 {
 				i += 8
 			}
 			for i < len(valid) && valid[i] < utf8.RuneSelf {
@@ -336,7 +336,7 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 	i := 0
 	for i < most {
 		if i+8 <= most { // as appendRun
-			w := word(escaped[i:])
+			w := Word(escaped[i:])
 			dst = appendWord(dst, w)
 			n := bits.TrailingZeros64(anyOf(w, '\\')) >> 3
 			dst = dst[:len(dst)-8+n]
@@ -390,7 +390,7 @@ func AppendTwice(dst, inside []byte) []byte {
 // bytes that is.
 func appendRun(dst, b []byte) ([]byte, int) {
 	if len(b) >= 8 {
-		w := word(b)
+		w := Word(b)
 		if found := anyOf(w, '\\'); found != 0 { // escapes are often close to each other
 			n := bits.TrailingZeros64(found) >> 3
 			dst = appendWord(dst, w)

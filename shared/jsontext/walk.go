@@ -101,7 +101,7 @@ func closingQuote(b []byte) int {
 	}
 	for i++; i < len(b); {
 		if i+8 <= len(b) {
-			found := anySpecial(word(b[i:]))
+			found := anySpecial(Word(b[i:]))
 			if found == 0 {
 				i += 8
 				continue

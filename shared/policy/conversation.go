@@ -86,7 +86,7 @@ func (h hash) add(text []byte) hash {
 	h = h.word(uint64(len(text)))
 	text = text[:min(len(text), hashed)]
 	for ; len(text) >= 8; text = text[8:] {
-		h = h.word(eight(text))
+		h = h.word(jsontext.Word(text))
 	}
 	for _, c := range text {
 		h = (h ^ hash(c)) * prime64
@@ -98,13 +98,6 @@ func (h hash) add(text []byte) hash {
 func (h hash) word(w uint64) hash {
 	h = (h ^ hash(w)) * prime64
 	return h ^ h>>32
-}
-
-// eight reads eight bytes in one step, says the compiler.
-func eight(b []byte) uint64 {
-	_ = b[7]
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
 // mixed spreads what FNV leaves in the lower bits (the finalizer of splitmix64).

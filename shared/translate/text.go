@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"encoding/binary"
 	"math/bits"
 
 	"antwort/shared/jsontext"
@@ -25,7 +24,7 @@ const (
 func sumOfWords(text []byte) uint64 {
 	h := uint64(sumStart)
 	for ; len(text) >= 8; text = text[8:] {
-		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(text))*sumPrime, 32)
+		h = bits.RotateLeft64((h^jsontext.Word(text))*sumPrime, 32)
 	}
 	for _, c := range text {
 		h = (h ^ uint64(c)) * sumPrime
