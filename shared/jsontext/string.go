@@ -33,6 +33,20 @@ func Escapes(b []byte, most int) (n int, ok bool) {
 	return s.escapes, ok && end == len(b) && utf8.Valid(b)
 }
 
+// Sum is a sum of a text that may be long: those that have the same are taken for the same.
+func Sum(b []byte) uint64 {
+	h := uint64(len(b))
+	for ; len(b) >= 8; b = b[8:] {
+		h = bits.RotateLeft64((h^Word(b))*sumPrime, 32)
+	}
+	for _, c := range b {
+		h = (h ^ uint64(c)) * sumPrime
+	}
+	return h
+}
+
+const sumPrime = 1099511628211
+
 // Plain returns how many bytes of b stand before the first quote or backslash, all of
 // them where there is none.
 func Plain(b []byte) int {

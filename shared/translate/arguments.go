@@ -176,7 +176,7 @@ func saysNothing(text []byte) bool {
 // same are taken for the same. A long one counts as it stands.
 func sumOf(text []byte) uint64 {
 	if len(text) > 1<<10 {
-		return sumOfWords(text)
+		return jsontext.Sum(text)
 	}
 	h, inString, escaped := uint64(sumStart), false, false
 	for _, c := range text {

@@ -206,7 +206,7 @@ func (c *overCall) write(p []byte) bool {
 			c.broken = c.end.complete
 			return len(c.again) <= c.longest
 		}
-		if !c.has(sumOfWords(trim(c.again[:n]))) {
+		if !c.has(jsontext.Sum(trim(c.again[:n]))) {
 			return false
 		}
 		c.again = afterJoin(c.again[n:])

@@ -217,7 +217,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 	}
 	switch {
 	case a.live && !a.more && q.call.Kind.IsText():
-		over.texts = append(over.texts, sumOfWords(trim(said)))
+		over.texts = append(over.texts, jsontext.Sum(trim(said)))
 		if custom {
 			dst = s.callText(dst, q.input.end(nil, cut))
 		}
@@ -226,7 +226,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 		return dst, nil
 	}
 	for i, text := range texts(said, custom) {
-		over.texts = append(over.texts, sumOfWords(trim(text)))
+		over.texts = append(over.texts, jsontext.Sum(trim(text)))
 		call := q.call
 		if i > 0 {
 			call.ID = s.turn.resource.ItemID("call_", s.named)

@@ -1,10 +1,6 @@
 package translate
 
-import (
-	"math/bits"
-
-	"antwort/shared/jsontext"
-)
+import "antwort/shared/jsontext"
 
 // sum is the FNV-1a hash of a text without the blanks around it.
 func sum(text []byte) uint64 {
@@ -19,18 +15,6 @@ const (
 	sumStart = 14695981039346656037
 	sumPrime = 1099511628211
 )
-
-// sumOfWords is a sum of a text that may be long.
-func sumOfWords(text []byte) uint64 {
-	h := uint64(sumStart)
-	for ; len(text) >= 8; text = text[8:] {
-		h = bits.RotateLeft64((h^jsontext.Word(text))*sumPrime, 32)
-	}
-	for _, c := range text {
-		h = (h ^ uint64(c)) * sumPrime
-	}
-	return h
-}
 
 // trim cuts the blanks of JSON from both ends of b. Those that only Unicode knows
 // are no JSON: text with them passes for none.
