@@ -93,7 +93,8 @@ const (
 	maxLooked = 8 * maxTexts
 )
 
-// longTexts is from how many bytes on blanks behind a text that is no JSON stay there.
+// longTexts is up to how many bytes of arguments blanks are looked at: behind a text that is
+// no JSON, and between the tokens of texts that may be the same.
 const longTexts = 1 << 20
 
 // texts returns what the arguments are: one text, or several, each of a call
@@ -111,15 +112,16 @@ func texts(said []byte, custom bool) [][]byte {
 		text := trim(rest[:n])
 		at := len(said) - len(rest)
 		rest = afterJoin(rest[n:])
+		sum := sumOf(text, at+n > longTexts)
 		last := len(all) - 1
 		switch {
 		case last >= 0 && saysNothing(all[last]):
 			all, sums = all[:last], sums[:last]
 		case last < 0:
-		case saysNothing(text) || slices.Contains(sums, sumOf(text)):
+		case saysNothing(text) || slices.Contains(sums, sum):
 			continue
 		}
-		all, sums, start = append(all, text), append(sums, sumOf(text)), at
+		all, sums, start = append(all, text), append(sums, sum), at
 	}
 	rest = trim(rest)
 	last := len(all) - 1
@@ -173,9 +175,9 @@ func saysNothing(text []byte) bool {
 }
 
 // sumOf is a sum of a JSON text without the blanks between its tokens: those that have the
-// same are taken for the same. A long one counts as it stands.
-func sumOf(text []byte) uint64 {
-	if len(text) > 1<<10 {
+// same are taken for the same. With its blanks it is read faster.
+func sumOf(text []byte, blanks bool) uint64 {
+	if blanks {
 		return jsontext.Sum(text)
 	}
 	h, inString, escaped := uint64(sumStart), false, false
