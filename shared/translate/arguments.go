@@ -176,8 +176,8 @@ func saysNothing(text []byte) bool {
 
 // sumOf is a sum of a JSON text without the blanks between its tokens: those that have the
 // same are taken for the same. With its blanks it is read faster.
-func sumOf(text []byte, blanks bool) uint64 {
-	if blanks {
+func sumOf(text []byte, withBlanks bool) uint64 {
+	if withBlanks {
 		return jsontext.Sum(text)
 	}
 	h, inString, escaped := uint64(sumStart), false, false

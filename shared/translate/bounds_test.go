@@ -207,24 +207,3 @@ func TestAVeryLongThoughtHasNoCopy(t *testing.T) {
 		require.Contains(t, string(out), `"status":"completed"},{`)
 	}
 }
-
-// Chunks come one after the other in one piece of an answer: each has no more than it needs.
-func TestAChunkHasItsOwnLimitOfValues(t *testing.T) {
-	values := func(n int) string { return strings.TrimSuffix(strings.Repeat("0,", n), ",") }
-	for name, c := range map[string]struct{ chunk, problem string }{
-		"within":          {`{"choices":[{"delta":{"content":"a","x":[` + values(8_000) + `]}}]}`, ""},
-		"beyond":          {`{"choices":[{"delta":{"content":"a","x":[` + values(9_000) + `]}}]}`, "more JSON values than the limit"},
-		"which is unread": {`{"x":[` + values(20_000) + `],"choices":[{"delta":{"content":"a"}}]}`, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, turn, err := translate.New(translate.Options{Limits: responses.Limits{Values: 50_000}}).Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), corpus.ID, corpus.Created)
-			require.Nil(t, err)
-			_, e := turn.Stream().Write(nil, []byte("data: "+c.chunk+"\n\n"), corpus.Ended)
-			if c.problem == "" {
-				require.NoError(t, e)
-			} else {
-				require.ErrorContains(t, e, c.problem)
-			}
-		})
-	}
-}

@@ -87,10 +87,6 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 	return nil
 }
 
-// chunkValues is how many values a chunk may have beside its logprobs. Many chunks may come
-// at once.
-const chunkValues = 8 << 10
-
 // part parts a long chunk: its logprobs are rendered into w.told, and what is left
 // of it returned.
 func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses.Error) {
@@ -110,7 +106,7 @@ func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses
 		n := min(len(data), treeBytes)
 		w.split.Write(data[:n])
 		data = data[n:]
-		if values, entries := w.split.Values(); failure == nil && (most > 0 && values+entries > most || values > chunkValues) {
+		if values, entries := w.split.Values(); failure == nil && most > 0 && values+entries > most {
 			failure = badUpstream("an event of more JSON values than the limit")
 		}
 	}
