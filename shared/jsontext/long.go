@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -98,6 +99,22 @@ func LookAt(v *fastjson.Value) {
 	case fastjson.TypeObject:
 		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) { LookAt(member) })
 	}
+}
+
+// Backslashes returns how many there are in the strings of v that nobody has looked at.
+func Backslashes(v *fastjson.Value) (n int) {
+	if raw := of(v); raw.kind == rawString {
+		return bytes.Count(bytesOf(raw.text), []byte{'\\'})
+	}
+	switch v.Type() {
+	case fastjson.TypeArray:
+		for _, item := range v.GetArray() {
+			n += Backslashes(item)
+		}
+	case fastjson.TypeObject:
+		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) { n += Backslashes(member) })
+	}
+	return n
 }
 
 // longText returns the escaped inside of a long string that is not decoded.

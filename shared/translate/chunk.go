@@ -81,18 +81,21 @@ func (w *chunkWork) mend() ([]byte, *responses.Error) {
 // send an object instead of its text. All those of an answer together have no more escapes
 // than a request may have: they are decoded and escaped again.
 func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error) {
+	limit := u.from.opt.Limits.Escapes
+	most := max(limit-u.escapes, 1)
+	if limit == 0 {
+		most = 0
+	}
 	v := call.function.Get("arguments")
 	if v.GetObject() != nil {
+		if limit > 0 && jsontext.Backslashes(v)/2 > most { // none has more than two
+			return nil, tooManyEscapes()
+		}
 		jsontext.LookAt(v)
 		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
 		w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
 	} else if err := w.raw(v); err != nil {
 		return nil, err
-	}
-	limit := u.from.opt.Limits.Escapes
-	most := max(limit-u.escapes, 1)
-	if limit == 0 {
-		most = 0
 	}
 	n, ok := jsontext.Escapes(w.text, most)
 	if !ok && (limit == 0 || n <= most) {
@@ -102,9 +105,13 @@ func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error)
 		n, _ = jsontext.Escapes(w.text, most)
 	}
 	if u.escapes += n; limit > 0 && u.escapes > limit {
-		return nil, badUpstream("tool calls with more escapes than the limit")
+		return nil, tooManyEscapes()
 	}
 	return w.text, nil
+}
+
+func tooManyEscapes() *responses.Error {
+	return badUpstream("tool calls with more escapes than the limit")
 }
 
 // isEmptyCall reports whether the call at i says nothing but an id, which is then
