@@ -260,7 +260,7 @@ func allEmpty(v *fastjson.Value, but ...string) bool {
 
 func isAbsent(v *fastjson.Value) bool { return v == nil || isNothing(v) }
 
-// blankBytes is within how many bytes a text that is not blank says something.
+// blankBytes is how many bytes of a text are looked at, at once, for more than blanks.
 const blankBytes = 4 << 10
 
 // isBlank reports whether v is a string of blanks, or nothing.
@@ -272,9 +272,15 @@ func isBlank(v *fastjson.Value) bool {
 	case len(text) > 0 && text[0] != ' ' && text[0] != '\\':
 		return false
 	}
-	few := text[:min(len(text), blankBytes)]
-	text, _ = jsontext.AppendRepaired(nil, few, blankBytes) // nobody has checked it
-	return len(bytes.TrimSpace(jsontext.Decode(nil, text))) == 0
+	for part := []byte(nil); len(text) > 0; { // nobody has checked it
+		n := jsontext.Cut(text, blankBytes)
+		part, _ = jsontext.AppendRepaired(part[:0], text[:n], n)
+		if len(bytes.TrimSpace(jsontext.Decode(nil, part))) > 0 {
+			return false
+		}
+		text = text[n:]
+	}
+	return true
 }
 
 // isNothing reports whether v stands for none: null, false, an empty string, list

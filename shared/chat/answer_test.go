@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,8 @@ import (
 func TestABlankThoughtIsNone(t *testing.T) {
 	for first, blank := range map[string]bool{
 		``: true, ` `: true, `\n`: true, ` \u0020`: true, " \n": true, `a`: false, ` a`: false, `\n.`: false,
+		" " + strings.Repeat(`\n`, 3_000): true, strings.Repeat(" ", 4_095) + "\u3000" + strings.Repeat(" ", 5_000): true,
+		strings.Repeat(" ", 5_000) + "a": false, " " + strings.Repeat(`\n`, 3_000) + `\x`: false,
 		`\ud800`: false, ` \ud83d`: false, `\x`: false, ` \u12`: false, `\ud800\u0041`: false,
 	} {
 		var a Answer

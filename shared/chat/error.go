@@ -94,6 +94,6 @@ func start(v *fastjson.Value) string {
 	if !long {
 		return string(v.GetStringBytes())
 	}
-	text, _ = jsontext.AppendRepaired(nil, text[:ErrorBytes], ErrorBytes) // nobody has checked it
+	text, _ = jsontext.AppendRepaired(nil, text[:jsontext.Cut(text, ErrorBytes)], ErrorBytes) // nobody has checked it
 	return string(jsontext.Decode(nil, text))
 }

@@ -54,10 +54,17 @@ func fourLetters(b []byte) (three uint32, n int) {
 		c := b[n]
 		if c == '\\' {
 			n++
-			if c = b[n]; c == 'n' || c == 'r' {
+			switch c = b[n]; c {
+			case 'n', 'r':
 				continue
-			}
-			if c != '/' {
+			case '/':
+			case 'u': // as some write what HTML knows, too
+				r, _ := hex4(b[n+1:])
+				if n += 4; r == '\n' || r == '\r' {
+					continue
+				}
+				c = byte(min(r, 0x7f)) // which is no letter
+			default:
 				return 0, 0
 			}
 		}

@@ -2,6 +2,7 @@ package jsontext_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -37,6 +38,24 @@ func TestBase64(t *testing.T) {
 					sameBase64(t, []byte(strings.ReplaceAll(text, text[i:i+1], c+text[i:i+1])))
 				}
 			}
+		}
+	}
+}
+
+// What is wrong, or an escape that need not be there, may stand far before the end.
+func TestLongBase64(t *testing.T) {
+	plain := make([]byte, 5_000)
+	for i := range plain {
+		plain[i] = byte(rand.Uint32())
+	}
+	text := base64.StdEncoding.EncodeToString(plain)
+	for _, all := range []string{"+", "/", "A", "0"} {
+		sameBase64(t, []byte(strings.ReplaceAll(text, all, fmt.Sprintf(`\u%04x`, all[0]))))
+	}
+	for _, c := range []string{`\u000a`, `\u000D`, `\n`, `\u2028`, `\ud83d\ude00`, `\"`, `\b`, "=", "==", "!", "\u00e9"} {
+		for _, i := range []int{0, 1, 2, 3, 400, 401, 5_000, len(text) - 2} {
+			sameBase64(t, []byte(text[:i]+c+text[i:]))
+			sameBase64(t, []byte(text[:i]+strings.Repeat(c, 2_000)+text[i:]))
 		}
 	}
 }

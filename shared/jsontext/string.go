@@ -223,6 +223,31 @@ func runes(b []byte) int {
 	return n
 }
 
+// Cut returns where the inside of a string can be cut after most bytes, of at least 16:
+// neither in a character nor in an escape, and nowhere when it is no longer.
+func Cut(b []byte, most int) int {
+	if len(b) <= most {
+		return len(b)
+	}
+	n := most
+	for n > most-utf8.UTFMax && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	const longest = len(`\u0000`)
+	at := bytes.LastIndexByte(b[n-longest:n], '\\') + n - longest
+	if at < n-longest {
+		return n
+	}
+	first := at // of the backslashes in a row
+	for first > 0 && b[first-1] == '\\' {
+		first--
+	}
+	if (at-first)%2 == 0 { // it begins an escape
+		return at
+	}
+	return n
+}
+
 // AppendRepaired appends what almost is the inside of a JSON string as one:
 // bytes and escapes that are not valid become U+FFFD. It returns how many fewer than most they
 // are; when it is less than 0, there are more, and the rest is not appended.

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,4 +209,39 @@ func TestAVeryLongThoughtHasNoCopy(t *testing.T) {
 		require.Equal(t, want, strings.Contains(string(out), `"encrypted_content":"`))
 		require.Contains(t, string(out), `"status":"completed"},{`)
 	}
+}
+
+// Of many calls none is told twice because it came twice, and one may begin with a number.
+func TestCallsThatComeOnceMoreAreToldOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		n, told   int
+		arguments string
+	}{"many": {500, 500, `{\"a\":1}`}, "a long one behind a number": {1, 2, `12{\"a\":\"` + strings.Repeat("z", 2_000) + `\"}`}} {
+		t.Run(name, func(t *testing.T) {
+			s := newTurn(t).Stream()
+			var calls []string
+			for i := range c.n {
+				calls = append(calls, fmt.Sprintf(`{"index":%d,"id":"call_%d","type":"function","function":{"name":"f%d","arguments":"%s"}}`, i, i, i, c.arguments))
+			}
+			chunk := `data: {"choices":[{"index":0,"delta":{"tool_calls":[` + strings.Join(calls, ",") + `]}}]}` + "\n\n"
+			out, err := s.Write(nil, []byte(chunk+chunk+`data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`+"\n\n"+chunk+"data: [DONE]\n\n"), corpus.Ended)
+			require.NoError(t, err)
+			require.Equal(t, c.told, strings.Count(string(out), "event: response.output_item.done"))
+		})
+	}
+}
+
+// Calls whose arguments are broken do not take what later ones may have.
+func TestBrokenArgumentsCountForWhatWasLookedAt(t *testing.T) {
+	call := func(id, arguments string) string {
+		return `{"type":"function_call","call_id":"` + id + `","name":"f","arguments":"` + arguments + `"},{"type":"function_call_output","call_id":"` + id + `","output":"a"}`
+	}
+	var items []string
+	for i := range 40 {
+		items = append(items, call(fmt.Sprint("c", i), `{\"a\":\"`+strings.Repeat("x", 60_000)))
+	}
+	items = append(items, call("good", `{\"b\":[1,2]}`))
+	chat, _, err := translate.New(benchOptions).Request(nil, []byte(`{"model":"m","input":[`+strings.Join(items, ",")+`]}`), corpus.ID, corpus.Created)
+	require.Nil(t, err)
+	require.Contains(t, string(chat), `"arguments":"{\"b\":[1,2]}"`)
 }

@@ -152,9 +152,12 @@ func (w *requestWork) moreValues() int { return max(maxValues-w.values, 1) }
 
 // isObject reports whether a short text, which begins as an object does, is one.
 func (w *requestWork) isObject(text []byte) bool {
-	n, err := jsontext.Count(text, jsontext.Limits{Values: w.moreValues()})
-	if err != nil {
-		n = len(text) / 2 // not fewer than were looked at
+	limits := jsontext.Limits{Values: w.moreValues()}
+	n, err := jsontext.Count(text, limits)
+	if err != nil { // so many were looked at
+		check := jsontext.Checker{Limits: limits}
+		check.Write(text)
+		n = check.Values()
 	}
 	w.values += n
 	return err == nil

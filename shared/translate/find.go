@@ -166,7 +166,7 @@ func (s *Stream) open() (open *queued) {
 }
 
 // maxOver is how many calls that are over are remembered: each is looked for among all.
-const maxOver = 128
+const maxOver = 512
 
 // endCall notes that a call is over. Of calls that were over long ago nothing
 // more is expected.
@@ -201,7 +201,7 @@ func (c *overCall) write(p []byte) bool {
 		if c.broken || !c.ends() {
 			return len(c.again) <= c.longest
 		}
-		n, ok := jsontext.Extent(c.again)
+		n, ok := jsontext.Extent(c.first())
 		if !ok {
 			c.broken = c.end.complete
 			return len(c.again) <= c.longest
@@ -224,7 +224,15 @@ func (c *overCall) ends() bool {
 		c.seen += c.end.write(c.again[c.seen:])
 		return c.end.complete
 	}
-	return len(c.again) < 1<<10 // a number, or a word
+	return true // a number, or a word
+}
+
+// first is what of again is looked at for a text: a number or a word is short.
+func (c *overCall) first() []byte {
+	if c.seen > 0 {
+		return c.again
+	}
+	return c.again[:min(len(c.again), 1<<10)]
 }
 
 func (c *overCall) has(text uint64) bool {
