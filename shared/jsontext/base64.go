@@ -63,7 +63,7 @@ func fourLetters(b []byte) (three uint32, n int) {
 				if n += 4; r == '\n' || r == '\r' {
 					continue
 				}
-				c = byte(min(r, 0x7f)) // which is no letter
+				c = byte(min(r, 0x7f)) //nolint:gosec // which is no letter
 			default:
 				return 0, 0
 			}
