@@ -48,8 +48,8 @@ type Output struct {
 	frame     deltaFrame
 }
 
-// MaxThought is the longest thought, as it is written, of which there is a copy.
-const MaxThought = 2 << 20
+// maxThought is the longest thought, as it is written, of which there is a copy.
+const maxThought = 2 << 20
 
 type itemKind uint8
 
@@ -366,7 +366,7 @@ func (o *Output) Close(dst []byte, status string) []byte {
 	case o.open == callItem:
 		dst = o.closeCall(dst)
 		o.items = append(o.items, o.tail()...)
-	case o.open == reasoningItem && o.ReasoningCopy != nil && textEnd-o.textStart <= MaxThought:
+	case o.open == reasoningItem && o.ReasoningCopy != nil && textEnd-o.textStart <= maxThought:
 		said := jsontext.Decode(nil, o.text(o.textStart, textEnd))
 		o.items = append(o.items, `],"encrypted_content":"`...)
 		o.items = o.ReasoningCopy(o.items, said)
