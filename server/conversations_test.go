@@ -448,7 +448,6 @@ func TestImagesOfAConversation(t *testing.T) {
 
 // A lock is renewed while an answer takes longer than its lease.
 func TestLongAnswerKeepsItsConversation(t *testing.T) {
-	t.Parallel()
 	eachStore(t, func(t *testing.T, r *running, llm *seen) {
 		id := r.conversation("{}")
 		done := make(chan answer)
