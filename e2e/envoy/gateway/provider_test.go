@@ -2,7 +2,12 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"antwort/e2e/chain"
+	"antwort/e2e/checkout"
 	"antwort/e2e/envoy/gateway"
 )
 
@@ -52,6 +59,74 @@ func TestProviderChanges(t *testing.T) {
 	g.Logged(1, "the changed configuration is in force")
 	for _, r := range u.requests() {
 		assert.NotContains(t, r.URL.Path, "chat", "a client's request reached the backend's Chat Completions")
+	}
+}
+
+// Provider and backend change in one: each request is answered, by the backend that speaks
+// what the filter has made of it, whether its connection is new or was there before, and
+// its body in clear or not.
+func TestProviderAndBackendChange(t *testing.T) {
+	c, err := chain.Start(context.Background(), chain.Options{Antwort: checkout.Antwort(t), Tiers: []string{"serve"}, Dir: t.TempDir(), Log: t.Logf})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, c.Stop()) })
+	forwards := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses, backend_url: %q}\n", c.BaseURL)
+	translates := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm, backend_url: %q}\n", c.Upstream)
+	body := []byte(`{"model":"/mnt/models","input":"mock: tokens=3"}`)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err = w.Write(body)
+	require.NoError(t, errors.Join(err, w.Close()))
+	g := gateway.Start(t, forwards).Ready()
+
+	// Each client asks all the time, and says what it was answered.
+	done, ended := make(chan struct{}), make(chan map[string]int)
+	clients := 0
+	for _, kept := range []bool{true, false} {
+		for coding, body := range map[string][]byte{"identity": body, "gzip": packed.Bytes()} {
+			clients++
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: !kept}}
+			t.Cleanup(client.CloseIdleConnections)
+			go func() {
+				said := map[string]int{}
+				defer func() { ended <- said }()
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					req, err := http.NewRequest(http.MethodPost, g.URL+"/v1/responses", bytes.NewReader(body))
+					if err == nil {
+						req.Header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {coding}}
+						var resp *http.Response
+						if resp, err = client.Do(req); err == nil {
+							var text []byte
+							text, err = io.ReadAll(resp.Body)
+							resp.Body.Close()
+							if resp.StatusCode == http.StatusOK {
+								text = nil
+							}
+							said[fmt.Sprintf("kept %t, %s: %d %s", kept, coding, resp.StatusCode, text)]++
+						}
+					}
+					if err != nil {
+						said[fmt.Sprintf("kept %t, %s: %v", kept, coding, err)]++
+					}
+				}
+			}()
+		}
+	}
+	for i, config := range []string{translates, forwards, translates} {
+		g.Write(config)
+		g.Logged(i+1, "the changed configuration is in force")
+	}
+	close(done)
+	for range clients {
+		said := <-ended
+		assert.Len(t, said, 1, said)
+		for what := range said {
+			assert.True(t, strings.HasSuffix(what, ": 200 "), said)
+		}
 	}
 }
 

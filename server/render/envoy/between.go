@@ -4,7 +4,8 @@ import "antwort/shared/config"
 
 // Between are the clusters and routes while a change from one configuration to
 // another is under way: those of both, so that a request finds its way whichever
-// of them the filter has. Where a route's backends and their key both change, new
+// of them the filter has. Where the provider and a route's backends both change, the path
+// says which of them a request is for. Where its backends and their key both change, new
 // requests are refused meanwhile: routesFirst says so.
 func Between(before *config.Config, was Options, next *config.Config, o Options) (files map[string]File, routesFirst bool, err error) {
 	r, err := newRenderer(next, o)
@@ -15,7 +16,7 @@ func Between(before *config.Config, was Options, next *config.Config, o Options)
 	if err != nil {
 		return nil, false, err
 	}
-	r.translated = before.Engine.Provider == config.VLLM
+	r.was = before.Engine.Provider
 	for i := range old {
 		p := named(r.pools, old[i].Name)
 		if p == nil {
@@ -25,8 +26,11 @@ func Between(before *config.Config, was Options, next *config.Config, o Options)
 		if p.cluster != old[i].cluster {
 			r.replaced = append(r.replaced, old[i])
 		}
-		if p.moved(&old[i]) && p.rekeyed(&old[i]) {
+		switch moved := p.moved(&old[i]); {
+		case moved && p.rekeyed(&old[i]):
 			p.closed, routesFirst = true, true
+		case moved && before.Engine.Provider != next.Engine.Provider:
+			p.before = &old[i]
 		}
 	}
 	all, err := r.files()

@@ -7,8 +7,9 @@ import (
 	"antwort/shared/config"
 )
 
-// A key is for the backends that it was given for. The filter puts it in and Envoy
-// chooses the backend, and the two change one after the other.
+// A key is for the backends that it was given for, and so is what the provider makes of a
+// request. The filter does both and Envoy chooses the backend, and the two change one
+// after the other.
 
 // rekeyed reports whether the key of before is another one than now.
 func (p *pool) rekeyed(before *pool) bool {
@@ -31,7 +32,7 @@ func named(pools []pool, route string) *pool {
 }
 
 // NextEditions are those after a change. A route whose backends are not to see a
-// key of before gets another cluster: a request whose body is still coming keeps
+// key of before, or are other ones for another provider, gets another cluster: a request whose body is still coming keeps
 // the filter and the routes of before for as long as that takes, and these lead
 // to the old cluster, or to none. So it is with one that leaves and may return.
 // fresh is a number that no edition had.
@@ -54,7 +55,7 @@ func NextEditions(before, next *config.Config, editions map[string]Edition, fres
 		} else {
 			edition.Rekeyed = edition.Rekeyed || p.rekeyed(was)
 		}
-		if edition.Rekeyed && (p == nil || p.moved(was)) {
+		if (edition.Rekeyed || before.Engine.Provider != next.Engine.Provider) && (p == nil || p.moved(was)) {
 			edition = Edition{Number: fresh}
 		}
 		all[was.Name] = edition

@@ -17,8 +17,10 @@ func (r *renderer) filters() list {
 	if own := FilterPaths(r.c); own != nil {
 		all = append(all, onlyForFilter(own))
 	}
-	if r.c.Engine.Provider == config.VLLM {
-		all = append(all, decompressor("gzip"), decompressor("zstd"))
+	if r.c.Engine.Provider == config.VLLM || r.o.Supervised != nil {
+		for _, coding := range codings {
+			all = append(all, decompressor(coding))
+		}
 	}
 	if r.o.Supervised != nil {
 		all = append(all, r.discovered(pluginName, PluginFile, "envoy.extensions.filters.http.wasm.v3.Wasm"))
@@ -60,12 +62,36 @@ func onlyForFilter(paths []string) object {
 	})
 }
 
+// filtersOfRoutes are what the routes say of filters. A connection keeps the filters that
+// it began with when the provider changes, and gets the new routes: so with each provider
+// it has what unpacks requests, and the routes of one that forwards turn it off.
+func (r *renderer) filtersOfRoutes() (all object) {
+	if r.forPages() {
+		all = append(all, member{corsName, r.corsPolicy()})
+	}
+	if r.o.Supervised != nil && !r.translates() {
+		for _, coding := range codings {
+			all = append(all, member{decompressorName(coding), filterOff()})
+		}
+	}
+	return all
+}
+
+func filterOff() object {
+	return typed("envoy.config.route.v3.FilterConfig", object{{"disabled", true}})
+}
+
+// codings are those of bodies that Envoy unpacks for the filter.
+var codings = [...]string{"gzip", "zstd"}
+
+func decompressorName(coding string) string { return "envoy.filters.http.decompressor." + coding }
+
 // decompressor unpacks requests, which the filter reads. Answers stay as they
 // are.
 func decompressor(name string) object {
 	library := extension(name, "envoy.extensions.compression."+name+".decompressor.v3."+map[string]string{"gzip": "Gzip", "zstd": "Zstd"}[name], nil)
 	off := object{{"default_value", false}, {"runtime_key", "antwort.decompress_answers"}}
-	return extension("envoy.filters.http.decompressor."+name, "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
+	return extension(decompressorName(name), "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
 		{"decompressor_library", library},
 		{"response_direction_config", object{{"common_config", object{{"enabled", off}}}}},
 	})

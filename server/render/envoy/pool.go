@@ -16,8 +16,9 @@ type pool struct {
 	cluster  string
 	statName string // of the cluster, "": its name
 	backends []backend
-	closed   bool // while a change is under way: nobody is let through
-	most     int  // requests at once; 0: any number
+	closed   bool  // while a change is under way: nobody is let through
+	before   *pool // while provider and backends change: what it was, for the other provider
+	most     int   // requests at once; 0: any number
 }
 
 // isDefault is the route of engine.backend_url, which needs no name.

@@ -68,10 +68,10 @@ type renderer struct {
 	admins address // where server.admin is; no port: nowhere
 	pools  []pool
 	// Of the configuration before, while a change is under way: pools that are
-	// not in this one, those that have another cluster in this one, and whether
-	// its filter translates.
+	// not in this one, those that have another cluster in this one, and its
+	// provider.
 	leaving, replaced []pool
-	translated        bool
+	was               config.Provider
 }
 
 func newRenderer(c *config.Config, o Options) (*renderer, error) {
@@ -143,6 +143,12 @@ func (r *renderer) discovered(name, file, message string) object {
 		{"config_source", r.source(file)},
 		{"type_urls", list{"type.googleapis.com/" + message}},
 	}}}
+}
+
+// translates reports whether the filter does, or has done so before a change that is
+// under way.
+func (r *renderer) translates() bool {
+	return r.c.Engine.Provider == config.VLLM || r.was == config.VLLM
 }
 
 // silence is how long nothing may come on a stream while its route is not known;

@@ -18,8 +18,8 @@ func (r *renderer) routes() object {
 		{"response_headers_to_remove", append(list{"server"}, r.levels()...)},
 		{"retry_policy", r.retries(nil)},
 	}
-	if r.forPages() {
-		host = append(host, member{"typed_per_filter_config", object{{corsName, r.corsPolicy()}}})
+	if filters := r.filtersOfRoutes(); filters != nil {
+		host = append(host, member{"typed_per_filter_config", filters})
 	}
 	unnamed := r.probes()
 	if !r.separateAdmin() {
@@ -58,22 +58,30 @@ func take(routes list) object {
 
 // ways lead to the backends of a pool, by the paths of the API.
 func (r *renderer) ways(p *pool) list {
+	forwards, translates := p, p
+	switch {
+	case p.before == nil:
+	case r.c.Engine.Provider == config.VLLM:
+		forwards = p.before
+	default:
+		translates = p.before
+	}
 	var all list
 	if r.speaksWebSocket() {
 		all = append(all, r.socketWay(p))
 	}
 	all = append(all,
-		r.way(p, responsesPath, "path", responsesPath),
-		r.way(p, responsesPath+"/…", "prefix", responsesPath+"/"),
-		r.way(p, conversations, "path", conversations),
-		r.way(p, conversations+"/…", "prefix", conversations+"/"),
+		r.way(forwards, responsesPath, "path", responsesPath),
+		r.way(forwards, responsesPath+"/…", "prefix", responsesPath+"/"),
+		r.way(forwards, conversations, "path", conversations),
+		r.way(forwards, conversations+"/…", "prefix", conversations+"/"),
 		r.way(p, modelsPath, "path", modelsPath),
 		r.way(p, modelsPath+"/…", "prefix", modelsPath+"/"),
 	)
-	if r.c.Engine.Provider == config.VLLM || r.translated {
-		all = append(all, r.way(p, responsesPath, "path", chatPath)) // what the filter makes of it
+	if r.translates() {
+		all = append(all, r.way(translates, responsesPath, "path", chatPath)) // what the filter makes of it
 		if r.c.Engine.CountTokens == config.Tokenize {
-			all = append(all, r.way(p, policy.InputTokens.Name, "path", tokenizePath))
+			all = append(all, r.way(translates, policy.InputTokens.Name, "path", tokenizePath))
 		}
 	}
 	for _, passed := range policy.PassedPaths(r.c.Engine.Pass) {
@@ -197,10 +205,9 @@ func (r *renderer) probes() list {
 func (r *renderer) probe(path, inside string) object {
 	name := member{"name", probeRoute}
 	match := member{"match", object{{"path", path}}}
-	off := typed("envoy.config.route.v3.FilterConfig", object{{"disabled", true}})
-	filters := object{{pluginName, off}}
+	filters := object{{pluginName, filterOff()}}
 	if r.byToken() {
-		filters = append(filters, member{tokensName, off})
+		filters = append(filters, member{tokensName, filterOff()})
 	}
 	without := member{"typed_per_filter_config", filters}
 	if r.o.Supervised != nil {
