@@ -2,6 +2,7 @@ package envoyrun
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -140,6 +141,48 @@ func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
 				assert.Equal(t, []string{envoy.RoutesFile, envoy.ClustersFile}, e.taken[:2], "it must be closed before its backends change")
 				assert.Contains(t, string(g.current().files[envoy.ClustersFile].JSON), `"alt_stat_name": "backend"`)
 			}
+		})
+	}
+}
+
+// While the filter changes to another provider and other backends, what is forwarded goes
+// to those of the one that forwards, and completions to those of the one that translates.
+func TestProvidersBackendsAreApartWhileTheFilterChanges(t *testing.T) {
+	with := func(provider, at string) string {
+		return `{"server":{"host":"127.0.0.1","port":0},"engine":{"provider":"` + provider + `","backend_url":"http://` + at + `:1"}}`
+	}
+	forwards, translates := with("vllm-responses", "127.0.0.1"), with("vllm", "127.0.0.2")
+	for name, c := range map[string]struct{ before, after string }{
+		"forwards no more":   {forwards, translates},
+		"translates no more": {translates, forwards},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, _ := running(t, c.before, "")
+			before := g.current().options
+			require.NoError(t, g.change(t.Context(), parse(t, c.after)))
+			between, closed, err := envoy.Between(parse(t, c.before), before, parse(t, c.after), g.current().options)
+			require.NoError(t, err)
+			assert.False(t, closed)
+			hosts := map[string]string{} // by path, what the backend is called
+			var routes struct {
+				Resources []struct {
+					VirtualHosts []struct {
+						Routes []struct {
+							Match struct{ Path string }
+							Route struct {
+								HostRewriteLiteral string `json:"host_rewrite_literal"`
+							}
+						}
+					} `json:"virtual_hosts"`
+				}
+			}
+			require.NoError(t, json.Unmarshal(between[envoy.RoutesFile].JSON, &routes))
+			for _, r := range routes.Resources[0].VirtualHosts[0].Routes {
+				hosts[r.Match.Path] = r.Route.HostRewriteLiteral
+			}
+			assert.Equal(t, "127.0.0.1:1", hosts["/v1/responses"])
+			assert.Equal(t, "127.0.0.2:1", hosts["/v1/chat/completions"])
+			assert.NotContains(t, string(g.current().files[envoy.ClustersFile].JSON), `"name": "backend"`, "afterwards")
 		})
 	}
 }
