@@ -163,25 +163,28 @@ func TestProvidersBackendsAreApartWhileTheFilterChanges(t *testing.T) {
 			between, closed, err := envoy.Between(parse(t, c.before), before, parse(t, c.after), g.current().options)
 			require.NoError(t, err)
 			assert.False(t, closed)
-			hosts := map[string]string{} // by path, what the backend is called
+			clusters := map[string]string{} // by path
 			var routes struct {
 				Resources []struct {
 					VirtualHosts []struct {
 						Routes []struct {
 							Match struct{ Path string }
-							Route struct {
-								HostRewriteLiteral string `json:"host_rewrite_literal"`
-							}
+							Route struct{ Cluster string }
 						}
 					} `json:"virtual_hosts"`
 				}
 			}
 			require.NoError(t, json.Unmarshal(between[envoy.RoutesFile].JSON, &routes))
 			for _, r := range routes.Resources[0].VirtualHosts[0].Routes {
-				hosts[r.Match.Path] = r.Route.HostRewriteLiteral
+				clusters[r.Match.Path] = r.Route.Cluster
 			}
-			assert.Equal(t, "127.0.0.1:1", hosts["/v1/responses"])
-			assert.Equal(t, "127.0.0.2:1", hosts["/v1/chat/completions"])
+			old, fresh := clusters["/v1/responses"], clusters["/v1/chat/completions"]
+			if c.before == translates {
+				old, fresh = fresh, old
+			}
+			assert.Equal(t, "backend", old)
+			assert.NotEqual(t, "backend", fresh)
+			assert.Contains(t, string(g.current().files[envoy.ClustersFile].JSON), `"name": "`+fresh+`"`, "afterwards")
 			assert.NotContains(t, string(g.current().files[envoy.ClustersFile].JSON), `"name": "backend"`, "afterwards")
 		})
 	}
@@ -264,7 +267,8 @@ func TestChangeReplacesWhatDiffers(t *testing.T) {
 	}{
 		"the filter":      {on(`"translation":{"fold_system":false}`), []string{envoy.PluginFile}},
 		"its limits":      {on(`"limits":{"tools":7}`), []string{envoy.PluginFile}},
-		"the backend":     {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1), []string{envoy.ClustersFile, envoy.RoutesFile, envoy.PluginFile, envoy.ListenersFile}},
+		"the backend":     {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1), []string{envoy.ClustersFile, envoy.PluginFile}},
+		"its path":        {strings.Replace(minimal, "127.0.0.1:1", "127.0.0.1:1/base", 1), []string{envoy.ClustersFile, envoy.RoutesFile, envoy.PluginFile, envoy.ListenersFile, envoy.ClustersFile}},
 		"the access log":  {on(`"observability":{"log":{"level":"debug"}}`), []string{envoy.PluginFile, envoy.ListenersFile}},
 		"the metric path": {on(`"observability":{"metrics":{"path":"/m"}}`), []string{envoy.RoutesFile, envoy.PluginFile}},
 		"a route more":    {routed("a"), []string{envoy.ClustersFile, envoy.RoutesFile, envoy.PluginFile, envoy.ListenersFile}},
@@ -282,7 +286,7 @@ func TestChangeReplacesWhatDiffers(t *testing.T) {
 func TestRefusedChangeIsTakenBack(t *testing.T) {
 	g, e := running(t, minimal, "http.api.rds.api")
 	before := g.current()
-	err := g.change(t.Context(), parse(t, strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1", 1)))
+	err := g.change(t.Context(), parse(t, strings.Replace(minimal, "127.0.0.1:1", "127.0.0.2:1/base", 1)))
 	require.ErrorContains(t, err, "envoy refused its http.api.rds.api")
 	assert.Equal(t, []string{envoy.ClustersFile}, e.taken, "what comes after the refused file must not be changed")
 	assert.Same(t, before, g.current())

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,55 +80,84 @@ func TestProviderAndBackendChange(t *testing.T) {
 	require.NoError(t, errors.Join(err, w.Close()))
 	g := gateway.Start(t, forwards).Ready()
 
-	// Each client asks all the time, and says what it was answered.
-	done, ended := make(chan struct{}), make(chan map[string]int)
-	clients := 0
+	var stops []func() map[string]int
 	for _, kept := range []bool{true, false} {
-		for coding, body := range map[string][]byte{"identity": body, "gzip": packed.Bytes()} {
-			clients++
-			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: !kept}}
-			t.Cleanup(client.CloseIdleConnections)
-			go func() {
-				said := map[string]int{}
-				defer func() { ended <- said }()
-				for {
-					select {
-					case <-done:
-						return
-					default:
-					}
-					req, err := http.NewRequest(http.MethodPost, g.URL+"/v1/responses", bytes.NewReader(body))
-					if err == nil {
-						req.Header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {coding}}
-						var resp *http.Response
-						if resp, err = client.Do(req); err == nil {
-							var text []byte
-							text, err = io.ReadAll(resp.Body)
-							resp.Body.Close()
-							if resp.StatusCode == http.StatusOK {
-								text = nil
-							}
-							said[fmt.Sprintf("kept %t, %s: %d %s", kept, coding, resp.StatusCode, text)]++
-						}
-					}
-					if err != nil {
-						said[fmt.Sprintf("kept %t, %s: %v", kept, coding, err)]++
-					}
-				}
-			}()
-		}
+		stops = append(stops, askAlways(t, g.URL, body, "identity", kept), askAlways(t, g.URL, packed.Bytes(), "gzip", kept))
 	}
 	for i, config := range []string{translates, forwards, translates} {
 		g.Write(config)
 		g.Logged(i+1, "the changed configuration is in force")
 	}
-	close(done)
-	for range clients {
-		said := <-ended
-		assert.Len(t, said, 1, said)
-		for what := range said {
-			assert.True(t, strings.HasSuffix(what, ": 200 "), said)
+	for _, stop := range stops {
+		assert.Equal(t, []string{"200 "}, slices.Collect(maps.Keys(stop())))
+	}
+}
+
+// askAlways posts a body again and again, on a connection that is kept or on new ones,
+// until it is stopped: then it says how often there was which answer, in words.
+func askAlways(t *testing.T, url string, body []byte, coding string, kept bool) (stop func() map[string]int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: !kept}}
+	t.Cleanup(client.CloseIdleConnections)
+	ask := func() string {
+		req, err := http.NewRequest(http.MethodPost, url+"/v1/responses", bytes.NewReader(body))
+		if err != nil {
+			return err.Error()
 		}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {coding}}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		switch {
+		case err != nil:
+			return err.Error()
+		case resp.StatusCode == http.StatusOK:
+			return "200 "
+		}
+		return fmt.Sprint(resp.StatusCode, " ", string(text))
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	said := map[string]int{}
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				said[ask()]++
+			}
+		}
+	}()
+	return func() map[string]int {
+		close(done)
+		<-ended
+		return said
+	}
+}
+
+// A backend gets requests for itself only, while another one takes its place.
+func TestBackendMoves(t *testing.T) {
+	const config = "server: {host: 127.0.0.1, port: 0}\nengine: {provider: vllm-responses, backend_url: \"%s/%s\"}\n"
+	a, b := newUpstream(t, "a"), newUpstream(t, "b")
+	g := gateway.Start(t, fmt.Sprintf(config, a.URL, a.name)).Ready()
+	stop := askAlways(t, g.URL, []byte("{}"), "identity", true)
+	for i, u := range []*upstream{b, a, b, a} {
+		g.Write(fmt.Sprintf(config, u.URL, u.name))
+		g.Logged(i+1, "the changed configuration is in force")
+	}
+	assert.Equal(t, []string{"200 "}, slices.Collect(maps.Keys(stop())))
+	for _, u := range []*upstream{a, b} {
+		wrong := map[string]int{}
+		for _, r := range u.requests() {
+			if at := r.Host + r.URL.Path; !strings.HasSuffix(at, "/healthz") && at != strings.TrimPrefix(u.URL, "http://")+"/"+u.name+"/v1/responses" {
+				wrong[at]++
+			}
+		}
+		assert.Empty(t, wrong, u.URL)
 	}
 }
 

@@ -107,9 +107,6 @@ func (p *pool) panic() object {
 
 // assignment are the backends with their weights, by priority.
 func (p *pool) assignment() object {
-	if p.isDefault() {
-		return assignment(p.cluster, p.backends[0].socket())
-	}
 	var groups list
 	for priority, places := range p.priorities() {
 		var endpoints list

@@ -32,7 +32,7 @@ func named(pools []pool, route string) *pool {
 }
 
 // NextEditions are those after a change. A route whose backends are not to see a
-// key of before, or are other ones for another provider, gets another cluster: a request whose body is still coming keeps
+// key of before, or are other ones for another provider or by another path, gets another cluster: a request whose body is still coming keeps
 // the filter and the routes of before for as long as that takes, and these lead
 // to the old cluster, or to none. So it is with one that leaves and may return.
 // fresh is a number that no edition had.
@@ -55,7 +55,8 @@ func NextEditions(before, next *config.Config, editions map[string]Edition, fres
 		} else {
 			edition.Rekeyed = edition.Rekeyed || p.rekeyed(was)
 		}
-		if (edition.Rekeyed || before.Engine.Provider != next.Engine.Provider) && (p == nil || p.moved(was)) {
+		otherwise := before.Engine.Provider != next.Engine.Provider || p != nil && p.backends[0].base != was.backends[0].base
+		if (edition.Rekeyed || otherwise) && (p == nil || p.moved(was)) {
 			edition = Edition{Number: fresh}
 		}
 		all[was.Name] = edition

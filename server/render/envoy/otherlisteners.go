@@ -33,7 +33,7 @@ func (r *renderer) upstreamListener() object {
 		if !p.isDefault() {
 			match = append(match, member{"headers", list{object{{"name", routeField}, {"string_match", object{{"exact", p.Name}}}}}})
 		}
-		routes = append(routes, object{{"match", match}, {"route", append(object{{"cluster", p.cluster}}, p.host())}})
+		routes = append(routes, object{{"match", match}, {"route", append(object{{"cluster", p.cluster}}, hostRewrite)}})
 	}
 	return object{
 		{"name", "upstream"},

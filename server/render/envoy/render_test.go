@@ -112,7 +112,7 @@ func TestVersionIsOfTheContent(t *testing.T) {
 		"nothing":        {base, nil},
 		"the filter":     {base + "translation: {unsupported_tools: drop}\n", []string{PluginFile}},
 		"retries":        {strings.Replace(base, "}", ", retry: {max_attempts: 2}}", 1), []string{PluginFile, RoutesFile}},
-		"the backend":    {strings.Replace(base, "llm:", "other:", 1), []string{ClustersFile, ListenersFile, PluginFile, RoutesFile}},
+		"the backend":    {strings.Replace(base, "llm:", "other:", 1), []string{ClustersFile, PluginFile}},
 		"idle time-out":  {base + "server: {idle_timeout: 1m}\n", []string{ListenersFile, PluginFile}},
 		"path of metric": {base + "observability: {metrics: {path: /m}}\n", []string{PluginFile, RoutesFile}},
 	} {

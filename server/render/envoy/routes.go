@@ -103,6 +103,10 @@ func (r *renderer) way(p *pool, name, kind, path string) object {
 	return r.wayOf(p, name, object{{kind, path}}, path, p.silence(), r.noUpgrade())
 }
 
+// hostRewrite gives a backend its own name as Host field, which its cluster says: a route
+// that said it would not change with the cluster.
+var hostRewrite = member{"auto_host_rewrite", true}
+
 // wayOf is the way of the requests that match. There is no time limit: a stream may be as
 // long as it likes, and idle_timeout ends silence.
 func (r *renderer) wayOf(p *pool, name string, match object, path string, silence time.Duration, upgrades any) object {
@@ -112,7 +116,7 @@ func (r *renderer) wayOf(p *pool, name string, match object, path string, silenc
 	action := object{
 		{"cluster", p.cluster},
 		{"timeout", "0s"},
-		p.host(),
+		hostRewrite,
 		{"upgrade_configs", upgrades},
 	}
 	if base := p.backends[0].base; base != "" {
@@ -128,14 +132,6 @@ func (r *renderer) wayOf(p *pool, name string, match object, path string, silenc
 		action = append(action, member{"retry_policy", r.retries(p)})
 	}
 	return object{{"name", name}, {"match", match}, {"route", action}}
-}
-
-// host is the Host field that the backend gets: its own name.
-func (p *pool) host() member {
-	if p.several() {
-		return member{"auto_host_rewrite", true}
-	}
-	return member{"host_rewrite_literal", p.backends[0].authority}
 }
 
 // failoverDelay is the least wait before another backend is tried. Envoy knows
