@@ -54,6 +54,25 @@ func TestCallsOfTooManyValuesAreNotParsed(t *testing.T) {
 	}
 }
 
+// Each field that is not known is kept with its name.
+func TestARequestHasAThousandFieldsThatAreNotKnown(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	for n, want := range map[int]string{1000: "", 1001: `x1000 is one of more than 1000 parameters that are not known`} {
+		body := `{"model":"m","input":"hi"`
+		for i := range n {
+			body += `,"x` + strconv.Itoa(i) + `":1`
+		}
+		_, _, err := tr.Request(nil, []byte(body+`}`), corpus.ID, corpus.Created)
+		if want == "" {
+			require.Nil(t, err)
+		} else {
+			require.EqualError(t, err, want)
+			require.Equal(t, 400, err.Status)
+			require.Equal(t, "limit_exceeded", err.Code)
+		}
+	}
+}
+
 // An error in the place of events is read as far as one in the place of an answer.
 func TestALongErrorLineIsNoError(t *testing.T) {
 	tr := translate.New(translate.Options{})
