@@ -24,7 +24,8 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 	u.output().Quiet = true
 	u.begin(nil)
 	w := chunkWorks.Get().(*chunkWork)
-	dst, err := u.answer(dst, w, answer, now)
+	v, failed := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
+	dst, err := u.answer(dst, w, v, failed, now)
 	w.done()
 	return dst, err
 }
@@ -32,14 +33,10 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 // treeBytes is the largest answer or chunk whose parse tree is made of all of it.
 const treeBytes = 16 << 10
 
-// answer translates an answer whose logprobs, when there are many, the output has
-// already.
-func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
-	if len(answer) > treeBytes {
-		w.reserve(len(answer))
-		u.out.Reserve(len(answer))
-	}
-	if _, err := u.read(nil, w, answer, now); err != nil {
+// answer translates an answer as it was parsed; its logprobs, when there are many, the
+// output has already.
+func (u *Turn) answer(dst []byte, w *chunkWork, v *fastjson.Value, failed error, now int64) ([]byte, *responses.Error) {
+	if _, err := u.read(nil, w, v, failed, now); err != nil {
 		return dst, err
 	}
 	return u.append(slices.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
@@ -47,9 +44,8 @@ func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byt
 
 // read tells the turn's output what a whole answer says, and its state how it
 // ends. Events are appended to dst.
-func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
-	v, err := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
-	if err != nil || v.Type() != fastjson.TypeObject {
+func (u *Turn) read(dst []byte, w *chunkWork, v *fastjson.Value, failed error, now int64) ([]byte, *responses.Error) {
+	if failed != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an answer that is not JSON")
 	}
 	var a chat.Answer
@@ -102,14 +98,14 @@ func (u *Turn) unsaid(hasText bool, unread, finish string) *responses.Error {
 }
 
 func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.Answer) ([]byte, *responses.Error) {
-	text, err := w.fragment(a.Reasoning)
+	text, err := w.said(a.Reasoning)
 	if err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
 		dst = out.Reasoning(dst, text)
 	}
-	if text, err = w.fragment(a.Content); err != nil {
+	if text, err = w.said(a.Content); err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
@@ -118,7 +114,7 @@ func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.An
 	} else {
 		out.DropLogprobs()
 	}
-	if text, err = w.fragment(a.Refusal); err != nil {
+	if text, err = w.said(a.Refusal); err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
