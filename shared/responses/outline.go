@@ -2,7 +2,6 @@ package responses
 
 import (
 	"bytes"
-	"slices"
 
 	"antwort/shared/jsontext"
 )
@@ -12,7 +11,6 @@ import (
 // fields that the API does not define, the schemas of tools and of text.format.
 // Parse reads the outline as it reads the body.
 func AppendOutline(dst, body []byte) []byte {
-	dst = slices.Grow(dst, len(body)+len(body)/8)
 	return appendMembers(dst, body, func(dst, name, value []byte) []byte {
 		switch _, known := fieldIndex[string(name)]; {
 		case string(name) == "tools":

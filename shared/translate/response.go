@@ -226,11 +226,18 @@ func callOf(a *chat.Answer, i int) (toolCall, *responses.Error) {
 	return call, nil
 }
 
+// maxCalls is about how many calls an answer may have: each is told in four events, and
+// looked for among all.
+const maxCalls = 2048
+
 // beginCall reads what a tool call begins with. id is its upstream id, escaped.
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
 func (u *Turn) beginCall(v toolCall, id string, place int) (responses.Call, *responses.Error) {
+	if place >= maxCalls {
+		return responses.Call{}, badUpstream("more tool calls than any answer has")
+	}
 	name := v.function.Get("name")
 	call := responses.Call{}
 	if !jsontext.IsNull(name) {
