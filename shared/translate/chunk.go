@@ -48,8 +48,6 @@ func (w *chunkWork) parse(split *chat.Splitter, mark string) (*fastjson.Value, e
 		if w.text, w.sound = jsontext.AppendShortUnchecked(w.text[:0], text, long); w.sound {
 			text = w.text
 		}
-	} else {
-		w.text = slices.Grow(w.text[:0], len(text))
 	}
 	v, err := w.parser.ParseBytes(bytes.TrimPrefix(text, []byte(mark)))
 	if err == nil && w.sound {
@@ -118,7 +116,7 @@ func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error)
 		}
 		jsontext.LookAt(v)
 		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
-		w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
+		w.text = jsontext.AppendEscaped(slices.Grow(w.text[:0], len(w.decoded)+len(w.decoded)/8), w.decoded)
 	} else if err := w.raw(v); err != nil {
 		return nil, err
 	}
