@@ -240,7 +240,7 @@ func (s *Splitter) send(p []byte) {
 	switch s.to {
 	case kept:
 		if need := len(s.rest) + len(p); need > cap(s.rest) {
-			s.rest = append(make([]byte, 0, max(need, 2*cap(s.rest))), s.rest...)
+			s.rest = jsontext.Grow(s.rest, max(need, 2*cap(s.rest))-len(s.rest))
 		}
 		s.rest = append(s.rest, p...)
 	case anEntry:

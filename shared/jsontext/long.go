@@ -63,10 +63,7 @@ func Lengthen(v *fastjson.Value, doc []byte, long []Span, room []byte) []byte {
 	for _, s := range long {
 		n += s.To - s.From
 	}
-	if cap(room) < n {
-		room = make([]byte, 0, n)
-	}
-	l := lengthener{doc: doc, long: long, room: room[:0]}
+	l := lengthener{doc: doc, long: long, room: Grow(room[:0], n)}
 	l.value(of(v))
 	return l.room
 }

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 
 	"antwort/shared/chat"
@@ -116,7 +115,7 @@ func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error)
 		}
 		jsontext.LookAt(v)
 		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
-		w.text = jsontext.AppendEscaped(slices.Grow(w.text[:0], len(w.decoded)+len(w.decoded)/8), w.decoded)
+		w.text = jsontext.AppendEscaped(jsontext.Grow(w.text[:0], len(w.decoded)+len(w.decoded)/8), w.decoded)
 	} else if err := w.raw(v); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 	"unicode/utf8"
 
 	"antwort/shared/chat"
@@ -39,7 +38,7 @@ func (u *Turn) answer(dst []byte, w *chunkWork, v *fastjson.Value, failed error,
 	if _, err := u.read(nil, w, v, failed, now); err != nil {
 		return dst, err
 	}
-	return u.append(slices.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
+	return u.append(jsontext.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
 }
 
 // read tells the turn's output what a whole answer says, and its state how it

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
@@ -355,7 +354,7 @@ func (s *Stream) end(dst []byte) []byte {
 // again while it grows.
 func (s *Stream) reserve(dst []byte) []byte {
 	if n := s.out.Ending(); n > 64<<10 && !s.out.Drains() {
-		return slices.Grow(dst, n+n/16+s.turn.resource.Held())
+		return jsontext.Grow(dst, n+n/16+s.turn.resource.Held())
 	}
 	return dst
 }

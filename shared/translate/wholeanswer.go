@@ -1,9 +1,9 @@
 package translate
 
 import (
-	"slices"
 	"strings"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 )
 
@@ -106,7 +106,7 @@ func (w *Whole) events(dst []byte, now int64) ([]byte, *responses.Error) {
 	if n := len(w.split.Rest()); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
 		if !w.turn.out.Drains() {
 			w.turn.out.Reserve(n)
-			dst = slices.Grow(dst, 5*n+2*w.turn.resource.Held())
+			dst = jsontext.Grow(dst, 5*n+2*w.turn.resource.Held())
 		}
 	}
 	v, err := work.parse(&w.split, byteOrderMark)
