@@ -1,5 +1,7 @@
 package filter
 
+import "antwort/shared/jsontext"
+
 // buffers are those that nobody uses, for reuse.
 type buffers struct{ spare [][]byte }
 
@@ -13,7 +15,7 @@ func (f *buffers) take(n int) []byte {
 			return buf
 		}
 	}
-	return make([]byte, 0, max(n, 4<<10))
+	return jsontext.Grow(nil, max(n, 4<<10))
 }
 
 // Buffers that are kept: large ones go to the garbage collector.

@@ -1,10 +1,10 @@
 package filter
 
 import (
-	"slices"
 	"strconv"
 
 	"antwort/shared/failure"
+	"antwort/shared/jsontext"
 	"antwort/shared/policy"
 	"antwort/shared/responses"
 	"antwort/shared/summary"
@@ -179,7 +179,7 @@ func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *
 	if !x.isChecked() {
 		return translator.Request(out, body, newID(), x.begun.unix())
 	}
-	out = slices.Grow(out, len(body)+len(body)/8)
+	out = jsontext.Grow(out, len(body)+len(body)/8)
 	return translator.Arrived(out, body, &x.body.check, newID(), x.begun.unix())
 }
 

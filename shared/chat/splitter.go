@@ -13,7 +13,8 @@ import (
 // for a parser; an answer of a hundred thousand entries makes no tree of them.
 //
 // It checks nothing: text that is no JSON becomes something that is none either,
-// unless what is wrong stands in what was left out.
+// unless what is wrong stands in what was left out. Only long strings it looks at as they
+// come, so that nobody needs to when the last byte is there (see Long).
 type Splitter struct {
 	// Entry is given each entry, valid until it returns. It returns whether to go
 	// on.
@@ -34,6 +35,13 @@ type Splitter struct {
 	naming      bool   // in a name
 	name        []byte // the last one, in letters
 	letters     [24]byte
+
+	long    []jsontext.Span  // see Long
+	broken  bool             // a long string is no inside of one
+	begun   int              // where in rest the inside of the string begins; -1: it is not kept
+	looked  int              // how far in rest long strings have been looked at
+	check   jsontext.Checker // of the one that has begun
+	isValue bool             // the last of long ended last of all strings: a colon makes a name of it
 }
 
 // part is what becomes of a piece of the answer.
@@ -62,6 +70,10 @@ const EntryBytes = 64 << 10
 // Rest is what is left of the answer, valid until the next Write or Reset.
 func (s *Splitter) Rest() []byte { return s.rest }
 
+// Long returns where in Rest the values are that are long strings, and whether all of them
+// are right.
+func (s *Splitter) Long() (long []jsontext.Span, ok bool) { return s.long, !s.broken }
+
 // Values returns about how many values are in Rest, not fewer than there are, and
 // in the entries.
 func (s *Splitter) Values() (rest, entries int) { return s.values + 1, s.entryValues }
@@ -76,7 +88,7 @@ func (s *Splitter) Complete() bool {
 
 // Reset makes s ready for another answer, in the memory that it has.
 func (s *Splitter) Reset(entry func([]byte) bool) {
-	*s = Splitter{Entry: entry, rest: s.rest[:0], entry: s.entry[:0]}
+	*s = Splitter{Entry: entry, rest: s.rest[:0], entry: s.entry[:0], long: s.long[:0]}
 }
 
 // Write takes the next bytes.
@@ -84,7 +96,11 @@ func (s *Splitter) Write(p []byte) {
 	from := 0 // where what goes one way begins
 	for i := 0; i < len(p) && !s.stopped; {
 		if s.inString {
-			i += s.text(p[i:])
+			if i += s.text(p[i:]); !s.inString && s.isLong(i-from-1) {
+				s.send(p[from:i])
+				from = i
+				s.endLong()
+			}
 			continue
 		}
 		if s.to == leftOut || s.to == anEntry {
@@ -94,12 +110,18 @@ func (s *Splitter) Write(p []byte) {
 		}
 		switch c := p[i]; c {
 		case '"':
-			s.inString = true
+			s.inString, s.isValue, s.begun = true, false, -1
+			if s.to == kept {
+				s.begun = len(s.rest) + i + 1 - from
+			}
 			if s.naming = s.below == 0 && s.inObject() && !s.named; s.naming {
 				s.name = s.letters[:0]
 			}
 		case ':':
 			s.named = s.named || s.below == 0
+			if s.isValue {
+				s.long, s.isValue = s.long[:len(s.long)-1], false
+			}
 		case ',':
 			s.count()
 			if s.below == 0 {
@@ -116,8 +138,37 @@ func (s *Splitter) Write(p []byte) {
 		i++
 	}
 	if !s.stopped {
-		s.send(p[from:])
+		if s.send(p[from:]); s.inString && s.isLong(0) {
+			s.look(len(s.rest))
+		}
 	}
+}
+
+// isLong reports whether the string is a long one with so many bytes that are not in rest
+// yet.
+func (s *Splitter) isLong(more int) bool {
+	return s.begun >= 0 && len(s.rest)+more-s.begun >= jsontext.LongString
+}
+
+// look looks at what rest has of a long string, up to end.
+func (s *Splitter) look(end int) {
+	if s.looked < s.begun {
+		s.looked, s.check = s.begun, jsontext.Checker{}
+		s.check.Write(quote)
+	}
+	s.check.Write(s.rest[s.looked:end])
+	s.looked = end
+}
+
+var quote = []byte{'"'}
+
+// endLong notes the long string that has ended, its closing quote the last of rest.
+func (s *Splitter) endLong() {
+	end := len(s.rest) - 1
+	s.look(end)
+	s.check.Write(quote)
+	s.broken = s.broken || !s.check.Valid()
+	s.long, s.isValue = append(s.long, jsontext.Span{From: s.begun, To: end}), true
 }
 
 // count counts a value, the one before a comma or behind a bracket.
@@ -189,7 +240,7 @@ func (s *Splitter) send(p []byte) {
 	switch s.to {
 	case kept:
 		if need := len(s.rest) + len(p); need > cap(s.rest) {
-			s.rest = append(make([]byte, 0, max(need, 2*cap(s.rest))), s.rest...)
+			s.rest = jsontext.Grow(s.rest, max(need, 2*cap(s.rest))-len(s.rest))
 		}
 		s.rest = append(s.rest, p...)
 	case anEntry:

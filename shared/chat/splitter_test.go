@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"antwort/shared/chat"
+	"antwort/shared/jsontext"
 
 	"github.com/stretchr/testify/require"
 )
@@ -50,6 +51,47 @@ func TestWhatIsLongIsParted(t *testing.T) {
 				require.Equal(t, c.rest, rest, "in pieces of %d", n)
 				require.Equal(t, c.entries, strings.Join(entries, "|"), "in pieces of %d", n)
 				require.Equal(t, strings.Count(c.doc, "{")+strings.Count(c.doc, "[") > 1 && name != "cut" && name != "text", complete, "in pieces of %d", n)
+			}
+		})
+	}
+}
+
+// Where the long strings are of what is left, that are values, is known when they are there.
+func TestLongStringsAreKnownAsTheyCome(t *testing.T) {
+	long := strings.Repeat(`long \"é`, jsontext.LongString/8)
+	for name, c := range map[string]struct {
+		doc    string
+		values int
+		broken bool
+	}{
+		"a value":            {`{"choices":[{"message":{"content":"@"}}]}`, 1, false},
+		"two":                {`{"choices":[{"message":{"content":"@","b":["c","@"]}}]}`, 2, false},
+		"a name":             {`{"choices":[{"message":{"@" : "a"}}]}`, 0, false},
+		"a name and a value": {`{"choices":[{"message":{"@":"@"}}]}`, 1, false},
+		"left out":           {`{"x":["@"],"choices":[{"y":{"@":1},"message":{"content":"@"}}]}`, 1, false},
+		"of logprobs":        {`{"choices":[{"logprobs":{"content":[{"token":"@"},"@"]}}],"a":"@"}`, 1, false},
+		"short ones":         {`{"choices":[{"message":{"content":"a"}}]}`, 0, false},
+		"without an end":     {`{"choices":[{"message":{"content":"@`, 0, false},
+		"a wrong escape":     {`{"a":"@\x","b":"@"}`, 2, true},
+		"half a character":   {"{\"a\":\"@\xc3\"}", 1, true},
+		"half a pair":        {`{"a":"@\ud83d"}`, 1, true},
+		"a line end":         {"{\"a\":\"@\n\"}", 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := strings.ReplaceAll(c.doc, "@", long)
+			for _, n := range []int{7, 1000, jsontext.LongString + 1, len(doc)} {
+				var s chat.Splitter
+				s.Reset(func([]byte) bool { return true })
+				for at := 0; at < len(doc); at += n {
+					s.Write([]byte(doc[at:min(at+n, len(doc))]))
+				}
+				spans, ok := s.Long()
+				require.Len(t, spans, c.values, "in pieces of %d", n)
+				require.Equal(t, c.broken, !ok, "in pieces of %d", n)
+				for _, span := range spans {
+					require.True(t, strings.HasPrefix(string(s.Rest()[span.From:]), long))
+					require.Equal(t, `"`, string(s.Rest()[span.To]))
+				}
 			}
 		})
 	}

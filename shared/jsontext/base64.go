@@ -1,9 +1,6 @@
 package jsontext
 
-import (
-	"encoding/base64"
-	"slices"
-)
+import "encoding/base64"
 
 // AppendBase64 appends what standard base64 makes of the text that is the inside of a JSON
 // string, which must be valid: it looks at each byte once, and decodes no escape but those
@@ -11,7 +8,7 @@ import (
 func AppendBase64(dst, inside []byte) ([]byte, error) {
 	at, end := len(dst), 0
 	room := at + len(inside)/4*3 + 8
-	dst = slices.Grow(dst, room-at)[:room]
+	dst = Grow(dst, room-at)[:room]
 	for {
 		for end+8 <= len(inside) {
 			b := inside[end : end+8]

@@ -19,10 +19,14 @@ import (
 // nesting never exceeds MaxDepth.
 type Limits struct {
 	Depth   int // nested arrays and objects
-	Values  int // values of any kind, the members of objects included
+	Values  int // values of any kind, the members of objects included, and each nameBytes of a name
 	Escapes int // escapes in strings and names, a surrogate pair being one
 	Name    int // bytes of the name of a member, as it is written
 }
+
+// nameBytes of a member's name count as a value: a parser reads names byte by byte, and
+// keeps them.
+const nameBytes = 64
 
 // MaxDepth is the deepest nesting that Check accepts whatever the limits say:
 // what fastjson parses.
@@ -116,7 +120,7 @@ func (s *scanner) space() {
 
 func (s *scanner) value() *SyntaxError {
 	if s.values++; s.lim.Values > 0 && s.values > s.lim.Values {
-		return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Values) + " JSON values"}
+		return s.manyValues()
 	}
 	if s.i >= len(s.b) {
 		return s.fail("unexpected end of JSON")
@@ -139,6 +143,10 @@ func (s *scanner) value() *SyntaxError {
 	default:
 		return s.fail("unexpected character " + strconv.QuoteRune(firstRune(s.b[s.i:])))
 	}
+}
+
+func (s *scanner) manyValues() *SyntaxError {
+	return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Values) + " JSON values"}
 }
 
 func firstRune(b []byte) rune {
@@ -270,6 +278,9 @@ func (s *scanner) name() *SyntaxError {
 	}
 	if s.lim.Name > 0 && n > s.lim.Name {
 		return &SyntaxError{Offset: from, Limit: true, Problem: "a name of more than " + strconv.Itoa(s.lim.Name) + " bytes"}
+	}
+	if s.values += n / nameBytes; err == nil && s.lim.Values > 0 && s.values > s.lim.Values {
+		return s.manyValues()
 	}
 	return err
 }

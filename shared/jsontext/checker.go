@@ -87,7 +87,10 @@ func (c *Checker) said(at int) {
 	}
 	switch n := at - c.from; {
 	case c.isKey:
-		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name
+		if c.state == colon {
+			c.values += n / nameBytes
+		}
+		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name || c.Limits.Values > 0 && c.values > c.Limits.Values
 	case c.state == afterValue && n >= LongString:
 		c.long = append(c.long, Span{From: c.from, To: at})
 	}
@@ -115,7 +118,7 @@ func (c *Checker) Valid() bool {
 func (c *Checker) Wrong() bool { return c.wrong }
 
 // Values returns how many values have begun, of any kind, the members of objects
-// included.
+// included, and nameBytes of a name.
 func (c *Checker) Values() int { return c.values }
 
 // text takes what of p is inside of a string, and returns how many bytes that is.

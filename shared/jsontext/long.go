@@ -35,6 +35,22 @@ func AppendShort(dst, doc []byte, long []Span) []byte {
 	return append(dst, doc[from:]...)
 }
 
+// AppendShortUnchecked is AppendShort for a document that no Check has passed. It is false
+// when something else in it has bytes of such names.
+func AppendShortUnchecked(dst, doc []byte, long []Span) (_ []byte, ok bool) {
+	start := len(dst)
+	dst = AppendShort(dst, doc, long)
+	left := 2 * len(long)
+	for rest := dst[start:]; left >= 0; left-- {
+		at := bytes.IndexByte(rest, longName)
+		if at < 0 {
+			break
+		}
+		rest = rest[at+1:]
+	}
+	return dst, left == 0
+}
+
 // longName is around the number of a long string. It is no UTF-8, as what a document has
 // that Check has passed always is.
 const longName = 0xff
@@ -47,12 +63,16 @@ func Lengthen(v *fastjson.Value, doc []byte, long []Span, room []byte) []byte {
 	for _, s := range long {
 		n += s.To - s.From
 	}
-	if cap(room) < n {
-		room = make([]byte, 0, n)
-	}
-	l := lengthener{doc: doc, long: long, room: room[:0]}
+	l := lengthener{doc: doc, long: long, room: Grow(room[:0], n)}
 	l.value(of(v))
 	return l.room
+}
+
+// LengthenInPlace is Lengthen without a copy: the tree has the strings where they lie in
+// doc, which changes when one is looked at, for that decodes it there.
+func LengthenInPlace(v *fastjson.Value, doc []byte, long []Span) {
+	l := lengthener{doc: doc, long: long, inPlace: true}
+	l.value(of(v))
 }
 
 // value is a fastjson.Value as it lies in memory; a test holds it against the real one.
@@ -146,6 +166,8 @@ type lengthener struct {
 	doc  []byte
 	long []Span
 	room []byte
+
+	inPlace bool
 }
 
 // value puts back what belongs into v.
@@ -167,6 +189,10 @@ func (l *lengthener) value(v *value) {
 	case rawString:
 		if len(v.text) > 0 && v.text[0] == longName {
 			long, _ := l.named(v.text)
+			if l.inPlace {
+				v.text = textOf(long)
+				return
+			}
 			l.room = append(l.room, long...)
 			v.text = textOf(l.room[len(l.room)-len(long):])
 		}

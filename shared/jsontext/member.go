@@ -98,12 +98,28 @@ func lastByte(b []byte, end int) int {
 // there is no such place. A quote within a string is escaped: an odd number of
 // backslashes stands before it.
 func openingQuote(b []byte) int {
-	for i := len(b) - 1; i >= 0; i-- {
+	i := len(b) - 1
+	for short := len(b) - shortString; i >= 0; i-- {
 		if b[i] == '"' && (i == 0 || b[i-1] != '\\' || !escaped(b[:i])) {
 			return i
 		}
+		if i == short {
+			i -= unquoted(b[:i])
+			short = i - shortString
+		}
 	}
 	return -1
+}
+
+// unquoted returns how many words at the end of b have no quote, in bytes. It is not
+// inlined: a loop within one is slow in WebAssembly.
+//
+//go:noinline
+func unquoted(b []byte) (n int) {
+	for n+8 <= len(b) && anyOf(Word(b[len(b)-n-8:]), '"') == 0 {
+		n += 8
+	}
+	return n
 }
 
 // escaped reports whether what follows b is escaped.

@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,6 +62,19 @@ func TestBackwards(t *testing.T) {
 
 // Of valid JSON it is what a parser reads, but for keys that are written with
 // escapes.
+// The beginning of a long string is looked for by words, whatever stands before its end.
+func TestWhereALongStringBeginsIsFound(t *testing.T) {
+	for n := range 200 {
+		for _, text := range []string{strings.Repeat("a", n), strings.Repeat("a", n) + `\"`, `\\\"` + strings.Repeat("#!", n), strings.Repeat(`\"`, n), `"` + strings.Repeat("a", n), strings.Repeat("a", n) + `\`} {
+			opening := strings.LastIndex(`"`+text, `"`)
+			for opening > 0 && escaped([]byte((`"` + text)[:opening])) {
+				opening = strings.LastIndex((`"` + text)[:opening], `"`)
+			}
+			assert.Equal(t, opening, openingQuote([]byte(`"`+text)), "%q", text)
+		}
+	}
+}
+
 func FuzzLastMember(f *testing.F) {
 	f.Add([]byte(`{"a":"\\\"","usage":{"b":[1,"}"]},"c":{"usage":1}}`))
 	f.Add([]byte(`{"usage":1,"\\usage":2,"\"usage":[]}`))

@@ -26,14 +26,11 @@ func AppendOpaque(dst, value []byte) []byte {
 			value = value[1:]
 			continue
 		}
-		end := 1 + closingQuote(value[1:]) + 1
-		for _, c := range value[:end] {
-			if c == '"' || c == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, c)
-		}
-		value = value[end:]
+		end := 1 + closingQuote(value[1:])
+		dst = append(dst, '\\', '"')
+		dst = AppendTwice(dst, value[1:end])
+		dst = append(dst, '\\', '"')
+		value = value[end+1:]
 	}
 	return append(dst, `"}`...)
 }

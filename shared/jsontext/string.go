@@ -68,6 +68,24 @@ func Plain(b []byte) int {
 	return i
 }
 
+// Unquoted returns how many bytes of b stand before the first quote or bracket, all of
+// them where there is none.
+func Unquoted(b []byte) int {
+	i := 0
+	for i+8 <= len(b) {
+		w := Word(b[i:])
+		either := w | ones*0x20 // [ and { differ in this bit, as do their closing ones
+		if found := anyOf(w, '"') | anyOf(either, '{') | anyOf(either, '}'); found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
+		}
+		i += 8
+	}
+	for i < len(b) && b[i] != '"' && b[i]|0x20 != '{' && b[i]|0x20 != '}' {
+		i++
+	}
+	return i
+}
+
 // AppendRaw appends the escaped inside of the string v, without its quotes. It
 // is false, and dst is returned as it was, when v is not a string. It must be
 // the first look at v: a string whose type was asked for before has been

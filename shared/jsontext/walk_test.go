@@ -79,3 +79,16 @@ func TestExtentIsThatOfAnyStrings(t *testing.T) {
 		}
 	}
 }
+
+func TestUnquotedEndsAtQuotesAndBrackets(t *testing.T) {
+	other := "\x02\x1b\x1d\x5c\x7a\x7c\x7e\x5a\x5e\xa2\xdb\xdd\xfb\xfd!# :,0"
+	for n := range len(other) {
+		text := other[n:] + other + other[:n]
+		require.Equal(t, len(text), jsontext.Unquoted([]byte(text)))
+		for at := range len(text) {
+			for _, c := range `"{}[]` {
+				require.Equal(t, at, jsontext.Unquoted([]byte(text[:at]+string(c)+text[at:])), "%q", c)
+			}
+		}
+	}
+}

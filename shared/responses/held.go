@@ -1,9 +1,9 @@
 package responses
 
-import "slices"
+import "antwort/shared/jsontext"
 
 // Reserve makes room for a text of n bytes and what is known of its logprobs.
-func (o *Output) Reserve(n int) { o.items = slices.Grow(o.items, n+len(o.logprobs)+(1<<10)) }
+func (o *Output) Reserve(n int) { o.items = jsontext.Grow(o.items, n+len(o.logprobs)+(1<<10)) }
 
 // Ending returns about how many bytes the events take that end the answer: what is
 // open is said four times, and what is done once. What is drained takes none.

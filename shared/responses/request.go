@@ -140,6 +140,10 @@ func (r *Request) Parse(v *fastjson.Value, lim Limits, refuseUnknown bool) *Erro
 	return nil
 }
 
+// mostUnknown is how many fields that are not known a request may have: each is kept with
+// its name.
+const mostUnknown = 1000
+
 func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 	i, known := fieldIndex[string(key)]
 	if known {
@@ -159,7 +163,9 @@ func (r *Request) field(key []byte, v *fastjson.Value) *Error {
 	if r.seen == nil {
 		r.seen = make(map[string]struct{})
 	}
-	r.seen[name] = struct{}{}
+	if r.seen[name] = struct{}{}; len(r.seen) > mostUnknown {
+		return invalidCode(name, "limit_exceeded", "is one of more than "+strconv.Itoa(mostUnknown)+" parameters that are not known")
+	}
 	why := whyRefused(name)
 	switch {
 	case why != "" && jsontext.IsNull(v), name == "n" && v.GetInt() == 1:

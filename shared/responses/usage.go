@@ -15,7 +15,7 @@ func FindUsage(document []byte, path ...string) (u Usage, ok bool) {
 			return Usage{}, false
 		}
 	}
-	if len(document) == 0 || document[0] != '{' {
+	if len(document) == 0 || len(document) > usageBytes || document[0] != '{' {
 		return Usage{}, false
 	}
 	ok = false
@@ -37,6 +37,9 @@ func FindUsage(document []byte, path ...string) (u Usage, ok bool) {
 	}
 	return u, ok
 }
+
+// usageBytes is the longest usage object that is read.
+const usageBytes = 64 << 10
 
 // mostTokens is the largest number of tokens that is one: what every reader of JSON has
 // exactly.

@@ -3,6 +3,7 @@ package responses
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +29,7 @@ func TestFindUsage(t *testing.T) {
 		"a list":                    {in: `{"response":{"usage":[1]}}`, none: true},
 		"a document that is cut":    {in: `{"response":{"usage":` + all, none: true},
 		"a document that is none":   {in: `response`, none: true},
+		"longer than any":           {in: `{"response":{"usage":{"input_tokens":5,"x":"` + strings.Repeat("a", 64<<10) + `"}}}`, none: true},
 		"nothing":                   {none: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -139,6 +139,9 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 			}
 			continue
 		}
+		if f.lines == 0 {
+			f.blank()
+		}
 		raw := f.buf[f.start:f.pos]
 		lines := f.lines
 		f.start, f.lines = f.pos, 0
@@ -158,6 +161,18 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 	}
 	return Event{}, false, nil
 }
+
+// blank takes more blank lines into one event that is nothing else: they say nothing, and
+// there may be as many as bytes.
+func (f *Framer) blank() {
+	const most = 512
+	for end := min(len(f.buf), f.start+min(most, f.max())); f.pos < end && isLineEnd(f.buf[f.pos]); f.pos++ {
+		f.skipLF = f.buf[f.pos] == '\r'
+	}
+	f.line = f.pos
+}
+
+func isLineEnd(c byte) bool { return c == '\n' || c == '\r' }
 
 // Ahead returns what follows the last event, nothing once Next has looked into it.
 func (f *Framer) Ahead() []byte {
@@ -196,7 +211,7 @@ func (f *Framer) max() int {
 // -1 if it does not. It looks for both ends no further than a line is long: either
 // may be far away.
 func lineEnd(b []byte) int {
-	if b[0] == '\n' || b[0] == '\r' { // every other line of most streams
+	if isLineEnd(b[0]) { // every other line of most streams
 		return 0
 	}
 	for at, size := 0, 256; at < len(b); at, size = at+size, 2*size {

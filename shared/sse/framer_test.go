@@ -144,3 +144,27 @@ func TestEventsHaveNotTooManyLines(t *testing.T) {
 		require.Equal(t, want == nil, ok)
 	}
 }
+
+// Blank lines say nothing, and were an event each.
+func TestManyBlankLinesAreFewEvents(t *testing.T) {
+	for _, eol := range []string{"\n", "\r\n", "\r", "\r\r\n", "\n\r"} {
+		in := []byte(strings.Repeat(eol, 1000) + "data: a" + eol + eol + strings.Repeat(eol, 1000) + "data: b" + eol + eol)
+		for _, size := range []int{1, 2, 3, 100, 511, 512, 513, len(in)} {
+			got, raw := frame(t, slices.Collect(slices.Chunk(in, size))...)
+			require.Equal(t, []event{{"", "a"}, {"", "b"}}, got, "eol %q, %d bytes at a time", eol, size)
+			require.Equal(t, string(in), string(raw), "eol %q, %d bytes at a time", eol, size)
+		}
+		f, n := Framer{Max: 600}, 0
+		f.Write(in)
+		for {
+			ev, ok, err := f.Next()
+			require.NoError(t, err)
+			if !ok {
+				break
+			}
+			require.LessOrEqual(t, len(ev.Raw), 600)
+			n++
+		}
+		require.Less(t, n, 20, "eol %q", eol)
+	}
+}

@@ -54,6 +54,53 @@ func TestCallsOfTooManyValuesAreNotParsed(t *testing.T) {
 	}
 }
 
+// Each field that is not known is kept with its name.
+func TestARequestHasAThousandFieldsThatAreNotKnown(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	for n, want := range map[int]string{1000: "", 1001: `x1000 is one of more than 1000 parameters that are not known`} {
+		body := `{"model":"m","input":"hi"`
+		for i := range n {
+			body += `,"x` + strconv.Itoa(i) + `":1`
+		}
+		_, _, err := tr.Request(nil, []byte(body+`}`), corpus.ID, corpus.Created)
+		if want == "" {
+			require.Nil(t, err)
+		} else {
+			require.EqualError(t, err, want)
+			require.Equal(t, 400, err.Status)
+			require.Equal(t, "limit_exceeded", err.Code)
+		}
+	}
+}
+
+// 7,000 calls of an answer held a worker for 53 ms, and each is looked for among all.
+func TestAnAnswerOfMoreCallsThanAnyIsNone(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	for n, failure := range map[int]string{2048: "", 2049: "more tool calls than any answer has"} {
+		var whole, events []string
+		for i := range n {
+			call := `{"index":` + strconv.Itoa(i) + `,"id":"c` + strconv.Itoa(i) + `","function":{"name":"f","arguments":"{\"a\":1}"}}`
+			whole = append(whole, call)
+			events = append(events, `data: {"choices":[{"delta":{"tool_calls":[`+call+`]}}]}`+"\n\n")
+		}
+		turn := func(stream string) *translate.Turn {
+			_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":`+stream+`}`), corpus.ID, corpus.Created)
+			require.Nil(t, err)
+			return turn
+		}
+		_, err := turn("false").Response(nil, []byte(`{"choices":[{"message":{"tool_calls":[`+strings.Join(whole, ",")+`]},"finish_reason":"tool_calls"}]}`), corpus.Ended)
+		said, failed := turn("true").Stream().Write(nil, []byte(strings.Join(events, "")+`data: {"choices":[{"delta":{},"finish_reason":"tool_calls"}]}`+"\n\ndata: [DONE]\n\n"), corpus.Ended)
+		require.NoError(t, failed)
+		if failure == "" {
+			require.Nil(t, err)
+			require.Contains(t, string(said), "event: response.completed")
+		} else {
+			require.ErrorContains(t, err, failure)
+			require.Contains(t, string(said), failure)
+		}
+	}
+}
+
 // An error in the place of events is read as far as one in the place of an answer.
 func TestALongErrorLineIsNoError(t *testing.T) {
 	tr := translate.New(translate.Options{})

@@ -38,6 +38,8 @@ func (e *jsonEnd) write(p []byte) int {
 		case c == '}' || c == ']':
 			e.depth--
 			e.complete = e.begun && e.depth <= 0
+		default:
+			i += jsontext.Unquoted(p[i:]) - 1
 		}
 	}
 	return len(p)

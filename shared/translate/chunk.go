@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"slices"
+	"bytes"
 	"sync"
 
 	"antwort/shared/chat"
@@ -22,23 +22,45 @@ type chunkWork struct {
 	told     []byte        // its logprobs, rendered
 	long     bool          // it has read a long answer or chunk
 	mends    int           // how many broken characters were mended
+	sound    bool          // the long strings are known to be right, and lie where the splitter has them
 }
 
 var chunkWorks = sync.Pool{New: func() any { return new(chunkWork) }}
 
 // done gives w back. What a long answer needed is left to the garbage collector.
 func (w *chunkWork) done() {
-	w.told, w.mends = nil, 0
+	w.told, w.mends, w.sound = nil, 0, false
 	if w.long {
 		*w = chunkWork{}
 	}
 	chunkWorks.Put(w)
 }
 
-// reserve makes room for an answer of n bytes.
-func (w *chunkWork) reserve(n int) {
-	w.long = true
-	w.text = slices.Grow(w.text[:0], n)
+// parse parses what a splitter has left of an answer or a chunk. Its long strings, where
+// they are right, the parser does not see, nor are they copied. mark is what may stand
+// before it.
+func (w *chunkWork) parse(split *chat.Splitter, mark string) (*fastjson.Value, error) {
+	text := split.Rest()
+	w.long = w.long || len(text) > treeBytes
+	long, ok := split.Long()
+	if ok && len(long) > 0 {
+		if w.text, w.sound = jsontext.AppendShortUnchecked(w.text[:0], text, long); w.sound {
+			text = w.text
+		}
+	}
+	v, err := w.parser.ParseBytes(bytes.TrimPrefix(text, []byte(mark)))
+	if err == nil && w.sound {
+		jsontext.LengthenInPlace(v, split.Rest(), long)
+	}
+	return v, err
+}
+
+// said is fragment without a copy of a long string.
+func (w *chunkWork) said(v *fastjson.Value) ([]byte, *responses.Error) {
+	if text, long := jsontext.LongInside(v); long && w.sound {
+		return text, nil
+	}
+	return w.fragment(v)
 }
 
 // fragment returns the escaped inside of a string, empty when v is absent or
@@ -93,7 +115,7 @@ func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error)
 		}
 		jsontext.LookAt(v)
 		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
-		w.text = jsontext.AppendEscaped(w.text[:0], w.decoded)
+		w.text = jsontext.AppendEscaped(jsontext.Grow(w.text[:0], len(w.decoded)+len(w.decoded)/8), w.decoded)
 	} else if err := w.raw(v); err != nil {
 		return nil, err
 	}

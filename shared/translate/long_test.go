@@ -1,6 +1,8 @@
 package translate_test
 
 import (
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -111,6 +113,50 @@ func TestALongTextOfAnAnswerIsEscapedAnew(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// An answer of long texts is what one is that nobody knows them of, and what a model server
+// says has no names that stand for them.
+func TestTheLongTextsOfAnAnswerAreNotParsed(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	respond := func(stream bool, answer string) (said []byte, allocated uint64) {
+		_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":`+strconv.FormatBool(stream)+`}`), "x", 1)
+		require.Nil(t, err)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if stream {
+			var failed error
+			said, failed = turn.Stream().Write(make([]byte, 0, 8*len(answer)), []byte(answer), 1)
+			require.NoError(t, failed)
+		} else {
+			said, err = turn.Response(make([]byte, 0, 2*len(answer)), []byte(answer), 1)
+			require.Nil(t, err)
+		}
+		runtime.ReadMemStats(&after)
+		return said, after.TotalAlloc - before.TotalAlloc
+	}
+	for what, text := range longTexts {
+		long := strings.Repeat(text, (1<<20)/len(text))
+		for _, stream := range []bool{false, true} {
+			answer := func(content string) string {
+				return `{"choices":[{"message":{"reasoning":"` + content + `","content":"@` + content + `"},"finish_reason":"stop"}]}`
+			}
+			said, allocated := respond(stream, answer(long))
+			short, _ := respond(stream, answer("a text"))
+			// But for the one text both are the same.
+			require.True(t, strings.ReplaceAll(string(short), "a text", long) == string(said), what)
+			copies := uint64(16) // 18 where the parser sees them
+			if stream {
+				copies = 28 // 30
+			}
+			require.True(t, raceEnabled || allocated < copies*uint64(len(long)), "%s, stream %v", what, stream)
+		}
+	}
+	for _, other := range []string{"\xff0\xff", "\xff", "\xff1\xff"} {
+		said, _ := respond(false, `{"choices":[{"message":{"content":"`+strings.Repeat("word ", jsontext.LongString/4)+`","refusal":"`+other+`"},"finish_reason":"stop"}]}`)
+		require.Contains(t, string(said), "\ufffd")
+		require.Equal(t, jsontext.LongString/4, strings.Count(string(said), "word "), "it is said once")
 	}
 }
 

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -84,4 +85,20 @@ func TestOpaqueValuesCannotBeForged(t *testing.T) {
 			require.Equal(t, meaning(t, []byte(body)).(map[string]any)["own"], meaning(t, chat).(map[string]any)["own"])
 		}
 	}
+}
+
+// An outline of 24 MiB that grew as it was written was copied four times.
+func TestAnOutlineIsNotCopiedWhileItGrows(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops what is pooled")
+	}
+	tr := translate.New(translate.Options{})
+	body := []byte(`{"model":"m","input":"hi","x":[` + strings.Repeat(`"a text with \"quotes\"",`, 100_000) + `0]}`)
+	dst := make([]byte, 0, 2*len(body))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := tr.Checked(dst, body, 1<<20, "x", 1)
+	require.Nil(t, err)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(5*len(body)), "it was 8 times the body")
 }

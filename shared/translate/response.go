@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 	"unicode/utf8"
 
 	"antwort/shared/chat"
@@ -24,7 +23,8 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 	u.output().Quiet = true
 	u.begin(nil)
 	w := chunkWorks.Get().(*chunkWork)
-	dst, err := u.answer(dst, w, answer, now)
+	v, failed := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
+	dst, err := u.answer(dst, w, v, failed, now)
 	w.done()
 	return dst, err
 }
@@ -32,24 +32,19 @@ func (u *Turn) Response(dst, answer []byte, now int64) ([]byte, *responses.Error
 // treeBytes is the largest answer or chunk whose parse tree is made of all of it.
 const treeBytes = 16 << 10
 
-// answer translates an answer whose logprobs, when there are many, the output has
-// already.
-func (u *Turn) answer(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
-	if len(answer) > treeBytes {
-		w.reserve(len(answer))
-		u.out.Reserve(len(answer))
-	}
-	if _, err := u.read(nil, w, answer, now); err != nil {
+// answer translates an answer as it was parsed; its logprobs, when there are many, the
+// output has already.
+func (u *Turn) answer(dst []byte, w *chunkWork, v *fastjson.Value, failed error, now int64) ([]byte, *responses.Error) {
+	if _, err := u.read(nil, w, v, failed, now); err != nil {
 		return dst, err
 	}
-	return u.append(slices.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
+	return u.append(jsontext.Grow(dst, len(u.state.Output)+u.resource.Held()+(1<<10))), nil
 }
 
 // read tells the turn's output what a whole answer says, and its state how it
 // ends. Events are appended to dst.
-func (u *Turn) read(dst []byte, w *chunkWork, answer []byte, now int64) ([]byte, *responses.Error) {
-	v, err := w.parser.ParseBytes(bytes.TrimPrefix(answer, []byte(byteOrderMark)))
-	if err != nil || v.Type() != fastjson.TypeObject {
+func (u *Turn) read(dst []byte, w *chunkWork, v *fastjson.Value, failed error, now int64) ([]byte, *responses.Error) {
+	if failed != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an answer that is not JSON")
 	}
 	var a chat.Answer
@@ -102,14 +97,14 @@ func (u *Turn) unsaid(hasText bool, unread, finish string) *responses.Error {
 }
 
 func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.Answer) ([]byte, *responses.Error) {
-	text, err := w.fragment(a.Reasoning)
+	text, err := w.said(a.Reasoning)
 	if err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
 		dst = out.Reasoning(dst, text)
 	}
-	if text, err = w.fragment(a.Content); err != nil {
+	if text, err = w.said(a.Content); err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
@@ -118,7 +113,7 @@ func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.An
 	} else {
 		out.DropLogprobs()
 	}
-	if text, err = w.fragment(a.Refusal); err != nil {
+	if text, err = w.said(a.Refusal); err != nil {
 		return dst, err
 	}
 	if len(text) > 0 {
@@ -230,11 +225,18 @@ func callOf(a *chat.Answer, i int) (toolCall, *responses.Error) {
 	return call, nil
 }
 
+// maxCalls is about how many calls an answer may have: each is told in four events, and
+// looked for among all.
+const maxCalls = 2048
+
 // beginCall reads what a tool call begins with. id is its upstream id, escaped.
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
 func (u *Turn) beginCall(v toolCall, id string, place int) (responses.Call, *responses.Error) {
+	if place >= maxCalls {
+		return responses.Call{}, badUpstream("more tool calls than any answer has")
+	}
 	name := v.function.Get("name")
 	call := responses.Call{}
 	if !jsontext.IsNull(name) {

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"slices"
 
 	"antwort/shared/chat"
 	"antwort/shared/jsontext"
@@ -196,21 +195,23 @@ func (s *Stream) event(dst []byte, ev *sse.Event, now int64) ([]byte, *responses
 }
 
 func (s *Stream) chunk(dst []byte, w *chunkWork, ev *sse.Event, now int64) ([]byte, *responses.Error) {
-	data := ev.Data
-	if isDone(data) {
+	if isDone(ev.Data) {
 		if s.finish == "" {
 			return dst, CutError()
 		}
 		return s.complete(dst, w, now)
 	}
-	long := len(data) > treeBytes
+	var v *fastjson.Value
+	var err error
+	long := len(ev.Data) > treeBytes
 	if long {
-		var failure *responses.Error
-		if data, failure = w.part(data, s.turn.from.opt.Limits.Values); failure != nil {
+		if failure := w.part(ev.Data, s.turn.from.opt.Limits.Values); failure != nil {
 			return dst, failure
 		}
+		v, err = w.parse(&w.split, "")
+	} else {
+		v, err = w.parser.ParseBytes(ev.Data)
 	}
-	v, err := w.parser.ParseBytes(data)
 	if err != nil || v.Type() != fastjson.TypeObject {
 		return dst, badUpstream("an event that is not JSON")
 	}
@@ -254,7 +255,7 @@ func (s *Stream) choice(dst []byte, w *chunkWork, a *chat.Answer) ([]byte, *resp
 		if t.v == nil || s.isAgain(a, t.kind, t.member) {
 			continue
 		}
-		text, err := w.fragment(t.v)
+		text, err := w.said(t.v)
 		if err != nil {
 			return dst, err
 		}
@@ -353,7 +354,7 @@ func (s *Stream) end(dst []byte) []byte {
 // again while it grows.
 func (s *Stream) reserve(dst []byte) []byte {
 	if n := s.out.Ending(); n > 64<<10 && !s.out.Drains() {
-		return slices.Grow(dst, n+n/16+s.turn.resource.Held())
+		return jsontext.Grow(dst, n+n/16+s.turn.resource.Held())
 	}
 	return dst
 }

@@ -279,7 +279,7 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []
 		text = w.short
 	}
 	if values > treeValues {
-		w.outline = responses.AppendOutline(w.outline[:0], text)
+		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text)
 		text = w.outline
 	}
 	v, perr := w.parser.ParseBytes(text)

@@ -57,7 +57,11 @@ func (w *Whole) End(dst []byte, now int64) ([]byte, *responses.Error) {
 	}
 	work := chunkWorks.Get().(*chunkWork)
 	defer work.done()
-	return w.turn.answer(dst, work, w.split.Rest(), now)
+	if n := len(w.split.Rest()); n > treeBytes {
+		w.turn.out.Reserve(n)
+	}
+	v, err := work.parse(&w.split, byteOrderMark)
+	return w.turn.answer(dst, work, v, err, now)
 }
 
 // entry takes an entry of the logprobs.
@@ -87,9 +91,9 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 	return nil
 }
 
-// part parts a long chunk: its logprobs are rendered into w.told, and what is left
-// of it returned.
-func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses.Error) {
+// part parts a long chunk: its logprobs are rendered into w.told, and what is left of it
+// is in w.split.
+func (w *chunkWork) part(data []byte, most int) (failure *responses.Error) {
 	var told []byte
 	w.long = true
 	w.split.Reset(func(entry []byte) bool {
@@ -111,5 +115,5 @@ func (w *chunkWork) part(data []byte, most int) (rest []byte, failure *responses
 		}
 	}
 	w.told = told
-	return w.split.Rest(), failure
+	return failure
 }

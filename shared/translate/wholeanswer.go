@@ -1,9 +1,9 @@
 package translate
 
 import (
-	"slices"
 	"strings"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 )
 
@@ -103,13 +103,12 @@ func (w *Whole) events(dst []byte, now int64) ([]byte, *responses.Error) {
 	}
 	work := chunkWorks.Get().(*chunkWork)
 	defer work.done()
-	answer := w.split.Rest()
-	if n := len(answer); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
-		work.reserve(n)
+	if n := len(w.split.Rest()); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
 		if !w.turn.out.Drains() {
 			w.turn.out.Reserve(n)
-			dst = slices.Grow(dst, 5*n+2*w.turn.resource.Held())
+			dst = jsontext.Grow(dst, 5*n+2*w.turn.resource.Held())
 		}
 	}
-	return w.turn.read(dst, work, answer, now)
+	v, err := work.parse(&w.split, byteOrderMark)
+	return w.turn.read(dst, work, v, err, now)
 }
