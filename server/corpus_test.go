@@ -2,13 +2,14 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func TestCorpus(t *testing.T) {
 	cases, err := corpus.LoadAll()
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(cases), 60)
+	pair := corpusPairs(t)
 	for i, c := range cases {
 		if c.Name == "made_compaction_above_a_threshold" {
 			continue // the server does it
@@ -36,42 +38,71 @@ func TestCorpus(t *testing.T) {
 			t.Parallel()
 			for _, store := range []string{config.NoState, config.MemoryState} {
 				if store == config.NoState || !strings.HasPrefix(c.Name, "made_refuse_item_reference") && c.Name != "made_refuse_previous_response_id" && c.Name != "made_refuse_conversation" && c.Name != "made_refuse_background" {
-					throughBoth(t, c, store)
+					pair(c, store).run(t, c, store)
 				}
 			}
 		})
 	}
 }
 
-// throughBoth runs a case where its answer is stored, and where none is: that is all
-// that it says otherwise.
-func throughBoth(t *testing.T, c corpus.Case, store string) {
-	chat := make(chan string, 1)
-	llm := httptest.NewServer(chats(func(w http.ResponseWriter, r *http.Request) {
+// corpusPair is a server and one in front of it, for the cases of one configuration: starting servers
+// costs more than most cases.
+type corpusPair struct {
+	sync.Mutex // held while a case runs
+	is         corpus.Case
+	chat       chan string
+	clock      corpusClock
+	urls       []string // of both
+}
+
+// corpusPairs starts the servers that cases ask for, until the test ends.
+func corpusPairs(t *testing.T) func(c corpus.Case, store string) *corpusPair {
+	var lock sync.Mutex
+	pairs := map[string]*corpusPair{}
+	return func(c corpus.Case, store string) *corpusPair {
+		lock.Lock()
+		defer lock.Unlock()
+		key := fmt.Sprintf("%s %t %s", store, c.Seals, c.Config)
+		if pairs[key] == nil {
+			pairs[key] = newCorpusPair(t, c, store)
+		}
+		return pairs[key]
+	}
+}
+
+func newCorpusPair(t *testing.T, c corpus.Case, store string) *corpusPair {
+	p := &corpusPair{}
+	llm := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		chat <- string(b)
-		corpusAnswer(w, &c)
+		p.chat <- string(b)
+		corpusAnswer(w, &p.is)
 	}))
-	defer llm.Close()
 	cfg, err := config.Parse(c.Config)
 	require.NoError(t, err)
-	cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm.URL
+	cfg.Engine.Provider, cfg.Engine.BackendURL = config.VLLM, llm
 	cfg.Engine.Retry.MaxAttempts = 1
 	cfg.Compaction.Enabled = c.Seals // it is done before translation, which refuses what remains of it
 	require.NoError(t, cfg.ResolveSecrets(corpus.Keys, nil))
 	cfg.State.Type = store
+	back, err := New(cfg, Options{Now: p.clock.now, NewID: func() string { return corpus.ID }})
+	require.NoError(t, err)
+	url := upstreamOf(t, back)
+	front, err := New(defaults(config.VLLMResponses, url), Options{})
+	require.NoError(t, err)
+	p.urls = []string{url, upstreamOf(t, front)}
+	return p
+}
+
+// run takes a case through both. Where its answer is stored, and where none is: that is all
+// that it says otherwise.
+func (p *corpusPair) run(t *testing.T, c corpus.Case, store string) {
+	p.Lock()
+	defer p.Unlock()
+	p.is, p.chat = c, make(chan string, 1)
+	defer p.forget(t)
 	isKept := store != config.NoState && !isUnstored.Match(c.Request)
-	var clock corpusClock
-	s, err := New(cfg, Options{Now: clock.now, NewID: func() string { return corpus.ID }})
-	require.NoError(t, err)
-	back := httptest.NewServer(s)
-	defer back.Close()
-	fs, err := New(defaults(config.VLLMResponses, back.URL), Options{})
-	require.NoError(t, err)
-	front := httptest.NewServer(fs)
-	defer front.Close()
-	for _, url := range []string{back.URL, front.URL} {
-		clock.begun.Store(false)
+	for _, url := range p.urls {
+		p.clock.begun.Store(false)
 		resp, err := http1.Post(url+c.Path(), "application/json", bytes.NewReader(c.Request))
 		require.NoError(t, err)
 		got := finish(t, resp)
@@ -81,13 +112,21 @@ func throughBoth(t *testing.T, c corpus.Case, store string) {
 		}
 		compareWithCase(t, &like, got)
 		select {
-		case got := <-chat:
+		case got := <-p.chat:
 			require.Equal(t, string(c.Expected.Chat), got)
 		default:
 			require.Nil(t, c.Expected.Chat, "nothing was sent upstream")
 		}
 	}
-	http1.CloseIdleConnections()
+}
+
+// forget deletes what was kept of a case: the next one's response has the same id.
+func (p *corpusPair) forget(t *testing.T) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, p.urls[0]+"/v1/responses/resp_"+corpus.ID, nil)
+	require.NoError(t, err)
+	resp, err := http1.Do(req)
+	require.NoError(t, err)
+	finish(t, resp)
 }
 
 var isUnstored = regexp.MustCompile(`"store":\s*false`)
