@@ -448,10 +448,11 @@ func TestImagesOfAConversation(t *testing.T) {
 
 // A lock is renewed while an answer takes longer than its lease.
 func TestLongAnswerKeepsItsConversation(t *testing.T) {
+	t.Parallel()
 	eachStore(t, func(t *testing.T, r *running, llm *seen) {
 		id := r.conversation("{}")
 		done := make(chan answer)
-		go func() { done <- r.on(id, `"input":"mock: first-delay=1500ms"`) }()
+		go func() { done <- r.on(id, `"input":"mock: first-delay=4500ms"`) }()
 		require.Eventually(t, func() bool { return llm.asked() == 1 }, guard, time.Millisecond)
 		for i := 0; ; i++ {
 			if a := r.on(id, `"input":"x"`); a.status == 200 {
@@ -461,10 +462,10 @@ func TestLongAnswerKeepsItsConversation(t *testing.T) {
 				require.Greater(t, i, 10)
 				return
 			}
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(25 * time.Millisecond)
 		}
 	}, func(c *config.Config) {
-		c.State.ConversationWait, c.State.ConversationLease = time.Millisecond, 600*time.Millisecond
+		c.State.ConversationWait, c.State.ConversationLease = time.Millisecond, 2*time.Second
 	})
 }
 
