@@ -73,7 +73,7 @@ test-plain: build
 # The packages of the server whose own tests run what test-ways runs not; the first two measure memory too.
 COUNTED := cli state/memory state/sqlite console envoyrun explain mockllm adopt limits/redis otlp upstream
 
-# What a test leaves behind is collected less often: a quarter of the CPU of the server's tests.
+# What a test leaves behind is collected less often, which saves 4 to 10 in a hundred of the CPU.
 test-race test-ways: export GOGC := 400
 
 # adopt has no goroutines either: test-plain does all of it.
