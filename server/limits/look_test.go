@@ -47,7 +47,9 @@ func enter(t *testing.T, r *Rules, caller *policy.Identity, model string) *Pass 
 func TestUseCanBeLookedAt(t *testing.T) {
 	for name, more := range map[string]func() string{
 		"memory": func() string { return "" },
-		"redis":  func() string { return fmt.Sprintf(`"store":"redis","redis":{"url":%q,"timeout":"5s"},`, redistest.Start(t).URL()) },
+		"redis": func() string {
+			return fmt.Sprintf(`"store":"redis","redis":{"url":%q,"timeout":"5s"},`, redistest.Start(t).URL())
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rulesOf(t, more(), lookedAt)
