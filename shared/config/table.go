@@ -291,7 +291,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.json_values",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 50_000, min: 100, max: 100_000_000},
-	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads.",
+	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads. Of a member's name each 64 bytes count as one more.",
 }, {
 	path:  "limits.json_escapes",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONEscapes }, def: 1_000_000, min: 100, max: 1_000_000_000},

@@ -60,8 +60,6 @@ func TestBackwards(t *testing.T) {
 	}
 }
 
-// Of valid JSON it is what a parser reads, but for keys that are written with
-// escapes.
 // The beginning of a long string is looked for by words, whatever stands before its end.
 func TestWhereALongStringBeginsIsFound(t *testing.T) {
 	for n := range 200 {
@@ -75,6 +73,8 @@ func TestWhereALongStringBeginsIsFound(t *testing.T) {
 	}
 }
 
+// Of valid JSON it is what a parser reads, but for keys that are written with
+// escapes.
 func FuzzLastMember(f *testing.F) {
 	f.Add([]byte(`{"a":"\\\"","usage":{"b":[1,"}"]},"c":{"usage":1}}`))
 	f.Add([]byte(`{"usage":1,"\\usage":2,"\"usage":[]}`))

@@ -167,7 +167,13 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 func (f *Framer) blank() {
 	const most = 512
 	for end := min(len(f.buf), f.start+min(most, f.max())); f.pos < end && isLineEnd(f.buf[f.pos]); f.pos++ {
-		f.skipLF = f.buf[f.pos] == '\r'
+		if f.buf[f.pos] == '\r' && f.pos+1 < len(f.buf) && f.buf[f.pos+1] == '\n' {
+			if f.pos+1 == end { // a line end is not parted
+				break
+			}
+			f.pos++
+		}
+		f.skipLF = f.buf[f.pos] == '\r' && f.pos+1 == len(f.buf)
 	}
 	f.line = f.pos
 }

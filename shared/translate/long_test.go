@@ -160,6 +160,27 @@ func TestTheLongTextsOfAnAnswerAreNotParsed(t *testing.T) {
 	}
 }
 
+// The events of a long answer that is no stream are written into room that is enough: it is
+// made once.
+func TestALongAnswerToldAsAStreamHasRoom(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	text := strings.Repeat("word ", 200_000)
+	for name, message := range map[string]string{
+		"a text":                     `"content":"` + text + `"`,
+		"a thought":                  `"reasoning":"` + text + `"`,
+		"a thought, a text and call": `"reasoning":"` + text + `","content":"` + text + `","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, turn, failed := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), "x", 1)
+			require.Nil(t, failed)
+			answer := []byte(`{"choices":[{"message":{` + message + `},"finish_reason":"stop"}]}`)
+			said, err := turn.Stream().Write(nil, answer, 1)
+			require.NoError(t, err)
+			require.Less(t, cap(said), len(said)+32<<10, "it has grown by the way")
+		})
+	}
+}
+
 func BenchmarkLong(b *testing.B) {
 	const size = 8 << 20
 	for where, request := range longPlaces {

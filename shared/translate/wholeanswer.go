@@ -96,6 +96,10 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 	return s.end(dst), nil
 }
 
+// frameBytes are more than the events of a thought, a text and some calls have around what
+// they say.
+const frameBytes = 16 << 10
+
 // events appends the events of the answer, and tells the turn's state how it ends.
 func (w *Whole) events(dst []byte, now int64) ([]byte, *responses.Error) {
 	if w.failed != nil {
@@ -106,7 +110,7 @@ func (w *Whole) events(dst []byte, now int64) ([]byte, *responses.Error) {
 	if n := len(w.split.Rest()); n > treeBytes { // its text is said five times, and growing by the way would take twice as much
 		if !w.turn.out.Drains() {
 			w.turn.out.Reserve(n)
-			dst = jsontext.Grow(dst, 5*n+2*w.turn.resource.Held())
+			dst = jsontext.Grow(dst, 5*n+2*w.turn.resource.Held()+frameBytes)
 		}
 	}
 	v, err := work.parse(&w.split, byteOrderMark)
