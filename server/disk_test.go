@@ -72,6 +72,7 @@ func (c *chatOnDisk) has(r *running) {
 // While nothing can be written to the file, all that needs that is 503, and what was told is
 // read. When it can be again, the server goes on by itself, and nothing is lost.
 func TestFileThatCannotBeWritten(t *testing.T) {
+	slow(t)
 	folder, mine := program.Disk(t, 8<<20)
 	if !mine {
 		return

@@ -226,6 +226,7 @@ func TestDocumentedAttributes(t *testing.T) {
 
 // Whatever 10,000 clients make up, no metric has a series more.
 func TestInventedNamesMakeNoSeries(t *testing.T) {
+	slow(t)
 	collector := testkit.NewCollector(t)
 	llm := upstreamOf(t, chats(answering200))
 	r := start(t, config.VLLM, llm, traced(collector), func(c *config.Config) { c.Observability.Tracing.SampleRatio = 0 }, limitsOf(t, `{"rules":[{"name":"models","per":["model"],"requests_per_minute":1000000,"tokens_per_minute":1000000}]}`))

@@ -123,6 +123,7 @@ func (r *running) mixedTurn(c *wsClient, turn int) {
 // each request of the other tenant passes and finds what that one has left alone. How long it
 // takes is measured by make bench (-workload flood).
 func TestATenantThatFloodsCostsAnotherNothing(t *testing.T) {
+	slow(t)
 	const places, asks = 4, 200
 	var flooding, most atomic.Int64
 	arrived, released := make(chan struct{}, places), make(chan struct{})

@@ -523,6 +523,7 @@ func inRedis(server *redistest.Server, onFailure string) func(*config.Config) {
 // A Redis that stands still under load, and goes on, leaves no reservation and no place taken:
 // what is used is what those have used who were answered.
 func TestRedisThatStandsStillUnderLoad(t *testing.T) {
+	slow(t)
 	server := redistest.Start(t)
 	const workers = 4
 	r := start(t, config.VLLM, fives(t), limitsOf(t, fmt.Sprintf(`{"default_output_tokens":10,"rules":[{"name":"all","requests_at_once":%d,"tokens_per_day":100000000}]}`, workers)),
@@ -589,6 +590,7 @@ func TestReplicasShareLimitsInRedis(t *testing.T) {
 // While Redis is away under load, requests pass or are refused, as is configured; when it
 // is back they are counted.
 func TestRedisThatIsKilledAndComesBackUnderLoad(t *testing.T) {
+	slow(t)
 	for _, onFailure := range []string{config.Open, config.Closed} {
 		t.Run(onFailure, func(t *testing.T) {
 			server := redistest.Start(t)

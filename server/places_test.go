@@ -29,9 +29,7 @@ const placeRequests = 600
 // backend of any of the configurations counts a request, and each of the
 // balancer's places was given back once.
 func TestPlacesAreGivenBack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	slow(t)
 	requests := int32(soak(placeRequests))
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)

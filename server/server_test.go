@@ -31,6 +31,14 @@ var (
 // guard is how long anything may take before a test gives up waiting.
 const guard = time.Minute
 
+// slow leaves a test that takes seconds out of make quick.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+}
+
 // running is a server under test on a loopback port.
 type running struct {
 	*Server

@@ -29,9 +29,7 @@ const soakRequests = 300
 // behind: no goroutine, no connection, no gauge above zero, and no word of a
 // body or a credential in a log.
 func TestSoak(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	slow(t)
 	requests := soak(soakRequests)
 	_, llm := mock(t, mockllm.Options{})
 	quick := func(c *config.Config) { c.Server.KeepAliveInterval = 20 * time.Millisecond }

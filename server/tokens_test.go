@@ -246,6 +246,7 @@ func TestIssuerIsDownAtTheStart(t *testing.T) {
 // The issuer exchanges its keys under load: nobody with a valid token is
 // refused, and a stream goes on.
 func TestIssuersKeysAreExchangedWhileServing(t *testing.T) {
+	slow(t)
 	is, release := newIssuer(t), make(chan struct{})
 	keys := []jose.JSONWebKey{key("0"), key("1")}
 	is.publish(keys...)

@@ -62,6 +62,9 @@ func measures(t *testing.T) {
 	if runtime.GOOS != "linux" || raceDetector {
 		t.Skip("the memory of a process is read from /proc, and without the race detector")
 	}
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 }
 
 func manyLargeBodies(t *testing.T, provider config.Provider) {

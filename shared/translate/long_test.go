@@ -63,6 +63,9 @@ func arrived(t testing.TB, body []byte) *jsontext.Checker {
 
 // A request whose long strings are known becomes what it becomes when they are not.
 func TestWhereLongStringsEndChangesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	tr := translate.New(benchOptions)
 	many := `,"pad":[` + strings.Repeat("0,", 5000) + `0],"model"`
 	for where, request := range longPlaces {

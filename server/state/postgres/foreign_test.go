@@ -103,7 +103,7 @@ func (w *wire) during(do func()) (client, database []string) {
 // Of what is somebody else's and of what never was the database is asked by the
 // same statement, once, and says as much.
 func TestSomebodyElsesIsAskedForAsUnknown(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := own(t)
 	w := newWire(t, pg)
 	s, err := Open(ctx, Options{DSN: strings.Replace(pg.Schema(t), pg.Folder(), w.folder, 1), MaxConnections: 1})
 	require.NoError(t, err)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"antwort/server/state"
-	"antwort/server/state/pgtest"
 	"antwort/server/state/statetest"
 
 	"github.com/jackc/pgx/v5"
@@ -41,7 +40,7 @@ func TestReplicaThatHoldsALock(t *testing.T) {
 		conversation, job, _ := strings.Cut(held, " ")
 		hold(t, opened(t, os.Getenv("POSTGRES_TEST_URL"), nil), conversation, job)
 	}
-	pg := pgtest.Start(t)
+	pg := own(t)
 	url := pg.Schema(t)
 	t.Setenv("POSTGRES_TEST_URL", url)
 	for name, c := range map[string]struct {

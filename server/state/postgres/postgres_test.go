@@ -54,6 +54,15 @@ func shared(t *testing.T) *pgtest.Server {
 	return pg
 }
 
+// own is a Postgres for a test that ends it or takes long with it.
+func own(t *testing.T) *pgtest.Server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	return pgtest.Start(t)
+}
+
 func TestStore(t *testing.T) {
 	pg := shared(t)
 	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store { return opened(t, pg.Schema(t), now) })
@@ -197,7 +206,7 @@ func (l *load) end(t *testing.T) {
 }
 
 func TestCrashesOfTheDatabaseUnderLoad(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := own(t)
 	l := startLoad(t, opened(t, pg.Schema(t), nil))
 	for _, down := range []func(testing.TB){pg.Kill, pg.Stop, pg.Kill} {
 		l.more()
@@ -211,7 +220,7 @@ func TestCrashesOfTheDatabaseUnderLoad(t *testing.T) {
 }
 
 func TestFailOverToASynchronousStandbyUnderLoad(t *testing.T) {
-	primary := pgtest.Start(t)
+	primary := own(t)
 	url := primary.Schema(t)
 	standby := primary.Standby(t)
 	url = strings.Replace(url, primary.Folder(), primary.Folder()+","+standby.Folder(), 1) + "&target_session_attrs=read-write"
@@ -225,7 +234,7 @@ func TestFailOverToASynchronousStandbyUnderLoad(t *testing.T) {
 }
 
 func TestDatabaseThatIsNotThereYet(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := own(t)
 	url := pg.Schema(t)
 	pg.Stop(t)
 	s := opened(t, url, nil)

@@ -6,7 +6,6 @@ import (
 
 	"antwort/server/state"
 	"antwort/server/state/packed"
-	"antwort/server/state/pgtest"
 	"antwort/server/state/statetest"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +19,9 @@ func sealing(t testing.TB, dsn string, texts *packed.Packer, now func() time.Tim
 }
 
 func TestStoreThatSeals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the store of all these tests seals in SQLite too, which is faster")
+	}
 	pg := shared(t)
 	statetest.Run(t, func(t testing.TB, now func() time.Time) state.Store {
 		return sealing(t, pg.Schema(t), statetest.Sealed(), now)
@@ -27,7 +29,7 @@ func TestStoreThatSeals(t *testing.T) {
 }
 
 func TestSealing(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := own(t)
 	statetest.Sealing(t, func(t testing.TB) *statetest.Database {
 		texts := statetest.Sealed()
 		s := sealing(t, pg.Schema(t), texts, nil)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"antwort/server/state"
-	"antwort/server/state/pgtest"
 	"antwort/server/state/statetest"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +17,7 @@ import (
 // What loses its connection while it waits for the standby is in the primary already. Who
 // tries it again waits for the standby too: it may be the only one that is left.
 func TestWhatIsTriedAgainWaitsForTheStandbyToo(t *testing.T) {
-	primary := pgtest.Start(t)
+	primary := own(t)
 	url := primary.Schema(t)
 	standby := primary.Standby(t)
 	s := opened(t, url, nil)
