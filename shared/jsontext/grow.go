@@ -14,9 +14,9 @@ func Grow(b []byte, n int) []byte {
 		return b
 	}
 	var room strings.Builder // which is where Go lets one have such memory
-	room.Grow(len(b) + n + 1)
+	room.Grow(len(b) + n)
 	room.Write(b)
-	room.WriteByte(0) // so that it has an address
+	room.WriteByte(0) // so that it has an address; n is 1 at least here
 	text := room.String()
 	return unsafe.Slice(unsafe.StringData(text), len(b)+n)[:len(b)] // #nosec G103 -- nobody else has the room
 }

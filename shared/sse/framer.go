@@ -166,15 +166,17 @@ func (f *Framer) Next() (ev Event, ok bool, err error) {
 // there may be as many as bytes.
 func (f *Framer) blank() {
 	const most = 512
-	for end := min(len(f.buf), f.start+min(most, f.max())); f.pos < end && isLineEnd(f.buf[f.pos]); f.pos++ {
-		if f.buf[f.pos] == '\r' && f.pos+1 < len(f.buf) && f.buf[f.pos+1] == '\n' {
-			if f.pos+1 == end { // a line end is not parted
-				break
-			}
-			f.pos++
+	for end := min(len(f.buf), f.start+min(most, f.max())); f.pos < end && isLineEnd(f.buf[f.pos]); {
+		n := 1
+		if bytes.HasPrefix(f.buf[f.pos:], []byte("\r\n")) {
+			n = 2
 		}
-		f.skipLF = f.buf[f.pos] == '\r' && f.pos+1 == len(f.buf)
+		if f.pos+n > end { // a line end is not parted
+			break
+		}
+		f.pos += n
 	}
+	f.skipLF = f.pos == len(f.buf) && f.buf[f.pos-1] == '\r'
 	f.line = f.pos
 }
 
