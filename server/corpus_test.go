@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -122,7 +121,7 @@ func (p *corpusPair) run(t *testing.T, c corpus.Case, store string) {
 
 // forget deletes what was kept of a case: the next one's response has the same id.
 func (p *corpusPair) forget(t *testing.T) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, p.urls[0]+"/v1/responses/resp_"+corpus.ID, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, p.urls[0]+"/v1/responses/resp_"+corpus.ID, nil)
 	require.NoError(t, err)
 	resp, err := http1.Do(req)
 	require.NoError(t, err)

@@ -80,6 +80,18 @@ func running(t *testing.T, json, refuses string) (*gateway, *fakeEnvoy) {
 	return g, e
 }
 
+// changed is a gateway that has gone from one configuration to another, and what its Envoy
+// was given between them; closed is that of [envoy.Between].
+func changed(t *testing.T, before, after string) (g *gateway, e *fakeEnvoy, between map[string]envoy.File, closed bool) {
+	t.Helper()
+	g, e = running(t, before, "")
+	was := g.current().options
+	require.NoError(t, g.change(t.Context(), parse(t, after)))
+	between, closed, err := envoy.Between(parse(t, before), was, parse(t, after), g.current().options)
+	require.NoError(t, err)
+	return g, e, between, closed
+}
+
 func on(json string) string { return strings.Replace(minimal, "{", `{`+json+`,`, 1) }
 
 // routed has a route of this name more.
@@ -90,17 +102,13 @@ func routed(name string) string {
 // While the filter changes, the routes and clusters that it may still name are
 // there.
 func TestRouteThatLeavesIsThereWhileTheFilterChanges(t *testing.T) {
-	g, e := running(t, routed("a"), "")
-	before := g.current().options
-	require.NoError(t, g.change(t.Context(), parse(t, routed("b"))))
+	g, e, between, _ := changed(t, routed("a"), routed("b"))
 	assert.Equal(t, []string{
 		envoy.ClustersFile, envoy.RoutesFile, // of both
 		envoy.PluginFile,
 		envoy.RoutesFile, envoy.ListenersFile, envoy.ClustersFile,
 	}, e.taken)
 	for _, file := range []string{envoy.ClustersFile, envoy.RoutesFile} {
-		between, _, err := envoy.Between(parse(t, routed("a")), before, parse(t, routed("b")), g.current().options)
-		require.NoError(t, err)
 		for _, cluster := range []string{`"route-a"`, `"route-b"`, `"backend"`} {
 			assert.Contains(t, string(between[file].JSON), cluster)
 		}
@@ -126,11 +134,7 @@ func TestRouteIsClosedWhileItsBackendsAndTheirKeyChange(t *testing.T) {
 		"no key before":                 {with("127.0.0.1:1", ""), with("127.0.0.2:1", two), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, e := running(t, c.before, "")
-			before := g.current().options
-			require.NoError(t, g.change(t.Context(), parse(t, c.after)))
-			between, closed, err := envoy.Between(parse(t, c.before), before, parse(t, c.after), g.current().options)
-			require.NoError(t, err)
+			g, e, between, closed := changed(t, c.before, c.after)
 			assert.Equal(t, c.closed, closed)
 			const old, open = `"name": "backend"`, `"cluster": "backend`
 			assert.Equal(t, !c.closed, strings.Contains(string(between[envoy.RoutesFile].JSON), open))
@@ -157,11 +161,7 @@ func TestProvidersBackendsAreApartWhileTheFilterChanges(t *testing.T) {
 		"translates no more": {translates, forwards},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, _ := running(t, c.before, "")
-			before := g.current().options
-			require.NoError(t, g.change(t.Context(), parse(t, c.after)))
-			between, closed, err := envoy.Between(parse(t, c.before), before, parse(t, c.after), g.current().options)
-			require.NoError(t, err)
+			g, _, between, closed := changed(t, c.before, c.after)
 			assert.False(t, closed)
 			clusters := map[string]string{} // by path
 			var routes struct {
