@@ -33,10 +33,9 @@ type compacting struct {
 	ask     compaction.Ask
 	past    []byte // the items that a store has put before the input
 	expands compaction.Expansion
-	context compaction.Context // once it was summed up
-	memory  *translate.Memory  // likewise
-	used    responses.Usage    // by all questions for the summary, also where it failed
-	item    []byte             // likewise: what is in the memory, sealed
+	memory  *translate.Memory // once it was summed up
+	window  []byte            // likewise: the answer to POST /v1/responses/compact
+	used    responses.Usage   // by all questions for the summary, also where it failed
 }
 
 // isAsked reports whether the answer is a compaction and nothing else.
@@ -113,8 +112,8 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 			return turn, f
 		}
 	}
-	c.context = compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), x.open)
-	if len(c.context.Items) == 0 {
+	context := compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), x.open)
+	if len(context.Items) == 0 {
 		if x.isAsked() {
 			return turn, failure.Of(failure.InvalidRequest, compaction.NothingToSumUp())
 		}
@@ -124,14 +123,16 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 		return x.askSummary(d, before, items)
 	}
 	stop := x.keepAwake(turn)
-	summary, used, f := compact.Summarize(ask, c.context.Items)
+	summary, used, f := compact.Summarize(ask, context.Items)
 	stop()
 	if c.used = used; f != nil {
 		return turn, f
 	}
-	m := c.context.Memory(summary)
-	c.item = x.seal(m.Append(nil))
-	c.memory = &translate.Memory{Sealed: c.item, Usage: used}
+	m := context.Memory(summary)
+	c.memory = &translate.Memory{Sealed: x.seal(m.Append(nil)), Usage: used}
+	if x.endpoint.Endpoint == policy.Compact { // here, where the body still is, of which the messages are
+		c.window = compaction.AppendWindow(nil, begun.ID, begun.Created, context.Messages, c.memory.Sealed, used)
+	}
 	if x.isAsked() {
 		return turn, nil
 	}
@@ -290,7 +291,7 @@ func (x *exchange) askSummary(d *policy.Decision, before string, items [][]byte)
 func (x *exchange) answerCompaction(turn *translate.Turn, begun *turns.Turn) *failure.Failure {
 	if x.endpoint.Endpoint == policy.Compact {
 		x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = x.compacts.memory.Usage, true
-		x.json(http.StatusOK, compaction.AppendWindow(nil, begun.ID, begun.Created, x.compacts.context.Messages, x.compacts.item, x.compacts.memory.Usage))
+		x.json(http.StatusOK, x.compacts.window)
 		return nil
 	}
 	if turn.Streaming() && begun.Stored() {

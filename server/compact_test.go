@@ -443,6 +443,28 @@ func TestCompactionsOutliveTheProcessWithTheirStore(t *testing.T) {
 	require.Contains(t, fmt.Sprint(llm.lastChat(t)[0].Content), "ABC-1234")
 }
 
+// A compaction has the messages of its own request, whatever comes in beside it: the memory
+// of a body that was put back is another request's.
+func TestCompactionsBesideEachOtherKeepTheirMessages(t *testing.T) {
+	f := newForgetful(t)
+	r := start(t, config.VLLM, f.url, func(c *config.Config) { c.State.Type = config.MemoryState })
+	ready(t, r)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			said := strings.Repeat(string(rune('a'+i)), 2000)
+			for range 100 {
+				a := r.call("POST", "/v1/responses/compact", `{"model":"/mnt/models","input":[{"role":"user","content":"`+said+`"}]}`)
+				if a.status != 200 || !strings.Contains(a.body, `"`+said+`"`) {
+					t.Errorf("client %d: %d %.300s", i, a.status, a.body)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
 func TestCompactionIsRefusedWhereItIsOff(t *testing.T) {
 	llm := newForgetful(t)
 	r := start(t, config.VLLM, llm.url, func(c *config.Config) { c.Compaction.Enabled = false })
