@@ -142,6 +142,7 @@ func TestPluginsShareAVM(t *testing.T) {
 	assert.Equal(t, "/first ", body)
 	_, body = send(t, http.DefaultClient, second.URL, "reqh:count=both", "")
 	assert.Equal(t, "second", body)
+	require.NoError(t, second.Wait(t.Context()), "a stream that has not ended would be cut, and its connection with it")
 	assert.EqualValues(t, 2, first.Counter("both"))
 	assert.Equal(t, []string{"both"}, second.Metrics())
 
