@@ -39,18 +39,19 @@ type Exchange struct {
 // upstream.
 const Arrived = "arrived"
 
-// exchange sends the request and gives what the client received.
-func (x Exchange) exchange(r *record) string {
-	var got string
+// exchange sends the request and gives what the client received. The client
+// goes away with leave: one that went as soon as it had the body that
+// Content-Length says would race the end of the stream.
+func (x Exchange) exchange(r *record) (got string, leave func()) {
 	if x.HTTP2 {
-		got = x.http2(r)
+		got, leave = x.http2(r)
 	} else {
-		got = x.http1(r)
+		got, leave = x.http1(r)
 	}
 	if x.Then != "" {
 		got += x.Then + ": " + r.request("")
 	}
-	return got
+	return got, leave
 }
 
 func (x Exchange) method() string {
@@ -98,14 +99,16 @@ func (x Exchange) send(r *record, write func(string) error, end func() error) er
 }
 
 // http1 speaks HTTP/1.1 byte by byte: every chunk of the body is one write.
-func (x Exchange) http1(r *record) string {
+func (x Exchange) http1(r *record) (got string, leave func()) {
 	conn, err := net.Dial("tcp", r.proxy.Addr())
 	if err != nil {
-		return err.Error() + "\n"
+		return err.Error() + "\n", func() {}
 	}
-	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(r.ctx, func() { _ = conn.Close() })
-	defer stop()
+	leave = func() {
+		stop()
+		_ = conn.Close()
+	}
 
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s /path HTTP/1.1\r\nhost: example.com\r\nx-case: %s\r\nx-script: %s\r\n", x.method(), x.Name, x.Script)
@@ -118,7 +121,7 @@ func (x Exchange) http1(r *record) string {
 	}
 	head.WriteString("\r\n")
 	if _, err := io.WriteString(conn, head.String()); err != nil {
-		return err.Error() + "\n"
+		return err.Error() + "\n", leave
 	}
 	sent := make(chan error, 2)
 	go func() {
@@ -139,21 +142,23 @@ func (x Exchange) http1(r *record) string {
 	if x.AbortAfter != "" {
 		err := errors.Join(<-sent, r.event(x.AbortAfter))
 		_ = conn.Close()
-		return went(err)
+		return went(err), leave
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: x.method()}) //nolint:bodyclose // received closes it
-	return x.received(response, err, sent)
+	return x.received(response, err, sent), leave
 }
 
 // http2 speaks HTTP/2 by net/http's client, which sends every write of the
 // body as a DATA frame and the end in an empty one.
-func (x Exchange) http2(r *record) string {
+func (x Exchange) http2(r *record) (got string, leave func()) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
-	defer transport.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(r.ctx)
-	defer cancel()
+	leave = func() {
+		cancel()
+		transport.CloseIdleConnections()
+	}
 
 	var body io.Reader
 	pipe, in := io.Pipe()
@@ -162,7 +167,7 @@ func (x Exchange) http2(r *record) string {
 	}
 	request, err := http.NewRequestWithContext(ctx, x.method(), "http://"+r.proxy.Addr()+"/path", body)
 	if err != nil {
-		return err.Error() + "\n"
+		return err.Error() + "\n", leave
 	}
 	request.Header.Set("x-case", x.Name)
 	request.Header.Set("x-script", x.Script)
@@ -192,9 +197,9 @@ func (x Exchange) http2(r *record) string {
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close() // it was cut
 		}
-		return went(errors.Join(<-sent, <-sent))
+		return went(errors.Join(<-sent, <-sent)), leave
 	}
-	return x.received(response, err, sent)
+	return x.received(response, err, sent), leave
 }
 
 func went(err error) string {

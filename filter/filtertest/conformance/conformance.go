@@ -109,7 +109,8 @@ func (x Exchange) run(t *testing.T, proxy Proxy, up *upstream) string {
 	defer cancel()
 	r := &record{ctx: ctx, proxy: proxy, from: proxy.Lines(), name: x.Name, arrived: make(chan struct{})}
 	up.begin(x, r)
-	client := x.exchange(r)
+	client, leave := x.exchange(r)
+	defer leave()
 	if !x.Kills || x.Revives {
 		if err := r.finish(); err != nil {
 			client += fmt.Sprintf("the stream did not end: %v\n", err)
