@@ -56,14 +56,14 @@ func AppendShortUnchecked(dst, doc []byte, long []Span) (_ []byte, ok bool) {
 const longName = 0xff
 
 // Lengthen puts the long strings back into the tree of a document that AppendShort has
-// shortened. The tree has a copy of them, in the memory of room or more of it, which is
-// returned.
-func Lengthen(v *fastjson.Value, doc []byte, long []Span, room []byte) []byte {
+// shortened, and what is opaque in it. The tree has a copy of the strings, in the memory of
+// room or more of it, which is returned.
+func Lengthen(v *fastjson.Value, doc []byte, long []Span, opaque Opaques, room []byte) []byte {
 	n := 0
 	for _, s := range long {
 		n += s.To - s.From
 	}
-	l := lengthener{doc: doc, long: long, room: Grow(room[:0], n)}
+	l := lengthener{doc: doc, long: long, opaques: opaque, room: Grow(room[:0], n)}
 	l.value(of(v))
 	return l.room
 }
@@ -137,13 +137,19 @@ func Backslashes(v *fastjson.Value) (n int) {
 	return n
 }
 
-// longText returns the escaped inside of a long string that is not decoded.
-func longText(v *fastjson.Value) (string, bool) {
+// rawText returns the escaped inside of a string that is not decoded.
+func rawText(v *fastjson.Value) (string, bool) {
 	if v == nil {
 		return "", false
 	}
 	raw := of(v)
-	return raw.text, raw.kind == rawString && len(raw.text) >= LongString
+	return raw.text, raw.kind == rawString
+}
+
+// longText is rawText of a long string.
+func longText(v *fastjson.Value) (string, bool) {
+	text, isRaw := rawText(v)
+	return text, isRaw && len(text) >= LongString
 }
 
 // LongInside is AppendRaw for a long string: its escaped inside, as it lies in memory. It
@@ -163,9 +169,10 @@ func LongLength(v *fastjson.Value) int {
 }
 
 type lengthener struct {
-	doc  []byte
-	long []Span
-	room []byte
+	doc     []byte
+	long    []Span
+	opaques Opaques
+	room    []byte
 
 	inPlace bool
 }
@@ -206,9 +213,10 @@ func (l *lengthener) named(text string) (long []byte, rest string) {
 	return l.doc[l.long[n].From:l.long[n].To], rest
 }
 
-// opaque puts back what belongs into the text of an opaque value.
+// opaque puts back the text of an opaque value, with what belongs into it.
 func (l *lengthener) opaque(v *value) {
-	rest := string(Decode(nil, bytesOf(v.text)))
+	n, _ := strconv.Atoi(v.text)
+	rest := textOf(l.opaques[n])
 	var text []byte
 	for {
 		at := strings.IndexByte(rest, longName)
@@ -220,8 +228,10 @@ func (l *lengthener) opaque(v *value) {
 		long, rest = l.named(rest[at:])
 		text = append(text, long...)
 	}
-	text = append(text, rest...)
-	v.text, v.kind = textOf(text), fastjson.TypeString
+	if v.kind = fastjson.TypeString; text != nil {
+		rest = textOf(append(text, rest...))
+	}
+	v.text = rest
 }
 
 // textOf is a text that nobody else has.

@@ -63,7 +63,7 @@ func TestLongStringsArePutBack(t *testing.T) {
 				var parser fastjson.Parser
 				v, err := parser.ParseBytes(short)
 				require.NoError(t, err)
-				jsontext.Lengthen(v, doc, c.Long(), nil)
+				jsontext.Lengthen(v, doc, c.Long(), nil, nil)
 				want := fastjson.MustParseBytes(doc)
 				require.True(t, want.String() == v.String())
 				require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v)))
@@ -91,5 +91,31 @@ func TestALongStringIsCopiedOnce(t *testing.T) {
 	for text, copies := range map[string]float64{"QUJD": 0, `QUJD\n`: 1} {
 		v := fastjson.MustParse(`"` + strings.Repeat(text, jsontext.LongString) + `"`)
 		require.Equal(t, copies, testing.AllocsPerRun(10, func() { jsontext.Bytes(v) }), text)
+	}
+}
+
+// To append a value decodes none of its strings: what is written as it would be written anew
+// stays as it lies there, and what is not is decoded elsewhere.
+func TestToAppendAValueDecodesNothing(t *testing.T) {
+	for inside, written := range map[string]string{
+		`say \"a\" \\ \n\r\t` + "\u00e9\u4f60\U0001f600\x7f ": `say \"a\" \\ \n\r\t` + "\u00e9\u4f60\U0001f600\x7f ",
+		`\u00e9\/\u0041\ud83d\ude00`:                          "\u00e9/A\U0001f600",
+		`\u0000\b`:                                            `\u0000\u0008`,
+		"":                                                    "",
+	} {
+		v := fastjson.MustParse(`["` + inside + `"]`)
+		require.Equal(t, `["`+written+`"]`, string(jsontext.AppendValue(nil, v)))
+		raw, isString := jsontext.AppendRaw(nil, v.Get("0"))
+		require.True(t, isString)
+		require.Equal(t, inside, string(raw), "it is as it came")
+	}
+}
+
+// A text that is no valid inside of a string is escaped as fastjson reads it.
+func TestABrokenStringIsAppendedAsItIsRead(t *testing.T) {
+	for inside, written := range map[string]string{
+		`a\x`: `a\\x`, `\u12`: `\\u12`, "a\nb": `a\nb`, "\xff": "\ufffd", `\ud800`: `\\ud800`,
+	} {
+		require.Equal(t, `"`+written+`"`, string(jsontext.AppendValue(nil, fastjson.MustParse(`"`+inside+`"`))), "%q", inside)
 	}
 }

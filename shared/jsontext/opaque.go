@@ -1,38 +1,54 @@
 package jsontext
 
-import "github.com/valyala/fastjson"
+import (
+	"strconv"
 
-// Opaque values are arrays and objects that are only passed on: a parser sees an
-// object of one member with their text in it, and AppendValue appends that text.
-// So what nobody looks into makes no parse tree, and is an object to all who ask.
+	"github.com/valyala/fastjson"
+)
+
+// Opaques are arrays and objects that are only passed on: a parser sees an object of one
+// member with a number in it, Lengthen puts the text of the value there, and AppendValue
+// appends that text. So what nobody looks into makes no parse tree, and is an object to all
+// who ask. The number is that of the text.
+//
+//	a document ─► the same with Append in the place of its values ─► its tree ─ Lengthen ─► the document's
 //
 // The member's name is no UTF-8, which the names of a document that Check has
 // passed always are.
+type Opaques [][]byte
+
 const opaqueName = "\xff"
 
-// AppendOpaque appends a value that Check has passed as an opaque one.
-func AppendOpaque(dst, value []byte) []byte {
-	dst = append(dst, `{"`+opaqueName+`":"`...)
-	for len(value) > 0 {
-		n := 0
-		for n < len(value) && value[n] != '"' && value[n] != '\\' && value[n] > ' ' {
-			n++
+// Append appends a value that Check has passed as an opaque one. It refers to value, which
+// must stay as it is.
+func (o *Opaques) Append(dst, value []byte) []byte {
+	dst = append(dst, `{"`+opaqueName+`":`...)
+	dst = strconv.AppendInt(dst, int64(len(*o)), 10)
+	*o = append(*o, withoutBlanks(value))
+	return append(dst, '}')
+}
+
+// withoutBlanks returns a value without the white space between its tokens: a copy, or the
+// value itself where there is none.
+func withoutBlanks(value []byte) []byte {
+	var fresh []byte
+	from := 0 // what is not copied
+	for i := 0; i < len(value); {
+		switch c := value[i]; {
+		case c == '"':
+			i += 1 + closingQuote(value[i+1:]) + 1
+		case c > ' ':
+			i++
+		default:
+			fresh = append(Grow(fresh, len(value)-from), value[from:i]...)
+			i++
+			from = i
 		}
-		dst = append(dst, value[:n]...)
-		if value = value[n:]; len(value) == 0 {
-			break
-		}
-		if value[0] != '"' { // white space between two tokens
-			value = value[1:]
-			continue
-		}
-		end := 1 + closingQuote(value[1:])
-		dst = append(dst, '\\', '"')
-		dst = AppendTwice(dst, value[1:end])
-		dst = append(dst, '\\', '"')
-		value = value[end+1:]
 	}
-	return append(dst, `"}`...)
+	if fresh == nil {
+		return value
+	}
+	return append(fresh, value[from:]...)
 }
 
 // opaque is the text of an opaque value, nil when o is another object.

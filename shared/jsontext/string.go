@@ -194,21 +194,32 @@ func plainRun(s []byte) int {
 // Rendered returns how many bytes b has up to a quote, and whether they are the inside of a
 // string as AppendEscaped writes it.
 func Rendered(b []byte) (n int, ok bool) {
+	n = rendered(b)
+	return n, n < len(b) && b[n] == '"'
+}
+
+// rendered returns how many bytes b begins with that AppendEscaped writes so.
+func rendered(b []byte) (n int) {
 	for {
-		if n += plainRun(b[n:]); n+1 >= len(b) {
-			return n, n < len(b) && b[n] == '"'
+		found := uint64(0)
+		if n+8 <= len(b) { // escapes are often close to each other
+			w := Word(b[n:])
+			found = anySpecial(w) | w&highBits
+		}
+		if found != 0 {
+			n += bits.TrailingZeros64(found) >> 3
+		} else if n += plainRun(b[n:]); n == len(b) {
+			return n
 		}
 		switch c := b[n]; {
-		case c == '"':
-			return n, true
-		case c == '\\' && meanings[b[n+1]] != 0 && letters[meanings[b[n+1]]] == b[n+1]:
+		case c == '\\' && n+1 < len(b) && letters[meanings[b[n+1]]] == b[n+1] && b[n+1] != 0:
 			n += 2
 		case c < utf8.RuneSelf:
-			return n, false
+			return n
 		default:
 			size := runes(b[n:])
 			if size == 0 {
-				return n, false
+				return n
 			}
 			n += size
 		}
@@ -354,8 +365,14 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 // AppendInside appends the inside of a string, escaped anew; nothing of another value. A
 // long one is appended as it came, unless it has been looked at (see LookAt).
 func AppendInside(dst []byte, v *fastjson.Value) []byte {
-	if text, long := longText(v); long {
-		return append(dst, text...)
+	if raw, isRaw := rawText(v); isRaw {
+		inside := bytesOf(raw)
+		if len(inside) >= LongString || rendered(inside) == len(inside) {
+			return append(dst, inside...)
+		}
+		if Inside(inside) { // fastjson takes five times as long for an escape
+			return AppendEscaped(dst, Decode(nil, inside))
+		}
 	}
 	return AppendEscaped(dst, v.GetStringBytes())
 }

@@ -7,30 +7,29 @@ import (
 )
 
 // AppendOutline appends the body of a request that Check has passed, with all
-// that is only passed on or repeated made opaque (see jsontext.AppendOpaque):
-// fields that the API does not define, the schemas of tools and of text.format.
-// Parse reads the outline as it reads the body.
-func AppendOutline(dst, body []byte) []byte {
+// that is only passed on or repeated made opaque: fields that the API does not define, the
+// schemas of tools and of text.format. Parse reads the outline as it reads the body.
+func AppendOutline(dst, body []byte, opaque *jsontext.Opaques) []byte {
 	return appendMembers(dst, body, func(dst, name, value []byte) []byte {
 		switch _, known := fieldIndex[string(name)]; {
 		case string(name) == "tools":
-			return appendToolOutlines(dst, value)
+			return appendToolOutlines(dst, value, opaque)
 		case string(name) == "text":
 			return appendMembers(dst, value, func(dst, name, value []byte) []byte {
 				if string(name) == "format" {
-					return appendOpaqueMember(dst, value, "schema")
+					return appendOpaqueMember(dst, value, "schema", opaque)
 				}
 				return append(dst, value...)
 			})
 		case known || !isLong(value):
 			return append(dst, value...)
 		}
-		return jsontext.AppendOpaque(dst, value)
+		return opaque.Append(dst, value)
 	})
 }
 
 // appendToolOutlines is for a list of tools, that of a namespace too.
-func appendToolOutlines(dst, tools []byte) []byte {
+func appendToolOutlines(dst, tools []byte, opaque *jsontext.Opaques) []byte {
 	if len(tools) == 0 || tools[0] != '[' {
 		return append(dst, tools...)
 	}
@@ -44,9 +43,9 @@ func appendToolOutlines(dst, tools []byte) []byte {
 		dst = appendMembers(dst, tool, func(dst, name, value []byte) []byte {
 			switch {
 			case string(name) == "tools":
-				return appendToolOutlines(dst, value)
+				return appendToolOutlines(dst, value, opaque)
 			case string(name) == "parameters" && value[0] == '{' && isLong(value):
-				return jsontext.AppendOpaque(dst, value)
+				return opaque.Append(dst, value)
 			}
 			return append(dst, value...)
 		})
@@ -55,10 +54,10 @@ func appendToolOutlines(dst, tools []byte) []byte {
 	return append(dst, ']')
 }
 
-func appendOpaqueMember(dst, object []byte, member string) []byte {
+func appendOpaqueMember(dst, object []byte, member string, opaque *jsontext.Opaques) []byte {
 	return appendMembers(dst, object, func(dst, name, value []byte) []byte {
 		if string(name) == member && value[0] == '{' && isLong(value) {
-			return jsontext.AppendOpaque(dst, value)
+			return opaque.Append(dst, value)
 		}
 		return append(dst, value...)
 	})

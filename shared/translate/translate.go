@@ -278,16 +278,18 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []
 		w.short = jsontext.AppendShort(w.short[:0], text, long)
 		text = w.short
 	}
+	clear(w.opaque) // of the request before
+	w.opaque = w.opaque[:0]
 	if values > treeValues {
-		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text)
+		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text, &w.opaque)
 		text = w.outline
 	}
 	v, perr := w.parser.ParseBytes(text)
 	if perr != nil { // cannot be: Check is stricter
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}
-	if len(long) > 0 {
-		w.long = jsontext.Lengthen(v, body, long, w.long)
+	if len(long) > 0 || len(w.opaque) > 0 {
+		w.long = jsontext.Lengthen(v, body, long, w.opaque, w.long)
 	}
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err

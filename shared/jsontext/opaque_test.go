@@ -1,0 +1,33 @@
+package jsontext_test
+
+import (
+	"strings"
+	"testing"
+
+	"antwort/shared/jsontext"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fastjson"
+)
+
+// An opaque value is a number to the parser, whatever is in it, and is copied only where
+// white space must go.
+func TestAnOpaqueValueIsNotParsed(t *testing.T) {
+	quotes := strings.Repeat(`\"`, 1000)
+	for value, written := range map[string]string{
+		`["` + quotes + `",{"a":1}]`:                  `["` + quotes + `",{"a":1}]`,
+		` { "a b" : [ 1 , "` + quotes + ` " ] ` + "}": `{"a b":[1,"` + quotes + ` "]}`,
+	} {
+		var opaque jsontext.Opaques
+		outline := opaque.Append([]byte(`[`), []byte(`{}`))
+		outline = append(opaque.Append(append(outline, ','), []byte(value)), ']')
+		require.Less(t, len(outline), 32)
+		v := fastjson.MustParseBytes(outline)
+		jsontext.Lengthen(v, nil, nil, opaque, nil)
+		require.Equal(t, `[{},`+written+`]`, string(jsontext.AppendValue(nil, v)))
+		require.Equal(t, fastjson.TypeObject, v.Get("1").Type())
+	}
+	value, dst := []byte(`["`+quotes+`"]`), make([]byte, 0, 64)
+	opaque := make(jsontext.Opaques, 0, 1)
+	require.Zero(t, testing.AllocsPerRun(10, func() { opaque = opaque[:0]; opaque.Append(dst, value) }))
+}
