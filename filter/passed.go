@@ -61,7 +61,7 @@ func (p *passedStream) read(chunk []byte) {
 			p.stop()
 			return
 		}
-		if found, has := responses.FindUsage(ev.Data, "usage"); ok && has {
+		if found, has := responses.FindUsage(ev.Data); ok && has {
 			p.found, p.has = found, true
 		}
 	}

@@ -81,13 +81,16 @@ func (w *watchedStream) stop() {
 }
 
 func (w *watchedStream) see(ev sse.Event) {
-	name := ev.Name
+	name, usage := ev.Name, []byte(nil)
 	if len(name) == 0 { // some servers send the data only
-		name = typeOf(ev.Data)
+		name, usage = typeAndUsage(ev.Data)
 	}
 	switch string(name) {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
-		w.countUsage(ev.Data, "response", "usage")
+		if len(ev.Name) > 0 {
+			_, usage = typeAndUsage(ev.Data)
+		}
+		w.countUsage(responses.ReadUsage(usage))
 		w.stop()
 	default:
 		if bytes.HasSuffix(name, []byte(".delta")) {
@@ -96,11 +99,19 @@ func (w *watchedStream) see(ev sse.Event) {
 	}
 }
 
-// typeOf is the type that an event's data gives it, which is its name.
-func typeOf(data []byte) []byte {
-	value, _ := jsontext.LastMember(data, "type")
-	name, _ := jsontext.Text(value)
-	return name
+// typeAndUsage is the type that an event's data gives it, which is its name, and the usage of
+// its response. It looks at each byte once.
+func typeAndUsage(data []byte) (name, usage []byte) {
+	m := jsontext.NewBackwards(data)
+	for m.Within = "usage"; m.Next(); {
+		switch {
+		case name == nil && string(m.Key) == "type":
+			name, _ = jsontext.Text(m.Value())
+		case usage == nil && string(m.Key) == "response":
+			usage = m.Found()
+		}
+	}
+	return name, usage
 }
 
 func (w *watchedStream) trailers() types.Action { return types.ActionContinue }
@@ -153,7 +164,7 @@ func (w *watchedAnswer) keep(chunk []byte) {
 
 func (w *watchedAnswer) see(tail []byte) {
 	w.seen = true
-	w.countUsage(tail, "usage")
+	w.countUsage(responses.FindUsage(tail))
 	w.free()
 }
 
@@ -169,9 +180,9 @@ func (w *watchedAnswer) free() {
 	w.tail = nil
 }
 
-// countUsage counts the tokens of a document's usage object, if it has one.
-func (x *exchange) countUsage(document []byte, path ...string) {
-	if u, ok := responses.FindUsage(document, path...); ok {
+// countUsage counts what an answer has used, if it said so.
+func (x *exchange) countUsage(u responses.Usage, said bool) {
+	if said {
 		x.used(&u)
 	}
 }

@@ -217,7 +217,7 @@ func (x *exchange) readUsage(body []byte) {
 			x.rec.Model = string(jsontext.Decode(nil, name))
 		}
 	}
-	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(body, "usage")
+	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(body)
 	x.rec.Span.Answered(body)
 }
 
@@ -227,7 +227,7 @@ func (x *exchange) readLateUsage(status int, end []byte, whole bool) {
 	if !x.endpoint.Passes || status != http.StatusOK {
 		return
 	}
-	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end, "usage")
+	x.rec.Outcome.Usage, x.rec.Outcome.HasUsage = responses.FindUsage(end)
 	switch said := x.rec.Operation == "chat" || x.rec.Operation == "text_completion"; {
 	case x.rec.Outcome.HasUsage || !said || !x.gen.rules.CountTokens():
 	case whole:

@@ -110,7 +110,7 @@ func (r *Response) note(resource []byte) {
 		}
 		return true
 	})
-	o.Usage, o.HasUsage = responses.FindUsage(resource, "usage")
+	o.Usage, o.HasUsage = responses.FindUsage(resource)
 }
 
 // errorOf reads an error, nil for null.

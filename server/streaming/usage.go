@@ -40,7 +40,7 @@ func (u *UsageReader) Read(piece []byte) {
 		if !ok {
 			return
 		}
-		if found, has := responses.FindUsage(ev.Data, "usage"); has {
+		if found, has := responses.FindUsage(ev.Data); has {
 			u.found, u.has = found, true
 		}
 		if u.weighs {

@@ -136,7 +136,7 @@ func (w *Watch) ended(data []byte, v *fastjson.Value) {
 	o := &w.outcome
 	o.Status = string(v.GetStringBytes("type"))[len("response."):]
 	o.Resource, _ = jsontext.LastMember(data, "response")
-	o.Usage, o.HasUsage = responses.FindUsage(o.Resource, "usage")
+	o.Usage, o.HasUsage = responses.FindUsage(o.Resource)
 	if said := v.Get("response", "error"); said.GetObject() != nil {
 		o.Err = errorOf(said)
 	}

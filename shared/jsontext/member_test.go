@@ -60,6 +60,38 @@ func TestBackwards(t *testing.T) {
 	}
 }
 
+// What a member's value has of a name is found while the value is passed over, which is not
+// looked at again.
+func TestBackwardsFindsWithin(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"response":{"usage":{"n":[1,{"x":2}]},"a":1},"b":2}`:                        `{"n":[1,{"x":2}]}`,
+		`{"response" : { "a":{"usage":1}, "usage" : 3 , "b":[{"usage":4}]} }`:         `3`,
+		`{"response":{"usage":1,"usage":"a,\"usage\":2"}}`:                            `"a,\"usage\":2"`,
+		`{"response":{"usage":{}},"other":{"usage":2},"list":[{"usage":3}]}`:          `{}`,
+		`{"response":{"no_usage":1,"x":{"usage":2}}}`:                                 ``,
+		`{"response":[{"usage":1}],"usage":2}`:                                        ``,
+		`{"response":{}}`:                                                             ``,
+		`{"response":"{\"usage\":1}"}`:                                                ``,
+		`{"response":5}`:                                                              ``,
+		`"usage":1}}`:                                                                 ``,
+		`{"response":{"a":"` + strings.Repeat(`\"`, 99) + `","usage":7,"b":[[],[]]}}`: `7`,
+	} {
+		t.Run(in, func(t *testing.T) {
+			b := []byte(in)
+			m := NewBackwards(b)
+			for m.Within = "usage"; m.Next(); {
+				if string(m.Key) == "response" {
+					clear(b[:m.found.From])
+					clear(b[m.found.To:])
+					assert.Equal(t, want, string(m.Found()))
+					return
+				}
+			}
+			assert.Empty(t, want)
+		})
+	}
+}
+
 // The beginning of a long string is looked for by words, whatever stands before its end.
 func TestWhereALongStringBeginsIsFound(t *testing.T) {
 	for n := range 200 {
@@ -80,6 +112,12 @@ func FuzzLastMember(f *testing.F) {
 	f.Add([]byte(`{"usage":1,"\\usage":2,"\"usage":[]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		value, ok := LastMember(b, "usage")
+		m := NewBackwards(b)
+		m.Within = "usage"
+		for valid := Check(b, Limits{}) == nil; m.Next() && valid; {
+			within, _ := LastMember(m.Value(), "usage")
+			assert.Equal(t, string(within), string(m.Found()))
+		}
 		if Check(b, Limits{}) != nil {
 			return
 		}

@@ -6,20 +6,21 @@ import (
 	"antwort/shared/jsontext"
 )
 
-// FindUsage reads the usage object at the end of a path in a document, of this
-// API or an older one of OpenAI's, false when there is none, or it counts nothing. The document is not parsed: it
-// is the upstream's and passes as it is. Of one that is no valid JSON the counts mean nothing.
-func FindUsage(document []byte, path ...string) (u Usage, ok bool) {
-	for _, key := range path {
-		if document, ok = jsontext.LastMember(document, key); !ok {
-			return Usage{}, false
-		}
-	}
-	if len(document) == 0 || len(document) > usageBytes || document[0] != '{' {
+// FindUsage is ReadUsage for the last member usage of a document. The document is not parsed:
+// it is the upstream's and passes as it is. Of one that is no valid JSON the counts mean
+// nothing.
+func FindUsage(document []byte) (u Usage, ok bool) {
+	object, _ := jsontext.LastMember(document, "usage")
+	return ReadUsage(object)
+}
+
+// ReadUsage reads a usage object of this API or an older one of OpenAI's. It is false when
+// that counts nothing, or is none.
+func ReadUsage(object []byte) (u Usage, ok bool) {
+	if len(object) == 0 || len(object) > usageBytes || object[0] != '{' {
 		return Usage{}, false
 	}
-	ok = false
-	for m := jsontext.NewBackwards(document); m.Next(); {
+	for m := jsontext.NewBackwards(object); m.Next(); {
 		switch string(m.Key) {
 		case "input_tokens", "prompt_tokens":
 			u.Input = count(m.Value(), &ok)

@@ -6,8 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/shared/jsontext"
+
 	"github.com/stretchr/testify/assert"
 )
+
+// usageOfResponse reads the usage of an event's response.
+func usageOfResponse(event []byte) (Usage, bool) {
+	m := jsontext.NewBackwards(event)
+	for m.Within = "usage"; m.Next(); {
+		if string(m.Key) == "response" {
+			return ReadUsage(m.Found())
+		}
+	}
+	return Usage{}, false
+}
 
 func TestFindUsage(t *testing.T) {
 	const all = `{"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":11}`
@@ -33,7 +46,7 @@ func TestFindUsage(t *testing.T) {
 		"nothing":                   {none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := FindUsage([]byte(c.in), "response", "usage")
+			got, ok := usageOfResponse([]byte(c.in))
 			assert.Equal(t, !c.none, ok)
 			assert.Equal(t, c.want, got)
 		})
@@ -47,7 +60,7 @@ func FuzzFindUsage(f *testing.F) {
 	f.Add([]byte(`{"input_tokens_details":{"x":{"cached_tokens":1}},"total_tokens":"1"}`))
 	f.Fuzz(func(t *testing.T, usage []byte) {
 		document := append(append([]byte(`{"usage":`), usage...), `,"metadata":{"usage":"}{"}}`...)
-		got, ok := FindUsage(document, "usage")
+		got, ok := FindUsage(document)
 		var doc struct{ Usage map[string]json.RawMessage }
 		if json.Unmarshal(document, &doc) != nil || bytes.ContainsAny(usage, "\\") {
 			return
