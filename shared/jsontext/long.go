@@ -108,10 +108,21 @@ func IsString(v *fastjson.Value) bool {
 // IsEmpty reports whether v, a string, is the empty one, without decoding it.
 func IsEmpty(v *fastjson.Value) bool { return of(v).text == "" }
 
-// LookAt looks at all strings of v, so that none is appended as it came: what no Check has
-// passed may be no JSON, though it was parsed.
+// LookAt looks at all long strings of v, so that none is appended as it came where it would
+// not be written so: what no Check has passed may be no JSON, though it was parsed.
 func LookAt(v *fastjson.Value) {
-	switch v.Type() { // decodes a string
+	if raw := of(v); raw.kind == rawString {
+		inside := bytesOf(raw.text)
+		switch {
+		case len(inside) < LongString || rendered(inside) == len(inside):
+		case Inside(inside):
+			raw.text, raw.kind = textOf(Decode(nil, inside)), fastjson.TypeString
+		default:
+			v.Type() // decodes it
+		}
+		return
+	}
+	switch v.Type() {
 	case fastjson.TypeArray:
 		for _, item := range v.GetArray() {
 			LookAt(item)
