@@ -70,8 +70,8 @@ const EntryBytes = 64 << 10
 // Rest is what is left of the answer, valid until the next Write or Reset.
 func (s *Splitter) Rest() []byte { return s.rest }
 
-// Long returns where in Rest the values are that are long strings, and whether all of them
-// are right.
+// Long returns where in Rest the values are that are long strings, with their escapes counted,
+// and whether all of them are right.
 func (s *Splitter) Long() (long []jsontext.Span, ok bool) { return s.long, !s.broken }
 
 // Values returns about how many values are in Rest, not fewer than there are, and
@@ -168,7 +168,7 @@ func (s *Splitter) endLong() {
 	s.look(end)
 	s.check.Write(quote)
 	s.broken = s.broken || !s.check.Valid()
-	s.long, s.isValue = append(s.long, jsontext.Span{From: s.begun, To: end}), true
+	s.long, s.isValue = append(s.long, jsontext.Span{From: s.begun, To: end, Escapes: s.check.Escapes()}), true
 }
 
 // count counts a value, the one before a comma or behind a bracket.
@@ -297,7 +297,9 @@ func (s *Splitter) text(p []byte) int {
 		s.escaped, i = false, 1
 	}
 	for {
-		i += jsontext.Plain(p[i:])
+		if i < len(p) && p[i] != '\\' { // escapes are often close to each other
+			i += jsontext.Plain(p[i:])
+		}
 		if i == len(p) || p[i] == '"' {
 			break
 		}

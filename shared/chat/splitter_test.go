@@ -91,6 +91,10 @@ func TestLongStringsAreKnownAsTheyCome(t *testing.T) {
 				for _, span := range spans {
 					require.True(t, strings.HasPrefix(string(s.Rest()[span.From:]), long))
 					require.Equal(t, `"`, string(s.Rest()[span.To]))
+					if inside := s.Rest()[span.From:span.To]; ok {
+						n, _ := jsontext.Escapes(inside, 0)
+						require.Equal(t, n, span.Escapes, "in pieces of %d", n)
+					}
 				}
 			}
 		})

@@ -121,6 +121,9 @@ func (c *Checker) Wrong() bool { return c.wrong }
 // included, and nameBytes of a name.
 func (c *Checker) Values() int { return c.values }
 
+// Escapes returns how many escapes have come, a surrogate pair being one.
+func (c *Checker) Escapes() int { return c.escapes }
+
 // text takes what of p is inside of a string, and returns how many bytes that is.
 func (c *Checker) text(p []byte) int {
 	i := 0

@@ -119,3 +119,29 @@ func TestABrokenStringIsAppendedAsItIsRead(t *testing.T) {
 		require.Equal(t, `"`+written+`"`, string(jsontext.AppendValue(nil, fastjson.MustParse(`"`+inside+`"`))), "%q", inside)
 	}
 }
+
+// Only a long string that would not be written as it came is decoded when it is looked at.
+func TestLookAtDecodesNoMoreThanItMust(t *testing.T) {
+	for text, raw := range map[string]bool{"word ": true, `\"\n`: true, "\u00e9": true, `\u00e9`: false, `\/`: false, `\x`: false, "\n": false} {
+		long := strings.Repeat(text, jsontext.LongString/len(text)+1)
+		v := fastjson.MustParse(`{"a":["` + long + `","` + text + `"]}`)
+		want := fastjson.MustParse(`"` + long + `"`)
+		want.Type()
+		jsontext.LookAt(v)
+		require.Equal(t, raw, jsontext.LongLength(v.Get("a", "0")) > 0, "%q", text)
+		require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v.Get("a", "0"))), "%q", text)
+		inside, _ := jsontext.AppendRaw(nil, v.Get("a", "1"))
+		require.Equal(t, text, string(inside))
+	}
+}
+
+func TestTheStringsOfAValueAreMeasured(t *testing.T) {
+	for text, backslashes := range map[string]int{"": 0, "word ": 0, `\"\n`: 2, `\\\\`: 4, `]\n[]`: 1, "\u00e9\xdc\xdb]\x5b": 0} {
+		for n := range 20 {
+			text := strings.Repeat(text, n)
+			bytes, found := jsontext.Measure(fastjson.MustParse(`[{"a":"` + text + `","b":[1,"` + text + `"]},null]`))
+			require.Equal(t, 2*len(text), bytes)
+			require.Equal(t, 2*n*backslashes, found, "%q", text)
+		}
+	}
+}

@@ -41,6 +41,8 @@ func (m *Backwards) at(s Span) []byte { return bytes.TrimSpace(m.b[s.From:s.To])
 
 // NewBackwards begins at the end of the object b. Of another value it reads
 // nothing.
+//
+//go:noinline
 func NewBackwards(b []byte) Backwards {
 	end := lastByte(b, len(b))
 	return Backwards{b: b, end: end, more: end >= 0 && b[end] == '}'}
@@ -83,12 +85,12 @@ func (m *Backwards) Next() bool {
 			}
 			key, before := b[opening+1:closing], lastByte(b, opening)
 			if depth == 0 {
-				m.Key, m.value, m.end = key, Span{i + 1, m.end}, before
+				m.Key, m.value, m.end = key, Span{From: i + 1, To: m.end}, before
 				m.more = before >= 0 && b[before] == ','
 				return true
 			}
 			if m.found.To == 0 && string(key) == m.Within {
-				m.found = Span{i + 1, end}
+				m.found = Span{From: i + 1, To: end}
 			}
 			i, end = opening, before
 		}

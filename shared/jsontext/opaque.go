@@ -22,14 +22,15 @@ const opaqueName = "\xff"
 // Append appends a value that Check has passed as an opaque one. It refers to value, which
 // must stay as it is.
 func (o *Opaques) Append(dst, value []byte) []byte {
-	dst = append(dst, `{"`+opaqueName+`":`...)
-	dst = strconv.AppendInt(dst, int64(len(*o)), 10)
+	n := len(*o)
 	*o = append(*o, withoutBlanks(value))
-	return append(dst, '}')
+	return append(strconv.AppendInt(append(dst, `{"`+opaqueName+`":`...), int64(n), 10), '}')
 }
 
 // withoutBlanks returns a value without the white space between its tokens: a copy, or the
 // value itself where there is none.
+//
+//go:noinline
 func withoutBlanks(value []byte) []byte {
 	var fresh []byte
 	from := 0 // what is not copied

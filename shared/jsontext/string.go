@@ -370,11 +370,22 @@ func AppendInside(dst []byte, v *fastjson.Value) []byte {
 		if len(inside) >= LongString || rendered(inside) == len(inside) {
 			return append(dst, inside...)
 		}
-		if Inside(inside) { // fastjson takes five times as long for an escape
-			return AppendEscaped(dst, Decode(nil, inside))
+		if text, valid := decoded(inside); valid {
+			return AppendEscaped(dst, text)
 		}
 	}
 	return AppendEscaped(dst, v.GetStringBytes())
+}
+
+// decoded is Decode for what may be no inside of a string. fastjson takes five times as long
+// for an escape.
+//
+//go:noinline
+func decoded(inside []byte) (_ []byte, valid bool) {
+	if !Inside(inside) {
+		return nil, false
+	}
+	return Decode(nil, inside), true
 }
 
 // Bytes returns what a string means; nil for another value. It lives as long as v.
@@ -409,7 +420,7 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 	dst = slices.Grow(dst, most+8)
 	i := 0
 	for i < most {
-		if i+8 <= most { // as appendRun
+		if escaped[i] != '\\' && i+8 <= most { // as appendRun
 			w := Word(escaped[i:])
 			dst = appendWord(dst, w)
 			n := bits.TrailingZeros64(anyOf(w, '\\')) >> 3

@@ -18,18 +18,19 @@ type chunkWork struct {
 	text     []byte // the fragment read last, escaped
 	decoded  []byte
 	logprobs []byte
-	split    chat.Splitter // of a long chunk
-	told     []byte        // its logprobs, rendered
-	long     bool          // it has read a long answer or chunk
-	mends    int           // how many broken characters were mended
-	sound    bool          // the long strings are known to be right, and lie where the splitter has them
+	split    chat.Splitter   // of a long chunk
+	told     []byte          // its logprobs, rendered
+	long     bool            // it has read a long answer or chunk
+	mends    int             // how many broken characters were mended
+	rest     []byte          // what the splitter has left
+	spans    []jsontext.Span // the long strings in it, where they are right
 }
 
 var chunkWorks = sync.Pool{New: func() any { return new(chunkWork) }}
 
 // done gives w back. What a long answer needed is left to the garbage collector.
 func (w *chunkWork) done() {
-	w.told, w.mends, w.sound = nil, 0, false
+	w.told, w.mends, w.rest, w.spans = nil, 0, nil, nil
 	if w.long {
 		*w = chunkWork{}
 	}
@@ -44,20 +45,34 @@ func (w *chunkWork) parse(split *chat.Splitter, mark string) (*fastjson.Value, e
 	w.long = w.long || len(text) > treeBytes
 	long, ok := split.Long()
 	if ok && len(long) > 0 {
-		if w.text, w.sound = jsontext.AppendShortUnchecked(w.text[:0], text, long); w.sound {
+		if w.text, ok = jsontext.AppendShortUnchecked(w.text[:0], text, long); ok {
+			w.rest, w.spans = text, long
 			text = w.text
 		}
 	}
 	v, err := w.parser.ParseBytes(bytes.TrimPrefix(text, []byte(mark)))
-	if err == nil && w.sound {
-		jsontext.LengthenInPlace(v, split.Rest(), long)
+	if err == nil && len(w.spans) > 0 {
+		jsontext.LengthenInPlace(v, w.rest, long)
 	}
 	return v, err
 }
 
+// sound returns a long string that is known to be right as it lies there, and how many
+// escapes it has. It is false of another value.
+func (w *chunkWork) sound(v *fastjson.Value) (text []byte, escapes int, ok bool) {
+	if text, ok = jsontext.LongInside(v); ok {
+		for _, s := range w.spans {
+			if &w.rest[s.From] == &text[0] {
+				return text, s.Escapes, true
+			}
+		}
+	}
+	return nil, 0, false
+}
+
 // said is fragment without a copy of a long string.
 func (w *chunkWork) said(v *fastjson.Value) ([]byte, *responses.Error) {
-	if text, long := jsontext.LongInside(v); long && w.sound {
+	if text, _, ok := w.sound(v); ok {
 		return text, nil
 	}
 	return w.fragment(v)
@@ -99,37 +114,50 @@ func (w *chunkWork) mend() ([]byte, *responses.Error) {
 	return w.text, nil
 }
 
-// arguments returns the escaped text of a tool call's arguments; some servers
-// send an object instead of its text. All those of an answer together have no more escapes
-// than a request may have: they are decoded and escaped again.
-func (w *chunkWork) arguments(u *Turn, call toolCall) ([]byte, *responses.Error) {
+// arguments returns the escaped text of a tool call's arguments, and what it means, both valid
+// until the next call; some servers send an object instead of its text. All those of an answer
+// together have no more escapes than a request may have: they are decoded and escaped again.
+func (w *chunkWork) arguments(u *Turn, call toolCall) (text, said []byte, err *responses.Error) {
 	limit := u.from.opt.Limits.Escapes
 	most := max(limit-u.escapes, 1)
 	if limit == 0 {
 		most = 0
 	}
 	v := call.function.Get("arguments")
-	if v.GetObject() != nil {
-		if limit > 0 && jsontext.Backslashes(v)/2 > most { // none has more than two
-			return nil, tooManyEscapes()
+	text, n, counted := w.sound(v)
+	switch {
+	case counted:
+	case v.GetObject() != nil:
+		size, backslashes := jsontext.Measure(v)
+		if limit > 0 && backslashes/2 > most { // none has more than two
+			return nil, nil, tooManyEscapes()
 		}
 		jsontext.LookAt(v)
-		w.decoded = jsontext.AppendValue(w.decoded[:0], v)
-		w.text = jsontext.AppendEscaped(jsontext.Grow(w.text[:0], len(w.decoded)+len(w.decoded)/8), w.decoded)
-	} else if err := w.raw(v); err != nil {
-		return nil, err
-	}
-	n, ok := jsontext.Escapes(w.text, most)
-	if !ok && (limit == 0 || n <= most) {
-		if _, err := w.mend(); err != nil {
-			return nil, err
+		said = jsontext.AppendValue(jsontext.Grow(w.decoded[:0], size), v)
+		text = jsontext.AppendEscaped(jsontext.Grow(w.text[:0], len(said)+len(said)/8), said)
+		w.decoded, w.text = said, text
+	default:
+		if err := w.raw(v); err != nil {
+			return nil, nil, err
 		}
-		n, _ = jsontext.Escapes(w.text, most)
+		text = w.text
+	}
+	if !counted {
+		ok := false
+		if n, ok = jsontext.Escapes(text, most); !ok && (limit == 0 || n <= most) {
+			if text, err = w.mend(); err != nil {
+				return nil, nil, err
+			}
+			n, _ = jsontext.Escapes(text, most)
+		}
 	}
 	if u.escapes += n; limit > 0 && u.escapes > limit {
-		return nil, tooManyEscapes()
+		return nil, nil, tooManyEscapes()
 	}
-	return w.text, nil
+	if said == nil {
+		said = w.decode(text)
+	}
+	return text, said, nil
 }
 
 func tooManyEscapes() *responses.Error {

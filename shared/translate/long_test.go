@@ -163,6 +163,28 @@ func TestTheLongTextsOfAnAnswerAreNotParsed(t *testing.T) {
 	}
 }
 
+// The long arguments of a call are copied no more often than they are told: that they are
+// right, and how many escapes they have, is known since they came.
+func TestLongArgumentsAreNotCopiedToBeLookedAt(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops what is pooled")
+	}
+	tr := translate.New(benchOptions)
+	for what, one := range map[string]string{"words": "word ", "quotes": `\\\"`} {
+		text := `{\"a\":\"` + strings.Repeat(one, (1<<20)/len(one)) + `\"}`
+		answer := []byte(`{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"` + text + `"}}]},"finish_reason":"tool_calls"}]}`)
+		_, turn, failed := tr.Request(nil, []byte(`{"model":"m","input":"hi"}`), "x", 1)
+		require.Nil(t, failed)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		said, failed := turn.Response(make([]byte, 0, 2*len(answer)), answer, 1)
+		runtime.ReadMemStats(&after)
+		require.Nil(t, failed)
+		require.Contains(t, string(said), text)
+		require.Less(t, 2*(after.TotalAlloc-before.TotalAlloc), uint64(15*len(text)), "%s: it was 8 times the text, and is 7", what)
+	}
+}
+
 // The events of a long answer that is no stream are written into room that is enough: it is
 // made once.
 func TestALongAnswerToldAsAStreamHasRoom(t *testing.T) {

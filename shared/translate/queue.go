@@ -98,8 +98,8 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 		return dst, err
 	}
 	if over != nil {
-		text, err := w.arguments(s.turn, v)
-		if err == nil && !over.write(w.decode(text)) {
+		_, said, err := w.arguments(s.turn, v)
+		if err == nil && !over.write(said) {
 			err = moreArguments()
 		}
 		return dst, err
@@ -114,13 +114,12 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 			s.named++
 		}
 	}
-	text, err := w.arguments(s.turn, v)
+	text, decoded, err := w.arguments(s.turn, v)
 	if err != nil {
 		return dst, err
 	}
 	q.held += len(text)
 	s.waiting += len(text)
-	decoded := w.decode(text)
 	if n := q.arguments.write(decoded); n == len(decoded) {
 		q.text = append(q.text, text...)
 	} else {
@@ -248,7 +247,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 		if custom {
 			dst = s.callText(dst, q.input.end(q.input.write(nil, text), cut))
 		} else {
-			dst = s.callText(dst, jsontext.AppendEscaped(nil, text))
+			dst = s.callText(dst, jsontext.AppendEscaped(jsontext.Grow(nil, len(text)+len(text)/8), text))
 		}
 	}
 	return dst, nil

@@ -152,11 +152,10 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	if call.Name == "" {
 		return dst, 0, badUpstream("a tool call without a name")
 	}
-	text, err := w.arguments(u, v)
+	text, said, err := w.arguments(u, v)
 	if err != nil {
 		return dst, 0, err
 	}
-	said := w.decode(text)
 	plain := len(said) == len(text) // then there is nothing to escape
 	if isWhole(said) && said[0] == '{' && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
