@@ -32,7 +32,10 @@ type arguments struct {
 func (a *arguments) write(p []byte) int {
 	before := a.gone + len(a.said)
 	a.said = append(a.said, p...)
-	for rest := trimLeft(p); a.heads < len(a.head) && len(rest) > 0; rest = trimLeft(rest[1:]) {
+	for rest := p; a.heads < len(a.head); rest = rest[1:] {
+		if rest = trimLeft(rest); len(rest) == 0 {
+			break
+		}
 		a.head[a.heads] = rest[0]
 		a.heads++
 	}

@@ -20,10 +20,13 @@ func (e *jsonEnd) write(p []byte) int {
 		case e.escape:
 			e.escape = false
 		case e.inString:
-			if i += jsontext.Plain(p[i:]); i == len(p) {
-				return i
+			if c != '"' && c != '\\' { // they are often close to each other
+				if i += jsontext.Plain(p[i:]); i == len(p) {
+					return i
+				}
+				c = p[i]
 			}
-			switch c = p[i]; c {
+			switch c {
 			case '\\':
 				e.escape = true
 			case '"':
