@@ -136,7 +136,8 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 func AppendText(dst, s []byte) (_ []byte, isText bool) {
 	isText = true
 	for i := 0; i < len(s); {
-		if i+8 <= len(s) {
+		c := s[i]
+		if i+8 <= len(s) && !special[c] && c < utf8.RuneSelf {
 			w := Word(s[i:])
 			found := anySpecial(w) | w&highBits
 			if found == 0 {
@@ -149,8 +150,8 @@ func AppendText(dst, s []byte) (_ []byte, isText bool) {
 			n := bits.TrailingZeros64(found) >> 3
 			dst = dst[:len(dst)-8+n]
 			i += n
+			c = s[i]
 		}
-		c := s[i]
 		if c >= utf8.RuneSelf {
 			n := runes(s[i:])
 			dst = append(dst, s[i:i+n]...)
