@@ -17,7 +17,7 @@ type requestWork struct {
 	short   []byte // the request without its long strings
 	long    []byte // these
 	outline []byte // what is parsed of a long request
-	opaque  jsontext.Opaques
+	opaque  jsontext.Opaques // what of it is only passed on
 	r       responses.Request
 	history *fastjson.Value   // the items of the turns before
 	past    int               // how many they are
