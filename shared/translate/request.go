@@ -14,9 +14,9 @@ type requestWork struct {
 	owner   [16]byte // of the request
 	parser  fastjson.Parser
 	earlier fastjson.Parser
-	short   []byte // the request without its long strings
-	long    []byte // these
-	outline []byte // what is parsed of a long request
+	short   []byte           // the request without its long strings
+	long    []byte           // these
+	outline []byte           // what is parsed of a long request
 	opaque  jsontext.Opaques // what of it is only passed on
 	r       responses.Request
 	history *fastjson.Value   // the items of the turns before
