@@ -449,7 +449,7 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 			i += 6
 		}
 		if r >= utf8.RuneSelf && r < 0x800 {
-			dst = append(dst, 0xc0|byte(r>>6), 0x80|byte(r&0x3f)) //nolint:gosec // as UTF-8 has them
+			dst = append(dst, 0xc0|byte(r>>6), 0x80|byte(r&0x3f))
 			continue
 		}
 		dst = utf8.AppendRune(dst, r)
