@@ -179,6 +179,7 @@ func (t *Translator) newTurn() *Turn {
 // done keeps the memory of a request's work for another one, but not that of a
 // long one.
 func (t *Translator) done(w *requestWork, size int) {
+	w.opaque = nil // they are the body's
 	if size > keptBody {
 		*w = requestWork{}
 	}
@@ -278,8 +279,6 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []
 		w.short = jsontext.AppendShort(w.short[:0], text, long)
 		text = w.short
 	}
-	clear(w.opaque) // of the request before
-	w.opaque = w.opaque[:0]
 	if values > treeValues {
 		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text, &w.opaque)
 		text = w.outline
