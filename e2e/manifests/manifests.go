@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"antwort/e2e/checkout"
 
@@ -68,8 +69,21 @@ func Folders() ([]string, error) {
 	return all, nil
 }
 
-// Build runs kubectl kustomize. What kubectl warns of is an error.
+// built is what kubectl has made of folders: each of the tests looks at all of them.
+var built sync.Map // folder → func() ([]byte, error)
+
+// Build gives what kubectl kustomize makes of a folder. What kubectl warns of is an error.
 func Build(folder string) ([]Object, error) {
+	once := sync.OnceValues(func() ([]byte, error) { return kustomize(folder) })
+	get, _ := built.LoadOrStore(folder, once)
+	text, err := get.(func() ([]byte, error))()
+	if err != nil {
+		return nil, err
+	}
+	return objects(bytes.NewReader(text))
+}
+
+func kustomize(folder string) ([]byte, error) {
 	cmd := exec.Command("kubectl", "kustomize", filepath.Join(checkout.Root(), folder))
 	var out, warnings bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &warnings
@@ -79,7 +93,7 @@ func Build(folder string) ([]Object, error) {
 	if warnings.Len() > 0 {
 		return nil, fmt.Errorf("kubectl kustomize %s warns: %s", folder, warnings.Bytes())
 	}
-	return objects(&out)
+	return out.Bytes(), nil
 }
 
 func objects(r io.Reader) ([]Object, error) {
