@@ -18,17 +18,18 @@ import (
 // the answer and the way it takes.
 func TestWhoReadsNothingIsLetGo(t *testing.T) {
 	const idle = 2 * time.Second
+	whole, piece := strings.Replace(chatWhole, "hello", strings.Repeat("x", 15<<20), 1), chatText(strings.Repeat("x", 32<<10))
 	backend := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if !strings.Contains(string(body), `"stream":true`) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, strings.Replace(chatWhole, "hello", strings.Repeat("x", 15<<20), 1))
+			_, _ = io.WriteString(w, whole)
 			return
 		}
 		send := sending(w)
 		send(chatRole)
 		for r.Context().Err() == nil {
-			send(chatText(strings.Repeat("x", 32<<10)))
+			send(piece)
 		}
 	}))
 	cert := newCertified(t, "antwort")
