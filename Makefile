@@ -38,10 +38,10 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 WAITING := -parallel 8
 # Compiled as the binary is, so that it, the tests and the server's ways share what they compile. make check vets.
 PLAIN := CGO_ENABLED=0 $(GO) test $(COMPILER) $(NODEBUG) -trimpath -vet=off
-# The race detector watches all but SQLite's C, which is Go by translation only: watching that takes most of the time of a test with SQLite.
-# Redis' and Postgres' clients take half as long to compile without inlining.
+# The race detector watches all but SQLite's C and its libc, which are Go by translation only: watching them takes most of the time of a test with
+# SQLite. It, and Redis' and Postgres' clients, take up to half as long to compile without inlining.
 RACE := $(COMPILER) -race -vet=off $(NODEBUG) -gcflags='github.com/redis/...=-dwarf=false -l' -gcflags='github.com/jackc/...=-dwarf=false -l' \
-  -gcflags='modernc.org/sqlite/lib=-dwarf=false -race=false'
+  -gcflags='modernc.org/sqlite/lib=-dwarf=false -race=false -l' -gcflags='modernc.org/libc=-dwarf=false -race=false'
 # Programs with the detector end as soon as their tests do, not a second later.
 export GORACE ?= atexit_sleep_ms=0
 # The packages of the patterns $(1) that have tests: for each other one the coverage would be asked of a tool that is first compiled.
