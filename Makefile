@@ -56,24 +56,21 @@ JOBS ?= 3
 .PHONY: test
 test: build ## All tests that need nothing but Go, and the coverage that shared and server must have
 	@rm -f bin/*.coverage
-	@$(MAKE) --no-print-directory -j$(JOBS) test-plain test-race test-ways
+	@$(MAKE) --no-print-directory -j$(JOBS) test-race test-programs test-plain test-ways
 	@{ echo mode: set; grep -hv ^mode: bin/*.coverage; } >bin/coverage
 	@.ci/coverage bin/coverage shared 95 server 85
-	cd e2e && $(GO) test $(RACE) -count=1 ./child
-	cd e2e && $(PLAIN) -count=1 ./conformance/... ./routing # they start programs as they are shipped, in which the detector sees nothing
-	@$(MAKE) --no-print-directory test-schemas
 
 # shared has no goroutines, and the filter is in wazero, where the race detector sees nothing but makes all ten times as slow.
 # What goroutines share of shared, the server's tests show. Memory cannot be measured under it.
 .PHONY: test-plain
 test-plain: build
-	$(PLAIN) $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage $(call tested,./shared/... ./filter)
+	GOGC=400 $(PLAIN) $(WAITING) -timeout 20m -coverpkg=./shared/... -coverprofile=bin/shared.coverage $(call tested,./shared/... ./filter)
 	$(PLAIN) $(WAITING) -coverpkg=./shared/...,./server/... -coverprofile=bin/server.coverage $(addprefix ./server/,$(COUNTED))
 
 # The packages of the server whose own tests run what test-ways runs not; the first two measure memory too.
 COUNTED := cli state/memory state/sqlite console envoyrun explain mockllm adopt limits/redis otlp upstream
 
-# What a test leaves behind is collected less often, which saves 4 to 10 in a hundred of the CPU.
+# What a test leaves behind is collected less often, which saves 4 to 10 in a hundred of the CPU; for shared and the filter too.
 test-race test-ways: export GOGC := 400
 
 # adopt has no goroutines either: test-plain does all of it.
@@ -90,6 +87,13 @@ test-ways: build ## The server's tests with net/http's client, without take-over
 	    '-test.run=MeetsCompletion|ContinuedAtOnce|SettleToTheToken|InventedNames' | \
 	  xargs -P 4 -I WAY sh -c 'out=$$(../bin/server.test -test.parallel 4 -test.coverprofile ../bin/$$(echo "$$0" | tr -dc a-z).coverage $$0 2>&1) || \
 	    { echo "$$out"; echo "FAIL server $$0"; exit 1; }; echo "ok server $$0"' WAY
+
+# But for child they start programs as they are shipped, in which the race detector sees nothing.
+.PHONY: test-programs
+test-programs: build
+	cd e2e && $(GO) test $(RACE) -count=1 ./child
+	cd e2e && $(PLAIN) -count=1 ./conformance/... ./routing
+	@$(MAKE) --no-print-directory test-schemas
 
 .PHONY: e2e-clients
 e2e-clients: build envoy ## Real clients (agents, SDKs, frameworks) through servers and Envoy; writes docs/clients.md's table
