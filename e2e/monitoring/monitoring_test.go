@@ -258,6 +258,7 @@ routes:
 }
 
 func TestDashboardAndAlerts(t *testing.T) {
+	t.Parallel()
 	prometheus(t)
 	out, err := exec.Command("promtool", "check", "rules", files+"alerts.yaml").CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -343,6 +344,7 @@ func relabelings(t *testing.T) (all []any) {
 // Of an Envoy the dashboard shows what it shows of a server, but for what docs/filter.md says, and
 // the alerts tell what goes wrong there: with antwort envoy, and in a gateway of Istio.
 func TestDashboardAndAlertsOfAnEnvoy(t *testing.T) {
+	t.Parallel()
 	prometheus(t)
 	envoy.Find(t)
 	back := backend(t, "")
