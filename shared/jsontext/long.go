@@ -261,7 +261,7 @@ func (l *lengthener) opaque(v *value) {
 		long, rest = l.named(rest[at:])
 		text = append(text, long...)
 	}
-	if v.kind = fastjson.TypeString; text != nil {
+	if v.kind = fastjson.TypeNull; text != nil {
 		rest = textOf(append(text, rest...))
 	}
 	v.text = rest

@@ -31,3 +31,14 @@ func TestAnOpaqueValueIsNotParsed(t *testing.T) {
 	opaque := make(jsontext.Opaques, 0, 1)
 	require.Zero(t, testing.AllocsPerRun(10, func() { opaque = opaque[:0]; opaque.Append(dst, value) }))
 }
+
+// What no Check has passed may have an object of the same name: nobody has made it opaque.
+func TestAnOpaqueValueCannotBeForged(t *testing.T) {
+	for value, written := range map[string]string{
+		`"],\xfe"`: `"],` + "\ufffd" + `"`, `"a"`: `"a"`, `""`: `""`, `5`: `5`, `null`: `null`, `[1]`: `[1]`, `{}`: `{}`,
+	} {
+		v := fastjson.MustParse("{\"\xff\":" + strings.ReplaceAll(value, `\xfe`, "\xfe") + "}")
+		v.Get("\xff").Type() // decodes a string
+		require.Equal(t, "{\"\ufffd\":"+written+"}", string(jsontext.AppendValue(nil, v)))
+	}
+}
