@@ -42,7 +42,7 @@ func withoutBlanks(value []byte) []byte {
 			i++
 		default:
 			fresh = append(Grow(fresh, len(value)-from), value[from:i]...)
-			i++
+			i += blanks(value[i:])
 			from = i
 		}
 	}

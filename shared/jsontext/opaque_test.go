@@ -42,3 +42,21 @@ func TestAnOpaqueValueCannotBeForged(t *testing.T) {
 		require.Equal(t, "{\"\ufffd\":"+written+"}", string(jsontext.AppendValue(nil, v)))
 	}
 }
+
+// White space goes from between tokens eight bytes at a time, and nothing else does.
+func TestWhiteSpaceIsCutWhole(t *testing.T) {
+	for _, blank := range []string{" ", "\n", "\t", "\r", "\n  ", " \t\r\n"} {
+		for n := range 40 {
+			some := strings.Repeat(blank, n)
+			doc := "[" + some + "1," + some + `"!` + strings.Repeat(" ", n) + `"` + some + "]"
+			require.NoError(t, jsontext.Check([]byte(some+doc+some), jsontext.Limits{}))
+			var opaque jsontext.Opaques
+			v := fastjson.MustParseBytes(opaque.Append(nil, []byte(doc)))
+			jsontext.Lengthen(v, nil, nil, opaque, nil)
+			require.Equal(t, `[1,"!`+strings.Repeat(" ", n)+`"]`, string(jsontext.AppendValue(nil, v)))
+			for _, other := range []string{"\x00", "\v", "\f", "\x1f", "!", "\u00a0", "\x8a", "\x89", "\xa0"} {
+				require.Error(t, jsontext.Check([]byte(some+other+strings.Repeat(blank, 9)+doc), jsontext.Limits{}), "%q", other)
+			}
+		}
+	}
+}
