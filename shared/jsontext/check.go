@@ -357,8 +357,8 @@ func badByte(b []byte) string {
 			return "lone surrogate " + string(b[:6]) + ", half of a pair,"
 		}
 		return "\\u without four hexadecimal digits"
-	case len(b) > 1:
-		return "unknown escape \\" + string(firstRune(b[1:]))
+	case len(b) > 1 && b[1] < utf8.RuneSelf: // of another character a part may have come
+		return "unknown escape \\" + string(b[1:2])
 	default:
 		return "a backslash without what it escapes"
 	}
