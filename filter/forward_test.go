@@ -69,6 +69,10 @@ func TestForwardedUsageIsCounted(t *testing.T) {
 			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
 		"stream without names of events": streams("data: {\"type\":\"response.output_text.delta\"}\n\n",
 			"data: {\"type\":\"response.completed\",\"response\":{\"usage\":"+usage+"}}\n\n", "data: [DONE]\n\n"),
+		"stream without names, the type last": streams("data: {\"item\":{\"usage\":{\"input_tokens\":9}},\"type\":\"response.output_item.done\"}\n\n", "data: {\"type\":\"response.output_text.delta\"}\n\n",
+			"data: {\"response\":{\"usage\":"+usage+"},\"item\":{\"usage\":{\"input_tokens\":9}},\"type\":\"response.completed\"}\n\n", "data: [DONE]\n\n"),
+		"stream whose events have a name and another type": streams("data: {\"type\":\"response.output_text.delta\"}\n\n",
+			"event: response.completed\ndata: {\"response\":{\"usage\":"+usage+"},\"type\":\"other\"}\n\n", "data: [DONE]\n\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := start(t, config("vllm-responses", "inline"), newUpstream(answer))

@@ -81,33 +81,39 @@ func (w *watchedStream) stop() {
 }
 
 func (w *watchedStream) see(ev sse.Event) {
-	name, usage := ev.Name, []byte(nil)
-	if len(name) == 0 { // some servers send the data only
-		name, usage = typeAndUsage(ev.Data)
-	}
-	switch string(name) {
-	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
-		if len(ev.Name) > 0 {
-			_, usage = typeAndUsage(ev.Data)
-		}
+	name, usage := nameAndUsage(ev.Name, ev.Data)
+	switch {
+	case isLast(name):
 		w.countUsage(responses.ReadUsage(usage))
 		w.stop()
-	default:
-		if bytes.HasSuffix(name, []byte(".delta")) {
-			w.sawToken()
-		}
+	case bytes.HasSuffix(name, []byte(".delta")):
+		w.sawToken()
 	}
 }
 
-// typeAndUsage is the type that an event's data gives it, which is its name, and the usage of
-// its response. It looks at each byte once.
-func typeAndUsage(data []byte) (name, usage []byte) {
+// isLast reports whether an event of that name ends a stream.
+//
+//go:noinline
+func isLast(name []byte) bool {
+	switch string(name) {
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		return true
+	}
+	return false
+}
+
+// nameAndUsage is an event's name, which is the type in its data where it has none, as some
+// servers send it; and of the last event the usage of its response. It looks at no byte
+// twice, and no further than it must.
+func nameAndUsage(name, data []byte) (_, usage []byte) {
 	m := jsontext.NewBackwards(data)
-	for m.Within = "usage"; m.Next(); {
-		switch {
-		case name == nil && string(m.Key) == "type":
-			name, _ = jsontext.Text(m.Value())
-		case usage == nil && string(m.Key) == "response":
+	for m.Within = "usage"; (len(name) == 0 || usage == nil && isLast(name)) && m.Next(); {
+		switch string(m.Key) {
+		case "type":
+			if len(name) == 0 {
+				name, _ = jsontext.Text(m.Value())
+			}
+		case "response":
 			usage = m.Found()
 		}
 	}

@@ -108,14 +108,32 @@ func (s *scanner) fail(problem string) *SyntaxError {
 }
 
 func (s *scanner) space() {
-	for s.i < len(s.b) && s.b[s.i] <= ' ' {
-		switch s.b[s.i] {
+	if s.i < len(s.b) && s.b[s.i] <= ' ' {
+		s.i += blanks(s.b[s.i:])
+	}
+}
+
+// blanks returns how many bytes of white space b begins with. It is not inlined: a loop
+// within one is slow in WebAssembly.
+//
+//go:noinline
+func blanks(b []byte) (n int) {
+	for n < len(b) {
+		switch b[n] {
 		case ' ', '\t', '\n', '\r':
-			s.i++
 		default:
-			return
+			return n
+		}
+		n++
+		for n+8 <= len(b) {
+			w := Word(b[n:])
+			if notOf(w, ' ')&notOf(w, '\n')&notOf(w, '\t')&notOf(w, '\r') != 0 {
+				break
+			}
+			n += 8
 		}
 	}
+	return n
 }
 
 func (s *scanner) value() *SyntaxError {
@@ -339,8 +357,8 @@ func badByte(b []byte) string {
 			return "lone surrogate " + string(b[:6]) + ", half of a pair,"
 		}
 		return "\\u without four hexadecimal digits"
-	case len(b) > 1:
-		return "unknown escape \\" + string(firstRune(b[1:]))
+	case len(b) > 1 && b[1] < utf8.RuneSelf: // of another character a part may have come
+		return "unknown escape \\" + string(b[1:2])
 	default:
 		return "a backslash without what it escapes"
 	}
@@ -391,6 +409,12 @@ func anySpecial(w uint64) uint64 {
 func anyOf(w uint64, c byte) uint64 {
 	x := w ^ ones*uint64(c)
 	return (x - ones) &^ x & highBits
+}
+
+// notOf has the highest bit of each byte of w that is not c, which is ASCII.
+func notOf(w uint64, c byte) uint64 {
+	x := w ^ ones*uint64(c)
+	return ((x&^highBits + (highBits - ones)) | x) & highBits
 }
 
 // plain returns how many bytes of b are the inside of a string: up to a quote

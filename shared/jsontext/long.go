@@ -157,8 +157,7 @@ func (v *value) eachRaw(visit func(*value)) {
 // backslashesOf counts them eight bytes at a time, which bytes.Count does not in WebAssembly.
 func backslashesOf(b []byte) (n int) {
 	for ; len(b) >= 8; b = b[8:] {
-		x := Word(b) ^ ones*'\\'
-		n += bits.OnesCount64(^((x&^highBits + (highBits - ones)) | x) & highBits)
+		n += 8 - bits.OnesCount64(notOf(Word(b), '\\'))
 	}
 	for _, c := range b {
 		if c == '\\' {
@@ -261,7 +260,7 @@ func (l *lengthener) opaque(v *value) {
 		long, rest = l.named(rest[at:])
 		text = append(text, long...)
 	}
-	if v.kind = fastjson.TypeString; text != nil {
+	if v.kind = fastjson.TypeNull; text != nil {
 		rest = textOf(append(text, rest...))
 	}
 	v.text = rest

@@ -89,7 +89,7 @@ func (m *Backwards) Next() bool {
 				m.more = before >= 0 && b[before] == ','
 				return true
 			}
-			if m.found.To == 0 && string(key) == m.Within {
+			if m.found.To == 0 && i < end && string(key) == m.Within { // behind two colons in a row there is no value
 				m.found = Span{From: i + 1, To: end}
 			}
 			i, end = opening, before

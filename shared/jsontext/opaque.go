@@ -42,7 +42,7 @@ func withoutBlanks(value []byte) []byte {
 			i++
 		default:
 			fresh = append(Grow(fresh, len(value)-from), value[from:i]...)
-			i++
+			i += blanks(value[i:])
 			from = i
 		}
 	}
@@ -52,10 +52,12 @@ func withoutBlanks(value []byte) []byte {
 	return append(fresh, value[from:]...)
 }
 
-// opaque is the text of an opaque value, nil when o is another object.
-func opaque(o *fastjson.Object) []byte {
-	if o.Len() != 1 {
+// opaque is the text of an opaque value, empty when v is another object. It is that of a null,
+// which has none in what is only parsed: there a name may be the same.
+func opaque(v *fastjson.Value) []byte {
+	members := of(v).object.members
+	if len(members) != 1 || members[0].value.kind != fastjson.TypeNull {
 		return nil
 	}
-	return o.Get(opaqueName).GetStringBytes()
+	return bytesOf(members[0].value.text)
 }

@@ -31,3 +31,32 @@ func TestAnOpaqueValueIsNotParsed(t *testing.T) {
 	opaque := make(jsontext.Opaques, 0, 1)
 	require.Zero(t, testing.AllocsPerRun(10, func() { opaque = opaque[:0]; opaque.Append(dst, value) }))
 }
+
+// What no Check has passed may have an object of the same name: nobody has made it opaque.
+func TestAnOpaqueValueCannotBeForged(t *testing.T) {
+	for value, written := range map[string]string{
+		`"],\xfe"`: `"],` + "\ufffd" + `"`, `"a"`: `"a"`, `""`: `""`, `5`: `5`, `null`: `null`, `[1]`: `[1]`, `{}`: `{}`,
+	} {
+		v := fastjson.MustParse("{\"\xff\":" + strings.ReplaceAll(value, `\xfe`, "\xfe") + "}")
+		v.Get("\xff").Type() // decodes a string
+		require.Equal(t, "{\"\ufffd\":"+written+"}", string(jsontext.AppendValue(nil, v)))
+	}
+}
+
+// White space goes from between tokens eight bytes at a time, and nothing else does.
+func TestWhiteSpaceIsCutWhole(t *testing.T) {
+	for _, blank := range []string{" ", "\n", "\t", "\r", "\n  ", " \t\r\n"} {
+		for n := range 40 {
+			some := strings.Repeat(blank, n)
+			doc := "[" + some + "1," + some + `"!` + strings.Repeat(" ", n) + `"` + some + "]"
+			require.NoError(t, jsontext.Check([]byte(some+doc+some), jsontext.Limits{}))
+			var opaque jsontext.Opaques
+			v := fastjson.MustParseBytes(opaque.Append(nil, []byte(doc)))
+			jsontext.Lengthen(v, nil, nil, opaque, nil)
+			require.Equal(t, `[1,"!`+strings.Repeat(" ", n)+`"]`, string(jsontext.AppendValue(nil, v)))
+			for _, other := range []string{"\x00", "\v", "\f", "\x1f", "!", "\u00a0", "\x8a", "\x89", "\xa0"} {
+				require.Error(t, jsontext.Check([]byte(some+other+strings.Repeat(blank, 9)+doc), jsontext.Limits{}), "%q", other)
+			}
+		}
+	}
+}

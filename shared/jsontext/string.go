@@ -342,10 +342,10 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 		}
 		return append(dst, ']')
 	case fastjson.TypeObject:
-		o, _ := v.Object()
-		if text := opaque(o); text != nil {
+		if text := opaque(v); len(text) > 0 {
 			return append(dst, text...)
 		}
+		o, _ := v.Object()
 		dst = append(dst, '{')
 		first := true
 		o.Visit(func(key []byte, member *fastjson.Value) {
