@@ -29,11 +29,14 @@ type Conn struct {
 	early [512]byte // what is held may lie here
 
 	door     *Door
-	stage    atomic.Int32 // waits, comes or known
+	stage    atomic.Int32 // waits, listens, comes or known
 	asked    bool         // counted in door.asked
 	counted  bool         // it comes back from an answer that had it to itself
 	handling atomic.Bool  // from a handler's start to its answer's end
 	sign     atomic.Pointer[func()]
+
+	listening sync.Mutex
+	hurried   bool // the read deadline has been set to the past, under listening
 
 	writing  sync.Mutex
 	answered bool // something of the present answer was written, under writing
@@ -68,6 +71,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case inBody:
 			p = p[:min(int64(len(p)), c.left)]
 		}
+		c.listen()
 		n, err := c.fill(p)
 		if n == 0 && c.waitedLongEnough(err) {
 			continue
@@ -109,7 +113,7 @@ func (c *Conn) loneCR() bool { return c.phase == inHeader && len(c.held) == 1 &&
 func (c *Conn) frame(p []byte, n int) int {
 	var mine int
 	if c.phase == inHeader {
-		c.stage.Store(comes)
+		c.heard()
 		if c.head.lines == 0 && c.head.kept == nil {
 			n = c.skipLines(p, n)
 		}

@@ -137,6 +137,8 @@ const looking = time.Second
 // has: then clients are left. Connections without a request are closed at once; one
 // that has come is answered, though nobody had read it.
 func (d *Door) Drain(ctx context.Context) error {
+	d.late.parting.Store(true)
+	defer d.late.parting.Store(false)
 	d.look(ctx)
 	if err := d.shutdown(ctx); err != nil {
 		return err
@@ -164,8 +166,6 @@ func await(ctx context.Context, group *sync.WaitGroup) error {
 func (d *Door) look(ctx context.Context) {
 	look, cancel := context.WithTimeout(ctx, looking)
 	defer cancel()
-	d.late.parting.Store(true)
-	defer d.late.parting.Store(false)
 	if q := d.queue.Load(); q != nil {
 		q.finish(look)
 		_ = await(look, &q.shaking)
@@ -173,7 +173,9 @@ func (d *Door) look(ctx context.Context) {
 	d.http.SetKeepAlivesEnabled(false)
 	d.again.SetKeepAlivesEnabled(false)
 	d.taken.part()
-	_ = d.asked.wait(look)
+	if d.asked.wait(look) != nil { // who has sent half a request is not waited for
+		d.late.parting.Store(false)
+	} // else an answer may end, of which the client has all, and has sent the next request
 }
 
 // shutdown is http.Server.Shutdown, said again each second: net/http tells the

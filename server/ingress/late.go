@@ -17,15 +17,17 @@ import (
 // one that a streamed answer had, and on those that nobody has accepted yet.
 //
 // net/http's Shutdown drops such requests, also those that it has read. So it is called
-// when there are none any more. SetKeepAlivesEnabled(false), which comes before, closes
+// when there are none any more, but for those behind an answer that has not quite ended, of
+// which the client has all. SetKeepAlivesEnabled(false), which comes before, closes
 // the connections that wait, or that get there, and no others.
 
 // What the other side of a connection has sent of its next request, as others than the
 // connection's own goroutine see it.
 const (
-	waits int32 = iota // nothing that was read
-	comes              // something that was read
-	known              // net/http does the rest
+	waits   int32 = iota // nothing, and nobody reads
+	listens              // nothing that is known: somebody reads
+	comes                // something that was read
+	known                // net/http does the rest
 )
 
 // lateConns are the connections that net/http has let go as it drained, although a
@@ -47,9 +49,12 @@ func (l *lateConns) keeps(c *Conn) bool {
 	}
 	switch c.stage.Load() {
 	case waits:
-		if !c.hasMore() {
+		if !c.hasMore() && c.stage.Load() == waits {
 			return false
 		}
+		c.hurry()
+	case listens:
+		c.hurry()
 	case comes:
 		if c.hasAnswered() {
 			return false
@@ -64,6 +69,35 @@ func (l *lateConns) keeps(c *Conn) bool {
 	}
 	l.all[c] = struct{}{}
 	return true
+}
+
+// listen begins a read.
+func (c *Conn) listen() {
+	if c.phase == inHeader {
+		c.stage.CompareAndSwap(waits, listens)
+	}
+}
+
+// hurry ends the wait of who reads. Bytes that have left the system's memory are not known
+// before that goroutine runs again: it says whether there was something, and closes the
+// connection if not.
+func (c *Conn) hurry() {
+	c.listening.Lock()
+	defer c.listening.Unlock()
+	if c.stage.Load() == listens {
+		c.hurried = c.Conn.SetReadDeadline(past) == nil
+	}
+}
+
+// heard ends a read that has brought something.
+func (c *Conn) heard() {
+	c.listening.Lock()
+	defer c.listening.Unlock()
+	c.stage.Store(comes)
+	if c.hurried { // net/http sets the next deadline when it has the first bytes
+		c.hurried = false
+		_ = c.Conn.SetReadDeadline(time.Time{})
+	}
 }
 
 func (l *lateConns) forget(c *Conn) {
@@ -126,7 +160,7 @@ func (c *Conn) hasAnswered() bool {
 // when a request has come at the very end of the time to wait for it: the read is then
 // done again.
 func (c *Conn) waitedLongEnough(err error) (again bool) {
-	if c.stage.Load() != waits || c.phase != inHeader || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if c.stage.Load() != listens || c.phase != inHeader || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	// net/http sets the next deadline when it has the first byte.
