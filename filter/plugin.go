@@ -56,7 +56,7 @@ func (p *plugin) configure(size int) error {
 	}
 	if cfg.Engine.Provider == config.VLLM {
 		options := translate.OptionsOf(cfg)
-		options.ShortFailure = true
+		options.ShortFailure, options.TextBytes = true, int(cfg.Limits.FilterText())
 		options.Sealer, options.ContinuousUsage = sealer, cfg.Filter.TellTokens
 		p.translator = translate.New(options)
 		if sums {

@@ -190,6 +190,7 @@ type Limits struct {
 	JSONDepth         int
 	JSONValues        int
 	JSONEscapes       int
+	TextBytes         int64 // 0: see FilterText; elsewhere the bounds of whole bodies and events hold
 	InputItems        int
 	Tools             int
 	InFlightBytes     int64 // 0: see InFlight
@@ -236,6 +237,14 @@ func (l *Limits) InFlight(filter bool) int64 {
 	default:
 		return max(256*mib, 4*l.DecodedBodyBytes)
 	}
+}
+
+// FilterText returns how many bytes of text the filter translates at once.
+func (l *Limits) FilterText() int64 {
+	if l.TextBytes == 0 {
+		return 6 * mib
+	}
+	return l.TextBytes
 }
 
 // Auth is who may call.

@@ -57,7 +57,7 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	if err != nil {
 		return err
 	}
-	arguments, isObject, err := clientArguments(typ, o, i)
+	arguments, isObject, err := w.clientArguments(typ, o, i)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,8 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 	w.intoCall("function.arguments", i, argumentsMember(typ))
 	w.assistant.beginCall(id, i, []byte(w.toolset.nameOf("", typ, typ)))
 	if isObject {
-		w.assistant.calls = jsontext.AppendEscaped(w.assistant.calls, arguments)
+		a := &w.assistant
+		a.calls = jsontext.AppendEscaped(jsontext.Grow(a.calls, len(arguments)+len(arguments)/8), arguments)
 	} else {
 		w.objectArguments(jsontext.AppendEscaped(nil, arguments))
 	}

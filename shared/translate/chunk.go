@@ -100,13 +100,20 @@ func (w *chunkWork) raw(v *fastjson.Value) *responses.Error {
 	return nil
 }
 
-// maxMends is how many broken characters are mended of one answer or chunk.
-const maxMends = 128 << 10
+// maxMends is how many broken characters are mended of one answer or chunk, maxMended how long
+// a text may be of which some are.
+const (
+	maxMends  = 128 << 10
+	maxMended = 8 << 20
+)
 
 // mend makes the fragment read last one that is right.
 func (w *chunkWork) mend() ([]byte, *responses.Error) {
+	left := -1
+	if len(w.text) > maxMended {
+		return nil, badUpstream("a long text with broken characters")
+	}
 	w.decoded = append(w.decoded[:0], w.text...)
-	left := 0
 	if w.text, left = jsontext.AppendRepaired(w.text[:0], w.decoded, maxMends-w.mends); left < 0 {
 		return nil, badUpstream("text with more broken characters than any")
 	}
@@ -116,9 +123,10 @@ func (w *chunkWork) mend() ([]byte, *responses.Error) {
 
 // arguments returns the escaped text of a tool call's arguments, and what it means, both valid
 // until the next call; some servers send an object instead of its text. All those of an answer
-// together have no more escapes than a request may have: they are decoded and escaped again.
+// together have no more than half of the escapes that a request may have: they are decoded and
+// escaped again, and told four times.
 func (w *chunkWork) arguments(u *Turn, call toolCall) (text, said []byte, err *responses.Error) {
-	limit := u.from.opt.Limits.Escapes
+	limit := (u.from.opt.Limits.Escapes + 1) / 2
 	most := max(limit-u.escapes, 1)
 	if limit == 0 {
 		most = 0
@@ -129,7 +137,10 @@ func (w *chunkWork) arguments(u *Turn, call toolCall) (text, said []byte, err *r
 	case counted:
 	case v.GetObject() != nil:
 		size, backslashes := jsontext.Measure(v)
-		if limit > 0 && backslashes/2 > most { // none has more than two
+		if most := u.from.opt.TextBytes; most > 0 && size > most {
+			return nil, nil, responses.AnswerTooLarge()
+		}
+		if limit > 0 && backslashes > most {
 			return nil, nil, tooManyEscapes()
 		}
 		jsontext.LookAt(v)

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"strconv"
+
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -74,7 +76,7 @@ func argumentsMember(typ string) string {
 
 // clientArguments returns the arguments of the call that an item of the history tells,
 // as JSON, or what a model said that was no object.
-func clientArguments(typ string, o *fastjson.Object, i int) (arguments []byte, isObject bool, err *responses.Error) {
+func (w *requestWork) clientArguments(typ string, o *fastjson.Object, i int) (arguments []byte, isObject bool, err *responses.Error) {
 	member := argumentsMember(typ)
 	v := o.Get(member)
 	if jsontext.IsNull(v) {
@@ -86,10 +88,17 @@ func clientArguments(typ string, o *fastjson.Object, i int) (arguments []byte, i
 	if v.GetObject() == nil {
 		return nil, false, responses.WrongType(item(i).of(member), "an object", v)
 	}
-	if typ == "tool_search" {
-		return jsontext.AppendValue(nil, v), true, nil
+	size, backslashes := jsontext.Measure(v)
+	if most := w.opt.TextBytes; most > 0 && size > most {
+		return nil, false, responses.Invalid(item(i).of(member), "is longer than the limit of "+strconv.Itoa(most)+" bytes")
 	}
-	var dst []byte
+	if most := (w.opt.Limits.Escapes + 1) / 2; most > 0 && backslashes > most {
+		return nil, false, responses.Invalid(item(i).of(member), "has more escapes than the limit of "+strconv.Itoa(most))
+	}
+	dst := jsontext.Grow(nil, size)
+	if typ == "tool_search" {
+		return jsontext.AppendValue(dst, v), true, nil
+	}
 	switch o := v.GetObject(); {
 	case typ != "local_shell":
 		dst = appendOthers(dst, o)

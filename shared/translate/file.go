@@ -52,17 +52,25 @@ func (w *requestWork) appendFile(dst []byte, part *fastjson.Value, at place) ([]
 		dst, isText = jsontext.AppendText(append(dst, "File: "...), jsontext.Bytes(name))
 		dst = append(dst, newline+newline...)
 	}
+	most := w.opt.TextBytes
+	tooLong := most > 0 && len(encoded)/3 > most/2 // with line ends, of which two are escaped in each 76 letters
+	if tooLong {                                   // only whether it is text is looked at
+		encoded, _, _ = bytes.Cut(encoded[:min(len(encoded), fileHead)], []byte(`\`))
+		encoded = encoded[:len(encoded)&^3]
+	}
 	text, err := jsontext.AppendBase64(nil, encoded)
-	if err != nil {
+	if err != nil && !tooLong {
 		return dst, invalidValue(at.of("file_data"), "is not valid base64")
 	}
-	if isText && !hasMagic(text) {
-		var e *responses.Error
-		if dst, isText, e = w.appendDecoded(dst, text, true, at.of("file_data")); e != nil {
-			return dst, e
-		}
-	} else {
-		isText = false
+	if !isText || hasMagic(text) {
+		return dst, notText(at)
+	}
+	if w.files += len(text); most > 0 && (tooLong || w.files > most) {
+		return dst, responses.Invalid(at.of("file_data"), "makes the text of all files longer than the limit of "+strconv.Itoa(most)+" bytes")
+	}
+	dst, isText, failed := w.appendDecoded(dst, text, true, at.of("file_data"))
+	if failed != nil {
+		return dst, failed
 	}
 	if !isText {
 		return dst, notText(at)

@@ -19,6 +19,7 @@ func OptionsOf(cfg *config.Config) Options {
 		Limits:               responses.Limits{Depth: l.JSONDepth, Values: l.JSONValues, Escapes: l.JSONEscapes, Items: l.InputItems, Tools: l.Tools},
 		EventBytes:           int(l.EventBytes),
 		AnswerBytes:          int(l.ResponseBodyBytes),
+		TextBytes:            int(l.TextBytes),
 	}
 }
 

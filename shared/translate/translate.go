@@ -38,6 +38,7 @@ type Options struct {
 	Limits      responses.Limits
 	EventBytes  int // the longest event of an upstream stream; 0 means sse.DefaultMax
 	AnswerBytes int // all that a stream says; 0 means no limit
+	TextBytes   int // text that is translated at once, as limits.text_bytes has it; 0 means no limit
 
 	// ShortFailure ends a stream of more than AnswerBytes without its items, where they are
 	// more than 1 MiB: for who must send its end, which says all four times more, at once.

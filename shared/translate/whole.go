@@ -92,8 +92,9 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 }
 
 // part parts a long chunk: its logprobs are rendered into w.told, and what is left of it
-// is in w.split.
-func (w *chunkWork) part(data []byte, most int) (failure *responses.Error) {
+// is in w.split. Of text in one event half as much is taken as of text in a document: it is
+// looked at when all of it is there.
+func (w *chunkWork) part(data []byte, opt *Options) (failure *responses.Error) {
 	var told []byte
 	w.long = true
 	w.split.Reset(func(entry []byte) bool {
@@ -110,8 +111,11 @@ func (w *chunkWork) part(data []byte, most int) (failure *responses.Error) {
 		n := min(len(data), treeBytes)
 		w.split.Write(data[:n])
 		data = data[n:]
-		if values, entries := w.split.Values(); failure == nil && most > 0 && values+entries > most {
+		if values, entries := w.split.Values(); failure == nil && opt.Limits.Values > 0 && values+entries > opt.Limits.Values {
 			failure = badUpstream("an event of more JSON values than the limit")
+		}
+		if failure == nil && opt.TextBytes > 0 && len(w.split.Rest()) > opt.TextBytes/2 {
+			failure = responses.AnswerTooLarge()
 		}
 	}
 	w.told = told

@@ -74,10 +74,14 @@ func (s *Stream) writeWhole(dst, p []byte, now int64) ([]byte, error) {
 		a.whole.split.Reset(a.whole.entry)
 	}
 	a.bytes += len(p)
-	if most := s.turn.from.opt.AnswerBytes; most > 0 && a.bytes > most {
+	opt := &s.turn.from.opt
+	if opt.AnswerBytes > 0 && a.bytes > opt.AnswerBytes {
 		return s.fail(dst, responses.AnswerTooLarge())
 	}
 	a.whole.Write(p[:a.end.write(p)])
+	if opt.TextBytes > 0 && len(a.whole.split.Rest())+s.out.Said() > opt.TextBytes {
+		return s.fail(dst, responses.AnswerTooLarge())
+	}
 	if !a.end.complete && a.whole.failed == nil {
 		return dst, nil
 	}

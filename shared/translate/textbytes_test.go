@@ -1,0 +1,120 @@
+package translate_test
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"testing"
+
+	"antwort/shared/corpus"
+	"antwort/shared/responses"
+	"antwort/shared/translate"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Text that is translated at once has a bound. What comes little by little has none, nor has
+// what is told once.
+func TestTextThatComesAtOnceHasABound(t *testing.T) {
+	const limit = 64 << 10
+	long, short := strings.Repeat("word ", limit/4), strings.Repeat("word ", limit/20)
+	document := func(message, more string) string {
+		return `{"choices":[{"index":0,"message":{"role":"assistant",` + message + `},` + more + `"finish_reason":"stop"}]}`
+	}
+	deltas := func(n int, delta, more string) string {
+		return strings.Repeat(`data: {"choices":[{"index":0,"delta":{`+delta+`}`+more+`}]}`+"\n\n", n) +
+			`data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+	}
+	logprobs := func(n int) string {
+		return `"logprobs":{"content":[` + strings.TrimSuffix(strings.Repeat(`{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[]},`, n), ",") + `]},`
+	}
+	object := `"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":{"a":"` + long + `"}}}]`
+	for name, c := range map[string]struct {
+		whole  bool
+		answer string
+		failed bool
+	}{
+		"a long text":                    {false, deltas(20, `"content":"`+short+`"`, ""), false},
+		"long arguments":                 {false, deltas(20, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), false},
+		"an event":                       {false, deltas(1, `"content":"`+short+`"`, ""), false},
+		"a long event":                   {false, deltas(1, `"content":"`+short+short+short+`"`, ""), true},
+		"a long event of a thought":      {false, deltas(1, `"reasoning":"`+short+short+short+`"`, ""), true},
+		"an event with logprobs":         {false, deltas(1, `"content":"`+short+`"`, `,`+strings.TrimSuffix(logprobs(2_000), ",")), false},
+		"a long event that nobody reads": {false, deltas(1, `"content":"a"`, `,"x":["`+long+`"]`), false},
+		"a document":                     {false, document(`"content":"`+short+`"`, ""), false},
+		"a long document":                {false, document(`"content":"`+long+`"`, ""), true},
+		"a long event like the last":     {false, `data: {"choices":[{"index":0,"delta":{"content":"a"}}]}` + "\n\n" + deltas(1, `"content":"`+short+short+short+`"`, ""), true},
+		"a document with some logprobs":  {false, document(`"content":"a"`, logprobs(100)), false},
+		"a document with many logprobs":  {false, document(`"content":"a"`, logprobs(2_000)), true},
+		"a whole answer with as many":    {true, document(`"content":"a"`, logprobs(2_000)), false},
+		"a long whole answer":            {true, document(`"content":"`+long+`"`, ""), false},
+		"a whole answer with an object":  {true, document(object, ""), true},
+		"an event with a long object":    {false, deltas(1, object, ""), true},
+		"a document with a long refusal": {false, document(`"refusal":"`+long+`"`, ""), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := translate.New(translate.Options{TextBytes: limit, EventBytes: 1 << 20})
+			_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":`+strconv.FormatBool(!c.whole)+`,"top_logprobs":1,"include":["message.output_text.logprobs"]}`), corpus.ID, corpus.Created)
+			require.Nil(t, err)
+			if c.whole {
+				_, failed := turn.Response(nil, []byte(c.answer), corpus.Ended)
+				require.Equal(t, c.failed, failed != nil)
+				return
+			}
+			s := turn.Stream()
+			var out []byte
+			var e error // where nothing has been told yet
+			for answer := []byte(c.answer); len(answer) > 0 && e == nil; {
+				n := min(len(answer), 4<<10)
+				out, e = s.Write(out, answer[:n], corpus.Ended)
+				answer = answer[n:]
+			}
+			require.Equal(t, c.failed, e != nil || strings.Contains(string(out), responses.AnswerTooLarge().Message))
+			require.Equal(t, !c.failed, strings.Contains(string(out), "event: response.completed"))
+		})
+	}
+}
+
+// What a request has decoded, or written anew, at once.
+func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
+	tr := translate.New(translate.Options{TextBytes: 64 << 10, Limits: responses.Limits{Escapes: 10_000}})
+	file := func(text string) string {
+		return `{"type":"input_file","filename":"a.txt","file_data":"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"}`
+	}
+	call := func(text string) string {
+		return `{"type":"input_text","text":"a"}]},{"type":"shell_call","call_id":"c","action":{"commands":["` + text + `"]}},{"type":"shell_call_output","call_id":"c","output":[]},{"role":"user","content":[{"type":"input_text","text":"a"}`
+	}
+	half := strings.Repeat("word ", 8_000)
+	for name, c := range map[string]struct{ parts, param string }{
+		"one":               {file(half), ""},
+		"two in all":        {file(half) + "," + file(half), "input[0].content[1].file_data"},
+		"one long":          {file(half + half), "input[0].content[0].file_data"},
+		"none":              {file("%PDF-" + half + half), "input[0].content[0].file_data"},
+		"an action":         {call(half), ""},
+		"a long action":     {call(half + half), "input[1].action"},
+		"one of many lines": {call(strings.Repeat(`a\n`, 4_000)), ""},
+		"one of too many":   {call(strings.Repeat(`a\n`, 6_000)), "input[1].action"},
+		"a text, no file":   {`{"type":"input_text","text":"` + half + half + half + `"}`, ""},
+		"another and a few": {file(half) + "," + file("a") + "," + file("b"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := tr.Request(nil, []byte(`{"model":"m","input":[{"role":"user","content":[`+c.parts+`]}]}`), corpus.ID, corpus.Created)
+			if c.param == "" {
+				require.Nil(t, err)
+				return
+			}
+			require.NotNil(t, err)
+			require.Equal(t, 400, err.Status)
+			require.Equal(t, c.param, err.Param)
+			if name == "none" {
+				require.Equal(t, "unsupported_file", err.Code)
+				return
+			}
+			if name == "one of too many" {
+				require.Contains(t, err.Message, "more escapes than the limit of 5000")
+				return
+			}
+			require.Contains(t, err.Message, "longer than the limit of 65536 bytes")
+		})
+	}
+}
