@@ -37,10 +37,10 @@ run: need-curl need-jq build ## Start the chain and leave it running to try
 # Many tests wait more than they work: more of them than there are cores run beside each other.
 WAITING := -parallel 8
 # Compiled as the binary is, so that it, the tests and the server's ways share what they compile. make check vets.
-PLAIN := CGO_ENABLED=0 $(GO) test $(COMPILER) $(NODEBUG) -trimpath -vet=off
+PLAIN := CGO_ENABLED=0 $(GO) test $(COMPILER) $(NODEBUG) -ldflags=-s -trimpath -vet=off
 # The race detector watches all but SQLite's C and its libc, which are Go by translation only: watching them takes most of the time of a test with
-# SQLite. It, and Redis' and Postgres' clients, take up to half as long to compile without inlining.
-RACE := $(COMPILER) -race -vet=off $(NODEBUG) -gcflags='github.com/redis/...=-dwarf=false -l' -gcflags='github.com/jackc/...=-dwarf=false -l' \
+# SQLite. Names are looked up as the binary does it, without C. SQLite, and Redis' and Postgres' clients, take up to half as long to compile without inlining.
+RACE := $(COMPILER) -race -tags=netgo,osusergo -ldflags=-s -vet=off $(NODEBUG) -gcflags='github.com/redis/...=-dwarf=false -l' -gcflags='github.com/jackc/...=-dwarf=false -l' \
   -gcflags='modernc.org/sqlite/lib=-dwarf=false -race=false -l' -gcflags='modernc.org/libc=-dwarf=false -race=false'
 # Programs with the detector end as soon as their tests do, not a second later.
 export GORACE ?= atexit_sleep_ms=0
@@ -82,7 +82,7 @@ test-race: build
 # The last of them does in full numbers what the race detector sees a tenth of.
 .PHONY: test-ways
 test-ways: build ## The server's tests with net/http's client, without take-over of connections, and with neither of ours
-	$(PLAIN) -c -cover -coverpkg=./shared/...,./server/... -ldflags="-s -w" -o bin/server.test ./server
+	$(PLAIN) -c -cover -coverpkg=./shared/...,./server/... -o bin/server.test ./server
 	cd server && printf '%s\n' '-test.short -transport=std' '-test.short -take-over=false' '-test.short -transport=std -take-over=false' \
 	    '-test.run=MeetsCompletion|ContinuedAtOnce|SettleToTheToken|InventedNames' | \
 	  xargs -P 4 -I WAY sh -c 'out=$$(../bin/server.test -test.parallel 4 -test.coverprofile ../bin/$$(echo "$$0" | tr -dc a-z).coverage $$0 2>&1) || \

@@ -253,6 +253,7 @@ func TestKeysAreExchangedWhileServing(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
+				time.Sleep(time.Millisecond)
 			}
 			load <- nil
 		}()

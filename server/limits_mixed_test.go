@@ -124,7 +124,11 @@ func (r *running) mixedTurn(c *wsClient, turn int) {
 // takes is measured by make bench (-workload flood).
 func TestATenantThatFloodsCostsAnotherNothing(t *testing.T) {
 	slow(t)
-	const places, asks = 4, 200
+	const places = 4
+	asks := 200
+	if raceDetector {
+		asks = 50
+	}
 	var flooding, most atomic.Int64
 	arrived, released := make(chan struct{}, places), make(chan struct{})
 	release := sync.OnceFunc(func() { close(released) })

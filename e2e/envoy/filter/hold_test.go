@@ -137,7 +137,7 @@ func attacks(translates bool) []attack {
 			require.Equal(t, 12_000, strings.Count(got.body, `"top_logprobs":[{`))
 		}},
 		asks("a whole answer of lines", gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat(`a\n`, 5<<20)+`"`, "")), 1, 2, hello, 200),
-		asks("an event of lines", streams(`data: {"choices":[{"index":0,"delta":{"content":"`+strings.Repeat(`a\n`, 2<<20)+`"}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 1, 2, helloStream, 200),
+		asks("an event of lines", streams(`data: {"choices":[{"index":0,"delta":{"content":"`+strings.Repeat(`a\n`, 1_000_000)+`"}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 1, 2, helloStream, 200),
 		asks("a whole answer of small values", gives(200, "application/json", fmt.Sprintf(whole, "["+many("0", 7<<20)+"]", "")), 2, 2, hello, 200, 502),
 		asks("unknown values in a whole answer", gives(200, "application/json", `{"x":[`+many(`{"a":0}`, 1<<20)+`],`+fmt.Sprintf(whole, `"a"`, "")[1:]), 2, 2, hello, 200),
 		asks("an answer that is no text", gives(200, "application/json", fmt.Sprintf(whole, `"`+strings.Repeat("a\xff", 7<<20)+`"`, "")), 1, 2, hello, 200, 502),
