@@ -52,6 +52,10 @@ func moody(t *testing.T, seed uint64, good string) string {
 // it should, or an error; and no place at a backend is left taken.
 func TestMoodyBackends(t *testing.T) {
 	t.Parallel()
+	asks := 40
+	if raceDetector {
+		asks = 10
+	}
 	for _, provider := range []config.Provider{config.VLLM, config.VLLMResponses} {
 		for _, balance := range []string{config.LeastRequest, config.Affinity} {
 			t.Run(string(provider)+"/"+balance, func(t *testing.T) {
@@ -71,7 +75,7 @@ func TestMoodyBackends(t *testing.T) {
 				got := map[string]int{}
 				for n := range 8 {
 					all.Go(func() {
-						for i := range 40 {
+						for i := range asks {
 							stream := (n+i)%2 == 0
 							body := fmt.Sprintf(`{"model":"/mnt/models","input":"question %d","stream":%t}`, i, stream)
 							resp, err := http.Post(r.url+"/v1/responses", "application/json", strings.NewReader(body))

@@ -31,6 +31,9 @@ const placeRequests = 600
 func TestPlacesAreGivenBack(t *testing.T) {
 	slow(t)
 	requests := int32(soak(placeRequests))
+	if raceDetector {
+		requests = int32(soak(placeRequests / 3))
+	}
 	_, llm := mock(t, mockllm.Options{})
 	back := start(t, config.VLLM, llm)
 	ready(t, back)

@@ -18,7 +18,7 @@ import (
 // the answer and the way it takes.
 func TestWhoReadsNothingIsLetGo(t *testing.T) {
 	const idle = 4 * time.Second // a busy machine's backend may be silent for two
-	whole, piece := strings.Replace(chatWhole, "hello", strings.Repeat("x", 15<<20), 1), chatText(strings.Repeat("x", 32<<10))
+	whole, piece := strings.Replace(chatWhole, "hello", strings.Repeat("x", 10<<20), 1), chatText(strings.Repeat("x", 32<<10))
 	backend := upstreamOf(t, chats(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if !strings.Contains(string(body), `"stream":true`) {

@@ -45,14 +45,14 @@ func enter(t *testing.T, r *Rules, caller *policy.Identity, model string) *Pass 
 }
 
 func TestUseCanBeLookedAt(t *testing.T) {
-	for name, more := range map[string]func() string{
-		"memory": func() string { return "" },
-		"redis": func() string {
+	for name, more := range map[string]func(*testing.T) string{
+		"memory": func(*testing.T) string { return "" },
+		"redis": func(t *testing.T) string {
 			return fmt.Sprintf(`"store":"redis","redis":{"url":%q,"timeout":"5s"},`, redistest.Start(t).URL())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rulesOf(t, more(), lookedAt)
+			r := rulesOf(t, more(t), lookedAt)
 			none, all, err := r.Look(t.Context(), 10)
 			require.NoError(t, err)
 			require.Empty(t, none)

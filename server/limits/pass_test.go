@@ -59,14 +59,14 @@ func turn(t testing.TB, r *Rules, n Need, status int, u *responses.Usage) (reser
 // What clients and model servers write as a number of tokens may be any number: it takes from
 // nobody what was used, and adds no more than one answer can have.
 func TestNumbersOfOthersAreBounded(t *testing.T) {
-	for name, more := range map[string]func() string{
-		"memory": func() string { return "" },
-		"redis": func() string {
+	for name, more := range map[string]func(*testing.T) string{
+		"memory": func(*testing.T) string { return "" },
+		"redis": func(t *testing.T) string {
 			return fmt.Sprintf(`"store":"redis","redis":{"url":%q,"timeout":"5s"},`, redistest.Start(t).URL())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rulesOf(t, more(), generous)
+			r := rulesOf(t, more(t), generous)
 			_, used := turn(t, r, Need{Input: 10, Output: 20}, 200, &responses.Usage{Input: 5000, Output: 78})
 			require.EqualValues(t, 5078, used)
 			for _, n := range []int64{math.MaxInt64, math.MaxInt64 - 10, math.MaxInt64 / 2, math.MinInt64, -1, 1e18} {

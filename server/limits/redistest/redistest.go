@@ -1,7 +1,7 @@
 // Package redistest starts a Redis for tests: a real one, of its own, on a Unix socket.
 // Tests enter by [Start], or by [StartTLS] for one that is reached with TLS only; where no
 // redis-server, nor a valkey-server, is found they are skipped, but fail where
-// TEST_REDIS=required says that there must be one. TEST_REDIS_SERVER names another program.
+// TEST_REDIS=required says that there must be one; TEST_REDIS=none is as if there were none. TEST_REDIS_SERVER names another program.
 package redistest
 
 import (
@@ -54,6 +54,9 @@ func StartTLS(t testing.TB, cert, key []byte) *Server {
 // find is a Redis that is not started yet.
 func find(t testing.TB) *Server {
 	t.Helper()
+	if os.Getenv("TEST_REDIS") == "none" {
+		t.Skip("TEST_REDIS=none: nothing is tested with Redis")
+	}
 	programs := []string{"redis-server", "valkey-server"}
 	if named := os.Getenv("TEST_REDIS_SERVER"); named != "" {
 		programs = []string{named}

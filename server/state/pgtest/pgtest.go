@@ -1,6 +1,6 @@
 // Package pgtest starts a Postgres for tests: a real one, of its own, on a Unix
 // socket. Tests enter by [Start], or by [Shared] where [Main] runs them; where no initdb is found they are skipped, but
-// fail where TEST_POSTGRES=required says that there must be one.
+// fail where TEST_POSTGRES=required says that there must be one. TEST_POSTGRES=none is as if there were none.
 package pgtest
 
 import (
@@ -99,6 +99,9 @@ func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
 // find is the folder of the programs.
 func find() string {
+	if os.Getenv("TEST_POSTGRES") == "none" {
+		return ""
+	}
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(real), "postgres")); err == nil {
