@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +98,10 @@ func TestAnswersThatAreNoCompletionEndTheirConnection(t *testing.T) {
 			ready(t, r)
 			r.post(c.ask)
 			r.log.waitFor(t, `"msg":"request"`, "/v1/responses")
+			require.Eventually(t, func() bool { // a stream lets go of its backend last
+				http1.CloseIdleConnections()
+				return r.door.Taken() == 0
+			}, guard, time.Millisecond)
 			require.Contains(t, r.post(ask).body, "right")
 			require.Equal(t, c.kept, llm.reused.Load(), "the connection served another request")
 		})
