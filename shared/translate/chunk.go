@@ -109,11 +109,11 @@ const (
 
 // mend makes the fragment read last one that is right.
 func (w *chunkWork) mend() ([]byte, *responses.Error) {
-	left := -1
 	if len(w.text) > maxMended {
 		return nil, badUpstream("a long text with broken characters")
 	}
 	w.decoded = append(w.decoded[:0], w.text...)
+	var left int
 	if w.text, left = jsontext.AppendRepaired(w.text[:0], w.decoded, maxMends-w.mends); left < 0 {
 		return nil, badUpstream("text with more broken characters than any")
 	}
