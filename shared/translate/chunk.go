@@ -123,10 +123,9 @@ func (w *chunkWork) mend() ([]byte, *responses.Error) {
 
 // arguments returns the escaped text of a tool call's arguments, and what it means, both valid
 // until the next call; some servers send an object instead of its text. All those of an answer
-// together have no more than half of the escapes that a request may have: they are decoded and
-// escaped again, and told four times.
+// together have no more escapes than Limits.ArgumentEscapes.
 func (w *chunkWork) arguments(u *Turn, call toolCall) (text, said []byte, err *responses.Error) {
-	limit := (u.from.opt.Limits.Escapes + 1) / 2
+	limit := u.from.opt.Limits.ArgumentEscapes()
 	most := max(limit-u.escapes, 1)
 	if limit == 0 {
 		most = 0

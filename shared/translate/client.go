@@ -92,7 +92,7 @@ func (w *requestWork) clientArguments(typ string, o *fastjson.Object, i int) (ar
 	if most := w.opt.TextBytes; most > 0 && size > most {
 		return nil, false, responses.Invalid(item(i).of(member), "is longer than the limit of "+strconv.Itoa(most)+" bytes")
 	}
-	if most := (w.opt.Limits.Escapes + 1) / 2; most > 0 && backslashes > most {
+	if most := w.opt.Limits.ArgumentEscapes(); most > 0 && backslashes > most {
 		return nil, false, responses.Invalid(item(i).of(member), "has more escapes than the limit of "+strconv.Itoa(most))
 	}
 	dst := jsontext.Grow(nil, size)

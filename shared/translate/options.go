@@ -23,6 +23,10 @@ func OptionsOf(cfg *config.Config) Options {
 	}
 }
 
+// takesEvent reports whether an event may have n bytes but for its logprobs: half as many as
+// a document, for it is looked at when all of it is there.
+func (o *Options) takesEvent(n int) bool { return o.TextBytes == 0 || n <= o.TextBytes/2 }
+
 // summarizes reports whether the thoughts of the answer to r are told as
 // summaries.
 func (o *Options) summarizes(r *responses.Request) bool {

@@ -174,21 +174,15 @@ func (s *Stream) again() (text []byte, ok bool) {
 		return nil, false
 	}
 	text, n := s.repeat.event(s.framer.Ahead())
-	if n == 0 || !s.takes(n) || !s.framer.Skip(n) {
+	if n == 0 || !s.turn.from.opt.takesEvent(n) || !s.framer.Skip(n) {
 		return nil, false
 	}
 	s.said[s.repeat.kind] = true
 	return text, true
 }
 
-// takes reports whether an event of n bytes may be text and nothing else.
-func (s *Stream) takes(n int) bool {
-	most := s.turn.from.opt.TextBytes / 2
-	return most == 0 || n <= most
-}
-
 func (s *Stream) event(dst []byte, ev *sse.Event, now int64) ([]byte, *responses.Error) {
-	if len(s.queue) == 0 && s.takes(len(ev.Data)) {
+	if len(s.queue) == 0 && s.turn.from.opt.takesEvent(len(ev.Data)) {
 		if text, ok := s.repeat.chunk(ev.Data); ok {
 			s.said[s.repeat.kind] = true
 			return s.tell(dst, s.repeat.kind, text, nil), nil

@@ -118,3 +118,14 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 		})
 	}
 }
+
+// A text of which a character is broken is written anew, which a very long one is not.
+func TestAVeryLongTextIsNotMended(t *testing.T) {
+	for n, mended := range map[int]bool{8<<20 - 1: true, 8 << 20: false} {
+		_, turn, err := translate.New(translate.Options{}).Request(nil, []byte(`{"model":"m","input":"hi"}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		out, failed := turn.Response(nil, []byte(`{"choices":[{"message":{"content":"`+strings.Repeat("a", n)+"\xff"+`"},"finish_reason":"stop"}]}`), corpus.Ended)
+		require.Equal(t, mended, failed == nil)
+		require.Equal(t, mended, strings.Contains(string(out), "a\ufffd"))
+	}
+}

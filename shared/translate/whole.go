@@ -92,8 +92,7 @@ func (w *chunkWork) addLogprob(entry []byte) *responses.Error {
 }
 
 // part parts a long chunk: its logprobs are rendered into w.told, and what is left of it
-// is in w.split. Of text in one event half as much is taken as of text in a document: it is
-// looked at when all of it is there.
+// is in w.split.
 func (w *chunkWork) part(data []byte, opt *Options) (failure *responses.Error) {
 	var told []byte
 	w.long = true
@@ -114,7 +113,7 @@ func (w *chunkWork) part(data []byte, opt *Options) (failure *responses.Error) {
 		if values, entries := w.split.Values(); failure == nil && opt.Limits.Values > 0 && values+entries > opt.Limits.Values {
 			failure = badUpstream("an event of more JSON values than the limit")
 		}
-		if failure == nil && opt.TextBytes > 0 && len(w.split.Rest()) > opt.TextBytes/2 {
+		if failure == nil && !opt.takesEvent(len(w.split.Rest())) {
 			failure = responses.AnswerTooLarge()
 		}
 	}
