@@ -5,6 +5,8 @@ import { createServer } from "node:net";
 
 const running = [];
 const setpriv = "/usr/bin/setpriv"; // on Linux: has the kernel end what it becomes with its parent
+// Who was killed before that was asked for is no longer the parent.
+const withUs = [setpriv, "--pdeathsig", "TERM", "sh", "-c", '[ $PPID = $0 ] && exec "$@"', String(process.pid)];
 
 export const freePort = () => new Promise((done) => {
   const s = createServer().listen(0, "127.0.0.1", () => {
@@ -15,7 +17,7 @@ export const freePort = () => new Promise((done) => {
 
 /** start runs a program until this one ends, and waits until a URL answers. */
 export async function start(url, guard, program, ...args) {
-  const command = process.platform === "linux" && existsSync(setpriv) ? [setpriv, "--pdeathsig", "TERM", program] : [program];
+  const command = process.platform === "linux" && existsSync(setpriv) ? [...withUs, program] : [program];
   const child = spawn(command[0], [...command.slice(1), ...args], { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (d) => { said += d; });

@@ -35,8 +35,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# Linux ends what this script has started with it, even if it is killed.
-with_us=(setpriv --pdeathsig TERM)
+# Linux ends what this script has started with it, even if it is killed: before it was asked to, a start sees that its parent is another.
+with_us=(setpriv --pdeathsig TERM sh -c '[ $PPID = $0 ] && exec "$@"' $$)
 "${with_us[@]}" true 2>/dev/null || with_us=()
 
 # free_port prints a loopback port that nothing listens on.
