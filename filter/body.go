@@ -9,6 +9,7 @@ type body struct {
 	most   int   // bytes of any body, 0: no limit is known
 	buf    []byte
 	check  jsontext.Checker // of what is in buf
+	passed int              // of it, before the last chunk
 }
 
 // add takes the next chunk. When the body is whole it returns all of it, valid
@@ -20,6 +21,7 @@ func (b *body) add(chunk []byte, end bool) (all []byte, whole bool) {
 		return chunk, true
 	}
 	b.grow(len(chunk))
+	b.passed = len(b.buf)
 	b.buf = append(b.buf, chunk...)
 	b.check.Write(chunk)
 	switch {
@@ -29,6 +31,11 @@ func (b *body) add(chunk []byte, end bool) (all []byte, whole bool) {
 		return b.buf, b.check.Complete()
 	}
 	return nil, false
+}
+
+// isWrong reports whether what has been kept is not, or cannot become, a document.
+func (b *body) isWrong(whole bool) bool {
+	return b.check.Wrong() || whole && len(b.buf) > 0 && !b.check.Valid()
 }
 
 // atOnce reports whether a chunk is all of the body, the usual small one: it is

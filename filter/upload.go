@@ -52,12 +52,15 @@ func (u *upload) next(size int, end bool) (all []byte, action types.Action, whol
 	if !b.atOnce(len(chunk), end) && !u.holdRequest(b.room(len(chunk))) {
 		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
 	}
-	if all, whole = b.add(chunk, end); whole {
+	all, whole = b.add(chunk, end)
+	if b.isWrong(whole) && !u.decision.Optional() {
+		if e := responses.CheckRest(b.buf, b.passed, u.jsonLimits()); e != nil {
+			return nil, u.reply(failure.InvalidRequest, e), false
+		}
+	}
+	if whole {
 		u.uploaded()
 		return all, 0, true
-	}
-	if b.check.Wrong() && !u.decision.Optional() {
-		return nil, u.reply(failure.InvalidRequest, responses.Check(b.buf, u.jsonLimits())), false
 	}
 	u.uploading()
 	setRequestChunk(nil, size)

@@ -295,12 +295,12 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.json_escapes",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONEscapes }, def: 1_000_000, min: 100, max: 1_000_000_000},
-	doc:   "Escapes, such as `\\n`, in the JSON strings of a request. Those of a conversation are some ten thousand; each takes 20 to 60 ns where a text is read. As many are read of its text files and thoughts, and half as many of the arguments of all calls of an answer, and of those of a call that are an object.",
+	doc:   "Escapes, such as `\\n`, in the JSON strings of a request. Those of a conversation are some ten thousand; each takes 20 to 60 ns where a text is read. As many are read of its text files and thoughts, and half as many of the arguments of all calls, of a request or of an answer.",
 }, {
 	path:    "limits.text_bytes",
 	value:   &size{at: func(c *Config) *int64 { return &c.Limits.TextBytes }, min: kib, max: 4 * gib, zero: "6MiB in the filter; in the server what the whole body may have"},
 	example: "8MiB",
-	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments of a call that come as an object; what the text files of a request become. A million tokens are some 4 MiB.",
+	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments that come as an object; all arguments of a request's calls; what its text files become. A million tokens are some 4 MiB.",
 }, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},

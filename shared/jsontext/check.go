@@ -51,9 +51,22 @@ func Check(b []byte, lim Limits) error {
 }
 
 // Count is Check, and returns how many values the document has, as Values does.
-func Count(b []byte, lim Limits) (values int, err error) {
-	if !utf8.Valid(b) {
-		at := invalidUTF8(b)
+func Count(b []byte, lim Limits) (values int, err error) { return count(b, 0, lim) }
+
+// CheckRest is Check for a document of which a Checker has passed the first bytes, this many.
+func CheckRest(b []byte, passed int, lim Limits) error {
+	_, err := count(b, passed, lim)
+	return err
+}
+
+// count is Count; characters that have passed are not looked at again.
+func count(b []byte, passed int, lim Limits) (values int, err error) {
+	if passed > 0 { // to where the last of them begins, which may not have ended
+		for passed--; passed > 0 && !utf8.RuneStart(b[passed]); passed-- {
+		}
+	}
+	if !utf8.Valid(b[passed:]) {
+		at := passed + validUTF8(b[passed:])
 		if _, err := check(b[:at], lim); err != nil && err.Offset < at {
 			return 0, err // comes first
 		}
@@ -83,15 +96,26 @@ func check(b []byte, lim Limits) (values int, err *SyntaxError) {
 	return s.values, nil
 }
 
-func invalidUTF8(b []byte) int {
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
+// validUTF8 returns how many bytes b begins with that are valid UTF-8.
+func validUTF8(b []byte) (n int) {
+	for n < len(b) {
+		for n+8 <= len(b) {
+			if found := Word(b[n:]) & highBits; found != 0 {
+				n += bits.TrailingZeros64(found) >> 3
+				break
+			}
+			n += 8
 		}
-		i += n
+		for n < len(b) && b[n] < utf8.RuneSelf {
+			n++
+		}
+		size := runes(b[n:])
+		if size == 0 {
+			break
+		}
+		n += size
 	}
-	return len(b)
+	return n
 }
 
 type scanner struct {

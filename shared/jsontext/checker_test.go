@@ -41,7 +41,11 @@ func same(t *testing.T, doc string, n int, lim jsontext.Limits) {
 	if failed >= 0 {
 		// What had come says the same as the whole does.
 		require.Equal(t, want, jsontext.Check([]byte(doc[:failed]), lim), "%q in pieces of %d", doc, n)
+	} else {
+		failed = len(doc)
 	}
+	passed := max(0, failed-1) / n * n // before the last piece
+	require.Equal(t, want, jsontext.CheckRest([]byte(doc[:failed]), passed, lim), "%q in pieces of %d", doc, n)
 	if c.Complete() {
 		require.NoError(t, want)
 	}

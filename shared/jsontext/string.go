@@ -457,6 +457,27 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 	return dst, escaped[i:]
 }
 
+// EscapesOf is Escapes of what is the inside of a JSON string; a surrogate pair is two.
+func EscapesOf(inside []byte) (n int) {
+	for i := 0; i < len(inside); {
+		switch {
+		case i+8 <= len(inside):
+			found := anyOf(Word(inside[i:]), '\\')
+			if found == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(found) >> 3
+		case inside[i] != '\\':
+			i++
+			continue
+		}
+		n++
+		i += 2
+	}
+	return n
+}
+
 // AppendTwice appends the inside of a JSON string, which must be valid, as the inside of
 // another one.
 func AppendTwice(dst, inside []byte) []byte {

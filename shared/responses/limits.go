@@ -19,8 +19,8 @@ const MaxMemberName = 1024
 // names is no client's doing.
 func (l Limits) Answer() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
 
-// ArgumentEscapes is how many escapes are read of the arguments of an answer's calls, and of
-// those that are an object: half as many, for they are decoded, escaped again and told often.
+// ArgumentEscapes is how many escapes are read of the arguments of all calls, of a request or of
+// an answer: half as many, for they are decoded, escaped again and told often.
 func (l Limits) ArgumentEscapes() int { return (l.Escapes + 1) / 2 }
 
 // Text are those of them that a request's text is held to.

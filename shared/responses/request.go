@@ -91,6 +91,14 @@ func Check(body []byte, lim Limits) *Error {
 	return err
 }
 
+// CheckRest is Check for a body of which a jsontext.Checker has passed the first bytes, this many.
+func CheckRest(body []byte, passed int, lim Limits) *Error {
+	if err := jsontext.CheckRest(body, passed, lim.Text()); err != nil {
+		return wrongText(err)
+	}
+	return nil
+}
+
 // Count is Check, and returns how many values the body has.
 func Count(body []byte, lim Limits) (values int, problem *Error) {
 	values, err := jsontext.Count(body, lim.Text())

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	"antwort/shared/jsontext"
@@ -33,6 +34,9 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 		if said, err = w.text(v, item(i), member); err != nil {
 			return err
 		}
+	}
+	if err := w.takes(len(said), jsontext.EscapesOf(said), i, member); err != nil {
+		return err
 	}
 	if len(space) > 0 || len(name) > maxUpstreamName || w.toolset.renames {
 		name = []byte(w.toolset.nameOf(string(space), string(name), typ))
@@ -72,9 +76,23 @@ func (w *requestWork) clientCallItem(o *fastjson.Object, i int, typ string) *res
 		a := &w.assistant
 		a.calls = jsontext.AppendEscaped(jsontext.Grow(a.calls, len(arguments)+len(arguments)/8), arguments)
 	} else {
-		w.objectArguments(jsontext.AppendEscaped(nil, arguments))
+		w.objectArguments(arguments)
 	}
 	w.assistant.endCall()
+	return nil
+}
+
+// takes counts the arguments of the call that an item tells. They are looked into, and written
+// anew, at once.
+func (w *requestWork) takes(bytes, escapes, i int, member string) *responses.Error {
+	w.arguments += bytes
+	w.argued += escapes
+	if most := w.opt.TextBytes; most > 0 && w.arguments > most {
+		return responses.Invalid(item(i).of(member), "makes the arguments of all calls longer than the limit of "+strconv.Itoa(most)+" bytes")
+	}
+	if most := w.opt.Limits.ArgumentEscapes(); most > 0 && w.argued > most {
+		return responses.Invalid(item(i).of(member), "gives the arguments of all calls more escapes than the limit of "+strconv.Itoa(most))
+	}
 	return nil
 }
 

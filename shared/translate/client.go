@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"strconv"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -75,7 +73,7 @@ func argumentsMember(typ string) string {
 }
 
 // clientArguments returns the arguments of the call that an item of the history tells,
-// as JSON, or what a model said that was no object.
+// as JSON, or the escaped text of what a model said that was no object.
 func (w *requestWork) clientArguments(typ string, o *fastjson.Object, i int) (arguments []byte, isObject bool, err *responses.Error) {
 	member := argumentsMember(typ)
 	v := o.Get(member)
@@ -83,17 +81,15 @@ func (w *requestWork) clientArguments(typ string, o *fastjson.Object, i int) (ar
 		return nil, false, missing(item(i).of(member))
 	}
 	if typ == "tool_search" && v.Type() == fastjson.TypeString {
-		return v.GetStringBytes(), false, nil
+		arguments = jsontext.AppendEscaped(nil, v.GetStringBytes())
+		return arguments, false, w.takes(len(arguments), jsontext.EscapesOf(arguments), i, member)
 	}
 	if v.GetObject() == nil {
 		return nil, false, responses.WrongType(item(i).of(member), "an object", v)
 	}
 	size, backslashes := jsontext.Measure(v)
-	if most := w.opt.TextBytes; most > 0 && size > most {
-		return nil, false, responses.Invalid(item(i).of(member), "is longer than the limit of "+strconv.Itoa(most)+" bytes")
-	}
-	if most := w.opt.Limits.ArgumentEscapes(); most > 0 && backslashes > most {
-		return nil, false, responses.Invalid(item(i).of(member), "has more escapes than the limit of "+strconv.Itoa(most))
+	if err := w.takes(size, backslashes, i, member); err != nil {
+		return nil, false, err
 	}
 	dst := jsontext.Grow(nil, size)
 	if typ == "tool_search" {

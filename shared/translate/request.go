@@ -42,7 +42,9 @@ type requestWork struct {
 	escapes   int // in what was decoded, and is escaped
 	files     int // bytes of text that files have become
 	copied    int // bytes of copies of thoughts
-	values    int // in arguments of calls
+	arguments int // bytes of those of calls
+	argued    int // escapes in them
+	values    int // in them
 }
 
 // begin makes w ready for another request.
@@ -50,7 +52,7 @@ func (w *requestWork) begin(opt *Options, dst []byte) {
 	w.opt, w.dst, w.items = opt, dst, nil
 	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate, w.hasMedium = 0, false, false, 0, false, false
 	w.system, w.late, w.media = w.system[:0], w.late[:0], w.media[:0]
-	w.escapes, w.files, w.copied, w.values = 0, 0, 0, 0
+	w.escapes, w.files, w.copied, w.arguments, w.argued, w.values = 0, 0, 0, 0, 0, 0
 	w.assistant.reset()
 	w.results.reset()
 	w.toolset.reset()

@@ -84,6 +84,9 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 	call := func(text string) string {
 		return `{"type":"input_text","text":"a"}]},{"type":"shell_call","call_id":"c","action":{"commands":["` + text + `"]}},{"type":"shell_call_output","call_id":"c","output":[]},{"role":"user","content":[{"type":"input_text","text":"a"}`
 	}
+	said := func(typ, member, text string) string {
+		return `{"type":"input_text","text":"a"}]},{"type":"` + typ + `","call_id":"c","name":"f","` + member + `":"` + text + `"},{"type":"` + typ + `_output","call_id":"c","output":"a"},{"role":"user","content":[{"type":"input_text","text":"a"}`
+	}
 	half := strings.Repeat("word ", 8_000)
 	for name, c := range map[string]struct{ parts, param string }{
 		"one":               {file(half), ""},
@@ -94,6 +97,16 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 		"a long action":     {call(half + half), "input[1].action"},
 		"one of many lines": {call(strings.Repeat(`a\n`, 4_000)), ""},
 		"one of too many":   {call(strings.Repeat(`a\n`, 6_000)), "input[1].action"},
+		"arguments":         {said("function_call", "arguments", half), ""},
+		"long arguments":    {said("function_call", "arguments", `{\"a\":\"`+half+half+`\"}`), "input[1].arguments"},
+		"long text instead": {said("function_call", "arguments", half+half), "input[1].arguments"},
+		"a long input":      {said("custom_tool_call", "input", half+half), "input[1].input"},
+		"of all calls":      {said("function_call", "arguments", half) + "]}," + strings.TrimPrefix(said("custom_tool_call", "input", half), `{"type":"input_text","text":"a"}]},`), "input[4].input"},
+		"and of actions":    {said("function_call", "arguments", half) + "]}," + strings.TrimPrefix(call(half), `{"type":"input_text","text":"a"}]},`), "input[4].action"},
+		"many escapes":      {said("function_call", "arguments", `{\"a\":\"`+strings.Repeat(`\\n`, 4_900)+`\"}`), ""},
+		"too many escapes":  {said("function_call", "arguments", `{\"a\":\"`+strings.Repeat(`\\n`, 5_000)+`\"}`), "input[1].arguments"},
+		"of all calls too":  {said("function_call", "arguments", strings.Repeat(`\n`, 2_500)) + "]}," + strings.TrimPrefix(call(strings.Repeat(`a\n`, 2_501)), `{"type":"input_text","text":"a"}]},`), "input[4].action"},
+		"beside files":      {file(half) + "," + said("function_call", "arguments", half), ""},
 		"a text, no file":   {`{"type":"input_text","text":"` + half + half + half + `"}`, ""},
 		"another and a few": {file(half) + "," + file("a") + "," + file("b"), ""},
 	} {
@@ -110,7 +123,7 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 				require.Equal(t, "unsupported_file", err.Code)
 				return
 			}
-			if name == "one of too many" {
+			if strings.Contains(name, "too") {
 				require.Contains(t, err.Message, "more escapes than the limit of 5000")
 				return
 			}

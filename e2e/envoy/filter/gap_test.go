@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +19,9 @@ var longTexts = map[string]string{
 	"base64":  "YWJj",
 }
 
+// asText is 200 up to limits.text_bytes, and 400 above.
+const asText = 0
+
 // longPlaces are requests with a long text at @.
 var longPlaces = []struct {
 	name, body string
@@ -34,9 +38,9 @@ var longPlaces = []struct {
 	{"schema", `{"model":"m","input":"a","tools":[{"type":"function","name":"f","parameters":{"type":"object","description":"@"}}]}`, 200},
 	{"image", `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"@"}]}]}`, 200},
 	{"unknown field", `{"model":"m","input":"a","x":{"b":["@"]}}`, 200},
-	{"arguments", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"@"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, 200},
-	{"arguments that are an object", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"@\"}"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, 200},
-	{"input of a custom tool", `{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"f","input":"@"},{"type":"custom_tool_call_output","call_id":"c","output":"a"}]}`, 200},
+	{"arguments", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"@"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, asText},
+	{"arguments that are an object", `{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"@\"}"},{"type":"function_call_output","call_id":"c","output":"a"}]}`, asText},
+	{"input of a custom tool", `{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"f","input":"@"},{"type":"custom_tool_call_output","call_id":"c","output":"a"}]}`, asText},
 	{"blob", `{"model":"m","input":[{"type":"reasoning","summary":[],"encrypted_content":"@"},{"role":"user","content":"a"}]}`, 200},
 	{"file", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
 	{"files", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_data":"YQ=="},{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
@@ -55,19 +59,24 @@ func TestNoBodyHoldsTheWorker(t *testing.T) {
 	require.Equal(t, 200, post(t, url, hello).status)
 	for _, where := range longPlaces {
 		for what, text := range longTexts {
-			t.Run(where.name+"/"+what, func(t *testing.T) {
-				k := startTicks(t, url)
-				size, status := 30<<20, where.status
-				if where.name == "file" && what == "base64" { // the longest that is taken
-					size, status = 8<<20, 200
-				}
-				body := strings.Replace(where.body, "@", filled(text, size), 1)
-				k.shortest(t, 1, func() {
-					got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
-					assert.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
+			sizes := map[int]int{30 << 20: where.status}
+			switch {
+			case where.status == asText:
+				sizes = map[int]int{6<<20 - 256: 200, 30 << 20: 400}
+			case where.name == "file" && what == "base64": // the longest that is taken
+				sizes = map[int]int{8 << 20: 200}
+			}
+			for size, status := range sizes {
+				t.Run(fmt.Sprint(where.name, "/", what, "/", size>>20, " MiB"), func(t *testing.T) {
+					k := startTicks(t, url)
+					body := strings.Replace(where.body, "@", filled(text, size), 1)
+					k.shortest(t, 1, func() {
+						got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
+						assert.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
+					})
+					require.Empty(t, k.end())
 				})
-				require.Empty(t, k.end())
-			})
+			}
 		}
 	}
 	require.Zero(t, g.stat(t, "panics_total"))
