@@ -49,7 +49,7 @@ tested = $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{
 
 .PHONY: quick
 quick: build ## The tests for the loop: all but the slowest cases, and no race detector
-	$(PLAIN) -short -parallel 24 ./...
+	$(PLAIN) -short -p 4 -parallel 24 ./...
 
 # How many of its parts run at once: each waits more than it works.
 JOBS ?= 3
