@@ -87,6 +87,9 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 	said := func(typ, member, text string) string {
 		return `{"type":"input_text","text":"a"}]},{"type":"` + typ + `","call_id":"c","name":"f","` + member + `":"` + text + `"},{"type":"` + typ + `_output","call_id":"c","output":"a"},{"role":"user","content":[{"type":"input_text","text":"a"}`
 	}
+	both := func(one, other string) string {
+		return one + "]}," + strings.TrimPrefix(other, `{"type":"input_text","text":"a"}]},`)
+	}
 	half := strings.Repeat("word ", 8_000)
 	for name, c := range map[string]struct{ parts, param string }{
 		"one":               {file(half), ""},
@@ -101,11 +104,11 @@ func TestTextOfARequestThatIsWrittenAnewHasABound(t *testing.T) {
 		"long arguments":    {said("function_call", "arguments", `{\"a\":\"`+half+half+`\"}`), "input[1].arguments"},
 		"long text instead": {said("function_call", "arguments", half+half), "input[1].arguments"},
 		"a long input":      {said("custom_tool_call", "input", half+half), "input[1].input"},
-		"of all calls":      {said("function_call", "arguments", half) + "]}," + strings.TrimPrefix(said("custom_tool_call", "input", half), `{"type":"input_text","text":"a"}]},`), "input[4].input"},
-		"and of actions":    {said("function_call", "arguments", half) + "]}," + strings.TrimPrefix(call(half), `{"type":"input_text","text":"a"}]},`), "input[4].action"},
+		"of all calls":      {both(said("function_call", "arguments", half), said("custom_tool_call", "input", half)), "input[4].input"},
+		"and of actions":    {both(said("function_call", "arguments", half), call(half)), "input[4].action"},
 		"many escapes":      {said("function_call", "arguments", `{\"a\":\"`+strings.Repeat(`\\n`, 4_900)+`\"}`), ""},
 		"too many escapes":  {said("function_call", "arguments", `{\"a\":\"`+strings.Repeat(`\\n`, 5_000)+`\"}`), "input[1].arguments"},
-		"of all calls too":  {said("function_call", "arguments", strings.Repeat(`\n`, 2_500)) + "]}," + strings.TrimPrefix(call(strings.Repeat(`a\n`, 2_501)), `{"type":"input_text","text":"a"}]},`), "input[4].action"},
+		"of all calls too":  {both(said("function_call", "arguments", strings.Repeat(`\n`, 2_500)), call(strings.Repeat(`a\n`, 2_501))), "input[4].action"},
 		"beside files":      {file(half) + "," + said("function_call", "arguments", half), ""},
 		"a text, no file":   {`{"type":"input_text","text":"` + half + half + half + `"}`, ""},
 		"another and a few": {file(half) + "," + file("a") + "," + file("b"), ""},
