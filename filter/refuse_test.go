@@ -33,10 +33,17 @@ func TestRefusedRequests(t *testing.T) {
 		chunked            bool
 		header             []string
 	}
-	ups, hosts := map[string]*upstream{}, map[string]*filtertest.Host{}
+	// One that has begun may be noted late, among those of the next case: those that must not begin have an upstream of their own.
+	type of struct {
+		profile string
+		unseen  bool
+	}
+	ups, hosts := map[of]*upstream{}, map[of]*filtertest.Host{}
 	for _, profile := range profiles {
-		ups[profile] = newUpstream(nil)
-		hosts[profile] = start(t, config("vllm", profile), ups[profile])
+		for _, unseen := range []bool{true, false} {
+			up := newUpstream(nil)
+			ups[of{profile, unseen}], hosts[of{profile, unseen}] = up, start(t, config("vllm", profile), up)
+		}
 	}
 	for _, c := range []struct {
 		name    string
@@ -77,7 +84,7 @@ func TestRefusedRequests(t *testing.T) {
 	} {
 		for _, profile := range profiles {
 			t.Run(c.name+"/"+profile, func(t *testing.T) {
-				up, h := ups[profile], hosts[profile]
+				up, h := ups[of{profile, c.unseen}], hosts[of{profile, c.unseen}]
 				up.set(gives(200, "application/json", chatHello))
 				method, path := c.request.method, c.request.path
 				if method == "" {
