@@ -39,6 +39,7 @@ func TestIstio(t *testing.T) {
 				t.Errorf("an unknown path: %d %s %v", status, body, err)
 			}
 			overWebSocket(t, url)
+			inPieces(t, url)
 			metrics(t)
 		})
 	}
@@ -88,11 +89,46 @@ func overWebSocket(t *testing.T, url string) {
 	t.Log("two turns over a WebSocket")
 }
 
+// inPieces sees that the gateway reads as little of an answer at a time as the manifests
+// say, since the filter holds its worker up with it, and that this holds up no request,
+// however long.
+func inPieces(t *testing.T, url string) {
+	t.Helper()
+	out := kubectl(t, "exec", "-n", "antwort", ofGateway(t, ".metadata.name"), "--", "pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_clusters")
+	var clusters struct {
+		Configs []struct {
+			Cluster struct {
+				Name string `json:"name"`
+				Most int    `json:"per_connection_buffer_limit_bytes"`
+			}
+		}
+	}
+	_, text, _ := strings.Cut(out, "\n{") // behind what the agent logs
+	if err := json.Unmarshal([]byte("{"+text), &clusters); err != nil || len(clusters.Configs) == 0 {
+		t.Fatalf("the gateway's clusters: %v: %.300s", err, out)
+	}
+	for _, c := range clusters.Configs {
+		if c.Cluster.Most != 256<<10 {
+			t.Errorf("cluster %s: want pieces of 256 KiB, got %d", c.Cluster.Name, c.Cluster.Most)
+		}
+	}
+	long := `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 4<<20) + `"}`
+	if status, body, err := post(url, long); status != 400 || !strings.Contains(body, "context_length_exceeded") {
+		t.Errorf("a request of 20 MiB: want the model's word that this is too long for it, got %d %.300s %v", status, body, err)
+	}
+}
+
+// ofGateway is what its pod says at path.
+func ofGateway(t *testing.T, path string) string {
+	t.Helper()
+	return kubectl(t, "get", "pods", "-n", "antwort", "-l", "gateway.networking.k8s.io/gateway-name=antwort-frontend", "-o", "jsonpath={.items[*]"+path+"}") +
+		kubectl(t, "get", "pods", "-n", "antwort", "-l", "istio=antwort-frontend", "-o", "jsonpath={.items[*]"+path+"}")
+}
+
 // metrics are the filter's, where Prometheus finds them in a gateway.
 func metrics(t *testing.T) {
 	t.Helper()
-	pod := kubectl(t, "get", "pods", "-n", "antwort", "-l", "gateway.networking.k8s.io/gateway-name=antwort-frontend", "-o", "jsonpath={.items[*].status.podIP}") +
-		kubectl(t, "get", "pods", "-n", "antwort", "-l", "istio=antwort-frontend", "-o", "jsonpath={.items[*].status.podIP}")
+	pod := ofGateway(t, ".status.podIP")
 	eventually(t, 20*time.Second, func() error {
 		out, err := exec.Command("curl", "-sS", "--max-time", "5", "http://"+pod+":15020/stats/prometheus").Output()
 		if err == nil && !strings.Contains(string(out), "antwort_requests_total") {

@@ -23,7 +23,7 @@ type envoyCmd struct {
 }
 
 func (envoyCmd) Help() string {
-	return `Serves the same paths as "antwort serve", by Envoy with the filter inside. SIGTERM, SIGINT or SIGQUIT stops accepting and lets running answers finish for server.drain_timeout, or until a second signal. A changed configuration file is checked and applied within a second or so (at once on SIGHUP), without touching what is running; a wrong one is logged and changes nothing. The log, Envoy's included, goes to standard error. Needs Envoy 1.33 or later, with filter.profile gated 1.35.
+	return `Serves the same paths as "antwort serve", by Envoy with the filter inside. SIGTERM, SIGINT or SIGQUIT stops accepting and lets running answers finish for server.drain_timeout, or until a second signal. A changed configuration file is checked and applied within a second or so (at once on SIGHUP), without touching what is running; a wrong one is logged and changes nothing. The log, Envoy's included, goes to standard error. Needs Envoy 1.33 or later, with filter.profile gated 1.35, with several backends of a route 1.36.
 
 Example:
 

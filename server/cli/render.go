@@ -33,7 +33,7 @@ type renderEnvoyCmd struct {
 }
 
 func (renderEnvoyCmd) Help() string {
-	return `For an Envoy that you run yourself; "antwort envoy" runs one for you. Needs Envoy 1.33 or later, with filter.profile gated 1.35. Envoy takes secrets from its own environment: a comment names the variables.
+	return `For an Envoy that you run yourself; "antwort envoy" runs one for you. Needs Envoy 1.33 or later, with filter.profile gated 1.35, with several backends of a route 1.36. Envoy takes secrets from its own environment: a comment names the variables.
 
 Example:
 

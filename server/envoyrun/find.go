@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,8 @@ func Check(ctx context.Context, binary string, cfg *config.Config) (string, erro
 		return "", fmt.Errorf("%s is Envoy %s: the filter needs 1.%d or later", binary, version, minVersion)
 	case minor < minGated && cfg.Filter.Profile == config.Gated:
 		return "", fmt.Errorf("filter.profile: %s is Envoy %s, the gated profile needs 1.%d or later: use it, or the inline profile", binary, version, minGated)
+	case minor < minSeveral && slices.ContainsFunc(cfg.AllRoutes(), func(r config.Route) bool { return len(r.Backends) > 1 }):
+		return "", fmt.Errorf("routes: %s is Envoy %s, several backends of a route need 1.%d or later: use it, or give each route one", binary, version, minSeveral)
 	}
 	return version, nil
 }
@@ -59,6 +62,7 @@ func Check(ctx context.Context, binary string, cfg *config.Config) (string, erro
 const (
 	minVersion = 33 // modules made by Go's own compiler
 	minGated   = 35 // allow_on_headers_stop_iteration
+	minSeveral = 36 // request_body_buffer_limit
 )
 
 // parseVersion reads "envoy  version: REVISION/1.40.0/Clean/RELEASE/BoringSSL".
@@ -74,7 +78,7 @@ func parseVersion(out string) (version string, minor int, ok bool) {
 	}
 	minor, err := strconv.Atoi(numbers[1])
 	if numbers[0] != "1" {
-		minor = minGated // a later major version
+		minor = minSeveral // a later major version
 	}
 	return parts[1], minor, err == nil
 }

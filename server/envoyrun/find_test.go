@@ -47,19 +47,25 @@ func TestFind(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	version := func(v string) string { return "echo; echo 'envoy  version: 9e55/" + v + "/Clean/RELEASE/BoringSSL'" }
-	for name, c := range map[string]struct{ script, profile, version, problem string }{
-		"new":             {version("1.40.0"), config.Gated, "1.40.0", ""},
-		"development":     {version("1.41.0-dev"), config.Gated, "1.41.0-dev", ""},
-		"old but inline":  {version("1.34.2"), config.Inline, "1.34.2", ""},
-		"old and gated":   {version("1.34.2"), config.Gated, "", "filter.profile: "},
-		"too old":         {version("1.31.0"), config.Inline, "", "the filter needs 1.33 or later"},
-		"next major":      {version("2.0.0"), config.Gated, "2.0.0", ""},
-		"another program": {"echo hello", config.Inline, "", `is no Envoy: its --version says "hello"`},
-		"does not run":    {"echo broken; exit 3", config.Inline, "", "does not run on this machine: exit status 3: broken"},
+	for name, c := range map[string]struct {
+		script, profile  string
+		backends         int // of a route
+		version, problem string
+	}{
+		"new":                      {version("1.40.0"), config.Gated, 2, "1.40.0", ""},
+		"development":              {version("1.41.0-dev"), config.Gated, 2, "1.41.0-dev", ""},
+		"old but inline":           {version("1.34.2"), config.Inline, 1, "1.34.2", ""},
+		"old and gated":            {version("1.34.2"), config.Gated, 1, "", "filter.profile: "},
+		"old and several backends": {version("1.35.3"), config.Gated, 2, "", "several backends of a route need 1.36 or later"},
+		"too old":                  {version("1.31.0"), config.Inline, 1, "", "the filter needs 1.33 or later"},
+		"next major":               {version("2.0.0"), config.Gated, 2, "2.0.0", ""},
+		"another program":          {"echo hello", config.Inline, 1, "", `is no Envoy: its --version says "hello"`},
+		"does not run":             {"echo broken; exit 3", config.Inline, 1, "", "does not run on this machine: exit status 3: broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config.Default()
 			cfg.Filter.Profile = c.profile
+			cfg.Routes = []config.Route{{Name: "a", Backends: make([]config.Backend, c.backends)}}
 			got, err := Check(t.Context(), program(t, "envoy", c.script), cfg)
 			if c.problem != "" {
 				require.ErrorContains(t, err, c.problem)

@@ -8,10 +8,6 @@ import (
 	"antwort/shared/policy"
 )
 
-// spare is what a held body may exceed limits.request_body_bytes by, so that
-// the filter and not Envoy refuses it.
-const spare = 1 << 20
-
 func (r *renderer) listeners() list {
 	all := list{r.apiListener()}
 	if r.separateAdmin() {
@@ -25,12 +21,6 @@ func (r *renderer) listeners() list {
 
 // apiListener is where clients connect.
 func (r *renderer) apiListener() object {
-	// Who may have to send a body to another backend holds it until the answer
-	// begins; Envoy's own limit is 1 MiB, and a longer body is not sent again.
-	var buffer any
-	if slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
-		buffer = r.c.Limits.RequestBodyBytes + spare
-	}
 	var chains list
 	if trusted := r.c.Server.TrustedProxies; len(trusted) > 0 {
 		var from list
@@ -42,7 +32,6 @@ func (r *renderer) apiListener() object {
 	return object{
 		{"name", "api"},
 		{"address", r.listen.socket()},
-		{"per_connection_buffer_limit_bytes", buffer},
 		{"filter_chains", append(chains, r.filterChain(nil, r.connectionManager(false)))},
 	}
 }

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"antwort/shared/config"
@@ -17,6 +18,7 @@ func (r *renderer) routes() object {
 		{"request_headers_to_remove", append(list{"x-envoy-external-address", routeField}, r.marks()...)},
 		{"response_headers_to_remove", append(list{"server"}, r.levels()...)},
 		{"retry_policy", r.retries(nil)},
+		{"request_body_buffer_limit", r.kept()},
 	}
 	if filters := r.filtersOfRoutes(); filters != nil {
 		host = append(host, member{"typed_per_filter_config", filters})
@@ -50,6 +52,19 @@ func (r *renderer) routes() object {
 	}
 	return object{{"name", "api"}, {"virtual_hosts", list{host}}}
 }
+
+// kept is how much of a request is kept until its answer begins, in bytes, when there is
+// another backend that may have to get it. Envoy keeps what it reads at a time by itself,
+// 1 MiB, and does not send again what is longer.
+func (r *renderer) kept() any {
+	if !slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
+		return nil
+	}
+	return r.c.Limits.RequestBodyBytes + spare
+}
+
+// spare is what a request may have more than its client has sent, once it is translated.
+const spare = 1 << 20
 
 // take is the action of a matcher that goes on with these routes.
 func take(routes list) object {

@@ -63,15 +63,11 @@ type values struct {
 	TokenReplies  string   // with Token: JSON of Envoy's local_reply_config
 	RateLimits    []string // JSON of Envoy's filters, in their order
 	LimitsService string   // JSON of the cluster that they ask; "": they ask nobody
-	BufferBytes   int64
-	Plugin        string // the filter's configuration as YAML
-	PluginJSON    string // and as JSON
+	AnswerPiece   int      // bytes
+	Plugin        string   // the filter's configuration as YAML
+	PluginJSON    string   // and as JSON
 	Variables     []config.Variable
 }
-
-// spare is what a held body may exceed limits.request_body_bytes by, so that
-// the filter and not Envoy refuses it.
-const spare = 1 << 20
 
 // Render prints the manifests of c, YAML documents without a namespace. Secrets
 // are not in it: the filter reads them from the gateway's environment. The
@@ -100,7 +96,7 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		Denied:       envoy.FilterPaths(c),
 		Gated:        c.Filter.Profile == config.Gated,
 		Silence:      seconds(silence(c)),
-		BufferBytes:  c.Limits.RequestBodyBytes + spare,
+		AnswerPiece:  envoy.AnswerPiece,
 		Plugin:       plugin,
 		PluginJSON:   string(filter.AppendJSON(nil)),
 		Variables:    variables,

@@ -112,7 +112,7 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 			"engine: {provider: vllm-responses, backend_url: 'https://gateway:8443'}",
 			Options{API: Classic, Name: "gw", Image: "f", PullSecret: "registry"},
 			[]string{"tls: {mode: SIMPLE}", "imagePullSecret: registry", "kind: VirtualService"},
-			[]string{"/v1/chat/completions", "kind: HTTPRoute", "per_connection_buffer_limit_bytes"},
+			[]string{"/v1/chat/completions", "kind: HTTPRoute", "applyTo: LISTENER"},
 		},
 		"as many requests at once as the process may have": {
 			"engine: {provider: vllm, backend_url: 'http://llm', max_requests: 64}\nlimits: {max_requests: 50}",
@@ -135,8 +135,8 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 		"the gated profile": {
 			"engine: {provider: vllm-responses, backend_url: 'http://backend', response_timeout: 20m}\nfilter: {profile: gated}\nlimits: {request_body_bytes: 4MiB}",
 			Options{API: Classic, Name: "gw", Image: "f"},
-			[]string{"allow_on_headers_stop_iteration: true", "per_connection_buffer_limit_bytes: 5242880", "stream_idle_timeout: 1200s", `"profile":"gated"`},
-			[]string{"WasmPlugin\n"},
+			[]string{"allow_on_headers_stop_iteration: true", "per_connection_buffer_limit_bytes: 262144", "stream_idle_timeout: 1200s", `"profile":"gated"`},
+			[]string{"WasmPlugin\n", "applyTo: LISTENER"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
