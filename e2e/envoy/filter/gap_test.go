@@ -74,7 +74,7 @@ func TestNoBodyHoldsTheWorker(t *testing.T) {
 				t.Run(fmt.Sprint(where.name, "/", what, "/", size>>20, " MiB"), func(t *testing.T) {
 					k := startTicks(t, url)
 					body := strings.Replace(where.body, "@", filled(text, size, escapes), 1)
-					k.shortest(t, 1, func() {
+					k.shortest(t, g, 1, func() {
 						got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(body)))
 						assert.Equal(t, status, got.status, got.body[:min(len(got.body), 500)])
 					})
@@ -84,6 +84,7 @@ func TestNoBodyHoldsTheWorker(t *testing.T) {
 		}
 	}
 	require.Zero(t, g.stat(t, "panics_total"))
+	t.Logf("turns of the worker: %v", g.turns(t))
 }
 
 // filled is n bytes of a text, the first so many escapes of it.

@@ -3,6 +3,7 @@ package filter_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,12 +60,14 @@ func start(t *testing.T, module string, plugins []plugin) *gateway {
 	for _, p := range plugins {
 		listeners = append(listeners, listener(p, module))
 	}
-	bootstrap, err := json.Marshal(object{
+	all := object{
 		"admin": object{"address": socket("127.0.0.1:0")},
 		"static_resources": object{"listeners": listeners, "clusters": []object{
 			cluster("upstream", server.Listener.Addr().String()), cluster("nobody", testkit.Refused(t).String()),
 		}},
-	})
+	}
+	maps.Copy(all, measuresTurns)
+	bootstrap, err := json.Marshal(all)
 	require.NoError(t, err)
 	g.Process = envoy.Start(t, bootstrap, "-l", "info")
 	return g

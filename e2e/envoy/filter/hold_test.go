@@ -41,7 +41,7 @@ func TestTheFilterHolds(t *testing.T) {
 					}
 					g.up.set(withTicks(answer))
 					k := startTicks(t, url)
-					k.shortest(t, a.atOnce, func() { a.run(t, url) })
+					k.shortest(t, g, a.atOnce, func() { a.run(t, url) })
 					require.Empty(t, k.end())
 					memory := resident(t, g.Pid())
 					t.Logf("memory %d MB", memory>>20)
@@ -53,6 +53,7 @@ func TestTheFilterHolds(t *testing.T) {
 		})
 	}
 	require.Zero(t, g.stat(t, "panics_total"))
+	t.Logf("turns of the worker: %v", g.turns(t))
 	g.becomes(t, "in_flight_bytes", 0)
 }
 
