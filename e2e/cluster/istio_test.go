@@ -108,8 +108,8 @@ func inPieces(t *testing.T, url string) {
 		t.Fatalf("the gateway's clusters: %v: %.300s", err, out)
 	}
 	for _, c := range clusters.Configs {
-		if c.Cluster.Most != 256<<10 {
-			t.Errorf("cluster %s: want pieces of 256 KiB, got %d", c.Cluster.Name, c.Cluster.Most)
+		if c.Cluster.Most != 64<<10 {
+			t.Errorf("cluster %s: want pieces of 64 KiB, got %d", c.Cluster.Name, c.Cluster.Most)
 		}
 	}
 	long := `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 4<<20) + `"}`

@@ -60,12 +60,15 @@ func AppendShortUnchecked(dst, doc []byte, long []Span) (_ []byte, ok bool) {
 const longName = 0xff
 
 // Lengthen puts the long strings back into the tree of a document that AppendShort has
-// shortened, and what is opaque in it. The tree has a copy of the strings, in the memory of
+// shortened, and what is opaque in it. long are a Checker's, so their escapes are counted:
+// strings without any the tree has where they lie in doc, of others a copy, in the memory of
 // room or more of it, which is returned.
 func Lengthen(v *fastjson.Value, doc []byte, long []Span, opaque Opaques, room []byte) []byte {
 	n := 0
 	for _, s := range long {
-		n += s.To - s.From
+		if s.Escapes > 0 {
+			n += s.To - s.From
+		}
 	}
 	l := lengthener{doc: doc, long: long, opaques: opaque, room: Grow(room[:0], n)}
 	l.value(of(v))
@@ -78,6 +81,17 @@ func LengthenInPlace(v *fastjson.Value, doc []byte, long []Span) {
 	l := lengthener{doc: doc, long: long, inPlace: true}
 	l.value(of(v))
 }
+
+// ParseInPlace parses text without a copy of it: the tree's strings lie in text, which
+// changes when one is looked at.
+func ParseInPlace(p *fastjson.Parser, text []byte) (*fastjson.Value, error) {
+	(*parser)(unsafe.Pointer(p)).text = text // #nosec G103 -- a test holds the layout
+	return p.ParseBytes(text)
+}
+
+// parser is how a fastjson.Parser begins in memory: with the copy that it makes, where there
+// is room for it.
+type parser struct{ text []byte }
 
 // value is a fastjson.Value as it lies in memory; a test holds it against the real one.
 // What fastjson does not tell is whether a string has been decoded, and to ask for its type
@@ -227,22 +241,22 @@ func (l *lengthener) value(v *value) {
 		}
 	case rawString:
 		if len(v.text) > 0 && v.text[0] == longName {
-			long, _ := l.named(v.text)
-			if l.inPlace {
-				v.text = textOf(long)
-				return
+			s, _ := l.named(v.text)
+			text := l.doc[s.From:s.To]
+			if s.Escapes > 0 && !l.inPlace { // to decode it changes it
+				l.room = append(l.room, text...)
+				text = l.room[len(l.room)-len(text):]
 			}
-			l.room = append(l.room, long...)
-			v.text = textOf(l.room[len(l.room)-len(long):])
+			v.text = textOf(text)
 		}
 	}
 }
 
 // named returns the long string whose name text begins with, and what follows the name.
-func (l *lengthener) named(text string) (long []byte, rest string) {
+func (l *lengthener) named(text string) (long Span, rest string) {
 	number, rest, _ := strings.Cut(text[1:], string([]byte{longName}))
 	n, _ := strconv.Atoi(number)
-	return l.doc[l.long[n].From:l.long[n].To], rest
+	return l.long[n], rest
 }
 
 // opaque puts back the text of an opaque value, with what belongs into it.
@@ -256,9 +270,9 @@ func (l *lengthener) opaque(v *value) {
 			break
 		}
 		text = append(text, rest[:at]...)
-		var long []byte
+		var long Span
 		long, rest = l.named(rest[at:])
-		text = append(text, long...)
+		text = append(text, l.doc[long.From:long.To]...)
 	}
 	if v.kind = fastjson.TypeNull; text != nil {
 		rest = textOf(append(text, rest...))

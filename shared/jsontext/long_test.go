@@ -1,6 +1,7 @@
 package jsontext_test
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -27,6 +28,26 @@ func TestAValueIsLaidOutAsFastjsonHasIt(t *testing.T) {
 	for _, other := range []string{"1", "2", "3", "4"} {
 		require.False(t, jsontext.IsString(v.Get(other)), other)
 	}
+}
+
+// What is parsed in place lies where it came, and a tree of before is nobody's then.
+func TestAParserTakesTheTextThatItIsGiven(t *testing.T) {
+	require.Equal(t, "b []uint8, c fastjson.cache", layout(reflect.TypeFor[fastjson.Parser]()))
+	var p fastjson.Parser
+	_, err := p.Parse(`{"an":"earlier document"}`)
+	require.NoError(t, err)
+	for _, blanks := range []string{"", " \n"} {
+		text := []byte(blanks + `{"a":["b","c\n"]}`)
+		v, err := jsontext.ParseInPlace(&p, text)
+		require.NoError(t, err)
+		b := v.GetStringBytes("a", "0")
+		require.Equal(t, "b", string(b))
+		at := bytes.IndexByte(text, 'b')
+		require.Same(t, &text[at], &b[0])
+		require.Equal(t, "c\n", string(v.GetStringBytes("a", "1")))
+	}
+	_, err = jsontext.ParseInPlace(&p, []byte(`{`))
+	require.Error(t, err)
 }
 
 func layout(t reflect.Type) string {
@@ -63,12 +84,28 @@ func TestLongStringsArePutBack(t *testing.T) {
 				var parser fastjson.Parser
 				v, err := parser.ParseBytes(short)
 				require.NoError(t, err)
-				jsontext.Lengthen(v, doc, c.Long(), nil, nil)
+				room := jsontext.Lengthen(v, doc, c.Long(), nil, nil)
+				require.Equal(t, strings.Contains(text, `\`), len(room) > 0, "what has no escape is not copied")
+				before := bytes.Clone(doc)
 				want := fastjson.MustParseBytes(doc)
 				require.True(t, want.String() == v.String())
 				require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v)))
+				decode(v)
+				require.True(t, bytes.Equal(before, doc), "the document has changed")
 			}
 		}
+	}
+}
+
+// decode asks for the type of all that is in v, which decodes it.
+func decode(v *fastjson.Value) {
+	switch v.Type() {
+	case fastjson.TypeArray:
+		for _, item := range v.GetArray() {
+			decode(item)
+		}
+	case fastjson.TypeObject:
+		v.GetObject().Visit(func(_ []byte, v *fastjson.Value) { decode(v) })
 	}
 }
 

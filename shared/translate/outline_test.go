@@ -50,15 +50,21 @@ func TestWhatIsOpaquePassesAsItCame(t *testing.T) {
 	body := `{"model":"m","input":"hi","own":` + long + `,"list":[` + long + `],"tools":[{"type":"function","name":"f","parameters":` + long + `},` +
 		`{"type":"namespace","name":"n","tools":[{"type":"function","name":"g","parameters":` + long + `}]}],` +
 		`"text":{"format":{"type":"json_schema","name":"s","schema":` + long + `}}}`
-	chat, turn, err := tr.Checked(nil, []byte(body), 1<<20, "x", 1)
-	require.Nil(t, err)
-	require.Equal(t, 5, strings.Count(string(chat), short), "%s", chat)
-	require.NotContains(t, string(chat), "\n")
-	echo := turn.Failed(nil, nil)
-	require.Equal(t, 3, strings.Count(string(echo), short), "%s", echo)
-	require.NotContains(t, string(echo), "\n")
-	require.True(t, json.Valid(chat))
-	require.True(t, json.Valid(echo))
+	padded := `{"pad":"` + strings.Repeat("a", 1<<20) + `",` + body[1:]
+	for _, c := range []struct {
+		body   string
+		values int
+	}{{body, 1 << 20}, {padded, 1}} {
+		chat, turn, err := tr.Checked(nil, []byte(c.body), c.values, "x", 1)
+		require.Nil(t, err)
+		require.Equal(t, 5, strings.Count(string(chat), short))
+		require.NotContains(t, string(chat), "\n")
+		echo := turn.Failed(nil, nil)
+		require.Equal(t, 3, strings.Count(string(echo), short))
+		require.NotContains(t, string(echo), "\n")
+		require.True(t, json.Valid(chat))
+		require.True(t, json.Valid(echo))
+	}
 }
 
 // A name is known however it is written.

@@ -15,6 +15,8 @@ import (
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/seal"
+
+	"github.com/valyala/fastjson"
 )
 
 // Options say how to translate.
@@ -193,6 +195,9 @@ const keptBody = 1 << 20
 // treeValues is how many values of a request may be parsed that nobody looks at.
 const treeValues = 4 << 10
 
+// treeBody is how long a request may be that a parser copies, but for its long strings.
+const treeBody = 1 << 20
+
 // A Past is what a store adds to a request.
 type Past struct {
 	Stored       bool   // the answer will be
@@ -275,16 +280,16 @@ func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, pas
 
 // translateIn is translate in the memory of w.
 func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
-	text := body
+	text, parse := body, (*fastjson.Parser).ParseBytes
 	if len(long) > 0 {
 		w.short = jsontext.AppendShort(w.short[:0], text, long)
-		text = w.short
+		text, parse = w.short, jsontext.ParseInPlace
 	}
-	if values > treeValues {
+	if values > treeValues || len(text) > treeBody {
 		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text, &w.opaque)
-		text = w.outline
+		text, parse = w.outline, jsontext.ParseInPlace
 	}
-	v, perr := w.parser.ParseBytes(text)
+	v, perr := parse(&w.parser, text)
 	if perr != nil { // cannot be: Check is stricter
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}

@@ -70,7 +70,10 @@ func (w *Whole) entry(entry []byte) bool {
 		return false
 	}
 	w.turn.out.Logprobs(w.work.logprobs)
-	return true
+	if most := w.turn.from.opt.AnswerBytes; most > 0 && w.turn.out.Said() > most {
+		w.failed = responses.AnswerTooLarge()
+	}
+	return w.failed == nil
 }
 
 // addLogprob renders an entry that stands alone into w.logprobs.
@@ -110,7 +113,8 @@ func (w *chunkWork) part(data []byte, opt *Options) (failure *responses.Error) {
 		n := min(len(data), treeBytes)
 		w.split.Write(data[:n])
 		data = data[n:]
-		if values, entries := w.split.Values(); failure == nil && opt.Limits.Values > 0 && values+entries > opt.Limits.Values {
+		// Several may come at once: of what is parsed half of the limit is left to each.
+		if values, entries := w.split.Values(); failure == nil && opt.Limits.Values > 0 && (values > opt.Limits.Values/2 || values+entries > opt.Limits.Values) {
 			failure = badUpstream("an event of more JSON values than the limit")
 		}
 		if failure == nil && !opt.takesEvent(len(w.split.Rest())) {

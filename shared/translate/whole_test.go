@@ -92,10 +92,31 @@ func TestAnswersOfTooManyValuesAreRefused(t *testing.T) {
 			require.ErrorContains(t, e, "more JSON values than the limit")
 		})
 	}
+	// Several events may come at once, so half is left to each.
+	half := strings.TrimSuffix(strings.Repeat(`"",`, 6_000), ",")
+	for n, refused := range map[string]bool{half: true, half[:len(half)/2]: false} {
+		_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		_, e := turn.Stream().Write(nil, []byte(`data: {"choices":[{"delta":{"content":"a","x":[`+n+`]},"y":"`+strings.Repeat("y", 16<<10)+`"}]}`+"\n\n"), corpus.Ended)
+		require.Equal(t, refused, e != nil)
+	}
 	_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi"}`), corpus.ID, corpus.Created)
 	require.Nil(t, err)
 	long := `{"token":"` + strings.Repeat("a", 70<<10) + `"}`
 	_, failed := turn.Response(nil, []byte(`{"choices":[{"message":{"content":"a"},"logprobs":{"content":[`+long+`]}}]}`), corpus.Ended)
 	require.NotNil(t, failed)
 	require.Contains(t, failed.Message, "longer than any")
+}
+
+// Logprobs may become more than they were. What all of them become has the answer's limit.
+func TestLogprobsThatBecomeTooManyAreRefused(t *testing.T) {
+	tr := translate.New(translate.Options{AnswerBytes: 64 << 10})
+	for n, refused := range map[int]bool{1_000: false, 2_000: true} {
+		_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi"}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		_, failed := turn.Response(nil, []byte(`{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{}`+strings.Repeat(",{}", n)+`]}}]}`+strings.Repeat(" ", 16<<10)), corpus.Ended)
+		if require.Equal(t, refused, failed != nil); refused {
+			require.Equal(t, responses.AnswerTooLarge(), failed)
+		}
+	}
 }

@@ -83,7 +83,7 @@ func socket(address string) object {
 func cluster(name, address string) object {
 	const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 	return object{
-		"name": name, "connect_timeout": "5s",
+		"name": name, "connect_timeout": "5s", "per_connection_buffer_limit_bytes": 64 << 10, // as it is rendered
 		"circuit_breakers": object{"thresholds": []object{{"max_connections": 10000, "max_requests": 10000, "max_pending_requests": 10000}}},
 		"load_assignment": object{"cluster_name": name, "endpoints": []object{
 			{"lb_endpoints": []object{{"endpoint": object{"address": socket(address)}}}},

@@ -83,8 +83,9 @@ const longestCallback = 50 * time.Millisecond
 // machine that is always busy the shortest one may be half as long again.
 func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
 	t.Helper()
-	most, gap, turn := time.Duration(max(2, n))*longestCallback, time.Hour, time.Hour
-	for tries := 0; tries < 3 || gap >= most && tries < 12; tries++ {
+	callbacks := time.Duration(n) * longestCallback
+	most, gap, turn := max(callbacks, 2*longestCallback), time.Hour, time.Hour
+	for tries := 0; tries < 3 || (gap >= most || turn > callbacks) && tries < 12; tries++ {
 		before := g.turns(t)
 		k.gap()
 		do()
@@ -92,6 +93,7 @@ func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
 	}
 	t.Logf("longest gap of the ticks %v, longest turn of the worker below %v", gap.Round(time.Millisecond), turn)
 	assert.Less(t, gap, most*3/2)
+	assert.LessOrEqual(t, turn, callbacks*3/2)
 }
 
 // end lets the stream end and says what is wrong with it.

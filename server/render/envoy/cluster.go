@@ -30,7 +30,7 @@ func (r *renderer) clusters() list {
 
 // AnswerPiece is how much is read of an answer before the filter gets it, in bytes;
 // Envoy's own limit is 1 MiB.
-const AnswerPiece = 256 << 10
+const AnswerPiece = 64 << 10
 
 func (r *renderer) poolCluster(p *pool) object {
 	kind, lookup := any("STATIC"), any(nil)

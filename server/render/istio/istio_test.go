@@ -135,7 +135,7 @@ func TestWhatDependsOnTheConfiguration(t *testing.T) {
 		"the gated profile": {
 			"engine: {provider: vllm-responses, backend_url: 'http://backend', response_timeout: 20m}\nfilter: {profile: gated}\nlimits: {request_body_bytes: 4MiB}",
 			Options{API: Classic, Name: "gw", Image: "f"},
-			[]string{"allow_on_headers_stop_iteration: true", "per_connection_buffer_limit_bytes: 262144", "stream_idle_timeout: 1200s", `"profile":"gated"`},
+			[]string{"allow_on_headers_stop_iteration: true", "per_connection_buffer_limit_bytes: 65536", "stream_idle_timeout: 1200s", `"profile":"gated"`},
 			[]string{"WasmPlugin\n", "applyTo: LISTENER"},
 		},
 	} {
