@@ -140,9 +140,13 @@ func TestRoutesInInline(t *testing.T) {
 func TestAffinity(t *testing.T) {
 	const routes = `[{"name":"a","match":{"models":["a"]},"balance":"affinity","backends":[{"url":"http://a"},{"url":"http://b"}]},
 		{"name":"b","match":{"models":["b"]},"backends":[{"url":"http://a"}]}]`
-	for _, provider := range []string{"vllm", "vllm-responses"} {
+	var all []string
+	for _, c := range []struct {
+		provider string
+		split    filtertest.Split
+	}{{"vllm", nil}, {"vllm-responses", nil}, {"vllm", filtertest.Every(7)}} { // the last is read where it was gathered
 		up := newUpstream(nil)
-		h := start(t, routed(provider, "gated", "", routes, ""), up)
+		h := start(t, routed(c.provider, "gated", "", routes, ""), up, func(o *filtertest.Options) { o.RequestSplit = c.split })
 		key := func(body string) string {
 			up.set(gives(200, "application/json", chatHello))
 			got := post(t, h, body, "X-Antwort-Affinity", "forged")
@@ -154,10 +158,12 @@ func TestAffinity(t *testing.T) {
 		first := key(`{"model":"a","input":"one"}`)
 		require.NotEmpty(t, first)
 		require.Equal(t, first, key(`{"model":"a","input":[{"role":"user","content":"one"},{"role":"assistant","content":"1"},{"role":"user","content":"two"}]}`))
+		all = append(all, key(`{"model":"a","input":[{"r\u006fle":"\u0075ser","content":"\u006f\u006e\u0065"},{"role":"\u0075ser","content":"two"}]}`))
 		require.NotEqual(t, first, key(`{"model":"a","input":"two"}`))
 		require.Equal(t, key(`{"model":"a","prompt_cache_key":"k","input":"one"}`), key(`{"model":"a","prompt_cache_key":"k","input":"two"}`))
 		require.Empty(t, key(`{"model":"b","input":"one"}`))
 	}
+	require.Equal(t, []string{all[0], all[0], all[0]}, all)
 }
 
 // A forwarded request is sent again after a break only when somebody has read

@@ -14,7 +14,7 @@ import (
 
 const (
 	compactPath = "/v1/responses/compact"
-	triggers    = `{"model":"m","input":[{"role":"user","content":"hello"},{"type":"compaction_trigger"}]`
+	triggers    = `{"model":"m","input":[{"r\u006fle":"\u0075ser","content":"\u0068ello"},{"type":"compaction_trigger"}]`
 )
 
 // sealing is a configuration with the key of the corpus, and what its host needs.
@@ -30,7 +30,9 @@ func sealing(profile string, more ...string) ([]byte, func(*filtertest.Options))
 func TestConversationsAreSummedUp(t *testing.T) {
 	for _, profile := range profiles {
 		cfg, env := sealing(profile)
-		h := startSplit(t, cfg, env)
+		h := startSplit(t, cfg, env, func(o *filtertest.Options) {
+			o.RequestSplit = map[string]filtertest.Split{"inline": filtertest.Every(7)}[profile] // where it is gathered
+		})
 		for i, c := range []struct{ path, body, kind string }{
 			{compactPath, hello, "application/json"}, {compactPath, helloStream, "application/json"},
 			{"/v1/responses", triggers + "}", "application/json"}, {"/v1/responses", triggers + `,"stream":true}`, "text/event-stream"},
@@ -46,6 +48,7 @@ func TestConversationsAreSummedUp(t *testing.T) {
 			r, body := h.up.last()
 			require.Equal(t, "/v1/chat/completions", r.URL.Path)
 			require.NotContains(t, body, `"stream"`)
+			require.Contains(t, body, `ello"},{"role":"user","content":"The conversation above`)
 		}
 		nothingIsHeld(t, h.Host)
 	}

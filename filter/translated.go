@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"strconv"
 
 	"antwort/shared/failure"
@@ -180,6 +181,9 @@ func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *
 		return translator.Request(out, body, newID(), x.begun.unix())
 	}
 	out = jsontext.Grow(out, len(body)+len(body)/8)
+	if x.summarizer != nil || x.decision.Rereads() {
+		body = bytes.Clone(body)
+	}
 	return translator.Arrived(out, body, &x.body.check, newID(), x.begun.unix())
 }
 

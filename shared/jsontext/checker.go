@@ -25,7 +25,6 @@ type Checker struct {
 	long    []Span // the long strings that are values
 	base    int    // bytes before those of Write
 	from    int    // where the inside of the string begins
-	before  int    // escapes before it
 	special []byte // an escape, a literal or a rune that has begun; in room
 	room    [12]byte
 	word    string // the literal that has begun
@@ -66,7 +65,7 @@ func (c *Checker) Write(p []byte) bool {
 		}
 		if c.take(p[i]) {
 			if i++; c.from < 0 {
-				c.from, c.before = c.base+i, c.escapes
+				c.from = c.base + i
 			}
 		}
 	}
@@ -93,7 +92,7 @@ func (c *Checker) said(at int) {
 		}
 		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name || c.Limits.Values > 0 && c.values > c.Limits.Values
 	case c.state == afterValue && n >= LongString:
-		c.long = append(c.long, Span{From: c.from, To: at, Escapes: c.escapes - c.before})
+		c.long = append(c.long, Span{From: c.from, To: at})
 	}
 }
 

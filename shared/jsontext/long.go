@@ -60,33 +60,22 @@ func AppendShortUnchecked(dst, doc []byte, long []Span) (_ []byte, ok bool) {
 const longName = 0xff
 
 // Lengthen puts the long strings back into the tree of a document that AppendShort has
-// shortened, and what is opaque in it. long are a Checker's, so their escapes are counted:
-// strings without any the tree has where they lie in doc, of others a copy, in the memory of
-// room or more of it, which is returned.
-func Lengthen(v *fastjson.Value, doc []byte, long []Span, opaque Opaques, room []byte) []byte {
-	n := 0
-	for _, s := range long {
-		if s.Escapes > 0 {
-			n += s.To - s.From
-		}
-	}
-	l := lengthener{doc: doc, long: long, opaques: opaque, room: Grow(room[:0], n)}
-	l.value(of(v))
-	return l.room
-}
-
-// LengthenInPlace is Lengthen without a copy: the tree has the strings where they lie in
-// doc, which changes when one is looked at, for that decodes it there.
-func LengthenInPlace(v *fastjson.Value, doc []byte, long []Span) {
-	l := lengthener{doc: doc, long: long, inPlace: true}
+// shortened, and what is opaque in it. The tree has the strings where they lie in doc, which
+// changes when one is looked at, for that decodes it there.
+func Lengthen(v *fastjson.Value, doc []byte, long []Span, opaque Opaques) {
+	l := lengthener{doc: doc, long: long, opaques: opaque}
 	l.value(of(v))
 }
 
 // ParseInPlace parses text without a copy of it: the tree's strings lie in text, which
 // changes when one is looked at.
 func ParseInPlace(p *fastjson.Parser, text []byte) (*fastjson.Value, error) {
-	(*parser)(unsafe.Pointer(p)).text = text // #nosec G103 -- a test holds the layout
-	return p.ParseBytes(text)
+	own := &(*parser)(unsafe.Pointer(p)).text // #nosec G103 -- a test holds the layout
+	room := *own
+	*own = text
+	v, err := p.ParseBytes(text)
+	*own = room
+	return v, err
 }
 
 // parser is how a fastjson.Parser begins in memory: with the copy that it makes, where there
@@ -218,9 +207,6 @@ type lengthener struct {
 	doc     []byte
 	long    []Span
 	opaques Opaques
-	room    []byte
-
-	inPlace bool
 }
 
 // value puts back what belongs into v.
@@ -241,22 +227,17 @@ func (l *lengthener) value(v *value) {
 		}
 	case rawString:
 		if len(v.text) > 0 && v.text[0] == longName {
-			s, _ := l.named(v.text)
-			text := l.doc[s.From:s.To]
-			if s.Escapes > 0 && !l.inPlace { // to decode it changes it
-				l.room = append(l.room, text...)
-				text = l.room[len(l.room)-len(text):]
-			}
-			v.text = textOf(text)
+			long, _ := l.named(v.text)
+			v.text = textOf(long)
 		}
 	}
 }
 
 // named returns the long string whose name text begins with, and what follows the name.
-func (l *lengthener) named(text string) (long Span, rest string) {
+func (l *lengthener) named(text string) (long []byte, rest string) {
 	number, rest, _ := strings.Cut(text[1:], string([]byte{longName}))
 	n, _ := strconv.Atoi(number)
-	return l.long[n], rest
+	return l.doc[l.long[n].From:l.long[n].To], rest
 }
 
 // opaque puts back the text of an opaque value, with what belongs into it.
@@ -270,9 +251,9 @@ func (l *lengthener) opaque(v *value) {
 			break
 		}
 		text = append(text, rest[:at]...)
-		var long Span
+		var long []byte
 		long, rest = l.named(rest[at:])
-		text = append(text, l.doc[long.From:long.To]...)
+		text = append(text, long...)
 	}
 	if v.kind = fastjson.TypeNull; text != nil {
 		rest = textOf(append(text, rest...))

@@ -48,6 +48,14 @@ func TestAParserTakesTheTextThatItIsGiven(t *testing.T) {
 	}
 	_, err = jsontext.ParseInPlace(&p, []byte(`{`))
 	require.Error(t, err)
+
+	// Nor is the text the parser's from then on.
+	text := []byte(`["a text"]`)
+	_, err = jsontext.ParseInPlace(&p, text)
+	require.NoError(t, err)
+	_, err = p.Parse(`["another"]`)
+	require.NoError(t, err)
+	require.Equal(t, `["a text"]`, string(text))
 }
 
 func layout(t reflect.Type) string {
@@ -84,28 +92,12 @@ func TestLongStringsArePutBack(t *testing.T) {
 				var parser fastjson.Parser
 				v, err := parser.ParseBytes(short)
 				require.NoError(t, err)
-				room := jsontext.Lengthen(v, doc, c.Long(), nil, nil)
-				require.Equal(t, strings.Contains(text, `\`), len(room) > 0, "what has no escape is not copied")
-				before := bytes.Clone(doc)
+				jsontext.Lengthen(v, bytes.Clone(doc), c.Long(), nil)
 				want := fastjson.MustParseBytes(doc)
 				require.True(t, want.String() == v.String())
 				require.True(t, string(jsontext.AppendValue(nil, want)) == string(jsontext.AppendValue(nil, v)))
-				decode(v)
-				require.True(t, bytes.Equal(before, doc), "the document has changed")
 			}
 		}
-	}
-}
-
-// decode asks for the type of all that is in v, which decodes it.
-func decode(v *fastjson.Value) {
-	switch v.Type() {
-	case fastjson.TypeArray:
-		for _, item := range v.GetArray() {
-			decode(item)
-		}
-	case fastjson.TypeObject:
-		v.GetObject().Visit(func(_ []byte, v *fastjson.Value) { decode(v) })
 	}
 }
 

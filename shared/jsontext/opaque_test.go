@@ -23,7 +23,7 @@ func TestAnOpaqueValueIsNotParsed(t *testing.T) {
 		outline = append(opaque.Append(append(outline, ','), []byte(value)), ']')
 		require.Less(t, len(outline), 32)
 		v := fastjson.MustParseBytes(outline)
-		jsontext.Lengthen(v, nil, nil, opaque, nil)
+		jsontext.Lengthen(v, nil, nil, opaque)
 		require.Equal(t, `[{},`+written+`]`, string(jsontext.AppendValue(nil, v)))
 		require.Equal(t, fastjson.TypeObject, v.Get("1").Type())
 	}
@@ -52,7 +52,7 @@ func TestWhiteSpaceIsCutWhole(t *testing.T) {
 			require.NoError(t, jsontext.Check([]byte(some+doc+some), jsontext.Limits{}))
 			var opaque jsontext.Opaques
 			v := fastjson.MustParseBytes(opaque.Append(nil, []byte(doc)))
-			jsontext.Lengthen(v, nil, nil, opaque, nil)
+			jsontext.Lengthen(v, nil, nil, opaque)
 			require.Equal(t, `[1,"!`+strings.Repeat(" ", n)+`"]`, string(jsontext.AppendValue(nil, v)))
 			for _, other := range []string{"\x00", "\v", "\f", "\x1f", "!", "\u00a0", "\x8a", "\x89", "\xa0"} {
 				require.Error(t, jsontext.Check([]byte(some+other+strings.Repeat(blank, 9)+doc), jsontext.Limits{}), "%q", other)

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"antwort/shared/config"
 	"antwort/shared/failure"
 	"antwort/shared/responses"
@@ -289,6 +291,11 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 		x.Conversation = reading.Conversation()
 	}
 	return nil
+}
+
+// Rereads reports whether Translated reads the body.
+func (x *Decision) Rereads() bool {
+	return slices.ContainsFunc(x.from.routes, func(r routeTraits) bool { return r.affinity })
 }
 
 // Translated goes on with the model of a body that was translated, its default

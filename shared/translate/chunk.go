@@ -52,7 +52,7 @@ func (w *chunkWork) parse(split *chat.Splitter, mark string) (*fastjson.Value, e
 	}
 	v, err := w.parser.ParseBytes(bytes.TrimPrefix(text, []byte(mark)))
 	if err == nil && len(w.spans) > 0 {
-		jsontext.LengthenInPlace(v, w.rest, long)
+		jsontext.Lengthen(v, w.rest, long, nil)
 	}
 	return v, err
 }

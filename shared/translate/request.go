@@ -15,7 +15,6 @@ type requestWork struct {
 	parser  fastjson.Parser
 	earlier fastjson.Parser
 	short   []byte           // the request without its long strings
-	long    []byte           // these
 	outline []byte           // what is parsed of a long request
 	opaque  jsontext.Opaques // what of it is only passed on
 	r       responses.Request

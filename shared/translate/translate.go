@@ -195,9 +195,6 @@ const keptBody = 1 << 20
 // treeValues is how many values of a request may be parsed that nobody looks at.
 const treeValues = 4 << 10
 
-// treeBody is how long a request may be that a parser copies, but for its long strings.
-const treeBody = 1 << 20
-
 // A Past is what a store adds to a request.
 type Past struct {
 	Stored       bool   // the answer will be
@@ -256,20 +253,24 @@ func (t Owned) Checked(dst, body []byte, values int, id string, now int64) ([]by
 }
 
 // Arrived is Request for a body that a Checker has passed as it came: where its long
-// strings end is not looked for again.
+// strings end is not looked for again. The body is not copied, and changes: what it means
+// when read anew is not said.
 func (t Owned) Arrived(dst, body []byte, check *jsontext.Checker, id string, now int64) ([]byte, *Turn, *responses.Error) {
-	return t.translate(dst, body, check.Values(), check.Long(), nil, id, now)
+	return t.translate(dst, body, jsontext.ParseInPlace, check.Values(), check.Long(), nil, id, now)
 }
 
 // Continued is Translator's.
 func (t Owned) Continued(dst, body []byte, values int, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
-	return t.translate(dst, body, values, nil, past, id, now)
+	return t.translate(dst, body, (*fastjson.Parser).ParseBytes, values, nil, past, id, now)
 }
 
+// parseFunc is one of fastjson.Parser's, or ParseInPlace.
+type parseFunc func(*fastjson.Parser, []byte) (*fastjson.Value, error)
+
 // translate is Continued for a body of which the long strings are known, or none is.
-func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
+func (t Owned) translate(dst, body []byte, parse parseFunc, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
-	out, u, err := t.translateIn(w, dst, body, values, long, past, id, now)
+	out, u, err := t.translateIn(w, dst, body, parse, values, long, past, id, now)
 	size := len(body)
 	if past != nil {
 		size += len(past.Items)
@@ -279,13 +280,13 @@ func (t Owned) translate(dst, body []byte, values int, long []jsontext.Span, pas
 }
 
 // translateIn is translate in the memory of w.
-func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
-	text, parse := body, (*fastjson.Parser).ParseBytes
+func (t Owned) translateIn(w *requestWork, dst, body []byte, parse parseFunc, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
+	text := body
 	if len(long) > 0 {
 		w.short = jsontext.AppendShort(w.short[:0], text, long)
 		text, parse = w.short, jsontext.ParseInPlace
 	}
-	if values > treeValues || len(text) > treeBody {
+	if values > treeValues {
 		w.outline = responses.AppendOutline(jsontext.Grow(w.outline[:0], len(text)+len(text)/8), text, &w.opaque)
 		text, parse = w.outline, jsontext.ParseInPlace
 	}
@@ -294,7 +295,7 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, values int, long []
 		return dst, nil, responses.NewError(400, "invalid_json", "the request body is not valid JSON")
 	}
 	if len(long) > 0 || len(w.opaque) > 0 {
-		w.long = jsontext.Lengthen(v, body, long, w.opaque, w.long)
+		jsontext.Lengthen(v, body, long, w.opaque)
 	}
 	if err := w.r.Parse(v, t.opt.Limits, t.opt.RefuseUnknownFields); err != nil {
 		return dst, nil, err
