@@ -18,8 +18,9 @@ type Tool struct {
 	Strict      *fastjson.Value // function: a boolean; nil when absent
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
+	Listed      int             // namespace: how many tools it lists, with those that were left out
 	Extra       []Member        // members that the specification does not know; of a tool that the client runs all others
-	Written     []byte          // the member parameters, where the chat request has it already, as the resource repeats it
+	Written     []byte          // what the chat request has already of the tool: the member parameters, as the resource repeats it; the description of a namespace
 
 	list  string // where the tool stands in the request
 	index int
@@ -208,6 +209,7 @@ func (t *Tool) readTools(key []byte, v *fastjson.Value, dropped *[]string) (err 
 	if err := t.must(key, v, "an array", fastjson.TypeArray); err != nil {
 		return err
 	}
+	t.Listed += len(v.GetArray())
 	if t.Tools, err = ParseTools(v.GetArray(), t.pathOf(key), dropped); err != nil {
 		return err
 	}

@@ -292,3 +292,66 @@ func TestBrokenArgumentsCountForWhatWasLookedAt(t *testing.T) {
 	require.Nil(t, err)
 	require.Contains(t, string(chat), `"arguments":"{\"b\":[1,2]}"`)
 }
+
+// The description of a namespace is told with each of its tools: 1,000 of 1 MB took all memory.
+func TestToolsInNamespacesCountAndHaveABound(t *testing.T) {
+	functions := func(n int) string {
+		list := ""
+		for i := range n {
+			list += `,{"type":"function","name":"f` + strconv.Itoa(i) + `"}`
+		}
+		return `[` + strings.TrimPrefix(list, ",") + `]`
+	}
+	namespace := func(name, description, tools string) string {
+		return `{"type":"namespace","name":"` + name + `","description":"` + description + `","tools":` + tools + `}`
+	}
+	long := strings.Repeat("x", 1000)
+	brought := func(tools string) string {
+		return `"input":[{"type":"additional_tools","tools":[` + tools + `]},{"role":"user","content":"hi"}]`
+	}
+	const many, told = "bring the request to more tools than the limit of 100, with those in namespaces", "is told with each tool of the namespace, which makes more than the limit of "
+	for name, c := range map[string]struct {
+		text           int
+		fields         string
+		param, problem string
+	}{
+		"as many as may be":            {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)) + `,` + namespace("m", "a", functions(40)) + `]`, "", ""},
+		"one more":                     {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)) + `,` + namespace("m", "a", functions(41)) + `]`, "tools", many},
+		"one without tools is one":     {0, `"input":"hi","tools":[` + namespace("n", "a", functions(100)) + `,` + namespace("m", "a", `[]`) + `]`, "tools", many},
+		"those of a list said twice":   {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)+`,"tools":`+functions(60)) + `]`, "tools", many},
+		"those that are left out":      {0, `"input":"hi","tools":[` + namespace("n", "a", `[`+strings.TrimSuffix(strings.Repeat(`{"type":"web_search"},`, 101), ",")+`]`) + `]`, "tools", many},
+		"as many that an item brings":  {0, brought(namespace("n", "a", functions(100))), "", ""},
+		"one more of an item":          {0, brought(namespace("n", "a", functions(101))), "input[0].tools", many},
+		"one with those of tools":      {0, brought(namespace("n", "a", functions(50))) + `,"tools":[` + namespace("m", "a", functions(51)) + `]`, "input[0].tools", many},
+		"a long description":           {100_000, `"input":"hi","tools":[` + namespace("n", long, functions(100)) + `]`, "", ""},
+		"a longer one":                 {100_000, `"input":"hi","tools":[` + namespace("n", long+"x", functions(100)) + `]`, "tools[0].description", told + "100000 bytes"},
+		"two in all":                   {100_000, `"input":"hi","tools":[` + namespace("n", long, functions(50)) + `,` + namespace("m", long+"x", functions(50)) + `]`, "tools[1].description", told + "100000 bytes"},
+		"one of an item":               {100_000, brought(namespace("n", long+"x", functions(100))), "input[0].tools[0].description", told + "100000 bytes"},
+		"of tools that are not sent":   {100_000, `"input":"hi","tools":[` + namespace("n", long+"x", functions(100)) + `],"tool_choice":{"type":"allowed_tools","tools":[{"type":"function","name":"f1","namespace":"n"}]}`, "", ""},
+		"where texts have no bound":    {0, `"input":"hi","tools":[` + namespace("n", strings.Repeat("x", 80<<10), functions(100)) + `]`, "", ""},
+		"and all of them have another": {0, `"input":"hi","tools":[` + namespace("n", strings.Repeat("x", 84<<10), functions(100)) + `]`, "tools[0].description", told + "8388608 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := translate.New(translate.Options{TextBytes: c.text, DropUnsupportedTools: true, Limits: responses.Limits{Tools: 100}})
+			chat, _, err := tr.Request(nil, []byte(`{"model":"m",`+c.fields+`}`), corpus.ID, corpus.Created)
+			if c.problem == "" {
+				require.Nil(t, err)
+				require.Contains(t, string(chat), `"n__f1","description":"`)
+				return
+			}
+			require.NotNil(t, err)
+			require.Equal(t, c.param, err.Param)
+			require.Contains(t, err.Message, c.problem)
+			require.Equal(t, "limit_exceeded", err.Code)
+		})
+	}
+}
+
+// The description of a namespace is told as it is written, with each of its tools.
+func TestEachToolHasTheDescriptionOfItsNamespace(t *testing.T) {
+	chat, _, err := translate.New(translate.Options{}).Request(nil, []byte(`{"model":"m","input":"hi","tools":[{"type":"namespace","name":"n","description":"\u00fc\"","tools":[{"type":"function","name":"a"},{"type":"function","name":"b","description":"B"},{"type":"function","name":"c"}]}]}`), corpus.ID, corpus.Created)
+	require.Nil(t, err)
+	for _, told := range []string{`"n__a","description":"ü\""`, `"n__b","description":"B\n\nü\""`, `"n__c","description":"ü\""`} {
+		require.Contains(t, string(chat), told)
+	}
+}

@@ -44,6 +44,7 @@ type requestWork struct {
 	arguments int // bytes of those of calls
 	argued    int // escapes in them
 	values    int // in them
+	repeated  int // bytes of the descriptions of namespaces, told with each tool
 }
 
 // begin makes w ready for another request.
@@ -51,7 +52,7 @@ func (w *requestWork) begin(opt *Options, dst []byte) {
 	w.opt, w.dst, w.items = opt, dst, nil
 	w.messages, w.hasSystem, w.begun, w.systemEnd, w.hasLate, w.hasMedium = 0, false, false, 0, false, false
 	w.system, w.late, w.media = w.system[:0], w.late[:0], w.media[:0]
-	w.escapes, w.files, w.copied, w.arguments, w.argued, w.values = 0, 0, 0, 0, 0, 0
+	w.escapes, w.files, w.copied, w.arguments, w.argued, w.values, w.repeated = 0, 0, 0, 0, 0, 0, 0
 	w.assistant.reset()
 	w.results.reset()
 	w.toolset.reset()
@@ -78,6 +79,9 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	tools, err := responses.ParseTools(r.Tools, "tools", w.dropped())
 	if err == nil {
 		w.leftOutTools(r.Tools, tools, "tools")
+		err = w.takesTools(len(r.Tools), tools, "tools")
+	}
+	if err == nil {
 		err = w.toolset.add(tools, false)
 	}
 	if err != nil {

@@ -21,13 +21,25 @@ func (w *requestWork) toolsOfItem(o *fastjson.Object, i int) *responses.Error {
 	if err != nil {
 		return err
 	}
-	w.toolset.brought += len(tools)
-	if limit := w.opt.Limits.Tools; limit > 0 && len(w.r.Tools)+w.toolset.brought > limit {
-		err := responses.Invalid(item(i).of("tools"), "bring the request to more tools than the limit of "+strconv.Itoa(limit))
-		err.Code = "limit_exceeded"
+	if err := w.takesTools(len(o.Get("tools").GetArray()), tools, item(i).of("tools")); err != nil {
 		return err
 	}
 	return w.toolset.add(tools, true)
+}
+
+// takesTools counts the tools of a list with so many entries, some of which were left out. A
+// namespace counts as the tools that it lists.
+func (w *requestWork) takesTools(entries int, tools []responses.Tool, path string) *responses.Error {
+	w.toolset.listed += entries
+	for i := range tools {
+		w.toolset.listed += max(tools[i].Listed-1, 0)
+	}
+	if limit := w.opt.Limits.Tools; limit > 0 && w.toolset.listed > limit {
+		err := responses.Invalid(path, "bring the request to more tools than the limit of "+strconv.Itoa(limit)+", with those in namespaces")
+		err.Code = "limit_exceeded"
+		return err
+	}
+	return nil
 }
 
 func (w *requestWork) itemTools(o *fastjson.Object, i int) ([]responses.Tool, *responses.Error) {

@@ -25,7 +25,9 @@ func (w *requestWork) tools(choice *responses.ToolChoice) *responses.Error {
 			w.str(`,`)
 		}
 		sent++
-		w.tool(&lowered[i])
+		if err := w.tool(&lowered[i]); err != nil {
+			return err
+		}
 	}
 	if sent > 0 {
 		w.str(`]`)
@@ -87,13 +89,17 @@ func noSuchTool(ref responses.ToolRef) *responses.Error {
 	return invalidValue(ref.Path, "there is no "+ref.Type+" tool "+quote(ref.Name)+" in tools")
 }
 
-func (w *requestWork) tool(t *loweredTool) {
+func (w *requestWork) tool(t *loweredTool) *responses.Error {
 	w.word(`{"type":"function","function":{"name":"`, t.upstream, `"`)
 	w.toldTool(t)
 	before := len(w.dst)
 	w.str(`,"description":"`)
 	begin := len(w.dst)
-	if w.dst = t.appendDescription(w.dst, w.tracing); len(w.dst) > begin {
+	w.dst = t.appendDescription(w.dst, w.tracing)
+	if err := w.tellNamespace(t.namespace, begin); err != nil {
+		return err
+	}
+	if len(w.dst) > begin {
 		w.str(`"`)
 	} else { // there is none
 		w.dst = w.dst[:before]
@@ -104,7 +110,7 @@ func (w *requestWork) tool(t *loweredTool) {
 	case t.IsClientRun():
 		w.clientParameters(t.Tool)
 		w.str(`}}`)
-		return
+		return nil
 	default:
 		w.toolMember(t.Tool, "parameters")
 		start := len(w.dst)
@@ -118,10 +124,11 @@ func (w *requestWork) tool(t *loweredTool) {
 		w.extraMember(m)
 	}
 	w.str(`}}`)
+	return nil
 }
 
 // appendDescription appends what the model is told of the tool, escaped. What a function
-// has no place for, a custom tool's grammar and a namespace's description, is told there.
+// has no place for, a custom tool's grammar, is told there.
 func (t *loweredTool) appendDescription(dst []byte, told tracing) []byte {
 	const to = "function.description"
 	start := len(dst)
@@ -139,12 +146,39 @@ func (t *loweredTool) appendDescription(dst []byte, told tracing) []byte {
 		dst = jsontext.AppendEscaped(dst, clientDescription(t.Tool))
 		told.toolTo(t.Tool, "environment", to)
 	}
-	if t.namespace != nil && t.namespace.Description != nil {
-		told.toolTo(t.namespace, "description", to)
-		dst = jsontext.AppendInside(paragraph(dst, start), t.namespace.Description)
-	}
 	return dst
 }
+
+// tellNamespace writes the description of the namespace, if there is one, behind that of its
+// tool, which begins at start.
+func (w *requestWork) tellNamespace(n *responses.Tool, start int) *responses.Error {
+	if n == nil || n.Description == nil {
+		return nil
+	}
+	w.toolTo(n, "description", "function.description")
+	w.dst = paragraph(w.dst, start)
+	from := len(w.dst)
+	if n.Written == nil {
+		w.dst = jsontext.AppendInside(w.dst, n.Description)
+	} else {
+		w.dst = append(w.dst, n.Written...)
+	}
+	n.Written = w.dst[from:]
+	most := w.opt.TextBytes
+	if most == 0 {
+		most = maxRepeated
+	}
+	if w.repeated += len(n.Written); w.repeated > most {
+		err := responses.Invalid(n.Path()+".description", "is told with each tool of the namespace, which makes more than the limit of "+strconv.Itoa(most)+" bytes: shorten it")
+		err.Code = "limit_exceeded"
+		return err
+	}
+	return nil
+}
+
+// maxRepeated is how many bytes the descriptions of namespaces may become where no text has
+// another bound.
+const maxRepeated = 8 << 20
 
 // paragraph begins another one behind what has been said since start.
 func paragraph(dst []byte, start int) []byte {

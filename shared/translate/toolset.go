@@ -13,7 +13,7 @@ type toolset struct {
 	names   map[string]int // from names upstream to places in lowered
 	dropped []string       // types of the tools that were left out
 	items   []string       // types of the items that were left out
-	brought int            // entries of the lists that items brought
+	listed  int            // tools that were listed, with those that were left out
 	renames bool           // two tools would have had one name
 }
 
@@ -33,7 +33,7 @@ func (t *loweredTool) space() string {
 }
 
 func (s *toolset) reset() {
-	s.lowered, s.dropped, s.items, s.brought, s.renames = s.lowered[:0], nil, nil, 0, false
+	s.lowered, s.dropped, s.items, s.listed, s.renames = s.lowered[:0], nil, nil, 0, false
 	if len(s.names) > 0 {
 		clear(s.names)
 	}
