@@ -22,6 +22,7 @@ type Limits struct {
 	Values  int // values of any kind, the members of objects included, and each nameBytes of a name
 	Escapes int // escapes in strings and names, a surrogate pair being one
 	Name    int // bytes of the name of a member, as it is written
+	Number  int // bytes of a number
 }
 
 // nameBytes of a member's name count as a value: a parser reads names byte by byte, and
@@ -175,7 +176,12 @@ func (s *scanner) value() *SyntaxError {
 	case c == '[':
 		return s.nested(']')
 	case c == '-' || c >= '0' && c <= '9':
-		return s.number()
+		from := s.i
+		err := s.number()
+		if s.lim.Number > 0 && s.i-from > s.lim.Number {
+			return &SyntaxError{Offset: from, Limit: true, Problem: "a number of more than " + strconv.Itoa(s.lim.Number) + " bytes"}
+		}
+		return err
 	case c == 't':
 		return s.word("true")
 	case c == 'f':

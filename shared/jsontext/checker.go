@@ -28,6 +28,7 @@ type Checker struct {
 	special []byte // an escape, a literal or a rune that has begun; in room
 	room    [12]byte
 	word    string // the literal that has begun
+	digits  int    // bytes of the number that has begun
 }
 
 // checkState is what may come next.
@@ -216,7 +217,12 @@ func (c *Checker) take(b byte) bool {
 		}
 		return true
 	case afterMinus, afterZero, inInteger, afterPoint, inFraction, afterE, afterESign, inExponent:
-		return c.number(b)
+		taken := c.number(b)
+		if taken && !c.wrong {
+			c.digits++
+			c.wrong = c.Limits.Number > 0 && c.digits > c.Limits.Number
+		}
+		return taken
 	}
 	if b == ' ' || b == '\t' || b == '\n' || b == '\r' {
 		return true
@@ -275,11 +281,11 @@ func (c *Checker) value(b byte) bool {
 	case b == '{' || b == '[':
 		return c.open(b)
 	case b == '-':
-		c.state = afterMinus
+		c.state, c.digits = afterMinus, 1
 	case b == '0':
-		c.state = afterZero
+		c.state, c.digits = afterZero, 1
 	case b >= '1' && b <= '9':
-		c.state = inInteger
+		c.state, c.digits = inInteger, 1
 	case b == 't':
 		c.state, c.word = inLiteral, "rue"
 	case b == 'f':

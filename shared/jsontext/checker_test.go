@@ -30,6 +30,7 @@ var checked = []string{
 	`[1,2,3,4,5,6,7,8]`, `[1,2,3,4,5,6,7]`, `]`, `}`, `[}`, `{]`, `[1}`, `{"a":1]`, `{}x`, `{} {}`, `{"a":"` + "\\\\" + `"}`, `[-1.25e-3, true,false , null]`,
 	`{"a\n\u0041":"\ud83d\ude00\n\\\"","b\/":["\t"]}`, `{"abcdefghi":1}`, `{"a\nbcdefgh":"abcdefghijkl"}`, `{"abcdefgh\x":1}`, "{\"abcdefgh\xff\":1}", `{"abcdefghi`,
 	`{"long":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaäaaaaaaaaaaaaaaaaaaaaaaaa\"aaaaaaaaaaaaaaaaaaaa"}`, `["a\/b\b\f\n\r\t\\"]`, "\ufeff{}",
+	`-12345678`, `[-1234567,1]`, `12345678.`, `1234567.`, `[1234567.x]`, `1234567e+`, `[1.23456e-]`, `[1.23456e-8]`, `123456789x`, `[0.1234567,"a` + "\xff" + `"]`, `{"a":1e+56789}`, `{"a":-1.5e-10,"b":-1.5e-1}`, `[12345678,123456789,1]`, `01234567890`, `-x23456789`,
 	`{"` + strings.Repeat("n", 63) + `":1,"b":[2,3,4,5]}`, `{"` + strings.Repeat("n", 5*64-1) + `":1,"b":2,"c":3,"d":4}`, `{"a":1,"` + strings.Repeat("n", 8*64) + `":1}`,
 }
 
@@ -54,7 +55,7 @@ func same(t *testing.T, doc string, n int, lim jsontext.Limits) {
 func TestAPieceAtATimeIsAsAtOnce(t *testing.T) {
 	for _, doc := range checked {
 		for n := 1; n <= len(doc)+1; n++ {
-			for _, lim := range []jsontext.Limits{{}, {Depth: 4}, {Values: 8}, {Escapes: 2}, {Escapes: 3, Name: 8}, {Name: 8}} {
+			for _, lim := range []jsontext.Limits{{}, {Depth: 4}, {Values: 8}, {Escapes: 2}, {Escapes: 3, Name: 8}, {Name: 8}, {Number: 8}} {
 				same(t, doc, n, lim)
 			}
 		}
@@ -84,6 +85,26 @@ func TestALongNameCountsAsValues(t *testing.T) {
 	require.EqualError(t, jsontext.Check([]byte(`{"`+strings.Repeat("n", 640)+`":1}`), jsontext.Limits{Values: 10}), "more than 10 JSON values at byte 643")
 }
 
+// A number of 30 MB held a worker for 150 to 300 ms, wherever it stood.
+func TestALongNumberIsRefused(t *testing.T) {
+	for doc, problem := range map[string]string{
+		`[` + strings.Repeat("1", 10) + `]`:       "",
+		`[` + strings.Repeat("1", 11) + `]`:       "a number of more than 10 bytes at byte 1",
+		`{"a":-0.` + strings.Repeat("1", 7) + `}`: "",
+		`{"a":-0.` + strings.Repeat("1", 8) + `}`: "a number of more than 10 bytes at byte 5",
+		`1e-` + strings.Repeat("0", 7) + `1`:      "a number of more than 10 bytes at byte 0",
+		`12345678.e`:                              "invalid number at byte 9",
+		`[1234567890123x]`:                        "a number of more than 10 bytes at byte 1",
+	} {
+		err := jsontext.Check([]byte(doc), jsontext.Limits{Number: 10})
+		if problem == "" {
+			require.NoError(t, err, doc)
+		} else {
+			require.EqualError(t, err, problem, doc)
+		}
+	}
+}
+
 func FuzzChecker(f *testing.F) {
 	for _, doc := range checked {
 		f.Add(doc, 1)
@@ -93,7 +114,7 @@ func FuzzChecker(f *testing.F) {
 		if n < 1 || len(doc) > 1<<12 {
 			return
 		}
-		same(t, doc, n, jsontext.Limits{Depth: 6, Values: 12, Escapes: 3, Name: 9})
+		same(t, doc, n, jsontext.Limits{Depth: 6, Values: 12, Escapes: 3, Name: 9, Number: 7})
 	})
 }
 

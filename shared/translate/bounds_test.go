@@ -355,3 +355,18 @@ func TestEachToolHasTheDescriptionOfItsNamespace(t *testing.T) {
 		require.Contains(t, string(chat), told)
 	}
 }
+
+// A number is read digit by digit, wherever it stands.
+func TestARequestHasNoNumberOfMoreThanOneKiB(t *testing.T) {
+	for _, where := range []string{`"temperature":%s`, `"seed":%s`, `"unknown":{"a":[1,%s]}`, `"text":{"format":{"type":"json_schema","name":"a","schema":{"maximum":%s}}}`} {
+		for n, ok := range map[int]bool{1022: true, 1023: false} {
+			_, _, err := translate.New(translate.Options{}).Request(nil, []byte(`{"model":"m","input":"hi",`+fmt.Sprintf(where, "0."+strings.Repeat("1", n))+`}`), corpus.ID, corpus.Created)
+			if ok {
+				require.Nil(t, err, where)
+				continue
+			}
+			require.ErrorContains(t, err, "the request body is over a limit: a number of more than 1024 bytes at byte ")
+			require.Equal(t, "limit_exceeded", err.Code)
+		}
+	}
+}
