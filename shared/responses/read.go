@@ -105,8 +105,9 @@ func readInclude(r *Request, v *fastjson.Value, name string) *Error {
 		return WrongType(name, "an array", v)
 	}
 	for i, entry := range v.GetArray() {
-		s, err := oneOf(entry, At(name, i), includable...)
+		s, err := oneOf(entry, name, includable...)
 		if err != nil {
+			_, err = oneOf(entry, At(name, i), includable...)
 			return err
 		}
 		switch s {

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"antwort/shared/jsontext"
@@ -65,17 +66,12 @@ func oneOf(v *fastjson.Value, param string, allowed ...string) (string, *Error) 
 	if err != nil {
 		return "", err
 	}
-	list := ""
-	for i, a := range allowed {
+	for _, a := range allowed {
 		if s == a {
 			return a, nil
 		}
-		if i > 0 {
-			list += ", "
-		}
-		list += a
 	}
-	return "", invalidCode(param, "invalid_value", "unknown value "+quote(s)+"; allowed: "+list)
+	return "", invalidCode(param, "invalid_value", "unknown value "+quote(s)+"; allowed: "+strings.Join(allowed, ", "))
 }
 
 // quote quotes what a client sent, shortened, in a message.
