@@ -53,7 +53,7 @@ func (w *requestWork) flushAssistant() {
 		w.str(`]`)
 	}
 	w.str(`}`)
-	w.results.pending = append(w.results.pending[:0], a.pending...)
+	w.results.wait(a.pending)
 	a.reset()
 }
 

@@ -12,7 +12,8 @@ import (
 // behind the message that holds the calls, in the calls' order. Mostly they are
 // there already. Only when one is not are calls and outputs paired.
 type results struct {
-	pending []pendingCall // calls of the last assistant's message whose outputs have not come
+	pending []pendingCall // calls of the last assistant's message
+	came    int           // of how many of them, the first, the outputs have come
 	pairs   []int         // once paired: of each item that is a call its output's, of each output its call's; -1 without one
 	written []bool        // once paired: the items whose message is written
 }
@@ -22,14 +23,23 @@ type pendingCall struct {
 	item int
 }
 
-func (r *results) reset() { r.pending, r.pairs, r.written = r.pending[:0], nil, nil }
+func (r *results) reset() {
+	r.wait(nil)
+	r.pairs, r.written = nil, nil
+}
+
+// wait makes calls those whose outputs are to come.
+func (r *results) wait(calls []pendingCall) { r.pending, r.came = append(r.pending[:0], calls...), 0 }
+
+// waiting are the calls whose outputs have not come.
+func (r *results) waiting() []pendingCall { return r.pending[r.came:] }
 
 // next reports whether the output of the call id is the next one, and takes it.
 func (r *results) next(id []byte) bool {
-	if r.pairs != nil || len(r.pending) == 0 || !bytes.Equal(r.pending[0].id, id) {
+	if waiting := r.waiting(); r.pairs != nil || len(waiting) == 0 || !bytes.Equal(waiting[0].id, id) {
 		return false
 	}
-	r.pending = r.pending[:copy(r.pending, r.pending[1:])]
+	r.came++
 	return true
 }
 
@@ -62,11 +72,11 @@ func (w *requestWork) callOutput(o *fastjson.Object, typ []byte, i int) *respons
 // settle writes the outputs that are still to come of the calls before.
 func (w *requestWork) settle() *responses.Error {
 	r := &w.results
-	if len(r.pending) == 0 {
+	if len(r.waiting()) == 0 {
 		return nil
 	}
 	w.pairUp()
-	for _, call := range r.pending {
+	for _, call := range r.waiting() {
 		i := r.pairs[call.item+w.past]
 		if i < 0 || r.written[i] {
 			continue
@@ -81,7 +91,7 @@ func (w *requestWork) settle() *responses.Error {
 		}
 		r.written[i] = true
 	}
-	r.pending = r.pending[:0]
+	r.wait(nil)
 	return nil
 }
 
