@@ -2,6 +2,7 @@ package responses
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"antwort/shared/jsontext"
@@ -18,7 +19,6 @@ type Tool struct {
 	Strict      *fastjson.Value // function: a boolean; nil when absent
 	Format      *fastjson.Value // custom: an object; nil when absent
 	Tools       []Tool          // namespace: its tools
-	Listed      int             // namespace: how many tools it lists, with those that were left out
 	Extra       []Member        // members that the specification does not know; of a tool that the client runs all others
 	Written     []byte          // what the chat request has already of the tool: the member parameters, as the resource repeats it; the description of a namespace
 
@@ -46,11 +46,21 @@ func IsClientRun(typ string) bool {
 	return false
 }
 
+// A ToolCount counts the tools of a request, with those that are left out. A namespace counts
+// as the tools that it lists.
+type ToolCount struct {
+	Most   int // 0 means no limit
+	listed int
+}
+
 // ParseTools reads tools. Types that somebody else than the client would have
 // to run are refused or, when dropped is not nil, left out and appended to it.
-func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Tool, *Error) {
+func ParseTools(values []*fastjson.Value, path string, dropped *[]string, count *ToolCount) ([]Tool, *Error) {
 	if len(values) == 0 {
 		return nil, nil
+	}
+	if count.listed += len(values); count.Most > 0 && count.listed > count.Most {
+		return nil, invalidCode(path, "limit_exceeded", "brings the request to more tools than the limit of "+strconv.Itoa(count.Most)+", with those in namespaces")
 	}
 	tools := make([]Tool, 0, len(values))
 	for i, v := range values {
@@ -74,7 +84,7 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string) ([]Too
 		if typ == "" {
 			return nil, unsupportedTool(Of(At(path, i), "type"), string(said))
 		}
-		t, err := parseTool(o, typ, path, i, dropped)
+		t, err := parseTool(o, typ, path, i, dropped, count)
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +131,7 @@ func toolType(o *fastjson.Object, typ []byte) string {
 }
 
 // parseTool reads the tool at path[i].
-func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (Tool, *Error) {
+func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string, count *ToolCount) (Tool, *Error) {
 	t := Tool{Type: typ, list: path, index: i}
 	if t.IsClientRun() {
 		t.Name = typ
@@ -129,7 +139,7 @@ func parseTool(o *fastjson.Object, typ, path string, i int, dropped *[]string) (
 	var err *Error
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		if err == nil && !jsontext.IsNull(v) {
-			err = t.read(key, v, dropped)
+			err = t.read(key, v, dropped, count)
 		}
 	})
 	if err == nil && t.Name == "" {
@@ -142,7 +152,7 @@ func (t *Tool) pathOf(key []byte) string { return Of(t.Path(), string(key)) }
 
 // read reads a member of the tool. One that only others have is refused, but for
 // a tool that the client runs: what it may have is known to the client.
-func (t *Tool) read(key []byte, v *fastjson.Value, dropped *[]string) *Error {
+func (t *Tool) read(key []byte, v *fastjson.Value, dropped *[]string, count *ToolCount) *Error {
 	switch string(key) {
 	case "type":
 		return nil
@@ -173,7 +183,7 @@ func (t *Tool) read(key []byte, v *fastjson.Value, dropped *[]string) *Error {
 		}
 	case "tools":
 		if t.Type == "namespace" {
-			return t.readTools(key, v, dropped)
+			return t.readTools(key, v, dropped, count)
 		}
 	default:
 		t.Extra = append(t.Extra, Member{string(key), v})
@@ -205,12 +215,14 @@ func (t *Tool) readName(key []byte, v *fastjson.Value) *Error {
 }
 
 // readTools reads the tools of a namespace.
-func (t *Tool) readTools(key []byte, v *fastjson.Value, dropped *[]string) (err *Error) {
+func (t *Tool) readTools(key []byte, v *fastjson.Value, dropped *[]string, count *ToolCount) (err *Error) {
 	if err := t.must(key, v, "an array", fastjson.TypeArray); err != nil {
 		return err
 	}
-	t.Listed += len(v.GetArray())
-	if t.Tools, err = ParseTools(v.GetArray(), t.pathOf(key), dropped); err != nil {
+	if len(v.GetArray()) > 0 {
+		count.listed--
+	}
+	if t.Tools, err = ParseTools(v.GetArray(), t.pathOf(key), dropped, count); err != nil {
 		return err
 	}
 	for i := range t.Tools {

@@ -309,20 +309,20 @@ func TestToolsInNamespacesCountAndHaveABound(t *testing.T) {
 	brought := func(tools string) string {
 		return `"input":[{"type":"additional_tools","tools":[` + tools + `]},{"role":"user","content":"hi"}]`
 	}
-	const many, told = "bring the request to more tools than the limit of 100, with those in namespaces", "is told with each tool of the namespace, which makes more than the limit of "
+	const many, told = "brings the request to more tools than the limit of 100, with those in namespaces", "is told with each tool of the namespace, which makes more than the limit of "
 	for name, c := range map[string]struct {
 		text           int
 		fields         string
 		param, problem string
 	}{
 		"as many as may be":            {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)) + `,` + namespace("m", "a", functions(40)) + `]`, "", ""},
-		"one more":                     {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)) + `,` + namespace("m", "a", functions(41)) + `]`, "tools", many},
-		"one without tools is one":     {0, `"input":"hi","tools":[` + namespace("n", "a", functions(100)) + `,` + namespace("m", "a", `[]`) + `]`, "tools", many},
-		"those of a list said twice":   {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)+`,"tools":`+functions(60)) + `]`, "tools", many},
-		"those that are left out":      {0, `"input":"hi","tools":[` + namespace("n", "a", `[`+strings.TrimSuffix(strings.Repeat(`{"type":"web_search"},`, 101), ",")+`]`) + `]`, "tools", many},
+		"one more":                     {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)) + `,` + namespace("m", "a", functions(41)) + `]`, "tools[1].tools", many},
+		"one more namespace":           {0, `"input":"hi","tools":[` + namespace("n", "a", functions(100)) + `,` + namespace("m", "a", functions(1)) + `]`, "tools[0].tools", many},
+		"those of a list said twice":   {0, `"input":"hi","tools":[` + namespace("n", "a", functions(60)+`,"tools":`+functions(60)) + `]`, "tools[0].tools", many},
+		"those that are left out":      {0, `"input":"hi","tools":[` + namespace("n", "a", `[`+strings.TrimSuffix(strings.Repeat(`{"type":"web_search"},`, 101), ",")+`]`) + `]`, "tools[0].tools", many},
 		"as many that an item brings":  {0, brought(namespace("n", "a", functions(100))), "", ""},
-		"one more of an item":          {0, brought(namespace("n", "a", functions(101))), "input[0].tools", many},
-		"one with those of tools":      {0, brought(namespace("n", "a", functions(50))) + `,"tools":[` + namespace("m", "a", functions(51)) + `]`, "input[0].tools", many},
+		"one more of an item":          {0, brought(namespace("n", "a", functions(101))), "input[0].tools[0].tools", many},
+		"one with those of tools":      {0, brought(namespace("n", "a", functions(50))) + `,"tools":[` + namespace("m", "a", functions(51)) + `]`, "input[0].tools[0].tools", many},
 		"a long description":           {100_000, `"input":"hi","tools":[` + namespace("n", long, functions(100)) + `]`, "", ""},
 		"a longer one":                 {100_000, `"input":"hi","tools":[` + namespace("n", long+"x", functions(100)) + `]`, "tools[0].description", told + "100000 bytes"},
 		"two in all":                   {100_000, `"input":"hi","tools":[` + namespace("n", long, functions(50)) + `,` + namespace("m", long+"x", functions(50)) + `]`, "tools[1].description", told + "100000 bytes"},

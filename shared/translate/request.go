@@ -55,7 +55,7 @@ func (w *requestWork) begin(opt *Options, dst []byte) {
 	w.escapes, w.files, w.copied, w.arguments, w.argued, w.values, w.repeated = 0, 0, 0, 0, 0, 0, 0
 	w.assistant.reset()
 	w.results.reset()
-	w.toolset.reset()
+	w.toolset.reset(opt.Limits.Tools)
 }
 
 // translate writes the chat request and tells the turn what its answer needs.
@@ -76,12 +76,9 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	if w.opt.Model != "" {
 		upstreamModel = w.opt.Model
 	}
-	tools, err := responses.ParseTools(r.Tools, "tools", w.dropped())
+	tools, err := responses.ParseTools(r.Tools, "tools", w.dropped(), &w.toolset.count)
 	if err == nil {
 		w.leftOutTools(r.Tools, tools, "tools")
-		err = w.takesTools(len(r.Tools), tools, "tools")
-	}
-	if err == nil {
 		err = w.toolset.add(tools, false)
 	}
 	if err != nil {

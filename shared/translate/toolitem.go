@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"strconv"
-
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -17,32 +15,14 @@ func isClients(o *fastjson.Object) bool {
 // toolsOfItem adds the tools that an item brings: they can be called as those of
 // the request's tools.
 func (w *requestWork) toolsOfItem(o *fastjson.Object, i int) *responses.Error {
-	tools, err := w.itemTools(o, i)
+	tools, err := w.itemTools(o, i, &w.toolset.count)
 	if err != nil {
-		return err
-	}
-	if err := w.takesTools(len(o.Get("tools").GetArray()), tools, item(i).of("tools")); err != nil {
 		return err
 	}
 	return w.toolset.add(tools, true)
 }
 
-// takesTools counts the tools of a list with so many entries, some of which were left out. A
-// namespace counts as the tools that it lists.
-func (w *requestWork) takesTools(entries int, tools []responses.Tool, path string) *responses.Error {
-	w.toolset.listed += entries
-	for i := range tools {
-		w.toolset.listed += max(tools[i].Listed-1, 0)
-	}
-	if limit := w.opt.Limits.Tools; limit > 0 && w.toolset.listed > limit {
-		err := responses.Invalid(path, "bring the request to more tools than the limit of "+strconv.Itoa(limit)+", with those in namespaces")
-		err.Code = "limit_exceeded"
-		return err
-	}
-	return nil
-}
-
-func (w *requestWork) itemTools(o *fastjson.Object, i int) ([]responses.Tool, *responses.Error) {
+func (w *requestWork) itemTools(o *fastjson.Object, i int, count *responses.ToolCount) ([]responses.Tool, *responses.Error) {
 	v := o.Get("tools")
 	if jsontext.IsNull(v) {
 		return nil, missing(item(i).of("tools"))
@@ -51,7 +31,7 @@ func (w *requestWork) itemTools(o *fastjson.Object, i int) ([]responses.Tool, *r
 		return nil, responses.WrongType(item(i).of("tools"), "an array", v)
 	}
 	path := item(i).of("tools")
-	tools, err := responses.ParseTools(v.GetArray(), path, w.dropped())
+	tools, err := responses.ParseTools(v.GetArray(), path, w.dropped(), count)
 	if err == nil {
 		w.leftOutTools(v.GetArray(), tools, path)
 	}
@@ -107,7 +87,7 @@ func (w *requestWork) patchResult(o *fastjson.Object, i int) ([]byte, *responses
 
 // searchResult names the tools that a search has found, as the model calls them.
 func (w *requestWork) searchResult(o *fastjson.Object, i int) ([]byte, *responses.Error) {
-	tools, err := w.itemTools(o, i)
+	tools, err := w.itemTools(o, i, &responses.ToolCount{}) // they count already
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ type toolset struct {
 	names   map[string]int // from names upstream to places in lowered
 	dropped []string       // types of the tools that were left out
 	items   []string       // types of the items that were left out
-	listed  int            // tools that were listed, with those that were left out
-	renames bool           // two tools would have had one name
+	count   responses.ToolCount
+	renames bool // two tools would have had one name
 }
 
 // loweredTool is a tool as the upstream gets it: always a function.
@@ -32,8 +32,9 @@ func (t *loweredTool) space() string {
 	return t.namespace.Name
 }
 
-func (s *toolset) reset() {
-	s.lowered, s.dropped, s.items, s.listed, s.renames = s.lowered[:0], nil, nil, 0, false
+func (s *toolset) reset(limit int) {
+	s.lowered, s.dropped, s.items, s.renames = s.lowered[:0], nil, nil, false
+	s.count = responses.ToolCount{Most: limit}
 	if len(s.names) > 0 {
 		clear(s.names)
 	}
