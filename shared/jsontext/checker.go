@@ -64,6 +64,12 @@ func (c *Checker) Write(p []byte) bool {
 			c.said(c.base + i)
 			continue
 		}
+		if c.state <= afterValue && p[i] <= ' ' {
+			if n := blanks(p[i:]); n > 0 {
+				i += n
+				continue
+			}
+		}
 		if c.take(p[i]) {
 			if i++; c.from < 0 {
 				c.from = c.base + i
@@ -223,9 +229,6 @@ func (c *Checker) take(b byte) bool {
 			c.wrong = c.Limits.Number > 0 && c.digits > c.Limits.Number
 		}
 		return taken
-	}
-	if b == ' ' || b == '\t' || b == '\n' || b == '\r' {
-		return true
 	}
 	switch c.state {
 	case firstElement:
