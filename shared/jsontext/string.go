@@ -378,6 +378,13 @@ func AppendInside(dst []byte, v *fastjson.Value) []byte {
 	return AppendEscaped(dst, v.GetStringBytes())
 }
 
+// DecodeOnce decodes a string that AppendInside would decode each time.
+func DecodeOnce(v *fastjson.Value) {
+	if raw, isRaw := rawText(v); isRaw && len(raw) < LongString && rendered(bytesOf(raw)) < len(raw) {
+		Bytes(v)
+	}
+}
+
 // decoded is Decode for what may have escapes that are none: false. fastjson takes five times
 // as long for one.
 //
@@ -391,8 +398,15 @@ func decoded(inside []byte) (_ []byte, valid bool) {
 
 // Bytes returns what a string means; nil for another value. It lives as long as v.
 func Bytes(v *fastjson.Value) []byte {
-	if text, long := longText(v); long && strings.IndexByte(text, '\\') >= 0 {
-		return Decode(nil, bytesOf(text))
+	raw, isRaw := rawText(v)
+	if isRaw && strings.IndexByte(raw, '\\') >= 0 {
+		if len(raw) >= LongString {
+			return Decode(nil, bytesOf(raw))
+		}
+		if text, valid := decoded(bytesOf(raw)); valid {
+			s := of(v)
+			s.text, s.kind = textOf(text), fastjson.TypeString
+		}
 	}
 	return v.GetStringBytes()
 }
@@ -404,7 +418,7 @@ func Start(v *fastjson.Value) []byte {
 		text, _ := DecodePart(nil, bytesOf(text), 1<<10)
 		return text
 	}
-	return v.GetStringBytes()
+	return Bytes(v)
 }
 
 // Decode appends to dst what the inside of a JSON string means. Escaped must

@@ -119,11 +119,11 @@ func toolType(o *fastjson.Object, typ []byte) string {
 	case "apply_patch":
 		return "apply_patch"
 	case "shell":
-		if environment := o.Get("environment"); jsontext.IsNull(environment) || string(environment.GetStringBytes("type")) == "local" {
+		if environment := o.Get("environment"); jsontext.IsNull(environment) || string(jsontext.Start(environment.Get("type"))) == "local" {
 			return "shell"
 		}
 	case "tool_search":
-		if execution := o.Get("execution"); execution != nil && string(execution.GetStringBytes()) == "client" {
+		if execution := o.Get("execution"); execution != nil && string(jsontext.Start(execution)) == "client" {
 			return "tool_search"
 		}
 	}

@@ -53,9 +53,9 @@ func clientDescription(t *responses.Tool) []byte {
 			if i == 0 {
 				text = append(text, "\n\nSkills, each a directory with instructions in its SKILL.md:"...)
 			}
-			text = append(append(text, "\n- "...), skill.GetStringBytes("name")...)
-			text = append(append(text, " in "...), skill.GetStringBytes("path")...)
-			text = append(append(text, ": "...), skill.GetStringBytes("description")...)
+			text = append(append(text, "\n- "...), jsontext.Bytes(skill.Get("name"))...)
+			text = append(append(text, " in "...), jsontext.Bytes(skill.Get("path"))...)
+			text = append(append(text, ": "...), jsontext.Bytes(skill.Get("description"))...)
 		}
 	}
 	return text
@@ -81,7 +81,7 @@ func (w *requestWork) clientArguments(typ string, o *fastjson.Object, i int) (ar
 		return nil, false, missing(item(i).of(member))
 	}
 	if typ == "tool_search" && v.Type() == fastjson.TypeString {
-		arguments = jsontext.AppendEscaped(nil, v.GetStringBytes())
+		arguments = jsontext.AppendInside(nil, v)
 		return arguments, false, w.takes(len(arguments), jsontext.EscapesOf(arguments), i, member)
 	}
 	if v.GetObject() == nil {

@@ -135,7 +135,7 @@ func appendImage(dst []byte, part *fastjson.Value, at place) ([]byte, *responses
 	}
 	dst = append(dst, '"')
 	if detail := part.Get("detail"); !jsontext.IsNull(detail) {
-		switch s := string(detail.GetStringBytes()); s {
+		switch s := string(jsontext.Start(detail)); s {
 		case "auto", "low", "high", "original":
 			dst = append(dst, `,"detail":"`...)
 			dst = append(dst, s...)

@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
 	"github.com/valyala/fastjson"
@@ -84,7 +85,7 @@ func (w *requestWork) settle() *responses.Error {
 		o, at := w.items[i].GetObject(), i-w.past
 		id, err := outputID(o, at)
 		if err == nil {
-			err = w.toolMessage(o, o.Get("type").GetStringBytes(), id, at)
+			err = w.toolMessage(o, jsontext.Start(o.Get("type")), id, at)
 		}
 		if err != nil {
 			return err
@@ -119,7 +120,7 @@ func (w *requestWork) pairUp() {
 		if o == nil {
 			continue
 		}
-		typ := string(o.Get("type").GetStringBytes())
+		typ := string(jsontext.Start(o.Get("type")))
 		switch {
 		case responses.IsCall(typ, true):
 			id := string(callKey(o))
@@ -145,8 +146,8 @@ func (r *results) pair(call, output int) { r.pairs[call], r.pairs[output] = outp
 
 // callKey is what pairs a call with its output.
 func callKey(o *fastjson.Object) []byte {
-	if id := o.Get("call_id"); id != nil && id.Type() == fastjson.TypeString {
-		return id.GetStringBytes()
+	if id := o.Get("call_id"); jsontext.IsString(id) {
+		return jsontext.Bytes(id)
 	}
-	return o.Get("id").GetStringBytes()
+	return jsontext.Bytes(o.Get("id"))
 }

@@ -9,7 +9,7 @@ import (
 
 // isClients reports whether a search for tools was the client's.
 func isClients(o *fastjson.Object) bool {
-	return string(o.Get("execution").GetStringBytes()) == "client"
+	return string(jsontext.Start(o.Get("execution"))) == "client"
 }
 
 // toolsOfItem adds the tools that an item brings: they can be called as those of

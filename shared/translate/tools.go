@@ -133,14 +133,17 @@ func (t *loweredTool) appendDescription(dst []byte, told tracing) []byte {
 	const to = "function.description"
 	start := len(dst)
 	told.toolMember(t.Tool, "description")
+	jsontext.DecodeOnce(t.Description) // the answer repeats it
 	dst = jsontext.AppendInside(dst, t.Description)
-	if t.Type == "custom" && string(t.Format.GetStringBytes("type")) == "grammar" {
+	if t.Type == "custom" && string(jsontext.Start(t.Format.Get("type"))) == "grammar" {
 		dst = paragraph(dst, start)
 		told.toolTo(t.Tool, "format", to)
 		dst = append(dst, "The input must match this "...)
 		dst = jsontext.AppendInside(dst, t.Format.Get("syntax"))
 		dst = append(dst, " grammar:"+newline...)
-		dst = jsontext.AppendInside(dst, t.Format.Get("definition"))
+		definition := t.Format.Get("definition")
+		jsontext.DecodeOnce(definition)
+		dst = jsontext.AppendInside(dst, definition)
 	}
 	if t.IsClientRun() && len(dst) == start {
 		dst = jsontext.AppendEscaped(dst, clientDescription(t.Tool))
@@ -159,6 +162,7 @@ func (w *requestWork) tellNamespace(n *responses.Tool, start int) *responses.Err
 	w.dst = paragraph(w.dst, start)
 	from := len(w.dst)
 	if n.Written == nil {
+		jsontext.DecodeOnce(n.Description)
 		w.dst = jsontext.AppendInside(w.dst, n.Description)
 	} else {
 		w.dst = append(w.dst, n.Written...)
