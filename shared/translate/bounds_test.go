@@ -229,8 +229,12 @@ func TestWhatIsDecodedOfARequestHasBounds(t *testing.T) {
 		"one that is too long":     {thoughtOf(strings.Repeat("word ", 800_000)), "", "more than this server opens"},
 		"two that are":             {thoughtOf(strings.Repeat("word ", 400_000)) + "," + thoughtOf(strings.Repeat("word ", 400_000)), "", "more than this server opens"},
 		"what others have sealed":  {`{"type":"reasoning","summary":[],"encrypted_content":"g` + strings.Repeat("A", 5<<20) + `"},{"role":"user","content":"a"}`, `"content":"a"`, ""},
-		"arguments of many values": {call(numbers(400_000)), `"arguments":"{\"a\":[0,0`, ""},
-		"of more than are read":    {call(numbers(600_000)), `"arguments":"{\"arguments\":\"{`, ""},
+		"arguments of many values": {call(numbers(200_000)), `"arguments":"{\"a\":[0,0`, ""},
+		"of more than are read":    {call(numbers(300_000)), `"arguments":"{\"arguments\":\"{`, ""},
+		"a long number":            {call(`{"a":` + strings.Repeat("1", 100_000) + `}`), `"arguments":"{\"arguments\":\"{`, ""},
+		"one of those":             {call(`{"a":` + strings.Repeat("1", 1025) + `}`), `"arguments":"{\"arguments\":\"{`, ""},
+		"a number":                 {call(`{"a":` + strings.Repeat("1", 1024) + `}`), `"arguments":"{\"a\":1`, ""},
+		"blanks":                   {call(strings.Repeat(" \\n", 4_000) + `{"a":` + strings.Repeat(" ", 90_000) + `0}`), `{\"a\":   `, ""},
 		"of more in all":           {strings.TrimSuffix(strings.Repeat(call(numbers(20_000))+",", 30), ","), `"arguments":"{\"arguments\":\"{`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ func (w *requestWork) callItem(o *fastjson.Object, i int, typ, member string) *r
 		return err
 	}
 	if len(space) > 0 || len(name) > maxUpstreamName || w.toolset.renames {
-		name = []byte(w.toolset.nameOf(string(space), string(name), typ))
+		name = []byte(w.toolset.nameOf(shortName(space), shortName(name), typ))
 	}
 	w.intoCall("id", i, "call_id")
 	w.intoCall("function.name", i, "name")
@@ -132,12 +132,12 @@ func (w *requestWork) meaning(said []byte) meaning {
 		switch {
 		case len(text) == 0, string(text) == "null":
 			return saidNothing
-		case text[0] == '{' && w.isObject(text):
+		case text[0] == '{' && w.values < maxValues && w.isObject(text):
 			return saidObject
 		}
 		return saidElse
 	}
-	check := jsontext.Checker{Limits: jsontext.Limits{Values: w.moreValues()}}
+	check := jsontext.Checker{Limits: w.left()}
 	m := w.longMeaning(&check, said)
 	w.values += check.Values()
 	return m
@@ -147,8 +147,10 @@ func (w *requestWork) longMeaning(check *jsontext.Checker, said []byte) meaning 
 	first := byte(0) // that is no blank
 	for len(said) > 0 {
 		w.decoded, said = jsontext.DecodePart(w.decoded[:0], said, jsontext.LongString)
-		if text := trimLeft(w.decoded); first == 0 && len(text) > 0 {
-			first = text[0]
+		if first == 0 {
+			if text := trimLeft(w.decoded); len(text) > 0 {
+				first = text[0]
+			}
 		}
 		if first != 0 && first != '{' && first != 'n' || !check.Write(w.decoded) {
 			return saidElse
@@ -165,13 +167,16 @@ func (w *requestWork) longMeaning(check *jsontext.Checker, said []byte) meaning 
 
 // maxValues is how many values are looked at in all arguments of a request: what has more
 // stays a text.
-const maxValues = 512 << 10
+const maxValues = 256 << 10
 
-func (w *requestWork) moreValues() int { return max(maxValues-w.values, 1) }
+// left are the limits of the next arguments.
+func (w *requestWork) left() jsontext.Limits {
+	return jsontext.Limits{Values: max(maxValues-w.values, 1), Number: responses.MaxNumber}
+}
 
 // isObject reports whether a short text, which begins as an object does, is one.
 func (w *requestWork) isObject(text []byte) bool {
-	limits := jsontext.Limits{Values: w.moreValues()}
+	limits := w.left()
 	n, err := jsontext.Count(text, limits)
 	if err != nil { // so many were looked at
 		check := jsontext.Checker{Limits: limits}

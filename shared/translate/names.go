@@ -50,3 +50,7 @@ func shortened(namespace, name, typ string, salt int) string {
 	tail := maxUpstreamName - head - len(code) - 1
 	return flat[:head] + string(code) + "_" + flat[len(flat)-tail:]
 }
+
+// shortName is what is looked at of the name that an item tells: one that is longer than names
+// of tools may be is that of none.
+func shortName(name []byte) string { return string(name[:min(len(name), responses.MaxName+1)]) }
