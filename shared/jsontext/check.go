@@ -309,11 +309,24 @@ func Number(b []byte) int {
 }
 
 func (s *scanner) digits() bool {
-	start := s.i
-	for s.i < len(s.b) && s.b[s.i] >= '0' && s.b[s.i] <= '9' {
-		s.i++
+	n := digitRun(s.b[s.i:])
+	s.i += n
+	return n > 0
+}
+
+// digitRun returns how many digits b begins with.
+func digitRun(b []byte) (n int) {
+	for n+8 <= len(b) {
+		x := Word(b[n:]) ^ ones*'0' // a digit is less than 10
+		if found := (x + ones*(0x80-10) | x) & highBits; found != 0 {
+			return n + bits.TrailingZeros64(found)>>3
+		}
+		n += 8
 	}
-	return s.i > start
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // name scans the name of a member, s.i at its opening quote.

@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"math/bits"
 	"strconv"
 
 	"github.com/valyala/fastjson"
@@ -35,6 +36,15 @@ func withoutBlanks(value []byte) []byte {
 	var fresh []byte
 	from := 0 // what is not copied
 	for i := 0; i < len(value); {
+		if i+8 <= len(value) {
+			w := Word(value[i:])
+			found := (w-ones*0x21)&^w&highBits | anyOf(w, '"')
+			if found == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(found) >> 3
+		}
 		switch c := value[i]; {
 		case c == '"':
 			i += 1 + closingQuote(value[i+1:]) + 1
