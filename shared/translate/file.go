@@ -68,7 +68,7 @@ func (w *requestWork) appendFile(dst []byte, part *fastjson.Value, at place) ([]
 	if w.files += len(text); most > 0 && (tooLong || w.files > most) {
 		return dst, responses.Invalid(at.of("file_data"), "makes the text of all files longer than the limit of "+strconv.Itoa(most)+" bytes")
 	}
-	dst, isText, failed := w.appendDecoded(dst, text, true, at.of("file_data"))
+	dst, isText, failed := w.appendDecoded(dst, text, true, at, "file_data")
 	if failed != nil {
 		return dst, failed
 	}
@@ -81,7 +81,7 @@ func (w *requestWork) appendFile(dst []byte, part *fastjson.Value, at place) ([]
 // appendDecoded appends what was decoded, escaped, and reports whether it is text: of what must
 // be no more is looked at than shows that it is none. All that is decoded of a request has no
 // more escapes than it may have itself.
-func (w *requestWork) appendDecoded(dst, text []byte, must bool, path string) (_ []byte, isText bool, _ *responses.Error) {
+func (w *requestWork) appendDecoded(dst, text []byte, must bool, at place, member string) (_ []byte, isText bool, _ *responses.Error) {
 	for isText = true; (isText || !must) && len(text) > 0; {
 		n := min(len(text), textPart)
 		for n < len(text) && n > textPart-utf8.UTFMax && !utf8.RuneStart(text[n]) {
@@ -93,7 +93,7 @@ func (w *requestWork) appendDecoded(dst, text []byte, must bool, path string) (_
 		isText, text = isText && is, text[n:]
 		w.escapes += len(dst) - before - n
 		if most := w.opt.Limits.Escapes; (isText || !must) && most > 0 && w.escapes > most {
-			return dst, isText, responses.Invalid(path, "has more characters to escape than the limit of "+strconv.Itoa(most))
+			return dst, isText, responses.Invalid(at.of(member), "has more characters to escape than the limit of "+strconv.Itoa(most))
 		}
 	}
 	return dst, isText, nil

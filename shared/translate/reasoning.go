@@ -31,7 +31,7 @@ func (w *requestWork) reasoning(o *fastjson.Object, i int) *responses.Error {
 			if text, ok := w.open(encoded); ok {
 				w.into(w.messages, w.opt.ReasoningField, item(i), "encrypted_content")
 				a := w.nextThought()
-				a.reasoning, _, err = w.appendDecoded(a.reasoning, text, false, item(i).of("encrypted_content"))
+				a.reasoning, _, err = w.appendDecoded(a.reasoning, text, false, item(i), "encrypted_content")
 				return err
 			}
 		}
