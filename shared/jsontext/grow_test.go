@@ -28,3 +28,13 @@ func TestGrowMakesJustTheRoom(t *testing.T) {
 	}
 	require.Equal(t, 1.0, testing.AllocsPerRun(10, func() { jsontext.Grow(nil, 1<<20) }))
 }
+
+func TestGrowTwiceMakesRoomForMore(t *testing.T) {
+	b := append(make([]byte, 0, 8), "12345678"...)
+	require.Equal(t, 8, cap(jsontext.GrowTwice(b[:4], 4)))
+	for n, room := range map[int]int{1: 16, 8: 16, 100: 108} {
+		grown := jsontext.GrowTwice(b, n)
+		require.Equal(t, "12345678", string(grown))
+		require.Equal(t, room, cap(grown))
+	}
+}

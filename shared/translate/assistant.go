@@ -75,6 +75,9 @@ func (a *assistant) beginCall(id []byte, item int, name []byte) {
 	a.calls = append(a.calls, `,"arguments":"`...)
 }
 
+// callBytes is about how many bytes a call takes besides its arguments.
+const callBytes = 128
+
 // said adds arguments, escaped. Long ones are told where they lie, and written with the
 // message.
 func (a *assistant) said(arguments []byte, twice bool) {
@@ -82,9 +85,9 @@ func (a *assistant) said(arguments []byte, twice bool) {
 	case len(arguments) >= jsontext.LongString:
 		a.long = append(a.long, longArguments{len(a.calls), arguments, twice})
 	case twice:
-		a.calls = jsontext.AppendTwice(a.calls, arguments)
+		a.calls = jsontext.AppendTwice(jsontext.GrowTwice(a.calls, len(arguments)+len(arguments)/4), arguments)
 	default:
-		a.calls = append(a.calls, arguments...)
+		a.calls = append(jsontext.GrowTwice(a.calls, len(arguments)+callBytes), arguments...)
 	}
 }
 

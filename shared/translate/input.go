@@ -107,6 +107,7 @@ func (w *requestWork) systemText(text []byte) {
 }
 
 func appendFolded(dst []byte, more bool, text []byte) []byte {
+	dst = jsontext.GrowTwice(dst, len(newline+newline)+len(text))
 	if more {
 		dst = append(dst, newline+newline...)
 	}
