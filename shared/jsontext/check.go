@@ -19,15 +19,15 @@ import (
 // nesting never exceeds MaxDepth.
 type Limits struct {
 	Depth   int // nested arrays and objects
-	Values  int // values of any kind, the members of objects included, and each nameBytes of a name
+	Values  int // values of any kind, the members of objects included, and each wordBytes of a name or a number
 	Escapes int // escapes in strings and names, a surrogate pair being one
 	Name    int // bytes of the name of a member, as it is written
 	Number  int // bytes of a number
 }
 
-// nameBytes of a member's name count as a value: a parser reads names byte by byte, and
-// keeps them.
-const nameBytes = 64
+// wordBytes of a member's name or of a number count as a value: a parser reads them byte by
+// byte, and keeps names.
+const wordBytes = 64
 
 // MaxDepth is the deepest nesting that Check accepts whatever the limits say:
 // what fastjson parses.
@@ -181,7 +181,7 @@ func (s *scanner) value() *SyntaxError {
 		if s.lim.Number > 0 && s.i-from > s.lim.Number {
 			return &SyntaxError{Offset: from, Limit: true, Problem: "a number of more than " + strconv.Itoa(s.lim.Number) + " bytes"}
 		}
-		return err
+		return s.counts(s.i-from, err)
 	case c == 't':
 		return s.word("true")
 	case c == 'f':
@@ -340,7 +340,12 @@ func (s *scanner) name() *SyntaxError {
 	if s.lim.Name > 0 && n > s.lim.Name {
 		return &SyntaxError{Offset: from, Limit: true, Problem: "a name of more than " + strconv.Itoa(s.lim.Name) + " bytes"}
 	}
-	if s.values += n / nameBytes; err == nil && s.lim.Values > 0 && s.values > s.lim.Values {
+	return s.counts(n, err)
+}
+
+// counts counts what a name or a number of n bytes, read with err, is more than one value.
+func (s *scanner) counts(n int, err *SyntaxError) *SyntaxError {
+	if s.values += n / wordBytes; err == nil && s.lim.Values > 0 && s.values > s.lim.Values {
 		return s.manyValues()
 	}
 	return err

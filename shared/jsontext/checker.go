@@ -95,7 +95,7 @@ func (c *Checker) said(at int) {
 	switch n := at - c.from; {
 	case c.isKey:
 		if c.state == colon {
-			c.values += n / nameBytes
+			c.values += n / wordBytes
 		}
 		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name || c.Limits.Values > 0 && c.values > c.Limits.Values
 	case c.state == afterValue && n >= LongString:
@@ -115,8 +115,10 @@ func (c *Checker) Valid() bool {
 		return false
 	}
 	switch c.state {
-	case afterValue, afterZero, inInteger, inFraction, inExponent:
+	case afterValue:
 		return true
+	case afterZero, inInteger, inFraction, inExponent:
+		return c.Limits.Values <= 0 || c.values+c.digits/wordBytes <= c.Limits.Values
 	}
 	return false
 }
@@ -125,7 +127,7 @@ func (c *Checker) Valid() bool {
 func (c *Checker) Wrong() bool { return c.wrong }
 
 // Values returns how many values have begun, of any kind, the members of objects
-// included, and nameBytes of a name.
+// included, and each wordBytes of a name or a number.
 func (c *Checker) Values() int { return c.values }
 
 // Escapes returns how many escapes have come, a surrogate pair being one.
@@ -389,6 +391,9 @@ func (c *Checker) number(b byte) bool {
 		c.state = afterE
 	default: // the number is over
 		c.state = afterValue
+		if c.values += c.digits / wordBytes; c.Limits.Values > 0 && c.values > c.Limits.Values {
+			return c.fail()
+		}
 		return false
 	}
 	return true

@@ -31,6 +31,7 @@ var checked = []string{
 	`{"a\n\u0041":"\ud83d\ude00\n\\\"","b\/":["\t"]}`, `{"abcdefghi":1}`, `{"a\nbcdefgh":"abcdefghijkl"}`, `{"abcdefgh\x":1}`, "{\"abcdefgh\xff\":1}", `{"abcdefghi`,
 	`{"long":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaäaaaaaaaaaaaaaaaaaaaaaaaa\"aaaaaaaaaaaaaaaaaaaa"}`, `["a\/b\b\f\n\r\t\\"]`, "\ufeff{}",
 	`-12345678`, `[-1234567,1]`, `12345678.`, `1234567.`, `[1234567.x]`, `1234567e+`, `[1.23456e-]`, `[1.23456e-8]`, `123456789x`, `[0.1234567,"a` + "\xff" + `"]`, `{"a":1e+56789}`, `{"a":-1.5e-10,"b":-1.5e-1}`, `[12345678,123456789,1]`, `01234567890`, `-x23456789`,
+	strings.Repeat("1", 64*7), strings.Repeat("1", 64*8), `[1,` + strings.Repeat("1", 64*5) + `]`, `[1,` + strings.Repeat("1", 64*6) + `]`, `{"a":-0.` + strings.Repeat("1", 64*7) + ` ,"b":1}`, `[` + strings.Repeat("1", 64*8) + `x]`, `[` + strings.Repeat("1", 64*8) + `.]`, strings.Repeat("1", 64*8) + `e`,
 	`{"` + strings.Repeat("n", 63) + `":1,"b":[2,3,4,5]}`, `{"` + strings.Repeat("n", 5*64-1) + `":1,"b":2,"c":3,"d":4}`, `{"a":1,"` + strings.Repeat("n", 8*64) + `":1}`,
 }
 
@@ -75,9 +76,15 @@ func TestACompleteDocumentNeedsNoEnd(t *testing.T) {
 
 // A parser reads a name byte by byte, and who keeps it hashes it: 24,000 names of 1 KiB
 // held a worker for 170 ms.
-func TestALongNameCountsAsValues(t *testing.T) {
+func TestALongNameOrNumberCountsAsValues(t *testing.T) {
 	for length, values := range map[int]int{0: 3, 63: 3, 64: 4, 127: 4, 128: 5, 1024: 19} {
 		doc := `{"` + strings.Repeat("n", length) + `":["a"]}`
+		require.Equal(t, values, jsontext.Values([]byte(doc)), length)
+		c, _ := inPieces(doc, 7, jsontext.Limits{})
+		require.Equal(t, values, c.Values(), length)
+	}
+	for length, values := range map[int]int{1: 3, 63: 3, 64: 4, 1024: 19} {
+		doc := `{"n":[` + strings.Repeat("1", length) + `]}`
 		require.Equal(t, values, jsontext.Values([]byte(doc)), length)
 		c, _ := inPieces(doc, 7, jsontext.Limits{})
 		require.Equal(t, values, c.Values(), length)

@@ -123,7 +123,7 @@ const (
 // meaning finds it out of an escaped text, of which it decodes no more than a part at
 // once.
 func (w *requestWork) meaning(said []byte) meaning {
-	if isNoObject(said) {
+	if isNoObject(said) || w.values >= maxValues && len(said) > 0 && said[0] == '{' {
 		return saidElse
 	}
 	if len(said) <= jsontext.LongString {
