@@ -95,7 +95,7 @@ func AppendRaw(dst []byte, v *fastjson.Value) ([]byte, bool) {
 		return dst, false
 	}
 	if raw := of(v); raw.kind == rawString {
-		return append(dst, raw.text...), true
+		return append(GrowTwice(dst, len(raw.text)), raw.text...), true
 	}
 	start := len(dst)
 	dst = v.MarshalTo(dst)
@@ -369,7 +369,7 @@ func AppendInside(dst []byte, v *fastjson.Value) []byte {
 	if raw, isRaw := rawText(v); isRaw {
 		inside := bytesOf(raw)
 		if len(inside) >= LongString || rendered(inside) == len(inside) {
-			return append(dst, inside...)
+			return append(GrowTwice(dst, len(inside)), inside...)
 		}
 		if text, valid := decoded(inside); valid {
 			return AppendEscaped(dst, text)

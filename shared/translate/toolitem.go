@@ -53,7 +53,8 @@ func (w *requestWork) toolMessage(o *fastjson.Object, typ, id []byte, i int) (er
 			return missing(item(i).of("output"))
 		case string(typ) == "shell_call_output" && output.Type() == fastjson.TypeArray: // what came of each command
 			w.into(w.messages, "content", item(i), "output")
-			text = jsontext.AppendEscaped(w.scratch[:0], jsontext.AppendValue(nil, output))
+			value := jsontext.AppendValue(nil, output)
+			text = jsontext.AppendEscaped(jsontext.Grow(w.scratch[:0], len(value)+len(value)/8), value)
 		default:
 			text, err = w.toolResult(output, i)
 		}
