@@ -2,7 +2,6 @@ package translate
 
 import (
 	"strconv"
-	"strings"
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -51,8 +50,8 @@ func (w *requestWork) tools(choice *responses.ToolChoice) *responses.Error {
 }
 
 func (w *requestWork) nothingToCall() *responses.Error {
-	if n := len(w.toolset.dropped); n > 0 {
-		return invalidValue("tool_choice", "required needs tools, and none is left: "+strings.Join(w.toolset.dropped, ", ")+" cannot be run here")
+	if len(w.toolset.dropped) > 0 {
+		return invalidValue("tool_choice", "required needs tools, and none is left: "+w.toolset.droppedTypes()+" cannot be run here")
 	}
 	return invalidValue("tool_choice", "required needs tools, and there are none")
 }
