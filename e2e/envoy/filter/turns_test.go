@@ -28,7 +28,7 @@ var measuresTurns = object{
 	}},
 }
 
-var turnBucket = regexp.MustCompile(`B(\d+)\(\d+,(\d+)\)`)
+var turnBucket = regexp.MustCompile(`B([\d.e+]+)\(\d+,(\d+)\)`)
 
 // turns are all since Envoy's start.
 func (g *gateway) turns(t testing.TB) turns {
