@@ -92,7 +92,7 @@ func (a *Answer) read(v *fastjson.Value, name, other string) {
 // it ("object":"error"), and llama.cpp.
 func isFlatError(v, object *fastjson.Value) bool {
 	if object != nil {
-		return string(object.GetStringBytes()) == "error"
+		return string(jsontext.Start(object)) == "error"
 	}
 	message := v.Get("message")
 	return jsontext.IsString(message) && !jsontext.IsEmpty(message) && (v.Get("code") != nil || v.Get("type") != nil)
@@ -199,7 +199,7 @@ func (a *Answer) readMessage(v *fastjson.Value, name string) {
 		case "role":
 		default:
 			if a.Unread == "" && !isNothing(v) {
-				a.Unread = string(key)
+				a.Unread = word(key)
 			}
 		}
 	})
@@ -263,6 +263,9 @@ func isAbsent(v *fastjson.Value) bool { return v == nil || isNothing(v) }
 // blankBytes is how many bytes of a text are looked at, at once, for more than blanks.
 const blankBytes = 4 << 10
 
+// blanksBytes is the longest text that may be blank.
+const blanksBytes = 64 << 10
+
 // isBlank reports whether v is a string of blanks, or nothing.
 func isBlank(v *fastjson.Value) bool {
 	text, isText := jsontext.AppendRaw(make([]byte, 0, 16), v)
@@ -270,6 +273,9 @@ func isBlank(v *fastjson.Value) bool {
 	case !isText:
 		return isNothing(v)
 	case len(text) > 0 && text[0] != ' ' && text[0] != '\\':
+		return false
+	}
+	if len(text) > blanksBytes {
 		return false
 	}
 	for part := []byte(nil); len(text) > 0; { // nobody has checked it
@@ -323,10 +329,10 @@ func visit(v *fastjson.Value, f func(key []byte, v *fastjson.Value)) {
 // finishReason reads a finish_reason. Some servers put an empty one into every
 // chunk: it is none.
 func finishReason(v *fastjson.Value) string {
-	if v.Type() != fastjson.TypeString {
+	if !jsontext.IsString(v) {
 		return "unknown" // not a success
 	}
-	switch s := v.GetStringBytes(); string(s) {
+	switch s := jsontext.Start(v); string(s) {
 	case "stop":
 		return "stop"
 	case "length":
@@ -334,6 +340,11 @@ func finishReason(v *fastjson.Value) string {
 	case "tool_calls":
 		return "tool_calls"
 	default:
-		return string(s)
+		return word(s)
 	}
 }
+
+// wordBytes is how much is kept, as long as the answer comes, of a word that only an error tells.
+const wordBytes = 64
+
+func word(s []byte) string { return string(bytes.ToValidUTF8(s[:min(len(s), wordBytes)], nil)) }

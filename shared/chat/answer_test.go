@@ -23,3 +23,19 @@ func TestABlankThoughtIsNone(t *testing.T) {
 		require.Equal(t, blank, a.Reasoning.String() == `"b"`, first)
 	}
 }
+
+// What an answer says in a word is kept as long as it comes: no more of it than a word has.
+func TestWordsOfAnAnswerAreShort(t *testing.T) {
+	long := strings.Repeat("\u00e9", 1000)
+	for _, answer := range []string{
+		`{"choices":[{"delta":{"content":"a"},"finish_reason":"` + long + `"}]}`,
+		`{"choices":[{"delta":{"` + long + `":"a"}}]}`,
+	} {
+		var a Answer
+		a.ReadChunk(fastjson.MustParse(answer))
+		kept := a.Finish + a.Unread
+		require.NotEmpty(t, kept)
+		require.LessOrEqual(t, len(kept), 64)
+		require.True(t, strings.HasPrefix(long, kept))
+	}
+}

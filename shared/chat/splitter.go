@@ -36,6 +36,11 @@ type Splitter struct {
 	name        []byte // the last one, in letters
 	letters     [24]byte
 
+	escapes  int // in what is kept, but for long strings that are values
+	within   int // of these, in the string that has begun
+	run      int // bytes of the value that has begun, which is no string
+	overlong bool
+
 	long    []jsontext.Span  // see Long
 	broken  bool             // a long string is no inside of one
 	begun   int              // where in rest the inside of the string begins; -1: it is not kept
@@ -78,6 +83,15 @@ func (s *Splitter) Long() (long []jsontext.Span, ok bool) { return s.long, !s.br
 // in the entries.
 func (s *Splitter) Values() (rest, entries int) { return s.values + 1, s.entryValues }
 
+// Escapes returns how many escapes a parser finds in Rest that does not see its long strings.
+func (s *Splitter) Escapes() int { return s.escapes }
+
+// Overlong reports whether a number has come of more than 1 KiB, which a parser would read digit
+// by digit. Nothing is taken from then on.
+func (s *Splitter) Overlong() bool { return s.overlong }
+
+const maxNumber = 1 << 10
+
 // Held returns how many bytes of memory the splitter takes.
 func (s *Splitter) Held() int { return cap(s.rest) + cap(s.entry) }
 
@@ -96,10 +110,15 @@ func (s *Splitter) Write(p []byte) {
 	from := 0 // where what goes one way begins
 	for i := 0; i < len(p) && !s.stopped; {
 		if s.inString {
-			if i += s.text(p[i:]); !s.inString && s.isLong(i-from-1) {
+			if i += s.text(p[i:]); s.inString {
+				continue
+			}
+			if s.isLong(i - from - 1) {
 				s.send(p[from:i])
 				from = i
 				s.endLong()
+			} else {
+				s.escapes += s.within
 			}
 			continue
 		}
@@ -110,7 +129,7 @@ func (s *Splitter) Write(p []byte) {
 		}
 		switch c := p[i]; c {
 		case '"':
-			s.inString, s.isValue, s.begun = true, false, -1
+			s.inString, s.isValue, s.begun, s.within, s.run = true, false, -1, 0, 0
 			if s.to == kept {
 				s.begun = len(s.rest) + i + 1 - from
 			}
@@ -118,11 +137,14 @@ func (s *Splitter) Write(p []byte) {
 				s.name = s.letters[:0]
 			}
 		case ':':
-			s.named = s.named || s.below == 0
+			s.named, s.run = s.named || s.below == 0, 0
 			if s.isValue {
-				s.long, s.isValue = s.long[:len(s.long)-1], false
+				last := len(s.long) - 1
+				s.escapes += s.long[last].Escapes
+				s.long, s.isValue = s.long[:last], false
 			}
 		case ',':
+			s.run = 0
 			s.count()
 			if s.below == 0 {
 				s.named = false
@@ -131,9 +153,14 @@ func (s *Splitter) Write(p []byte) {
 				}
 			}
 		case '{', '[':
-			from = s.open(p, from, i)
+			from, s.run = s.open(p, from, i), 0
 		case '}', ']':
-			from = s.close(p, from, i)
+			from, s.run = s.close(p, from, i), 0
+		case ' ', '\t', '\r', '\n':
+		default:
+			if s.run++; s.run > maxNumber {
+				s.stopped, s.overlong = true, true
+			}
 		}
 		i++
 	}
@@ -302,6 +329,9 @@ func (s *Splitter) text(p []byte) int {
 		}
 		if i == len(p) || p[i] == '"' {
 			break
+		}
+		if s.begun >= 0 {
+			s.within++
 		}
 		if i += 2; i > len(p) {
 			s.escaped, i = true, len(p)

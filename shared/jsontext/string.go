@@ -411,15 +411,17 @@ func Bytes(v *fastjson.Value) []byte {
 	return v.GetStringBytes()
 }
 
-// Start is Bytes for a string that is compared with short ones: of a long one it is the
-// beginning.
+// Start is Bytes for a string that is compared with short ones: of one that is not short it
+// is the beginning.
 func Start(v *fastjson.Value) []byte {
-	if text, long := longText(v); long {
-		text, _ := DecodePart(nil, bytesOf(text), 1<<10)
+	if text, isRaw := rawText(v); isRaw && len(text) > startBytes {
+		text, _ := DecodePart(nil, bytesOf(text), startBytes)
 		return text
 	}
 	return Bytes(v)
 }
+
+const startBytes = 1 << 10
 
 // Decode appends to dst what the inside of a JSON string means. Escaped must
 // be valid (see Inside).

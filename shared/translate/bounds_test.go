@@ -169,19 +169,23 @@ func TestAnswersHaveNoMoreThanSoMuchToMend(t *testing.T) {
 		return `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":` + arguments + `}}]`
 	}
 	for name, c := range map[string]struct{ message, problem string }{
-		"broken characters":               {`"content":"` + strings.Repeat("a\xff", 100_000) + `"`, ""},
-		"too many":                        {`"content":"` + strings.Repeat("a\xff", 200_000) + `"`, "more broken characters"},
-		"too many in a thought":           {`"content":"a","reasoning":"` + strings.Repeat(`\ud800`, 200_000) + `"`, "more broken characters"},
-		"too many in all":                 {`"content":"` + strings.Repeat("\xff", 100_000) + `","refusal":"` + strings.Repeat("\n", 100_000) + `"`, "more broken characters"},
-		"too many in arguments":           {call(`"` + strings.Repeat("\xff", 200_000) + `"`), "more broken characters"},
-		"escapes in arguments":            {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 4000) + `\"}"`), ""},
-		"too many escapes in arguments":   {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 11_000) + `\"}"`), "more escapes than the limit"},
-		"too many, and a broken one":      {call(`"` + "\xff" + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
-		"too many behind a broken escape": {call(`"\x` + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
-		"too many in an object":           {call(`{"a":"` + strings.Repeat(`\n`, 11_000) + `"}`), "more escapes than the limit"},
-		"letters as escapes in an object": {call(`{"a":"` + strings.Repeat(`\u0061`, 4_000) + `"}`), ""},
-		"too many letters as escapes":     {call(`{"a":"` + strings.Repeat(`\u0061`, 25_000) + `"}`), "more escapes than the limit"},
-		"escapes in a text":               {`"content":"` + strings.Repeat(`\n`, 200_000) + `"`, ""},
+		"broken characters":                {`"content":"` + strings.Repeat("a\xff", 100_000) + `"`, ""},
+		"too many":                         {`"content":"` + strings.Repeat("a\xff", 200_000) + `"`, "more broken characters"},
+		"too many in a thought":            {`"content":"a","reasoning":"` + strings.Repeat(`\ud800`, 200_000) + `"`, "more broken characters"},
+		"too many in all":                  {`"content":"` + strings.Repeat("\xff", 100_000) + `","refusal":"` + strings.Repeat("\n", 100_000) + `"`, "more broken characters"},
+		"too many in arguments":            {call(`"` + strings.Repeat("\xff", 200_000) + `"`), "more broken characters"},
+		"escapes in arguments":             {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 4000) + `\"}"`), ""},
+		"too many escapes in arguments":    {call(`"{\"a\":\"` + strings.Repeat(`\\n`, 11_000) + `\"}"`), "more escapes than the limit"},
+		"too many, and a broken one":       {call(`"` + "\xff" + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
+		"too many behind a broken escape":  {call(`"\x` + strings.Repeat(`\n`, 11_000) + `"`), "more escapes than the limit"},
+		"too many in an object":            {call(`{"a":"` + strings.Repeat(`\n`, 11_000) + `"}`), "more escapes than the limit"},
+		"letters as escapes in an object":  {call(`{"a":"` + strings.Repeat(`\u0061`, 4_000) + `"}`), ""},
+		"too many letters as escapes":      {call(`{"a":"` + strings.Repeat(`\u0061`, 25_000) + `"}`), "more escapes than the limit"},
+		"escapes in a text":                {`"content":"` + strings.Repeat(`\n`, 200_000) + `"`, ""},
+		"too many in short texts":          {`"content":"a","x":"` + strings.Repeat(`\n`, 3_000) + `","y":"` + strings.Repeat(`\n`, 3_000) + `","z":"` + strings.Repeat("z", 16<<10) + `"`, "more escapes than the limit in names and short strings"},
+		"too many in a name":               {`"content":"a","` + strings.Repeat(`\n`, 6_000) + `":"` + strings.Repeat("z", 16<<10) + `"`, "more escapes than the limit in names and short strings"},
+		"too many in a long name":          {`"content":"a","` + strings.Repeat(`\n`, 60_000) + `":1`, "more escapes than the limit in names and short strings"},
+		"a number that is longer than any": {`"content":"a","x":` + strings.Repeat("1", 17<<10), "a number of more than 1 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := translate.New(translate.Options{Limits: responses.Limits{Escapes: 10_000}, EventBytes: 4 << 20})
@@ -193,11 +197,14 @@ func TestAnswersHaveNoMoreThanSoMuchToMend(t *testing.T) {
 			_, failed := request("false").Response(nil, []byte(`{"choices":[{"message":{`+c.message+`},"finish_reason":"stop"}]}`), corpus.Ended)
 			message := strings.ReplaceAll(c.message, "\n", "\x01") // a line end would end the event's line
 			events, err := request("true").Stream().Write(nil, []byte(`data: {"choices":[{"delta":{`+message+`},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n"), corpus.Ended)
-			require.NoError(t, err)
 			if c.problem == "" {
+				require.NoError(t, err)
 				require.Nil(t, failed)
 				require.NotContains(t, string(events), "response.failed")
 				return
+			}
+			if err != nil { // nothing has been told yet
+				events = []byte(err.Error())
 			}
 			require.NotNil(t, failed)
 			require.Contains(t, failed.Message, c.problem)

@@ -10,11 +10,11 @@ import (
 )
 
 // raiseClient returns the action, operation or arguments that the arguments of
-// a call tell, as JSON. It is false when they tell none. Long ones of more values than
+// a call tell, as JSON. It is false when they tell none. Those of more values than
 // most are none: their tree would take a hundred times their size.
 func raiseClient(kind responses.CallKind, arguments []byte, most int) ([]byte, bool) {
 	var v *fastjson.Value
-	if len(arguments) <= treeBytes || jsontext.Fits(arguments, most) {
+	if most == 0 || len(arguments)/2 < most || jsontext.Fits(arguments, most) {
 		v, _ = fastjson.ParseBytes(arguments)
 	}
 	isObject := v != nil && v.Type() == fastjson.TypeObject

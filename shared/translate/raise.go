@@ -1,10 +1,6 @@
 package translate
 
-import (
-	"strings"
-
-	"antwort/shared/responses"
-)
+import "antwort/shared/responses"
 
 // raisedTool tells how a call of a lowered tool is raised back.
 type raisedTool struct {
@@ -40,7 +36,7 @@ func (u *Turn) raise(upstream []byte) responses.Call {
 	var meant *raisedTool
 	for i := range u.raised {
 		t := &u.raised[i]
-		if t.namespace == "" && t.upstream == t.name || !t.isMeant(string(upstream)) {
+		if t.namespace == "" && t.upstream == t.name || !t.isMeant(upstream) {
 			continue
 		}
 		if meant != nil {
@@ -59,11 +55,13 @@ func (t *raisedTool) call() responses.Call {
 	return responses.Call{Name: t.name, Namespace: t.namespace, Kind: t.kind}
 }
 
-// isMeant reports whether a model that says the name may mean the tool.
-func (t *raisedTool) isMeant(said string) bool {
-	if said == t.name || said == flatName(t.namespace, t.name) {
-		return true
+// isMeant reports whether a model that says the name may mean the tool. It makes no text: each
+// call may be held against all tools.
+func (t *raisedTool) isMeant(said []byte) bool {
+	n := len(said) - len(t.name)
+	if n < 0 || string(said[n:]) != t.name {
+		return false
 	}
-	space, name, dotted := strings.Cut(said, ".")
-	return dotted && space == t.namespace && name == t.name
+	space, between := said[:min(n, len(t.namespace))], said[min(n, len(t.namespace)):n]
+	return n == 0 || string(space) == t.namespace && (string(between) == "." || string(between) == "__" && len(space) > 0)
 }

@@ -83,6 +83,7 @@ type Turn struct {
 	dropped   string
 	maxOutput int64
 	escapes   int             // in the arguments of the answer's calls so far
+	looked    int             // values in those of clients' tools
 	memory    *Memory         // that the answer begins with; nil: none
 	state     responses.State // how the answer ended
 	outcome   responses.Outcome

@@ -40,6 +40,21 @@ func (w *Whole) Write(p []byte) {
 			w.failed = badUpstream("an answer of more JSON values than the limit")
 		}
 	}
+	if w.failed == nil {
+		w.failed = costly(&w.split, &w.turn.from.opt.Limits)
+	}
+}
+
+// costly refuses what a parser would take long for: it reads numbers digit by digit, and looks
+// for the end of each string, name and value, escape by escape, to decode it so too.
+func costly(split *chat.Splitter, l *responses.Limits) *responses.Error {
+	switch {
+	case split.Overlong():
+		return badUpstream("a number of more than 1 KiB")
+	case l.Escapes > 0 && split.Escapes() > l.Escapes/2:
+		return badUpstream("more escapes than the limit in names and short strings")
+	}
+	return nil
 }
 
 // Complete reports whether the answer is complete, or what came of it will never
@@ -116,6 +131,9 @@ func (w *chunkWork) part(data []byte, opt *Options) (failure *responses.Error) {
 		// Several may come at once: of what is parsed half of the limit is left to each.
 		if values, entries := w.split.Values(); failure == nil && opt.Limits.Values > 0 && (values > opt.Limits.Values/2 || values+entries > opt.Limits.Values) {
 			failure = badUpstream("an event of more JSON values than the limit")
+		}
+		if failure == nil {
+			failure = costly(&w.split, &opt.Limits)
 		}
 		if failure == nil && !opt.takesEvent(len(w.split.Rest())) {
 			failure = responses.AnswerTooLarge()
