@@ -39,7 +39,11 @@ func (x *translated) gather(h header, kind string, by maker) types.Action {
 type numbered struct{ x *translated }
 
 func (n numbered) make(all []byte) ([]byte, *responses.Error) {
-	tokens, err := n.x.counting().Read(all)
+	read := n.x.counting().Read
+	if n.x.answer.(*gathered).text.check.Valid() { // as it came
+		read = n.x.counting().ReadChecked
+	}
+	tokens, err := read(all)
 	if err != nil {
 		return nil, err
 	}

@@ -137,10 +137,16 @@ func appendOneToken(dst, chat []byte) []byte {
 
 // Read reads the model server's answer. The error is a 502 for what says no number.
 func (c Count) Read(answer []byte) (int64, *responses.Error) {
-	const bad = "an answer without the number of tokens"
 	if jsontext.Check(answer, jsontext.Limits{}) != nil {
-		return 0, badUpstream(bad)
+		return 0, noNumber()
 	}
+	return c.ReadChecked(answer)
+}
+
+func noNumber() *responses.Error { return badUpstream("an answer without the number of tokens") }
+
+// ReadChecked is Read for an answer that a Checker has passed.
+func (c Count) ReadChecked(answer []byte) (int64, *responses.Error) {
 	if c != config.Tokenize {
 		used, _ := jsontext.LastMember(answer, "usage")
 		answer = used
@@ -154,7 +160,7 @@ func (c Count) Read(answer []byte) (int64, *responses.Error) {
 		return true
 	})
 	if problem != nil || tokens < 0 {
-		return 0, badUpstream(bad)
+		return 0, noNumber()
 	}
 	return tokens, nil
 }
