@@ -43,6 +43,9 @@ func (r *Resource) NotStored() {
 // Held returns how many bytes of memory the resource takes.
 func (r *Resource) Held() int { return cap(r.echo) }
 
+// Repeats returns how many bytes of its request the resource has.
+func (r *Resource) Repeats() int { return len(r.echo) }
+
 // Forget frees what the resource repeats of its request: it repeats an empty one.
 func (r *Resource) Forget(model string) {
 	r.echo = new(Request).appendEcho(nil, nil, &ToolChoice{}, model)

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"strconv"
+
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 
@@ -109,6 +111,9 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	w.included(r.IncludesCopy, "")
 	w.ended()
 	u.resource.Answer(r, tools, &choice, model, id, now)
+	if most := w.opt.TextBytes; most > 0 && r.Stream && u.resource.Repeats() > most {
+		return responses.Invalid(w.longest(), "is too long for a stream, which repeats it three times: all that is repeated may have "+strconv.Itoa(most)+" bytes. Without stream it is repeated once, and may be longer")
+	}
 	u.copies, u.summaries = r.ReasoningCopy, w.opt.summarizes(r)
 	u.streaming, u.model, u.sent = r.Stream, model, sent
 	u.maxOutput = 0
@@ -122,6 +127,17 @@ func (w *requestWork) translate(u *Turn, id string, now int64) *responses.Error 
 	u.raised = raisedTools(u.raised[:0], w.toolset.lowered)
 	u.dropped = w.toolset.droppedTypes()
 	return nil
+}
+
+// longest is the member that a long response repeats most of.
+func (w *requestWork) longest() string {
+	switch {
+	case jsontext.LongLength(w.r.Instructions) > w.opt.TextBytes/3:
+		return "instructions"
+	case len(w.r.Tools) > 0:
+		return "tools"
+	}
+	return "text"
 }
 
 // dropped is where the types of tools that are left out go; nil when they are

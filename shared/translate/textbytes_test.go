@@ -145,3 +145,30 @@ func TestAVeryLongTextIsNotMended(t *testing.T) {
 		require.Equal(t, mended, strings.Contains(string(out), "a\ufffd"))
 	}
 }
+
+// A stream repeats three times what a response has of its request. That has a bound, and the
+// error says what of it is long.
+func TestWhatAStreamRepeatsHasABound(t *testing.T) {
+	long := strings.Repeat("word ", 20_000)
+	tr := translate.New(translate.Options{TextBytes: 64 << 10})
+	for name, c := range map[string]struct{ members, param string }{
+		"instructions": {`"instructions":"` + long + `"`, "instructions"},
+		"tools":        {`"tools":[{"type":"function","name":"f","description":"` + long + `"}]`, "tools"},
+		"a schema":     {`"text":{"format":{"type":"json_schema","name":"s","schema":{"description":"` + long + `"}}}`, "text"},
+		"its input":    {`"metadata":{"a":"b"}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, stream := range []bool{false, true} {
+				body := `{"model":"m","input":"` + long + `","stream":` + strconv.FormatBool(stream) + `,` + c.members + `}`
+				_, _, err := tr.Request(nil, []byte(body), corpus.ID, corpus.Created)
+				if !stream || c.param == "" {
+					require.Nil(t, err)
+					continue
+				}
+				require.NotNil(t, err)
+				require.Equal(t, c.param, err.Param)
+				require.Contains(t, err.Message, "65536 bytes")
+			}
+		})
+	}
+}
