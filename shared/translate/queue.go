@@ -228,6 +228,9 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 		over.texts = append(over.texts, jsontext.Sum(trim(text)))
 		call := q.call
 		if i > 0 {
+			if err := s.checkNext(); err != nil {
+				return dst, err
+			}
 			call.ID = s.turn.resource.ItemID("call_", s.named)
 			s.named++
 		}
@@ -251,6 +254,15 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 		}
 	}
 	return dst, nil
+}
+
+// checkNext is the failure of another call that stands in the arguments of one: of those
+// that waited many may be told at once.
+func (s *Stream) checkNext() *responses.Error {
+	if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said() > most {
+		return responses.AnswerTooLarge()
+	}
+	return checkPlace(s.named)
 }
 
 // callText tells a piece of the open call, if there is any.

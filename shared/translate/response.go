@@ -167,6 +167,9 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	all := texts(said, call.Kind == responses.CustomCall)
 	for i, text := range all {
 		if i > 0 {
+			if err = checkPlace(place + i); err != nil {
+				return dst, 0, err
+			}
 			call.ID = u.resource.ItemID("call_", place+i)
 		}
 		isCut := cut && i == len(all)-1
@@ -248,13 +251,21 @@ func callOf(a *chat.Answer, i int) (toolCall, *responses.Error) {
 // looked for among all.
 const maxCalls = 2048
 
+// checkPlace is the failure of a call that has too many before it.
+func checkPlace(place int) *responses.Error {
+	if place >= maxCalls {
+		return badUpstream("more tool calls than any answer has")
+	}
+	return nil
+}
+
 // beginCall reads what a tool call begins with. id is its upstream id, escaped.
 // Without one, or with one that is longer than the Responses API allows, it
 // gets another, made of its place among the calls. Its Name is empty when there
 // is none.
 func (u *Turn) beginCall(v toolCall, id string, place int) (responses.Call, *responses.Error) {
-	if place >= maxCalls {
-		return responses.Call{}, badUpstream("more tool calls than any answer has")
+	if err := checkPlace(place); err != nil {
+		return responses.Call{}, err
 	}
 	name := v.function.Get("name")
 	call := responses.Call{}
