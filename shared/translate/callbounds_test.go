@@ -33,15 +33,34 @@ func TestWhatCallsSayHasBounds(t *testing.T) {
 		}
 		return texts
 	}
+	piece := func(arguments string) string {
+		return delta(`"tool_calls":[{"index":0,"function":{"arguments":"%s"}}]`, arguments)
+	}
 	open := call(0, `{\"a\":`)
-	for name, c := range map[string]struct{ answer, problem string }{
-		"texts of calls that waited": {open + calls(4, numbered(500)), ""},
-		"too many texts":             {open + calls(5, numbered(500)), "more tool calls than any answer has"},
-		"texts that are long in all": {open + calls(60, `[\"`+strings.Repeat("x", 8<<10)+`\"][\"`+strings.Repeat("y", 8<<10)+`\"]`), ""},
-		"texts that are too long":    {open + calls(70, `[\"`+strings.Repeat("x", 8<<10)+`\"][\"`+strings.Repeat("y", 8<<10)+`\"]`), "over this server's limit"},
+	long := `[\"` + strings.Repeat("x", 8<<10) + `\"]`
+	for name, c := range map[string]struct {
+		answer, problem string
+		all             bool // may be told at once
+	}{
+		"texts of calls that waited":  {open + calls(4, numbered(500)), "", false},
+		"too many texts":              {open + calls(5, numbered(500)), "more tool calls than any answer has", false},
+		"texts that are long in all":  {open + calls(120, long+strings.ReplaceAll(long, "x", "y")), "", true},
+		"texts that are too long":     {open + calls(140, long+strings.ReplaceAll(long, "x", "y")), "over this server's limit", true},
+		"texts and thoughts in turns": {open + strings.Repeat(delta(`"content":"t"`)+delta(`"reasoning":"t"`), 255), "", false},
+		"too many of them":            {open + strings.Repeat(delta(`"content":"t"`)+delta(`"reasoning":"t"`), 256), "more texts and tool calls at a time", false},
+		"a text in pieces":            {open + strings.Repeat(delta(`"content":"t"`), 5000), "", false},
+		"long texts that wait":        {open + strings.Repeat(delta(`"content":"%s"`, strings.Repeat("t", 1000)), 240), "", false},
+		"too long ones":               {open + strings.Repeat(delta(`"content":"%s"`, strings.Repeat("t", 1000)), 270), "over this server's limit", false},
+		"arguments that are not live": {call(0, "[") + strings.Repeat(piece(strings.Repeat("1,", 1000)), 510), "", false},
+		"too long arguments":          {call(0, "[") + strings.Repeat(piece(strings.Repeat("1,", 1000)), 530), "over this server's limit", false},
+		"as long ones that are live":  {call(0, `{\"a\":[`) + strings.Repeat(piece(strings.Repeat("1,", 1000)), 530), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, turn, err := translate.New(translate.Options{TextBytes: 4 << 20, AnswerBytes: 1 << 20}).Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), corpus.ID, corpus.Created)
+			opt := translate.Options{AnswerBytes: 2 << 20}
+			if !c.all {
+				opt.TextBytes = 1 << 20
+			}
+			_, turn, err := translate.New(opt).Request(nil, []byte(`{"model":"m","input":"hi","stream":true}`), corpus.ID, corpus.Created)
 			require.Nil(t, err)
 			s := turn.Stream()
 			out := s.Start(nil)

@@ -98,13 +98,13 @@ func (s *Stream) openNamed(id string, function *fastjson.Value) *queued {
 
 // begin makes a new call.
 func (s *Stream) begin(index int, id string) (*queued, *overCall, *responses.Error) {
-	if len(s.queue) >= maxQueued {
-		return nil, nil, badUpstream("more tool calls at a time than this server follows")
+	q, err := s.waits(queued{index: index, id: id, empty: true})
+	if err != nil {
+		return nil, nil, err
 	}
-	s.queue = append(s.queue, queued{index: index, id: id, empty: true})
 	s.calls = max(s.calls, index+1)
 	s.lastCall = index
-	return &s.queue[len(s.queue)-1], nil, nil
+	return q, nil, nil
 }
 
 // came notes that a piece of the call has come.

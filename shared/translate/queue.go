@@ -23,9 +23,18 @@ const (
 	reasoningText
 )
 
-// maxQueued is how many items may wait before another call is refused: each is
-// looked for among all.
+// maxQueued is how many items may wait before another is refused: a call is looked for
+// among all.
 const maxQueued = 512
+
+// waits takes another item into the queue.
+func (s *Stream) waits(q queued) (*queued, *responses.Error) {
+	if len(s.queue) >= maxQueued {
+		return nil, badUpstream("more texts and tool calls at a time than this server follows")
+	}
+	s.queue = append(s.queue, q)
+	return &s.queue[len(s.queue)-1], nil
+}
 
 // queued is an item that is open (queue[0]) or waits.
 type queued struct {
@@ -65,8 +74,10 @@ func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) ([]b
 	}
 	last := &s.queue[len(s.queue)-1]
 	if last.kind != kind {
-		s.queue = append(s.queue, queued{kind: kind})
-		last = &s.queue[len(s.queue)-1]
+		var err *responses.Error
+		if last, err = s.waits(queued{kind: kind}); err != nil {
+			return dst, err
+		}
 	}
 	before := len(last.text) + len(last.logprobs)
 	last.text = append(last.text, text...)
@@ -76,8 +87,19 @@ func (s *Stream) text(dst []byte, w *chunkWork, kind textKind, text []byte) ([]b
 		}
 		last.logprobs = append(last.logprobs, w.logprobs...)
 	}
-	s.waiting += len(last.text) + len(last.logprobs) - before
-	return dst, nil
+	more := len(last.text) + len(last.logprobs) - before
+	s.waiting += more
+	s.texts += more
+	return dst, s.checkWaiting()
+}
+
+// checkWaiting is the failure of an answer of which more waits than may be told at once. A
+// text becomes five times as much.
+func (s *Stream) checkWaiting() *responses.Error {
+	if most := s.turn.from.opt.TextBytes; most > 0 && (s.waiting > most || s.texts > most/4) {
+		return responses.AnswerTooLarge()
+	}
+	return nil
 }
 
 func (s *Stream) tell(dst []byte, kind textKind, text, logprobs []byte) []byte {
@@ -125,7 +147,10 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 	} else {
 		q.text = jsontext.AppendEscaped(q.text, decoded[:n])
 	}
-	return s.advance(dst, w, 1)
+	if dst, err = s.advance(dst, w, 1); err == nil {
+		err = s.checkWaiting()
+	}
+	return dst, err
 }
 
 // advance closes the open calls that are complete and tells what waited behind
@@ -155,14 +180,19 @@ func (s *Stream) advance(dst []byte, w *chunkWork, keep int) ([]byte, *responses
 
 // tellQueued tells a text that waited.
 func (s *Stream) tellQueued(dst []byte, q *queued) []byte {
-	s.waiting -= len(q.text) + len(q.logprobs)
+	n := len(q.text) + len(q.logprobs)
+	s.waiting -= n
+	s.texts -= n
 	return s.tell(dst, q.kind, q.text, q.logprobs)
 }
 
 func (s *Stream) pop() {
-	copy(s.queue, s.queue[1:])
-	s.queue[len(s.queue)-1] = queued{}
-	s.queue = s.queue[:len(s.queue)-1]
+	s.queue[0] = queued{}
+	if len(s.queue) == 1 {
+		s.queue = s.queue[:0]
+	} else {
+		s.queue = s.queue[1:]
+	}
 }
 
 // release tells what has gathered of the call at the head of the queue.

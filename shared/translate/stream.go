@@ -30,7 +30,8 @@ type Stream struct {
 	framer  sse.Framer
 	out     *responses.Output
 	queue   queue
-	waiting int // bytes of text in the queue
+	waiting int // bytes of texts and arguments in the queue
+	texts   int // those of texts
 	repeat  repeat
 	answer  wholeAnswer
 

@@ -87,5 +87,5 @@ func TestCallsAtATimeHaveALimit(t *testing.T) {
 		require.NoError(t, e)
 	}
 	require.True(t, s.Outcome().Failed())
-	require.Contains(t, string(out), "more tool calls at a time")
+	require.Contains(t, string(out), "more texts and tool calls at a time")
 }
