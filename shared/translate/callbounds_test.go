@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"antwort/shared/corpus"
+	"antwort/shared/responses"
 	"antwort/shared/translate"
 
 	"github.com/stretchr/testify/require"
@@ -51,12 +52,16 @@ func TestWhatCallsSayHasBounds(t *testing.T) {
 		"a text in pieces":            {open + strings.Repeat(delta(`"content":"t"`), 5000), "", false},
 		"long texts that wait":        {open + strings.Repeat(delta(`"content":"%s"`, strings.Repeat("t", 1000)), 240), "", false},
 		"too long ones":               {open + strings.Repeat(delta(`"content":"%s"`, strings.Repeat("t", 1000)), 270), "over this server's limit", false},
+		"long ids":                    {open + delta(`"tool_calls":[{"index":1,"id":"%s","function":{"name":"f","arguments":"{\"a\":"}}]`, strings.Repeat("i", 3000)) + delta(`"tool_calls":[{"id":"%s","function":{"arguments":"1}"}}]`, strings.Repeat("i", 3000)), "", false},
+		"long names":                  {delta(`"tool_calls":[{"index":0,"id":"c","function":{"name":"%s","arguments":"{}"}}]`, strings.Repeat("n", 1<<10)), "", false},
+		"too long names":              {delta(`"tool_calls":[{"index":0,"id":"c","function":{"name":"%s","arguments":"{}"}}]`, strings.Repeat("n", 1<<10+1)), "a name of more than 1 KiB", false},
+		"too many escapes in names":   {strings.Repeat(delta(`"tool_calls":[{"index":0,"id":"c","function":{"name":"%s","arguments":"{}"}}]`, strings.Repeat(`\n`, 512)), 21), "more escapes than the limit", false},
 		"arguments that are not live": {call(0, "[") + strings.Repeat(piece(strings.Repeat("1,", 1000)), 510), "", false},
 		"too long arguments":          {call(0, "[") + strings.Repeat(piece(strings.Repeat("1,", 1000)), 530), "over this server's limit", false},
 		"as long ones that are live":  {call(0, `{\"a\":[`) + strings.Repeat(piece(strings.Repeat("1,", 1000)), 530), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			opt := translate.Options{AnswerBytes: 2 << 20}
+			opt := translate.Options{Limits: responses.Limits{Escapes: 20_000}, AnswerBytes: 2 << 20}
 			if !c.all {
 				opt.TextBytes = 1 << 20
 			}

@@ -185,8 +185,39 @@ func (w *chunkWork) isEmptyCall(a *chat.Answer, i int) bool {
 		return false
 	}
 	w.text = w.text[:0]
-	_, err := w.fragment(v.Get("id"))
-	return err == nil
+	return w.raw(v.Get("id")) == nil
+}
+
+// callBytes is how long an id may be that is kept, and a name, as they are written.
+const callBytes = 1 << 10
+
+// sentID is the id that a piece of a call has. Many are compared: by their sums, which are 0
+// of none.
+type sentID struct {
+	sum  uint64
+	text []byte // escaped; nothing of a long one, which is not told
+}
+
+// idOf returns the id of a call, valid until the next call. It is the first to look at the
+// name, which is told four times: its escapes count as those of the arguments do.
+func (w *chunkWork) idOf(u *Turn, call toolCall) (id sentID, err *responses.Error) {
+	if name := call.function.Get("name"); jsontext.IsString(name) {
+		size, backslashes := jsontext.Measure(name)
+		if size > callBytes {
+			return id, badUpstream("a tool call with a name of more than 1 KiB")
+		}
+		u.escapes += backslashes
+	}
+	if err = w.raw(call.entry.Get("id")); err != nil {
+		return id, err
+	}
+	id = sentID{jsontext.Sum(w.text), w.text}
+	if len(w.text) > callBytes {
+		id.text = nil
+	} else if !jsontext.Inside(w.text) {
+		id.text, err = w.mend()
+	}
+	return id, err
 }
 
 // appendLogprobs renders the entries of a chat answer's logprobs as those of

@@ -29,22 +29,22 @@ func (c toolCall) index() (index int, given bool) {
 // call another than its name. So an id counts first, then the index of a call
 // that is open, then the call that came last.
 func (s *Stream) find(w *chunkWork, v toolCall) (*queued, *overCall, *responses.Error) {
-	text, err := w.fragment(v.entry.Get("id"))
+	id, err := w.idOf(s.turn, v)
 	if err != nil {
 		return nil, nil, err
 	}
-	id := string(text)
-	named := len(v.function.GetStringBytes("name")) > 0
+	name := jsontext.Sum(v.function.GetStringBytes("name"))
+	named := name != 0
 	index, given := v.index()
-	if id != "" {
-		q, over := s.withID(id)
+	if id.sum != 0 {
+		q, over := s.withID(id.sum)
 		switch {
 		case q != nil && (!named || !given || q.index == index || q.call.Name == "" || q.isOpen()):
 			return s.came(q, id), nil, nil
 		case over != nil && (!named || !given || over.index == index):
 			return nil, over, nil
 		case q != nil || over != nil: // another call with the same id
-			return s.begin(index, "")
+			return s.begin(index, sentID{})
 		}
 	}
 	switch {
@@ -52,16 +52,16 @@ func (s *Stream) find(w *chunkWork, v toolCall) (*queued, *overCall, *responses.
 	case !named:
 		index = s.lastCall
 	default:
-		if q := s.openNamed(id, v.function); q != nil {
+		if q := s.openNamed(id.sum, name); q != nil {
 			return s.came(q, id), nil, nil
 		}
 		index = s.calls
 	}
 	q, over := s.withIndex(index)
-	if q != nil && (!named && q.isOpen() || named && q.goesOn(id, v.function)) {
+	if q != nil && (!named && q.isOpen() || named && q.goesOn(id.sum, name)) {
 		return s.came(q, id), nil, nil
 	}
-	if named || id != "" && q == nil && over == nil {
+	if named || id.sum != 0 && q == nil && over == nil {
 		return s.begin(index, id)
 	}
 	if open := s.open(); open != nil {
@@ -78,18 +78,18 @@ func (s *Stream) find(w *chunkWork, v toolCall) (*queued, *overCall, *responses.
 
 // goesOn reports whether a piece with a name, at the index of the call q, is
 // more of it.
-func (q *queued) goesOn(id string, function *fastjson.Value) bool {
-	if q.call.Name == "" || id != "" && id == q.id {
+func (q *queued) goesOn(id, name uint64) bool {
+	if q.call.Name == "" || id != 0 && id == q.sum {
 		return true
 	}
-	return id == "" && string(function.GetStringBytes("name")) == q.name
+	return id == 0 && name == q.name
 }
 
 // openNamed returns the last open call that a piece with a name, and without an
 // index, is more of: servers without indexes may say the name in every piece.
-func (s *Stream) openNamed(id string, function *fastjson.Value) *queued {
+func (s *Stream) openNamed(id, name uint64) *queued {
 	for i := len(s.queue) - 1; i >= 0; i-- {
-		if q := &s.queue[i]; q.isOpen() && (id == "" || q.id == "") && q.goesOn(id, function) {
+		if q := &s.queue[i]; q.isOpen() && (id == 0 || q.sum == 0) && q.goesOn(id, name) {
 			return q
 		}
 	}
@@ -97,33 +97,32 @@ func (s *Stream) openNamed(id string, function *fastjson.Value) *queued {
 }
 
 // begin makes a new call.
-func (s *Stream) begin(index int, id string) (*queued, *overCall, *responses.Error) {
-	q, err := s.waits(queued{index: index, id: id, empty: true})
+func (s *Stream) begin(index int, id sentID) (*queued, *overCall, *responses.Error) {
+	q, err := s.waits(queued{index: index, empty: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	s.calls = max(s.calls, index+1)
-	s.lastCall = index
-	return q, nil, nil
+	return s.came(q, id), nil, nil
 }
 
 // came notes that a piece of the call has come.
-func (s *Stream) came(q *queued, id string) *queued {
+func (s *Stream) came(q *queued, id sentID) *queued {
 	s.lastCall = q.index
-	if q.id == "" {
-		q.id = id
+	if q.sum == 0 {
+		q.id, q.sum = string(id.text), id.sum
 	}
 	return q
 }
 
-func (s *Stream) withID(id string) (*queued, *overCall) {
+func (s *Stream) withID(sum uint64) (*queued, *overCall) {
 	for i := len(s.queue) - 1; i >= 0; i-- {
-		if q := &s.queue[i]; q.kind == noText && q.id == id {
+		if q := &s.queue[i]; q.kind == noText && q.sum == sum {
 			return q, nil
 		}
 	}
 	for i := len(s.over) - 1; i >= 0; i-- {
-		if s.over[i].id == id {
+		if s.over[i].sum == sum {
 			return nil, &s.over[i]
 		}
 	}
@@ -172,9 +171,10 @@ const maxOver = 512
 // more is expected.
 func (s *Stream) endCall(q *queued) *overCall {
 	if len(s.over) == maxOver {
-		s.over = s.over[:copy(s.over, s.over[1:])]
+		s.over[0] = overCall{}
+		s.over = s.over[1:]
 	}
-	s.over = append(s.over, overCall{index: q.index, id: q.id, longest: q.arguments.gone + len(q.arguments.said)})
+	s.over = append(s.over, overCall{index: q.index, sum: q.sum, longest: q.arguments.gone + len(q.arguments.said)})
 	return &s.over[len(s.over)-1]
 }
 
@@ -182,7 +182,7 @@ func (s *Stream) endCall(q *queued) *overCall {
 // which adds nothing; anything else that they add to it is a mistake.
 type overCall struct {
 	index   int
-	id      string
+	sum     uint64   // of its id
 	texts   []uint64 // sums of its arguments
 	longest int      // bytes of all of them
 	again   []byte   // what came of them once more, and is not yet a whole text

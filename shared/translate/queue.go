@@ -43,7 +43,9 @@ type queued struct {
 	logprobs []byte
 
 	index     int    // the call's index upstream
-	id, name  string // its upstream id, escaped, and its name upstream; empty without one
+	id        string // its upstream id, escaped; empty without one
+	sum       uint64 // of the id
+	name      uint64 // the sum of its name upstream
 	call      responses.Call
 	begun     bool // the call was told
 	empty     bool // it has said nothing but an id
@@ -132,7 +134,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 			return dst, err
 		}
 		if q.call.Name != "" {
-			q.name = string(v.function.GetStringBytes("name"))
+			q.name = jsontext.Sum(v.function.GetStringBytes("name"))
 			s.named++
 		}
 	}

@@ -141,11 +141,11 @@ func (u *Turn) whole(dst []byte, out *responses.Output, w *chunkWork, a *chat.An
 // wholeCall tells a call of a whole answer, and those that stand behind it in
 // its arguments. It returns how many they are.
 func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v toolCall, place int, cut bool) ([]byte, int, *responses.Error) {
-	id, err := w.fragment(v.entry.Get("id"))
+	id, err := w.idOf(u, v)
 	if err != nil {
 		return dst, 0, err
 	}
-	call, err := u.beginCall(v, string(id), place)
+	call, err := u.beginCall(v, string(id.text), place)
 	if err != nil {
 		return dst, 0, err
 	}
