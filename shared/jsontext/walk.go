@@ -52,19 +52,32 @@ func Values(b []byte) int {
 // First returns how long the JSON value is that b begins with, white space
 // before it included, and false when b does not begin with a whole one. A number
 // ends where its digits do.
-func First(b []byte) (n int, ok bool) { return first(b, false) }
+func First(b []byte) (n int, ok bool) {
+	left := mostValues
+	return first(b, false, &left)
+}
 
 // Extent is First for a value whose strings may hold anything: half a surrogate
 // pair, which many readers take, or a line end as it is.
-func Extent(b []byte) (n int, ok bool) { return first(b, true) }
+func Extent(b []byte) (n int, ok bool) {
+	left := mostValues
+	return ExtentOf(b, &left)
+}
+
+// ExtentOf is Extent for a text of many, which have no more values in all than left at first.
+func ExtentOf(b []byte, left *int) (n int, ok bool) { return first(b, true, left) }
+
+// FirstOf is First as ExtentOf is Extent.
+func FirstOf(b []byte, left *int) (n int, ok bool) { return first(b, false, left) }
 
 // mostValues is how many values First and Extent go through: what has more is none of them.
 const mostValues = 1 << 18
 
-func first(b []byte, checked bool) (n int, ok bool) {
-	s := scanner{b: b, lim: Limits{Depth: MaxDepth, Values: mostValues}, checked: checked}
+func first(b []byte, checked bool, left *int) (n int, ok bool) {
+	s := scanner{b: b, lim: Limits{Depth: MaxDepth, Values: max(*left, 1)}, checked: checked}
 	s.space()
-	if s.value() != nil {
+	err := s.value()
+	if *left -= s.values; err != nil {
 		return 0, false
 	}
 	return s.i, true

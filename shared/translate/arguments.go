@@ -89,26 +89,44 @@ func isLive(said []byte) bool {
 	return true
 }
 
-// maxTexts is how many texts of one call are told apart, and maxLooked how many are looked
-// at: those that say nothing, or the same, too.
+// maxTexts is how many texts of one call are told apart. Of all that are in the arguments of an
+// answer's calls, those that say nothing, or the same, too, maxLooked are looked at, beside
+// someTexts of each call, and mostValues values.
 const (
-	maxTexts  = 512
-	maxLooked = 8 * maxTexts
+	maxTexts   = 512
+	maxLooked  = 8 * maxTexts
+	someTexts  = 4
+	mostValues = 1 << 18
 )
+
+// looks are how much has been looked at of the arguments of an answer's calls.
+type looks struct {
+	texts, again int
+	values       int // how many may be looked at still
+}
+
+// another reports whether the text at i of a call may be looked at.
+func (l *looks) another(i int) bool {
+	if i < someTexts {
+		return true
+	}
+	l.texts++
+	return l.texts <= maxLooked
+}
 
 // longTexts is up to how many bytes of arguments blanks are looked at: behind a text that is
 // no JSON, and between the tokens of texts that may be the same.
 const longTexts = 1 << 20
 
-// texts returns what the arguments are: one text, or several, each of a call
+// split returns what the arguments are: one text, or several, each of a call
 // of its own. One that was told as it came is the first of them, with the blanks
 // before it.
-func texts(said []byte, custom bool) [][]byte {
+func (l *looks) split(said []byte, custom bool) [][]byte {
 	var all [][]byte
 	var sums []uint64      // of all
 	rest, start := said, 0 // where the last of all begins
-	for range maxLooked {
-		n, ok := jsontext.Extent(rest)
+	for i := 0; l.another(i); i++ {
+		n, ok := jsontext.ExtentOf(rest, &l.values)
 		if !ok || custom && trimLeft(rest)[0] != '{' || len(all) == maxTexts {
 			break
 		}
@@ -130,7 +148,7 @@ func texts(said []byte, custom bool) [][]byte {
 	last := len(all) - 1
 	switch {
 	case len(rest) > 0 && last < 0:
-		if end := (jsonEnd{}); rest[0] == '{' && len(said) <= longTexts {
+		if end := (jsonEnd{}); rest[0] == '{' && isBlank(said[len(said)-1]) && len(said) <= longTexts {
 			if n := end.write(said); len(trimLeft(said[n:])) == 0 {
 				said = said[:n]
 			}
@@ -154,6 +172,7 @@ func texts(said []byte, custom bool) [][]byte {
 // afterJoin returns what stands behind a text: the next one, when there is an
 // object or a list behind nothing but a comma and blanks, of whatever kind.
 func afterJoin(rest []byte) []byte {
+	rest = trimLeft(rest) // it is not gone through again
 	next := trimSpace(rest)
 	if len(next) > 0 && next[0] == ',' {
 		next = trimSpace(next[1:])
@@ -167,7 +186,7 @@ func afterJoin(rest []byte) []byte {
 // trimSpace cuts blanks of all kinds from the left. Those that only Unicode knows are few.
 func trimSpace(b []byte) []byte {
 	b = trimLeft(b)
-	few := b[:min(len(b), 256)]
+	few := b[:min(len(b), 64)]
 	return b[len(few)-len(bytes.TrimLeftFunc(few, unicode.IsSpace)):]
 }
 

@@ -188,8 +188,8 @@ func (w *chunkWork) isEmptyCall(a *chat.Answer, i int) bool {
 	return w.raw(v.Get("id")) == nil
 }
 
-// callBytes is how long an id may be that is kept, and a name, as they are written.
-const callBytes = 1 << 10
+// callWordBytes is how long an id may be that is kept, and a name, as they are written.
+const callWordBytes = 1 << 10
 
 // sentID is the id that a piece of a call has. Many are compared: by their sums, which are 0
 // of none.
@@ -203,7 +203,7 @@ type sentID struct {
 func (w *chunkWork) idOf(u *Turn, call toolCall) (id sentID, err *responses.Error) {
 	if name := call.function.Get("name"); jsontext.IsString(name) {
 		size, backslashes := jsontext.Measure(name)
-		if size > callBytes {
+		if size > callWordBytes {
 			return id, badUpstream("a tool call with a name of more than 1 KiB")
 		}
 		u.escapes += backslashes
@@ -212,7 +212,7 @@ func (w *chunkWork) idOf(u *Turn, call toolCall) (id sentID, err *responses.Erro
 		return id, err
 	}
 	id = sentID{jsontext.Sum(w.text), w.text}
-	if len(w.text) > callBytes {
+	if len(w.text) > callWordBytes {
 		id.text = nil
 	} else if !jsontext.Inside(w.text) {
 		id.text, err = w.mend()

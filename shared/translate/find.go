@@ -191,8 +191,11 @@ type overCall struct {
 	broken  bool // again will never be a text
 }
 
+// maxAgain is how much is compared in all: each text with those of its call.
+const maxAgain = 1 << 20
+
 // write takes a piece, and returns false when it is something new.
-func (c *overCall) write(p []byte) bool {
+func (c *overCall) write(p []byte, l *looks) bool {
 	c.again = append(c.again, p...)
 	for {
 		if c.seen == 0 {
@@ -206,7 +209,7 @@ func (c *overCall) write(p []byte) bool {
 			c.broken = c.end.complete
 			return len(c.again) <= c.longest
 		}
-		if !c.has(jsontext.Sum(trim(c.again[:n]))) {
+		if l.again += 64 + len(c.texts); l.again > maxAgain || !c.has(jsontext.Sum(trim(c.again[:n]))) {
 			return false
 		}
 		c.again = afterJoin(c.again[n:])

@@ -123,7 +123,7 @@ func (s *Stream) call(dst []byte, w *chunkWork, v toolCall) ([]byte, *responses.
 	}
 	if over != nil {
 		_, said, err := w.arguments(s.turn, v)
-		if err == nil && !over.write(said) {
+		if err == nil && !over.write(said, &s.turn.looks) {
 			err = moreArguments()
 		}
 		return dst, err
@@ -256,7 +256,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 	case cut && len(trimLeft(said)) == 0:
 		return dst, nil
 	}
-	for i, text := range texts(said, custom) {
+	for i, text := range s.turn.looks.split(said, custom) {
 		over.texts = append(over.texts, jsontext.Sum(trim(text)))
 		call := q.call
 		if i > 0 {

@@ -70,7 +70,7 @@ func (u *Turn) read(dst []byte, w *chunkWork, v *fastjson.Value, failed error, n
 // output is the turn's output, empty.
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
-	u.escapes, u.looked = 0, 0
+	u.escapes, u.clientValues, u.looks = 0, 0, looks{values: mostValues}
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
 	u.out.ReasoningSummary = u.summaries
 	if u.copies {
@@ -157,14 +157,14 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 		return dst, 0, err
 	}
 	plain := len(said) == len(text) // then there is nothing to escape
-	if isWhole(said) && said[0] == '{' && !saysNothing(said) && call.Kind == responses.FunctionCall || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
+	if call.Kind == responses.FunctionCall && u.looks.isOne(said) && said[0] == '{' && !saysNothing(said) || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
 		if len(text) > 0 {
 			dst = out.CallDelta(dst, text)
 		}
 		return dst, 1, nil
 	}
-	all := texts(said, call.Kind == responses.CustomCall)
+	all := u.looks.split(said, call.Kind == responses.CustomCall)
 	for i, text := range all {
 		if i > 0 {
 			if err = checkPlace(place + i); err != nil {
@@ -217,8 +217,8 @@ func (u *Turn) looksAt(arguments []byte) int {
 	if n <= fewValues {
 		return most
 	}
-	left := max(most-u.looked, 1)
-	u.looked += n
+	left := max(most-u.clientValues, 1)
+	u.clientValues += n
 	return left
 }
 

@@ -33,12 +33,16 @@ func trim(b []byte) []byte {
 //
 //go:noinline
 func trimLeft(b []byte) []byte {
-	i := 0
-	for i < len(b) && isBlank(b[i]) {
-		i++
+	for len(b) > 0 && isBlank(b[0]) {
+		b = b[1:]
+		for len(b) >= 8 && jsontext.Word(b) == eightBlanks {
+			b = b[8:]
+		}
 	}
-	return b[i:]
+	return b
 }
+
+const eightBlanks = 0x2020202020202020
 
 func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
@@ -48,5 +52,11 @@ func blanks(b []byte) int { return len(b) - len(trimLeft(b)) }
 // isWhole reports whether arguments are one JSON text.
 func isWhole(arguments []byte) bool {
 	n, ok := jsontext.First(arguments)
+	return ok && n == len(arguments)
+}
+
+// isOne is isWhole for those of one call of many.
+func (l *looks) isOne(arguments []byte) bool {
+	n, ok := jsontext.FirstOf(arguments, &l.values)
 	return ok && n == len(arguments)
 }
