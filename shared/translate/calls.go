@@ -92,20 +92,23 @@ func (c *customInput) write(dst, p []byte) []byte {
 
 // inside moves what is decided of the input's string.
 func (c *customInput) inside(dst []byte) []byte {
+	dst = jsontext.Grow(dst, len(c.held))
 	i := 0
-	for i < len(c.held) {
-		b := c.held[i]
-		if b == '"' {
+	for {
+		run := jsontext.Plain(c.held[i:])
+		dst = jsontext.AppendEscaped(dst, c.held[i:i+run])
+		if i += run; i == len(c.held) {
+			break
+		}
+		if c.held[i] == '"' {
 			c.state = afterInput
 			break
 		}
-		n := 1
-		if b == '\\' {
-			if n = escapeLen(c.held[i:]); n == 0 {
-				break // the rest of the escape is still to come
-			}
+		n := escapeLen(c.held[i:])
+		if n == 0 {
+			break // the rest of the escape is still to come
 		}
-		if text := c.held[i : i+n]; b >= 0x20 && (b >= 0x80 || n == 1 || jsontext.Inside(text)) {
+		if text := c.held[i : i+n]; jsontext.Inside(text) {
 			dst = append(dst, text...)
 		} else {
 			dst = jsontext.AppendEscaped(dst, text)
