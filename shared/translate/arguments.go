@@ -103,6 +103,7 @@ const (
 type looks struct {
 	texts, again int
 	values       int // how many may be looked at still
+	summed       int // bytes of calls of several texts
 }
 
 // another reports whether the text at i of a call may be looked at.
@@ -115,7 +116,7 @@ func (l *looks) another(i int) bool {
 }
 
 // longTexts is up to how many bytes of arguments blanks are looked at: behind a text that is
-// no JSON, and between the tokens of texts that may be the same.
+// no JSON, and between the tokens of texts that may be the same, of all calls of an answer.
 const longTexts = 1 << 20
 
 // split returns what the arguments are: one text, or several, each of a call
@@ -123,7 +124,8 @@ const longTexts = 1 << 20
 // before it.
 func (l *looks) split(said []byte, custom bool) [][]byte {
 	var all [][]byte
-	var sums []uint64      // of all
+	var sums []uint64 // of all, where they are more than one
+	withBlanks := false
 	rest, start := said, 0 // where the last of all begins
 	for i := 0; l.another(i); i++ {
 		n, ok := jsontext.ExtentOf(rest, &l.values)
@@ -133,16 +135,26 @@ func (l *looks) split(said []byte, custom bool) [][]byte {
 		text := trim(rest[:n])
 		at := len(said) - len(rest)
 		rest = afterJoin(rest[n:])
-		sum := sumOf(text, at+n > longTexts)
 		last := len(all) - 1
 		switch {
 		case last >= 0 && saysNothing(all[last]):
-			all, sums = all[:last], sums[:last]
+			all = all[:last]
 		case last < 0:
-		case saysNothing(text) || slices.Contains(sums, sum):
+		case saysNothing(text):
 			continue
+		default:
+			if len(sums) == 0 {
+				l.summed += len(said)
+				withBlanks = l.summed > longTexts
+				sums = append(sums, sumOf(all[0], withBlanks))
+			}
+			sum := sumOf(text, withBlanks)
+			if slices.Contains(sums, sum) {
+				continue
+			}
+			sums = append(sums, sum)
 		}
-		all, sums, start = append(all, text), append(sums, sum), at
+		all, start = append(all, text), at
 	}
 	rest = trim(rest)
 	last := len(all) - 1

@@ -1,6 +1,10 @@
 package translate
 
-import "antwort/shared/jsontext"
+import (
+	"strings"
+
+	"antwort/shared/jsontext"
+)
 
 // jsonEnd watches JSON text as it arrives in pieces and tells when one object,
 // array or string is complete.
@@ -95,9 +99,11 @@ func (c *customInput) inside(dst []byte) []byte {
 	dst = jsontext.Grow(dst, len(c.held))
 	i := 0
 	for {
-		run := jsontext.Plain(c.held[i:])
-		dst = jsontext.AppendEscaped(dst, c.held[i:i+run])
-		if i += run; i == len(c.held) {
+		if run := jsontext.Plain(c.held[i:]); run > 0 { // escapes are often close to each other
+			dst = jsontext.AppendEscaped(dst, c.held[i:i+run])
+			i += run
+		}
+		if i == len(c.held) {
 			break
 		}
 		if c.held[i] == '"' {
@@ -108,7 +114,7 @@ func (c *customInput) inside(dst []byte) []byte {
 		if n == 0 {
 			break // the rest of the escape is still to come
 		}
-		if text := c.held[i : i+n]; jsontext.Inside(text) {
+		if text := c.held[i : i+n]; n == 2 && strings.IndexByte(`"\/bfnrt`, text[1]) >= 0 || n > 2 && jsontext.Inside(text) {
 			dst = append(dst, text...)
 		} else {
 			dst = jsontext.AppendEscaped(dst, text)
