@@ -42,15 +42,16 @@ func (w *chunkWork) done() {
 // before it.
 func (w *chunkWork) parse(split *chat.Splitter, mark string) (*fastjson.Value, error) {
 	text := split.Rest()
+	parse := jsontext.ParseInPlace // nobody else reads it
 	w.long = w.long || len(text) > treeBytes
 	long, ok := split.Long()
 	if ok && len(long) > 0 {
 		if w.text, ok = jsontext.AppendShortUnchecked(w.text[:0], text, long); ok {
 			w.rest, w.spans = text, long
-			text = w.text
+			text, parse = w.text, (*fastjson.Parser).ParseBytes
 		}
 	}
-	v, err := w.parser.ParseBytes(bytes.TrimPrefix(text, []byte(mark)))
+	v, err := parse(&w.parser, bytes.TrimPrefix(text, []byte(mark)))
 	if err == nil && len(w.spans) > 0 {
 		jsontext.Lengthen(v, w.rest, long, nil)
 	}
