@@ -20,6 +20,8 @@ type chunkWork struct {
 	logprobs []byte
 	split    chat.Splitter   // of a long chunk
 	told     []byte          // its logprobs, rendered
+	call     []byte          // what a call of a whole answer says, escaped
+	input    customInput     // where it is of a custom tool
 	long     bool            // it has read a long answer or chunk
 	mends    int             // how many broken characters were mended
 	rest     []byte          // what the splitter has left

@@ -152,15 +152,15 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	if call.Name == "" {
 		return dst, 0, badUpstream("a tool call without a name")
 	}
-	text, said, err := w.arguments(u, v)
+	escaped, said, err := w.arguments(u, v)
 	if err != nil {
 		return dst, 0, err
 	}
-	plain := len(said) == len(text) // then there is nothing to escape
+	plain := len(said) == len(escaped) // then there is nothing to escape
 	if call.Kind == responses.FunctionCall && u.looks.isOne(said) && said[0] == '{' && !saysNothing(said) || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
-		if len(text) > 0 {
-			dst = out.CallDelta(dst, text)
+		if len(escaped) > 0 {
+			dst = out.CallDelta(dst, escaped)
 		}
 		return dst, 1, nil
 	}
@@ -180,10 +180,12 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 			continue
 		}
 		if call.Kind == responses.CustomCall {
-			var input customInput
-			text = input.end(input.write(nil, text), isCut)
+			w.input = customInput{held: w.input.held[:0]}
+			w.call = w.input.end(w.input.write(w.call[:0], text), isCut)
+			text = w.call
 		} else if !plain {
-			text = jsontext.AppendEscaped(make([]byte, 0, len(text)+len(text)/8), text)
+			w.call = jsontext.AppendEscaped(jsontext.Grow(w.call[:0], len(text)+len(text)/8), text)
+			text = w.call
 		}
 		dst = out.BeginCall(dst, call)
 		if len(text) > 0 {
