@@ -145,6 +145,20 @@ func attacks(translates bool) []attack {
 		asks("a call of many values", gives(200, "application/json", calls("shell", `{\"commands\":[`+many("0", 7<<20)+`]}`)), 1, 2, hello[:len(hello)-1]+`,"tools":[{"type":"shell"}]}`, 200, 502),
 		asks("a call of texts that begin alike", gives(200, "application/json", calls("f", alike(500, 8_000))), 1, 2, hello, 200),
 		asks("an event of small values", streams(chatEvents[1], `data: {"choices":[{"index":0,"delta":{"content":[`+many("0", 3<<20)+`]}}]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
+		asks("a namespace that is described once for each of its tools", nil, 1, 2, `{"model":"m","input":"a","tools":[{"type":"namespace","name":"n","description":"`+strings.Repeat("x", 1_000_000)+`","tools":[`+
+			numbered(1_000, func(i int) string { return fmt.Sprintf(`{"type":"function","name":"f%d"}`, i) })+`]}]}`, 400),
+		asks("calls in the arguments of calls that wait", streams(openCall+waitingCalls(500, func(i int) string {
+			return fmt.Sprintf(`{"index":%d,"id":"c%d","function":{"name":"f","arguments":"%s"}}`, i+1, i+1, lists)
+		}), strings.Join(chatEvents[3:], "")), 1, 2, helloStream, 200),
+		asks("texts and thoughts that wait", streams(openCall+strings.Repeat(`data: {"choices":[{"delta":{"content":"t"}}]}`+"\n\n"+`data: {"choices":[{"delta":{"reasoning":"t"}}]}`+"\n\n", 200_000), strings.Join(chatEvents[3:], "")), 1, 2, helloStream, 200),
+		asks("ids of two megabytes", streams(waitingCalls(510, func(i int) string {
+			return fmt.Sprintf(`{"index":%d,"id":"%d%s","function":{"name":"f","arguments":"{}"}}`, i, 1000+i, longID)
+		}), strings.Join(chatEvents[3:], "")), 1, 1, helloStream, 200, 502),
+		asks("calls of a client's tool, of many values", gives(200, "application/json", `{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[`+
+			numbered(1_000, func(i int) string {
+				return fmt.Sprintf(`{"id":"c%d","type":"function","function":{"name":"tool_search","arguments":"{\"a\":[%s]}"}}`, i, many("1", 7_000))
+			})+`]},"finish_reason":"tool_calls"}]}`), 1, 2, hello[:len(hello)-1]+`,"tools":[{"type":"tool_search","execution":"client"}]}`, 200, 502),
+		asks("what a stream repeats three times", nil, 1, 2, `{"model":"m","stream":true,"input":"a","instructions":"`+strings.Repeat("word ", 6<<20)+`"}`, 400),
 		asks("unknown values in an event", streams(chatEvents[1], `data: {"x":[`+many(`{"a":0}`, 900<<10)+`],"choices":[]}`+"\n\n", strings.Join(chatEvents[3:], "")), 2, 2, helloStream, 200, 502),
 		attack{"a stream without end", 1, flows(delta, 60_000), func(t *testing.T, url string) {
 			got := post(t, url, helloStream)
@@ -155,6 +169,32 @@ func attacks(translates bool) []attack {
 			require.True(t, strings.HasSuffix(end, "data: [DONE]\n\n"), end)
 		}},
 	)
+}
+
+// openCall is an event of a stream with a call that does not end, behind which others wait.
+const openCall = `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"f","arguments":"{\"a\":"}}]}}]}` + "\n\n"
+
+// lists are 512 texts of arguments.
+var lists = strings.ReplaceAll(numbered(512, func(i int) string { return fmt.Sprintf("[%d]", i) }), ",", "")
+
+var longID = strings.Repeat("i", 2_000_000)
+
+// waitingCalls are events with a call each.
+func waitingCalls(n int, call func(i int) string) string {
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, "data: {\"choices\":[{\"delta\":{\"tool_calls\":[%s]}}]}\n\n", call(i))
+	}
+	return all.String()
+}
+
+// numbered are n texts, with commas between them.
+func numbered(n int, one func(i int) string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = one(i)
+	}
+	return strings.Join(all, ",")
 }
 
 // calls is an answer that is a call; its arguments are escaped.
