@@ -22,7 +22,7 @@ func Inside(b []byte) bool {
 // quote or the end of b, false when they are not valid.
 func InsideOf(b []byte) (n int, ok bool) {
 	n, ok = plain(b)
-	return n, ok && utf8.Valid(b[:n])
+	return n, ok && isUTF8(b[:n])
 }
 
 // Escapes is Inside, and returns how many escapes b has. It looks no further than one more
@@ -30,7 +30,26 @@ func InsideOf(b []byte) (n int, ok bool) {
 func Escapes(b []byte, most int) (n int, ok bool) {
 	s := scanner{lim: Limits{Escapes: most}}
 	end, ok := s.plain(b)
-	return s.escapes, ok && end == len(b) && utf8.Valid(b)
+	return s.escapes, ok && end == len(b) && isUTF8(b)
+}
+
+// isUTF8 is utf8.Valid, which goes by bytes behind the first that is no ASCII.
+func isUTF8(b []byte) bool {
+	for len(b) > 0 {
+		n := 0
+		switch {
+		case b[0] >= utf8.RuneSelf:
+			if n = runes(b); n == 0 {
+				return false
+			}
+		case len(b) < 8:
+			n = 1
+		default:
+			n = bits.TrailingZeros64(Word(b)&highBits) >> 3 // 8 where there is none
+		}
+		b = b[n:]
+	}
+	return true
 }
 
 // Sum is a sum of a text that may be long: those that have the same are taken for the same.
