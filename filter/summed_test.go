@@ -125,7 +125,7 @@ func TestSummariesAreAskedOfTheRoutesModel(t *testing.T) {
 	h := start(t, cfg, up, env)
 	require.Equal(t, 200, post(t, h, triggers+"}").status)
 	_, body := up.last()
-	require.Contains(t, body, `{"model":"the model's own name","messages":[{"role":"user","content":"hello"},{`)
+	require.Contains(t, body, `{"model":"the model's own name","messages":[{"role":"user","content":"\u0068ello"},{`)
 }
 
 // Without keys, or turned off, the answer says what its operator can do.

@@ -22,10 +22,11 @@ func Grow(b []byte, n int) []byte {
 }
 
 // GrowTwice is Grow for what more will be appended to: it makes twice the room that there is
-// where that is more. append makes a quarter more of what is long, and copies it five times.
+// where that is more. append makes a quarter more of what is long, and copies it five times;
+// so a little is left for what is short behind it.
 func GrowTwice(b []byte, n int) []byte {
 	if n <= cap(b)-len(b) {
 		return b
 	}
-	return Grow(b, max(n, len(b)))
+	return Grow(b, max(n+n/16, len(b)))
 }
