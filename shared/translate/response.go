@@ -70,7 +70,7 @@ func (u *Turn) read(dst []byte, w *chunkWork, v *fastjson.Value, failed error, n
 // output is the turn's output, empty.
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
-	u.escapes, u.clientValues, u.looks = 0, 0, looks{values: mostValues}
+	u.escapes, u.clientBytes, u.clientValues, u.looks = 0, 0, 0, looks{values: mostValues}
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
 	u.out.ReasoningSummary = u.summaries
 	if u.copies {
@@ -198,6 +198,10 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 // clientCall tells the call of a tool that the client runs. One that was cut is
 // not told: nobody must act on half of it.
 func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut bool) ([]byte, *responses.Error) {
+	u.clientBytes += len(arguments)
+	if most := u.from.opt.TextBytes; most > 0 && u.clientBytes > most {
+		return dst, responses.AnswerTooLarge()
+	}
 	value, ok := raiseClient(call.Kind, arguments, u.looksAt(arguments))
 	switch {
 	case cut && (!ok || !isWhole(arguments)):

@@ -172,3 +172,29 @@ func TestWhatAStreamRepeatsHasABound(t *testing.T) {
 		})
 	}
 }
+
+// The calls of tools that the client runs are read and written anew: all of an answer have the
+// bound, and one budget of values.
+func TestCallsOfClientsToolsHaveABound(t *testing.T) {
+	tr := translate.New(translate.Options{TextBytes: 64 << 10, Limits: responses.Limits{Values: 1_000}})
+	list := func(n int) string { return `{\"a\":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }
+	calls := func(n int, arguments string) string {
+		call := `{"id":"c","type":"function","function":{"name":"tool_search","arguments":"` + arguments + `"}}`
+		return `{"choices":[{"message":{"tool_calls":[` + strings.TrimSuffix(strings.Repeat(call+",", n), ",") + `]},"finish_reason":"tool_calls"}]}`
+	}
+	answer := func(answer string) (string, *responses.Error) {
+		_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","tools":[{"type":"tool_search","execution":"client"}]}`), corpus.ID, corpus.Created)
+		require.Nil(t, err)
+		out, failed := turn.Response(nil, []byte(answer), corpus.Ended)
+		return string(out), failed
+	}
+	out, failed := answer(calls(3, list(450)))
+	require.Nil(t, failed)
+	require.Equal(t, 2, strings.Count(out, `"arguments":{"a":[1,`), "beyond the budget a call is not looked into")
+	require.Equal(t, 1, strings.Count(out, `"arguments":"{\"a\":[1,`))
+	out, failed = answer(calls(60, list(5)))
+	require.Nil(t, failed)
+	require.Equal(t, 60, strings.Count(out, `"arguments":{"a":[1,`), "few values count for nothing")
+	_, failed = answer(calls(40, list(900)))
+	require.Equal(t, responses.AnswerTooLarge(), failed)
+}
