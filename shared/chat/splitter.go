@@ -86,11 +86,9 @@ func (s *Splitter) Values() (rest, entries int) { return s.values + 1, s.entryVa
 // Escapes returns how many escapes a parser finds in Rest that does not see its long strings.
 func (s *Splitter) Escapes() int { return s.escapes }
 
-// Overlong reports whether a number has come of more than 1 KiB, which a parser would read digit
-// by digit. Nothing is taken from then on.
+// Overlong reports whether a number has come of more than jsontext.MaxNumber, which a parser
+// would read digit by digit. Nothing is taken from then on.
 func (s *Splitter) Overlong() bool { return s.overlong }
-
-const maxNumber = 1 << 10
 
 // Held returns how many bytes of memory the splitter takes.
 func (s *Splitter) Held() int { return cap(s.rest) + cap(s.entry) }
@@ -127,9 +125,11 @@ func (s *Splitter) Write(p []byte) {
 				break
 			}
 		}
+		run := s.run + 1
+		s.run = 0
 		switch c := p[i]; c {
 		case '"':
-			s.inString, s.isValue, s.begun, s.within, s.run = true, false, -1, 0, 0
+			s.inString, s.isValue, s.begun, s.within = true, false, -1, 0
 			if s.to == kept {
 				s.begun = len(s.rest) + i + 1 - from
 			}
@@ -137,14 +137,13 @@ func (s *Splitter) Write(p []byte) {
 				s.name = s.letters[:0]
 			}
 		case ':':
-			s.named, s.run = s.named || s.below == 0, 0
+			s.named = s.named || s.below == 0
 			if s.isValue {
 				last := len(s.long) - 1
 				s.escapes += s.long[last].Escapes
 				s.long, s.isValue = s.long[:last], false
 			}
 		case ',':
-			s.run = 0
 			s.count()
 			if s.below == 0 {
 				s.named = false
@@ -153,12 +152,12 @@ func (s *Splitter) Write(p []byte) {
 				}
 			}
 		case '{', '[':
-			from, s.run = s.open(p, from, i), 0
+			from = s.open(p, from, i)
 		case '}', ']':
-			from, s.run = s.close(p, from, i), 0
+			from = s.close(p, from, i)
 		case ' ', '\t', '\r', '\n':
 		default:
-			if s.run++; s.run > maxNumber {
+			if s.run = run; run > jsontext.MaxNumber {
 				s.stopped, s.overlong = true, true
 			}
 		}

@@ -29,6 +29,10 @@ type Limits struct {
 // byte, and keeps names.
 const wordBytes = 64
 
+// MaxNumber is the longest number that a request or an answer may have, in bytes. One of 30 MB
+// is parsed, and compared, digit by digit.
+const MaxNumber = 1 << 10
+
 // MaxDepth is the deepest nesting that Check accepts whatever the limits say:
 // what fastjson parses.
 const MaxDepth = 300

@@ -54,7 +54,7 @@ func Values(b []byte) int {
 // ends where its digits do.
 func First(b []byte) (n int, ok bool) {
 	left := mostValues
-	return first(b, false, &left)
+	return FirstOf(b, &left)
 }
 
 // Extent is First for a value whose strings may hold anything: half a surrogate

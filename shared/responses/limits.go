@@ -15,10 +15,6 @@ type Limits struct {
 // written. Names are compared and repeated more often than any other text.
 const MaxMemberName = 1024
 
-// MaxNumber is the longest number that a request may have, in bytes. One of 30 MB is parsed, and
-// compared, digit by digit.
-const MaxNumber = 1024
-
 // Answer are those of them that an answer's text is held to: how it writes its strings and
 // names is no client's doing.
 func (l Limits) Answer() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
@@ -29,5 +25,5 @@ func (l Limits) ArgumentEscapes() int { return (l.Escapes + 1) / 2 }
 
 // Text are those of them that a request's text is held to.
 func (l Limits) Text() jsontext.Limits {
-	return jsontext.Limits{Depth: l.Depth, Values: l.Values, Escapes: l.Escapes, Name: MaxMemberName, Number: MaxNumber}
+	return jsontext.Limits{Depth: l.Depth, Values: l.Values, Escapes: l.Escapes, Name: MaxMemberName, Number: jsontext.MaxNumber}
 }

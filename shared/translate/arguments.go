@@ -104,6 +104,8 @@ type looks struct {
 	texts, again int
 	values       int // how many may be looked at still
 	summed       int // bytes of calls of several texts
+	clients      int // bytes of those of clients' tools
+	parsed       int // values in these
 }
 
 // another reports whether the text at i of a call may be looked at.
@@ -114,6 +116,25 @@ func (l *looks) another(i int) bool {
 	l.texts++
 	return l.texts <= maxLooked
 }
+
+// parses returns how many values of a client's call may be parsed, at least 1 and 0 without a
+// limit: all calls of an answer have one limit together, most, but for some of each.
+func (l *looks) parses(arguments []byte, most int) int {
+	if most == 0 {
+		return 0
+	}
+	n := bytes.Count(arguments, []byte(",")) + bytes.Count(arguments, []byte("["))
+	if n <= fewValues {
+		return most
+	}
+	left := max(most-l.parsed, 1)
+	l.parsed += n
+	return left
+}
+
+// fewValues are as many as a client's call has without counting for others: of an answer's calls
+// there are 2,048 at most.
+const fewValues = 16
 
 // longTexts is up to how many bytes of arguments blanks are looked at: behind a text that is
 // no JSON, and between the tokens of texts that may be the same, of all calls of an answer.

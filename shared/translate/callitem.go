@@ -171,7 +171,7 @@ const maxValues = 256 << 10
 
 // left are the limits of the next arguments.
 func (w *requestWork) left() jsontext.Limits {
-	return jsontext.Limits{Values: max(maxValues-w.values, 1), Number: responses.MaxNumber}
+	return jsontext.Limits{Values: max(maxValues-w.values, 1), Number: jsontext.MaxNumber}
 }
 
 // isObject reports whether a short text, which begins as an object does, is one.

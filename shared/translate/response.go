@@ -70,7 +70,7 @@ func (u *Turn) read(dst []byte, w *chunkWork, v *fastjson.Value, failed error, n
 // output is the turn's output, empty.
 func (u *Turn) output() *responses.Output {
 	u.out.Reset()
-	u.escapes, u.clientBytes, u.clientValues, u.looks = 0, 0, 0, looks{values: mostValues}
+	u.escapes, u.looks = 0, looks{values: mostValues}
 	u.out.Resource, u.out.ReasoningEvents = &u.resource, u.from.opt.ReasoningEvents
 	u.out.ReasoningSummary = u.summaries
 	if u.copies {
@@ -198,11 +198,11 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 // clientCall tells the call of a tool that the client runs. One that was cut is
 // not told: nobody must act on half of it.
 func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut bool) ([]byte, *responses.Error) {
-	u.clientBytes += len(arguments)
-	if most := u.from.opt.TextBytes; most > 0 && u.clientBytes > most {
+	u.looks.clients += len(arguments)
+	if most := u.from.opt.TextBytes; most > 0 && u.looks.clients > most {
 		return dst, responses.AnswerTooLarge()
 	}
-	value, ok := raiseClient(call.Kind, arguments, u.looksAt(arguments))
+	value, ok := raiseClient(call.Kind, arguments, u.looks.parses(arguments, u.from.opt.Limits.Values))
 	switch {
 	case cut && (!ok || !isWhole(arguments)):
 		return dst, nil
@@ -211,26 +211,6 @@ func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut
 	}
 	return u.out.ClientCall(dst, call, value), nil
 }
-
-// looksAt returns how many values of a client's call may be parsed, at least 1 and 0 without a
-// limit: all calls of an answer have one limit together, but for some of each.
-func (u *Turn) looksAt(arguments []byte) int {
-	most := u.from.opt.Limits.Values
-	if most == 0 {
-		return 0
-	}
-	n := bytes.Count(arguments, []byte(",")) + bytes.Count(arguments, []byte("["))
-	if n <= fewValues {
-		return most
-	}
-	left := max(most-u.clientValues, 1)
-	u.clientValues += n
-	return left
-}
-
-// fewValues are as many as a client's call has without counting for others: of an answer's calls
-// there are 2,048 at most.
-const fewValues = 16
 
 // callsOf returns how many calls an answer or a chunk has.
 func callsOf(a *chat.Answer) int {

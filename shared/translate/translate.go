@@ -65,29 +65,28 @@ func New(opt Options) *Translator {
 
 // A Turn is one request on its way: what its answer must be told.
 type Turn struct {
-	from                      *Translator // nil once it is free
-	resource                  responses.Resource
-	out                       responses.Output
-	stream                    Stream
-	streaming                 bool
-	begun                     int  // events that are told by Queue and Work
-	summaries                 bool // thoughts are told as summaries
-	copies                    bool // reasoning items have a copy of their thought
-	owner                     [16]byte
-	model                     string
-	sent                      int   // bytes of the chat request up to its model's end
-	medium                    place // of the first part that is no text
-	hasMedium                 bool
-	converses                 bool // the history is a conversation's
-	raised                    []raisedTool
-	dropped                   string
-	maxOutput                 int64
-	escapes                   int             // in the arguments of the answer's calls so far
-	looks                     looks           // at them
-	clientBytes, clientValues int             // in those of clients' tools
-	memory                    *Memory         // that the answer begins with; nil: none
-	state                     responses.State // how the answer ended
-	outcome                   responses.Outcome
+	from      *Translator // nil once it is free
+	resource  responses.Resource
+	out       responses.Output
+	stream    Stream
+	streaming bool
+	begun     int  // events that are told by Queue and Work
+	summaries bool // thoughts are told as summaries
+	copies    bool // reasoning items have a copy of their thought
+	owner     [16]byte
+	model     string
+	sent      int   // bytes of the chat request up to its model's end
+	medium    place // of the first part that is no text
+	hasMedium bool
+	converses bool // the history is a conversation's
+	raised    []raisedTool
+	dropped   string
+	maxOutput int64
+	escapes   int             // in the arguments of the answer's calls so far
+	looks     looks           // at them
+	memory    *Memory         // that the answer begins with; nil: none
+	state     responses.State // how the answer ended
+	outcome   responses.Outcome
 }
 
 // Streaming reports whether the client asked for a stream.
