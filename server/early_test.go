@@ -99,6 +99,17 @@ func TestUpstreamsThatBreakDuringUploads(t *testing.T) {
 			c.Close()
 		}
 	})
+	t.Run("a client that still sends is not reset", func(t *testing.T) {
+		for range 5 {
+			c := dial(t, r)
+			go io.WriteString(c.Conn, "POST /v1/responses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nf00000\r\n"+strings.Repeat("x", 0xf00000)) //nolint:errcheck // the answer comes before
+			got := c.answer()
+			require.Equal(t, 502, got.status, got.body)
+			_, err := c.r.ReadByte()
+			require.ErrorIs(t, err, io.EOF)
+			c.Close()
+		}
+	})
 }
 
 // A client that stops in the middle of an upload is told so.

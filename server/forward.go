@@ -91,6 +91,9 @@ func (x *exchange) closeAfter(h http.Header) {
 	if (unread || x.gen.draining.Load()) && (x.r == nil || x.r.ProtoMajor == 1) { // nil: the connection was taken over, of HTTP/1.1
 		h["Connection"] = []string{"close"}
 	}
+	if unread {
+		x.upload.Linger()
+	}
 }
 
 // forwardHeader is the client's header for the upstream, with what we know of

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"antwort/server/buffer"
@@ -52,6 +53,14 @@ func (b *Body) LimitTime() {
 
 // unlimitTime lets net/http watch the connection without a limit.
 func (b *Body) unlimitTime() { _ = http.NewResponseController(b.w).SetReadDeadline(time.Time{}) }
+
+// Linger keeps the connection open for a moment after an answer that comes before the
+// body's end. Closed at once, with bytes of the body unread, it would be reset, and the
+// answer lost to a client that still sends. net/http does so where [http.MaxBytesReader]
+// meets its limit.
+func (b *Body) Linger() {
+	_, _ = http.MaxBytesReader(b.w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+}
 
 // Read reads all of it, decoded, into a buffer that the caller puts back.
 func (b *Body) Read() (*buffer.Buffer, *failure.Failure) {
@@ -97,6 +106,7 @@ func (b *Body) failed(err error) *failure.Failure {
 	case errors.Is(err, buffer.ErrTooLarge):
 		return b.tooLarge().With("Connection", "close")
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.Linger()
 		return failure.Of(failure.SlowBody, responses.NewError(http.StatusRequestTimeout, "request_timeout",
 			"the request body did not arrive within "+b.limits.Time.String())).Because(err).With("Connection", "close")
 	case b.r.Context().Err() != nil, errors.Is(err, io.ErrUnexpectedEOF):

@@ -108,5 +108,8 @@ func (u *Upload) WholeRead() bool {
 	return u.read
 }
 
+// Linger is the body's.
+func (u *Upload) Linger() { u.body.Linger() }
+
 // Failed tells what went wrong between the client and us in a Read.
 func (u *Upload) Failed(err error) *failure.Failure { return u.body.failed(err) }
