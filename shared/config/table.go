@@ -291,7 +291,7 @@ var limitKeys = []key{{
 }, {
 	path:  "limits.json_values",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONValues }, def: 50_000, min: 100, max: 100_000_000},
-	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads. Of a member's name each 64 bytes count as one more.",
+	doc:   "JSON values in a request; in an answer that is translated too, but for logprobs and what nobody reads. Of a name or a number each 64 bytes count as one more, and of white space in one place each 32.",
 }, {
 	path:  "limits.json_escapes",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.JSONEscapes }, def: 1_000_000, min: 100, max: 1_000_000_000},
@@ -300,7 +300,7 @@ var limitKeys = []key{{
 	path:    "limits.text_bytes",
 	value:   &size{at: func(c *Config) *int64 { return &c.Limits.TextBytes }, min: kib, max: 4 * gib, zero: "6MiB in the filter; in the server what the whole body may have"},
 	example: "8MiB",
-	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments that come as an object; all arguments of a request's calls; what its text files become. A million tokens are some 4 MiB.",
+	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments that come as an object, and all those of a request's calls or of a whole answer's; a text, a thought or a call's arguments in a stream; what text files become. A million tokens are some 4 MiB.",
 }, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},

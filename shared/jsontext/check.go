@@ -19,15 +19,18 @@ import (
 // nesting never exceeds MaxDepth.
 type Limits struct {
 	Depth   int // nested arrays and objects
-	Values  int // values of any kind, the members of objects included, and each wordBytes of a name or a number
+	Values  int // values of any kind, the members of objects included, each wordBytes of a name or a number, and each blankBytes of white space in one place
 	Escapes int // escapes in strings and names, a surrogate pair being one
 	Name    int // bytes of the name of a member, as it is written
 	Number  int // bytes of a number
 }
 
-// wordBytes of a member's name or of a number count as a value: a parser reads them byte by
-// byte, and keeps names.
-const wordBytes = 64
+// wordBytes of a member's name or of a number count as a value, and blankBytes of white space
+// between two tokens: a parser reads them byte by byte, and keeps names.
+const (
+	wordBytes  = 64
+	blankBytes = 32
+)
 
 // MaxNumber is the longest number that a request or an answer may have, in bytes. One of 30 MB
 // is parsed, and compared, digit by digit.
@@ -133,12 +136,20 @@ type scanner struct {
 }
 
 func (s *scanner) fail(problem string) *SyntaxError {
+	if s.hasMany() {
+		return s.manyValues()
+	}
 	return &SyntaxError{Offset: s.i, Problem: problem}
 }
 
 func (s *scanner) space() {
 	if s.i < len(s.b) && s.b[s.i] <= ' ' {
-		s.i += blanks(s.b[s.i:])
+		n := blanks(s.b[s.i:])
+		if s.values += n / blankBytes; s.hasMany() {
+			s.b = s.b[:s.i] // whatever is looked for is not there
+			return
+		}
+		s.i += n
 	}
 }
 
@@ -166,7 +177,7 @@ func blanks(b []byte) (n int) {
 }
 
 func (s *scanner) value() *SyntaxError {
-	if s.values++; s.lim.Values > 0 && s.values > s.lim.Values {
+	if s.values++; s.hasMany() {
 		return s.manyValues()
 	}
 	if s.i >= len(s.b) {
@@ -196,6 +207,9 @@ func (s *scanner) value() *SyntaxError {
 		return s.fail("unexpected character " + strconv.QuoteRune(firstRune(s.b[s.i:])))
 	}
 }
+
+// hasMany reports whether there are more values than the limit.
+func (s *scanner) hasMany() bool { return s.lim.Values > 0 && s.values > s.lim.Values }
 
 func (s *scanner) manyValues() *SyntaxError {
 	return &SyntaxError{Offset: s.i, Limit: true, Problem: "more than " + strconv.Itoa(s.lim.Values) + " JSON values"}
@@ -349,7 +363,7 @@ func (s *scanner) name() *SyntaxError {
 
 // counts counts what a name or a number of n bytes, read with err, is more than one value.
 func (s *scanner) counts(n int, err *SyntaxError) *SyntaxError {
-	if s.values += n / wordBytes; err == nil && s.lim.Values > 0 && s.values > s.lim.Values {
+	if s.values += n / wordBytes; err == nil && s.hasMany() {
 		return s.manyValues()
 	}
 	return err

@@ -18,6 +18,7 @@ type Checker struct {
 	nested  bool // a bracket has been opened
 	depth   int
 	values  int
+	blanks  int // at the end of what has come, that count for no value yet
 	escapes int
 	arrays  [(MaxDepth + 64) / 64]uint64 // a bit for each open bracket: an array
 
@@ -58,6 +59,9 @@ const (
 
 // Write takes the next bytes. It is false when the document is wrong.
 func (c *Checker) Write(p []byte) bool {
+	if len(p) > 0 && p[0] > ' ' {
+		c.blanks = 0
+	}
 	for i := 0; i < len(p) && !c.wrong; {
 		if c.state == inString {
 			i += c.text(p[i:])
@@ -67,6 +71,7 @@ func (c *Checker) Write(p []byte) bool {
 		if c.state <= afterValue && p[i] <= ' ' {
 			if n := blanks(p[i:]); n > 0 {
 				i += n
+				c.blank(n, i == len(p))
 				continue
 			}
 		}
@@ -95,9 +100,9 @@ func (c *Checker) said(at int) {
 	switch n := at - c.from; {
 	case c.isKey:
 		if c.state == colon {
-			c.values += n / wordBytes
+			c.count(n / wordBytes)
 		}
-		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name || c.Limits.Values > 0 && c.values > c.Limits.Values
+		c.wrong = c.wrong || c.Limits.Name > 0 && n > c.Limits.Name
 	case c.state == afterValue && n >= LongString:
 		c.long = append(c.long, Span{From: c.from, To: at})
 	}
@@ -127,7 +132,7 @@ func (c *Checker) Valid() bool {
 func (c *Checker) Wrong() bool { return c.wrong }
 
 // Values returns how many values have begun, of any kind, the members of objects
-// included, and each wordBytes of a name or a number.
+// included, and each wordBytes of a name or a number, and each blankBytes of white space.
 func (c *Checker) Values() int { return c.values }
 
 // Escapes returns how many escapes have come, a surrogate pair being one.
@@ -192,6 +197,22 @@ func (c *Checker) begin(state checkState, b byte) {
 func (c *Checker) endString() {
 	if c.state = afterValue; c.isKey {
 		c.state = colon
+	}
+}
+
+// count counts what is n values.
+func (c *Checker) count(n int) {
+	c.values += n
+	c.wrong = c.wrong || c.Limits.Values > 0 && c.values > c.Limits.Values
+}
+
+// blank counts white space, of which more may follow when it is last of what has come.
+func (c *Checker) blank(n int, last bool) {
+	n += c.blanks
+	c.count(n / blankBytes)
+	c.blanks = 0
+	if last {
+		c.blanks = n % blankBytes
 	}
 }
 
@@ -277,8 +298,8 @@ func (c *Checker) fail() bool {
 
 // value begins a value.
 func (c *Checker) value(b byte) bool {
-	if c.values++; c.Limits.Values > 0 && c.values > c.Limits.Values {
-		return c.fail()
+	if c.count(1); c.wrong {
+		return true
 	}
 	switch {
 	case b == '"':
@@ -391,10 +412,8 @@ func (c *Checker) number(b byte) bool {
 		c.state = afterE
 	default: // the number is over
 		c.state = afterValue
-		if c.values += c.digits / wordBytes; c.Limits.Values > 0 && c.values > c.Limits.Values {
-			return c.fail()
-		}
-		return false
+		c.count(c.digits / wordBytes)
+		return c.wrong
 	}
 	return true
 }

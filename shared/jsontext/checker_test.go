@@ -32,6 +32,8 @@ var checked = []string{
 	`{"long":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaäaaaaaaaaaaaaaaaaaaaaaaaa\"aaaaaaaaaaaaaaaaaaaa"}`, `["a\/b\b\f\n\r\t\\"]`, "\ufeff{}",
 	`-12345678`, `[-1234567,1]`, `12345678.`, `1234567.`, `[1234567.x]`, `1234567e+`, `[1.23456e-]`, `[1.23456e-8]`, `123456789x`, `[0.1234567,"a` + "\xff" + `"]`, `{"a":1e+56789}`, `{"a":-1.5e-10,"b":-1.5e-1}`, `[12345678,123456789,1]`, `01234567890`, `-x23456789`,
 	strings.Repeat("1", 64*7), strings.Repeat("1", 64*8), `[1,` + strings.Repeat("1", 64*5) + `]`, `[1,` + strings.Repeat("1", 64*6) + `]`, `{"a":-0.` + strings.Repeat("1", 64*7) + ` ,"b":1}`, `[` + strings.Repeat("1", 64*8) + `x]`, `[` + strings.Repeat("1", 64*8) + `.]`, strings.Repeat("1", 64*8) + `e`,
+	strings.Repeat(" ", 32*8) + `1`, strings.Repeat("\n", 32*7) + `1`, `[1,2` + strings.Repeat(" ", 32*5) + `,3]`, `[1,2` + strings.Repeat(" ", 32*6) + `,3]`, `{"a"` + strings.Repeat("\t", 300) + `:1}`, `{"a":1` + strings.Repeat(" ", 300) + `,"abcdefghi":1}`,
+	`{` + strings.Repeat(" ", 300) + `}x`, `[[[[` + strings.Repeat(" ", 300) + `]]]]`, `[1,` + strings.Repeat(" ", 31) + `2,` + strings.Repeat(" ", 31) + `3,4,5,6]`, `{"a":1}` + strings.Repeat(" ", 32*6), `{"a":1}` + strings.Repeat(" ", 32*7), `{"a":1}` + strings.Repeat(" ", 32*7) + `x`, `[1` + strings.Repeat(" ", 300) + `[[[[[1]]]]]]`, `["a` + strings.Repeat(" ", 300) + `",2,3,4,5,6]`,
 	`{"` + strings.Repeat("n", 63) + `":1,"b":[2,3,4,5]}`, `{"` + strings.Repeat("n", 5*64-1) + `":1,"b":2,"c":3,"d":4}`, `{"a":1,"` + strings.Repeat("n", 8*64) + `":1}`,
 }
 

@@ -104,8 +104,8 @@ type looks struct {
 	texts, again int
 	values       int // how many may be looked at still
 	summed       int // bytes of calls of several texts
-	clients      int // bytes of those of clients' tools
-	parsed       int // values in these
+	told         int // bytes of those that are told at once
+	parsed       int // values in those of clients' tools
 }
 
 // another reports whether the text at i of a call may be looked at.

@@ -145,6 +145,10 @@ func (c Count) Read(answer []byte) (int64, *responses.Error) {
 
 func noNumber() *responses.Error { return badUpstream("an answer without the number of tokens") }
 
+// maxBeforeCount is how far the number of tokens may stand from where an answer begins. vLLM says
+// it first, and the tokens themselves last.
+const maxBeforeCount = 4 << 20
+
 // ReadChecked is Read for an answer that a Checker has passed.
 func (c Count) ReadChecked(answer []byte) (int64, *responses.Error) {
 	if c != config.Tokenize {
@@ -152,8 +156,9 @@ func (c Count) ReadChecked(answer []byte) (int64, *responses.Error) {
 		answer = used
 	}
 	tokens, problem := int64(-1), error(nil)
-	jsontext.Members(answer, func(name, value []byte, _ int) bool {
-		if said := string(name); said == "count" || said == "prompt_tokens" {
+	answer = answer[:min(len(answer), maxBeforeCount)]
+	jsontext.Members(answer, func(name, value []byte, at int) bool {
+		if said := string(name); (said == "count" || said == "prompt_tokens") && at+len(value) < len(answer) {
 			tokens, problem = strconv.ParseInt(string(value), 10, 64)
 			return false
 		}

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,8 @@ func TestCountIsReadOfTheAnswer(t *testing.T) {
 		want   int64
 	}{
 		{config.Tokenize, ` {"tokens":[1,2],"count":2}`, 2},
+		{config.Tokenize, `{"tokens":[` + strings.Repeat("12345,", 600_000) + `1],"count":2}`, 2},
+		{config.Tokenize, `{"tokens":[` + strings.Repeat("12345,", 700_000) + `1],"count":2}`, 0}, // too far behind
 		{config.CompletionCount, `{"count":9,"usage":{"completion_tokens":1,"prompt_tokens":12}}`, 12},
 		{config.CompletionCount, `{"usage":null}`, 0},
 		{config.CompletionCount, `{"count":9}`, 0},

@@ -267,6 +267,9 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 			s.named++
 		}
 		if !q.call.Kind.IsText() {
+			if !s.turn.tells(len(text)) {
+				return dst, responses.AnswerTooLarge()
+			}
 			var err *responses.Error
 			if dst, err = s.turn.clientCall(dst, call, text, cut); err != nil {
 				return dst, err

@@ -156,6 +156,9 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	if err != nil {
 		return dst, 0, err
 	}
+	if !u.tells(len(said)) {
+		return dst, 0, responses.AnswerTooLarge()
+	}
 	plain := len(said) == len(escaped) // then there is nothing to escape
 	if call.Kind == responses.FunctionCall && u.looks.isOne(said) && said[0] == '{' && !saysNothing(said) || cut && len(trimLeft(said)) == 0 && call.Kind.IsText() {
 		dst = out.BeginCall(dst, call)
@@ -195,13 +198,17 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	return dst, len(all), nil
 }
 
+// tells counts the arguments of a call that are told at once. It is false when they are too long,
+// with those of the answer's other calls.
+func (u *Turn) tells(arguments int) bool {
+	u.looks.told += arguments
+	most := u.from.opt.TextBytes
+	return most == 0 || u.looks.told <= most
+}
+
 // clientCall tells the call of a tool that the client runs. One that was cut is
 // not told: nobody must act on half of it.
 func (u *Turn) clientCall(dst []byte, call responses.Call, arguments []byte, cut bool) ([]byte, *responses.Error) {
-	u.looks.clients += len(arguments)
-	if most := u.from.opt.TextBytes; most > 0 && u.looks.clients > most {
-		return dst, responses.AnswerTooLarge()
-	}
 	value, ok := raiseClient(call.Kind, arguments, u.looks.parses(arguments, u.from.opt.Limits.Values))
 	switch {
 	case cut && (!ok || !isWhole(arguments)):

@@ -29,13 +29,21 @@ func TestTextThatComesAtOnceHasABound(t *testing.T) {
 		return `"logprobs":{"content":[` + strings.TrimSuffix(strings.Repeat(`{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[]},`, n), ",") + `]},`
 	}
 	object := `"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":{"a":"` + long + `"}}}]`
+	calls := func(n int) string {
+		return `"tool_calls":[` + strings.TrimSuffix(strings.Repeat(`{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":\"`+short+`\"}"}},`, n), ",") + `]`
+	}
 	for name, c := range map[string]struct {
 		whole  bool
 		answer string
 		failed bool
 	}{
-		"a long text":                    {false, deltas(20, `"content":"`+short+`"`, ""), false},
-		"long arguments":                 {false, deltas(20, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), false},
+		"a text":                         {false, deltas(3, `"content":"`+short+`"`, ""), false},
+		"a long text":                    {false, deltas(20, `"content":"`+short+`"`, ""), true},
+		"arguments":                      {false, deltas(3, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), false},
+		"long arguments":                 {false, deltas(20, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), true},
+		"texts and thoughts":             {false, strings.Repeat(`data: {"choices":[{"delta":{"reasoning":"`+short+`"}}]}`+"\n\n"+`data: {"choices":[{"delta":{"content":"`+short+`"}}]}`+"\n\n", 10) + deltas(1, `"content":"a"`, ""), false},
+		"a whole answer with calls":      {true, document(calls(3), ""), false},
+		"a whole answer with long calls": {true, document(calls(20), ""), true},
 		"an event":                       {false, deltas(1, `"content":"`+short+`"`, ""), false},
 		"a long event":                   {false, deltas(1, `"content":"`+short+short+short+`"`, ""), true},
 		"a long event of a thought":      {false, deltas(1, `"reasoning":"`+short+short+short+`"`, ""), true},
