@@ -49,7 +49,9 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	}
 	a.whole.Write(chunk)
 	if end || a.length < 0 && a.whole.Complete() {
+		loud := quiet(int(a.came))
 		out, err := a.whole.End(x.out[:0], x.clock.unix())
+		loud()
 		return a.finish(out, err, size)
 	}
 	setAnswerChunk(nil, size)

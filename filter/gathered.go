@@ -75,7 +75,9 @@ func (c *gathered) body(size int, end bool) types.Action {
 		}
 		return types.ActionContinue
 	}
+	loud := quiet(len(all))
 	out, err := c.by.make(all)
+	loud()
 	if err != nil {
 		return c.fail(failure.UpstreamAnswer, err, size)
 	}

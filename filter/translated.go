@@ -119,7 +119,9 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 // send translates the request and puts it in the place of the running chunk.
 // end says that the request has ended.
 func (x *translated) send(body []byte, end bool) types.Action {
+	loud := quiet(len(body))
 	out, turn, err := x.translate(body)
+	loud()
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
 	}
