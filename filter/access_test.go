@@ -202,7 +202,8 @@ func TestCheckedBodies(t *testing.T) {
 			{unsized(other), 404, "model_not_found"},
 			{unsized(big + `{"model":"n"}`), 400, "invalid_json"},
 			{unsized(big[:len(big)-1] + `,"model":"n"}`), 400, "duplicate_parameter"},
-			{unsized(strings.Repeat(" ", 2<<20) + big), 413, "request_too_large"},
+			{unsized(`{"x":"` + strings.Repeat("x", 2<<20) + `",` + big[1:]), 413, "request_too_large"},
+			{unsized(strings.Repeat(" ", 2<<20) + big), 400, "limit_exceeded"},
 			{unsized(""), 400, "invalid_json"},
 			{unsized(`{"model":"m"`), 400, "invalid_json"},
 		} {

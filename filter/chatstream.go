@@ -15,6 +15,8 @@ type chatStream struct {
 	x      *translated
 	events *translate.Stream
 	held   bool // the answer's headers wait for the first event (gated)
+	size   int  // of the running chunk, while nothing is in its place
+	gone   bool // something is
 }
 
 func (a *chatStream) body(size int, end bool) types.Action {
@@ -23,6 +25,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
+	a.size, a.gone = size, false
 	out := x.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
@@ -53,16 +56,45 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		out = a.events.End(out, policy.Overloaded(), 0)
 		x.fail(failure.Overloaded)
 	}
-	setAnswerChunk(out, size)
+	out = a.put(a.apart(out))
 	x.written(out)
 	if a.events.Done() {
 		a.ended()
 	}
-	if a.held && len(out) == 0 {
+	if a.held && !a.gone {
 		return pauseNoBuffer
 	}
 	a.held = false
 	return types.ActionContinue
+}
+
+// put puts events in the place of the running chunk, behind those that are there. It returns
+// what to append more to: of long events the VM holds a piece at a time.
+func (a *chatStream) put(events []byte) []byte {
+	if a.gone {
+		appendAnswerChunk(events)
+	} else {
+		setAnswerChunk(events, a.size)
+		a.gone = len(events) > 0
+	}
+	return events[:0]
+}
+
+// apart puts the last events up to the end of the items that they lack, if any, and returns
+// the rest.
+func (a *chatStream) apart(events []byte) []byte {
+	if !a.events.Done() {
+		return events
+	}
+	at, items := a.events.Apart()
+	if len(items) == 0 {
+		return events
+	}
+	a.put(events[:at])
+	for _, piece := range items {
+		a.put(piece)
+	}
+	return events[at:]
 }
 
 // ended lets go of all that the stream holds: its upstream may take long to end.

@@ -23,6 +23,13 @@ func setAnswerChunk(p []byte, size int) {
 	}
 }
 
+// appendAnswerChunk puts p behind what was put in the place of a chunk.
+func appendAnswerChunk(p []byte) {
+	if len(p) > 0 {
+		must(proxywasm.AppendHttpResponseBody(p))
+	}
+}
+
 // must is for host calls that fail only when the filter is wrong about its
 // host: the request then fails closed, see recovered.
 func must(err error) {

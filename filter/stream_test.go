@@ -251,3 +251,58 @@ func TestIncompleteAnswersWithTrailers(t *testing.T) {
 		require.True(t, got.cut, c.name)
 	}
 }
+
+// The end of a long answer says its text four times, and a callback gives it to the host in
+// pieces, in their order.
+func TestTheEndOfALongStreamComesInPieces(t *testing.T) {
+	text, thought := strings.Repeat("word and ", 30_000), strings.Repeat("hm, ", 40_000)
+	arguments := `{\"a\":\"` + strings.Repeat("x", 150_000) + `\"}`
+	message := `"role":"assistant","reasoning":"` + thought + `","content":"` + text + `","tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"` + arguments + `"}}]`
+	event := func(what string) string { return "data: {\"choices\":[{\"index\":0," + what + "}]}\n\n" }
+	var deltas strings.Builder
+	for said := thought; said != ""; said = said[800:] {
+		deltas.WriteString(event(`"delta":{"reasoning":"` + said[:800] + `"}`))
+	}
+	for said := text; said != ""; said = said[900:] {
+		deltas.WriteString(event(`"delta":{"content":"` + said[:900] + `"},"logprobs":{"content":[{"token":"w","logprob":-0.5,"bytes":[119],"top_logprobs":[]}]}`))
+	}
+	deltas.WriteString(event(`"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":\""}}]}`))
+	for range 150 {
+		deltas.WriteString(event(`"delta":{"tool_calls":[{"index":0,"function":{"arguments":"` + strings.Repeat("x", 1000) + `"}}]}`))
+	}
+	deltas.WriteString(event(`"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"}"}}]}`) + event(`"delta":{},"finish_reason":"tool_calls"`) + "data: [DONE]\n\n")
+	for name, c := range map[string]struct{ kind, answer string }{
+		"in deltas":      {"text/event-stream", deltas.String()},
+		"in one event":   {"text/event-stream", event(`"delta":{`+message+`},"finish_reason":"tool_calls"`) + "data: [DONE]\n\n"},
+		"in no stream":   {"application/json", `{"choices":[{"index":0,"message":{` + message + `},"finish_reason":"tool_calls"}]}`},
+		"and breaks off": {"text/event-stream", deltas.String()[:deltas.Len()-200]},
+	} {
+		for _, profile := range profiles {
+			t.Run(name+"/"+profile, func(t *testing.T) {
+				h := start(t, config("vllm", profile), newUpstream(gives(200, c.kind, c.answer)))
+				got := post(t, h, `{"model":"m","input":"hello","stream":true,"include":["message.output_text.logprobs"]}`)
+				require.Equal(t, 200, got.status)
+				checked(t, got.body)
+				require.True(t, strings.HasSuffix(got.body, "data: [DONE]\n\n"))
+				times := map[string]int{thought: 4, text: 4, arguments: 3}
+				switch name {
+				case "in deltas":
+				case "and breaks off":
+					times[arguments] = 0
+				default: // they are one delta, too
+					times = map[string]int{thought: 5, text: 5, arguments: 4}
+				}
+				for said, n := range times {
+					require.Equal(t, n, strings.Count(got.body, said), "%.10s", said)
+				}
+				ends := "event: response.completed"
+				if name == "and breaks off" {
+					ends = "event: response.failed"
+				}
+				require.Equal(t, 1, strings.Count(got.body, ends))
+				wait(t, h)
+				nothingIsHeld(t, h)
+			})
+		}
+	}
+}

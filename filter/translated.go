@@ -257,7 +257,9 @@ func (x *translated) stream(h header, typed bool) types.Action {
 	x.tellDropped(h)
 	events := x.turn.Stream()
 	events.Clock, events.Untyped = x.clock.unix, !typed
-	x.answer = &chatStream{x: x, events: events, held: x.gated()}
+	answer := &chatStream{x: x, events: events, held: x.gated()}
+	events.Drain(answer.put)
+	x.answer = answer
 	return x.heldBack()
 }
 

@@ -300,7 +300,7 @@ var limitKeys = []key{{
 	path:    "limits.text_bytes",
 	value:   &size{at: func(c *Config) *int64 { return &c.Limits.TextBytes }, min: kib, max: 4 * gib, zero: "6MiB in the filter; in the server what the whole body may have"},
 	example: "8MiB",
-	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments that come as an object, and all those of a request's calls or of a whole answer's; a text, a thought or a call's arguments in a stream; what text files become. A million tokens are some 4 MiB.",
+	doc:     "Text that is translated at once: an answer in JSON where a stream was asked; half as much of one event, but for its logprobs; arguments that come as an object, and all those of a request's calls or of a whole answer's; what text files become. A million tokens are some 4 MiB.",
 }, {
 	path:  "limits.input_items",
 	value: &integer{at: func(c *Config) *int { return &c.Limits.InputItems }, def: 10_000, min: 1, max: 1_000_000},

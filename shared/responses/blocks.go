@@ -1,5 +1,3 @@
-//go:build !wasip1
-
 package responses
 
 // blocks are the items of a long answer, but the last ones: memory that never moves

@@ -27,6 +27,7 @@ func (o *Output) OpenText() []byte { return o.text(o.textStart, o.size()) }
 
 // Forget frees the items. The numbers of what is told go on.
 func (o *Output) Forget() {
+	o.pile.all, o.pile.size, o.pile.took = nil, 0, 0
 	o.items, o.logprobs, o.itemID, o.call = nil, nil, nil, Call{}
 	o.open, o.part, o.parts, o.itemStart, o.done, o.partStart, o.textStart, o.told = noItem, noPart, 0, 0, 0, 0, 0, 0
 }

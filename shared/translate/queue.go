@@ -234,6 +234,14 @@ func (s *Stream) dropHeld(q *queued, n int) {
 	s.waiting -= n
 }
 
+// saidBy returns all arguments of the open call.
+func (s *Stream) saidBy(a *arguments) []byte {
+	if a.gone == 0 {
+		return a.said
+	}
+	return append(jsontext.Decode(nil, s.out.OpenText())[:a.gone], a.said...)
+}
+
 // closeCall tells what was held back of a call and the calls that stand behind
 // it in its arguments. The last item is closed by what follows. cut says that
 // the rest of the arguments is missing.
@@ -242,18 +250,17 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 	over := s.endCall(q)
 	s.dropHeld(q, q.held)
 	custom := q.call.Kind == responses.CustomCall
-	said := a.said
-	if a.gone > 0 {
-		said = append(jsontext.Decode(nil, s.out.OpenText())[:a.gone], a.said...)
-	}
-	switch {
-	case a.live && !a.more && q.call.Kind.IsText():
-		over.texts = append(over.texts, jsontext.Sum(trim(said)))
+	if a.live && !a.more && q.call.Kind.IsText() {
+		if a.gone <= longTexts { // longer ones come once
+			over.texts = append(over.texts, jsontext.Sum(trim(s.saidBy(a))))
+		}
 		if custom {
 			dst = s.callText(dst, q.input.end(nil, cut))
 		}
 		return dst, nil
-	case cut && len(trimLeft(said)) == 0:
+	}
+	said := s.saidBy(a)
+	if cut && len(trimLeft(said)) == 0 {
 		return dst, nil
 	}
 	for i, text := range s.turn.looks.split(said, custom) {

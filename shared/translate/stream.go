@@ -130,21 +130,14 @@ func (s *Stream) write(dst, p []byte, now int64) ([]byte, error) {
 				return s.fail(dst, failure)
 			}
 		}
-		if s.saysTooMuch() && !s.done {
-			if s.turn.from.opt.ShortFailure && s.out.Said() > repeatedBytes {
+		if most := s.turn.from.opt.AnswerBytes; most > 0 && s.out.Said()+s.waiting > most && !s.done {
+			if s.turn.from.opt.ShortFailure && most > repeatedBytes {
 				s.out.Forget()
 			}
 			return s.fail(dst, responses.AnswerTooLarge())
 		}
 	}
 	return dst, nil
-}
-
-// saysTooMuch reports whether the answer is too long, or the text that is open, which its end
-// says four times.
-func (s *Stream) saysTooMuch() bool {
-	opt := &s.turn.from.opt
-	return opt.AnswerBytes > 0 && s.out.Said()+s.waiting > opt.AnswerBytes || opt.TextBytes > 0 && len(s.out.OpenText()) > opt.TextBytes
 }
 
 // repeatedBytes is as much as a stream that has become too large may say again at its end

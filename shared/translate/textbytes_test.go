@@ -37,10 +37,8 @@ func TestTextThatComesAtOnceHasABound(t *testing.T) {
 		answer string
 		failed bool
 	}{
-		"a text":                         {false, deltas(3, `"content":"`+short+`"`, ""), false},
-		"a long text":                    {false, deltas(20, `"content":"`+short+`"`, ""), true},
-		"arguments":                      {false, deltas(3, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), false},
-		"long arguments":                 {false, deltas(20, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), true},
+		"a long text":                    {false, deltas(20, `"content":"`+short+`"`, ""), false},
+		"long arguments":                 {false, deltas(20, `"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"`+short+`"}}]`, ""), false},
 		"texts and thoughts":             {false, strings.Repeat(`data: {"choices":[{"delta":{"reasoning":"`+short+`"}}]}`+"\n\n"+`data: {"choices":[{"delta":{"content":"`+short+`"}}]}`+"\n\n", 10) + deltas(1, `"content":"a"`, ""), false},
 		"a whole answer with calls":      {true, document(calls(3), ""), false},
 		"a whole answer with long calls": {true, document(calls(20), ""), true},
