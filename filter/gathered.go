@@ -17,8 +17,9 @@ type gathered struct {
 	x    *translated
 	by   maker
 	text body
-	came int64 // bytes
-	sent bool  // the other one is on its way
+	most int64 // bytes that it may have
+	came int64
+	sent bool // the other one is on its way
 }
 
 // maker makes the answer that takes the place of one.
@@ -28,9 +29,9 @@ type maker interface {
 }
 
 // gather begins with an answer that becomes one of another kind.
-func (x *translated) gather(h header, kind string, by maker) types.Action {
+func (x *translated) gather(h header, kind string, by maker, most int64) types.Action {
 	h.setAnswer("content-type", kind)
-	x.answer = &gathered{x: x, by: by, text: body{buffers: &x.buffers, length: h.length()}}
+	x.answer = &gathered{x: x, by: by, most: min(most, x.cfg.Limits.ResponseBodyBytes), text: body{buffers: &x.buffers, length: h.length()}}
 	return x.heldBack()
 }
 
@@ -61,7 +62,7 @@ func (c *gathered) body(size int, end bool) types.Action {
 	if x.holding.dropped {
 		return c.fail(failure.Overloaded, policy.Overloaded(), size)
 	}
-	if c.came += int64(size); c.came > x.cfg.Limits.ResponseBodyBytes {
+	if c.came += int64(size); c.came > c.most {
 		return c.fail(failure.UpstreamAnswer, responses.AnswerTooLarge(), size)
 	}
 	if !c.text.atOnce(size, end) && !x.holdText(x.kept()+c.text.room(size)) {

@@ -60,7 +60,7 @@ func (p *plugin) configure(size int) error {
 		options.Sealer, options.ContinuousUsage = sealer, cfg.Filter.TellTokens
 		p.translator = translate.New(options)
 		if sums {
-			p.summarizer = &summary.Summarizer{Translator: p.translator, Sealer: sealer, Limits: options.Limits, MaxTokens: cfg.Compaction.MaxOutputTokens}
+			p.summarizer = &summary.Summarizer{Translator: p.translator, Sealer: sealer, Limits: options.Limits, MaxTokens: cfg.Compaction.MaxOutputTokens, TextBytes: options.TextBytes}
 		}
 	}
 	p.memory.limit(cfg.Limits)

@@ -19,8 +19,12 @@ func (x *translated) summarizes(body []byte, refused *responses.Error) bool {
 
 // summarize translates such a request.
 func (x *translated) summarize(dst, body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
+	var passed *jsontext.Checker
+	if x.isChecked() {
+		passed = &x.body.check
+	}
 	out, turn, x.summed, err = x.summarizer.Request(dst, summary.Request{
-		Body: body, Owner: policy.Owner(x.cfg, x.caller), Window: x.endpoint == policy.Compact, ID: newID(), Now: x.begun.unix(),
+		Body: body, Passed: passed, Owner: policy.Owner(x.cfg, x.caller), Window: x.endpoint == policy.Compact, ID: newID(), Now: x.begun.unix(),
 	})
 	return out, turn, err
 }
@@ -32,7 +36,7 @@ func (x *translated) sum(h header) types.Action {
 		kind = "text/event-stream"
 		h.setAnswer("cache-control", "no-cache")
 	}
-	return x.gather(h, kind, summedUp{x})
+	return x.gather(h, kind, summedUp{x}, x.cfg.Limits.FilterText()/4)
 }
 
 // summedUp makes a compaction of a summary.

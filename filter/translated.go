@@ -220,7 +220,7 @@ func (x *translated) answerHeaders(h header, end bool) types.Action {
 	case (x.counts() || x.summed != nil) && end:
 		return x.refused(h, wrongAnswer(x.exchange, "an answer without a body"), end)
 	case x.counts():
-		return x.gather(h, "application/json", numbered{x})
+		return x.gather(h, "application/json", numbered{x}, x.cfg.Limits.ResponseBodyBytes)
 	case x.summed != nil:
 		return x.sum(h)
 	case x.turn.Streaming() && !stream && end:

@@ -72,7 +72,7 @@ func ReadAsk(body []byte) (a Ask, err *responses.Error) {
 	a.body, a.last = body, -1
 	end := 0 // of the member before
 	jsontext.Members(body, func(name, value []byte, at int) bool {
-		switch string(jsontext.Decode(nil, name)) {
+		switch string(meaning(name)) {
 		case "context_management":
 			a.Threshold, err = threshold(value)
 			a.managed = [2]int{end, at + len(value)}
@@ -142,6 +142,9 @@ func threshold(value []byte) (tokens int64, err *responses.Error) {
 	return tokens, err
 }
 
+// Items returns how many items the input has, without the one that asks for a compaction.
+func (a *Ask) Items() int { return len(a.items) }
+
 // Input is the request's input as it came.
 func (a *Ask) Input() []byte { return a.input }
 
@@ -154,6 +157,9 @@ type Expansion struct {
 	path       int // of the compaction in the input, -1 without one
 	items      int // that stand for it
 }
+
+// Expands reports whether there is a compaction in the input.
+func (x *Expansion) Expands() bool { return x.path >= 0 }
 
 // Expand puts what compactions stand for in their place, and takes what stands before
 // away: in the input, or in past, a JSON array that a store has put before it. Refused

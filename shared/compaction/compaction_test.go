@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -122,6 +123,27 @@ func TestNamesAreFound(t *testing.T) {
 	names := namesIn(raws(user(strings.Join(many, " "))), nil, &m)
 	require.Equal(t, "file_1999.go", names[len(names)-1])
 	require.LessOrEqual(t, len(strings.Join(names, "")), namesBytes)
+}
+
+// Of a long conversation its end is looked at, wherever that begins.
+func TestTheEndOfLongTextsIsLookedAt(t *testing.T) {
+	for name, one := range map[string]string{"backslashes": `\\`, "a backslash and a u": `\\u1`, "umlauts": `\u00fc`, "pairs": `\ud83d\ude00`, "characters": "ü", "letters": "x", "words": "x "} {
+		for more := range 13 {
+			long := strings.Repeat(one, 400_000/len(one)) + strings.Repeat("y", more)
+			raw := raws(`{"type":"message","role":"user","content":"` + long + `"}`)
+			names := namesIn(raw, nil, &Memory{})
+			require.Empty(t, names, name)
+			names = namesIn(append(raw, raws(user("see a/b.go"))...), nil, &Memory{})
+			require.Equal(t, []string{"a/b.go"}, names, name)
+			c := Gather(nil, []byte(`[{"type":"message","role":"user","content":[{"type":"input_text","text":"begin"},{"type":"input_text","text":"`+long+`"},{"type":"input_text","text":"end"}]}]`), false, unsealed)
+			users := c.Memory("").Users
+			require.Len(t, users, 1)
+			require.True(t, utf8.ValidString(users[0]), name)
+			require.LessOrEqual(t, len(users[0]), usersBytes+8)
+			require.True(t, strings.HasPrefix(users[0], "begin\n"), name)
+			require.True(t, strings.HasSuffix(users[0], strings.Repeat("y", more)+"\nend"), name)
+		}
+	}
 }
 
 func TestCutKeepsCallsTogether(t *testing.T) {

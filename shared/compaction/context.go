@@ -93,7 +93,8 @@ func (g *gathering) take(it item) { g.items = append(g.items, it) }
 
 // context is what comes of the items of which those up to end are summed up.
 func (g *gathering) context(end int) Context {
-	c := Context{Messages: g.messages, names: g.memory.Names, users: slices.Clone(g.memory.Users)}
+	c := Context{Messages: g.messages, names: g.memory.Names}
+	var asked []*item // by the user
 	answered := map[string]int{}
 	for i := range g.items[:end] {
 		if it := &g.items[i]; it.isOutput() {
@@ -113,27 +114,38 @@ func (g *gathering) context(end int) Context {
 		case it.typ == "reasoning", it.typ == "additional_tools":
 		default:
 			c.Items = with(c.Items, it.raw)
-			if said := it.text(); it.isUsers() && said != "" {
-				c.users = append(c.users, said)
+			if it.isUsers() {
+				asked = append(asked, it)
 			}
 		}
 	}
-	c.users = lastTexts(c.users)
+	c.users = lastTexts(g.memory.Users, asked)
 	return c
 }
 
-// lastTexts are the last of texts that are together no longer than may be. Of one that
-// is, its beginning and its end stay.
-func lastTexts(texts []string) []string {
-	left, first := usersBytes, len(texts)
-	for first > 0 && len(texts[first-1]) <= left {
-		first--
-		left -= len(texts[first])
+// lastTexts are the last of the texts that an earlier memory has and items say, which are
+// together no longer than may be. Of one that is, its beginning and its end stay.
+func lastTexts(earlier []string, items []*item) (texts []string) {
+	left := usersBytes
+	for i := len(earlier) + len(items) - 1; i >= 0; i-- {
+		var said string
+		if i < len(earlier) {
+			said = earlier[i]
+		} else {
+			said = items[i-len(earlier)].text(usersBytes)
+		}
+		if len(said) > usersBytes && len(texts) == 0 {
+			return []string{ends(said)}
+		}
+		if left -= len(said); left < 0 {
+			break
+		}
+		if said != "" {
+			texts = append(texts, said)
+		}
 	}
-	if first == len(texts) && first > 0 {
-		return []string{ends(texts[first-1])}
-	}
-	return texts[first:]
+	slices.Reverse(texts)
+	return texts
 }
 
 func ends(text string) string {

@@ -1,6 +1,8 @@
 package compaction
 
 import (
+	"bytes"
+
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 )
@@ -22,32 +24,32 @@ func look(raw []byte) (it item) {
 	it.raw = raw
 	jsontext.Members(raw, func(name, value []byte, _ int) bool {
 		text, isText := jsontext.Text(value)
-		switch string(jsontext.Decode(nil, name)) {
+		switch string(meaning(name)) {
 		case "content":
 			if it.content == nil {
 				it.content = value
 			}
 		case "type":
 			if it.typ == "" && isText {
-				it.typ = string(jsontext.Decode(nil, text))
+				it.typ = string(meaning(text))
 			}
 		case "role":
 			if it.role == "" && isText {
-				it.role = string(jsontext.Decode(nil, text))
+				it.role = string(meaning(text))
 			}
 		case "call_id":
 			if it.key == "" && isText {
-				it.key = string(jsontext.Decode(nil, text))
+				it.key = string(meaning(text))
 			}
 		case "id":
 			if id == "" && isText {
-				id = string(jsontext.Decode(nil, text))
+				id = string(meaning(text))
 			}
 		case "execution":
 			it.client = string(value) == `"client"`
 		case "encrypted_content":
 			if !it.isSealed && isText {
-				it.sealed, it.isSealed = jsontext.Decode(nil, text), true
+				it.sealed, it.isSealed = meaning(text), true
 			}
 		}
 		return true
@@ -59,6 +61,14 @@ func look(raw []byte) (it item) {
 		it.typ = "message"
 	}
 	return it
+}
+
+// meaning is what an escaped text means: itself where nothing is escaped.
+func meaning(escaped []byte) []byte {
+	if bytes.IndexByte(escaped, '\\') < 0 {
+		return escaped
+	}
+	return jsontext.Decode(nil, escaped)
 }
 
 func (it *item) isCall() bool { return responses.IsCall(it.typ, it.client) }
@@ -73,23 +83,54 @@ func (it *item) isModels() bool {
 	return it.isCall() || it.typ == "reasoning" || it.typ == "message" && it.role == "assistant"
 }
 
-// text is what a message says, its parts on lines of their own.
-func (it *item) text() string {
-	if text, ok := jsontext.Text(it.content); ok {
-		return string(jsontext.Decode(nil, text))
+// text is what a message says, its parts on lines of their own. Of a text that is much longer
+// than some bytes its beginning and its end are enough, each at least as long.
+func (it *item) text(most int) string {
+	parts, size := it.parts()
+	escaped := longestEscape * most
+	if size <= 2*escaped {
+		return string(joined(nil, parts, size))
 	}
-	var all []byte
+	last, left := len(parts), escaped
+	for left > 0 {
+		last--
+		left -= len(parts[last])
+	}
+	end := append([][]byte{jsontext.Tail(parts[last], len(parts[last])+left)}, parts[last+1:]...)
+	return string(joined(joined(nil, parts, escaped), end, size))
+}
+
+// longestEscape is how many bytes one may be written with.
+const longestEscape = 6
+
+// parts are the texts of a message, escaped, and how long they are.
+func (it *item) parts() (all [][]byte, size int) {
+	if text, ok := jsontext.Text(it.content); ok {
+		return [][]byte{text}, len(text)
+	}
 	jsontext.Elements(it.content, func(part []byte) bool {
 		jsontext.Members(part, func(name, value []byte, _ int) bool {
 			if text, ok := jsontext.Text(value); ok && string(name) == "text" {
-				if len(all) > 0 {
-					all = append(all, '\n')
-				}
-				all = append(all, jsontext.Decode(nil, text)...)
+				all, size = with(all, text), size+len(text)
 			}
 			return true
 		})
 		return true
 	})
-	return string(all)
+	return all, size
+}
+
+// joined appends what parts mean, up to about so many bytes as they are written.
+func joined(dst []byte, parts [][]byte, most int) []byte {
+	for _, part := range parts {
+		if most <= 0 {
+			break
+		}
+		if len(dst) > 0 {
+			dst = append(dst, '\n')
+		}
+		dst, _ = jsontext.DecodePart(dst, part, most)
+		most -= len(part)
+	}
+	return dst
 }

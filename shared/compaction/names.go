@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -10,29 +11,48 @@ import (
 // Names are what a summary most easily loses, and what the work cannot go on without:
 // files, addresses, ids. They are found by their form.
 
-// namesBytes bounds the names that a memory has. The last ones stay.
-const namesBytes = 4 << 10
+// namesBytes bounds the names that a memory has: the last ones stay. They are looked for in
+// the last namedBytes of what was said.
+const (
+	namesBytes = 4 << 10
+	namedBytes = 256 << 10
+)
 
 // namesIn are the names in items that are not in the memory, those that an earlier
 // memory had before them.
 func namesIn(items [][]byte, earlier []string, m *Memory) []string {
 	found, seen := []string(nil), map[string]bool{}
-	said := m.Summary + "\n" + strings.Join(m.Users, "\n")
-	note := func(name string) {
-		if !seen[name] && !strings.Contains(said, name) {
-			found = append(found, name)
+	for word := range words(m.Summary) {
+		seen[word] = true
+	}
+	for _, said := range m.Users {
+		for word := range words(said) {
+			seen[word] = true
 		}
-		seen[name] = true
+	}
+	note := func(name string) {
+		if !seen[name] {
+			seen[name], found = true, append(found, name)
+		}
 	}
 	for _, name := range earlier {
 		note(name)
 	}
-	for _, raw := range items {
-		for _, word := range words(raw) {
-			note(word)
-		}
+	left, first := namedBytes, len(items)
+	for ; first > 0 && left > 0; first-- {
+		left -= len(items[first-1])
 	}
-	left, first := namesBytes, len(found)
+	for _, raw := range items[first:] {
+		said(raw, max(-left, 0), func(text string) {
+			for word := range words(text) {
+				if isName(word) {
+					note(word)
+				}
+			}
+		})
+		left = 0 // of the others nothing is too much
+	}
+	left, first = namesBytes, len(found)
 	for first > 0 && len(found[first-1]) <= left {
 		first--
 		left -= len(found[first])
@@ -40,28 +60,52 @@ func namesIn(items [][]byte, earlier []string, m *Memory) []string {
 	return slices.Clip(found[first:])
 }
 
-// words are the names that an item says.
-func words(raw []byte) (all []string) {
-	jsontext.Members(raw, func(name, value []byte, _ int) bool {
+// said visits what an item says behind its first bytes.
+func said(raw []byte, behind int, visit func(text string)) {
+	jsontext.Members(raw, func(name, value []byte, at int) bool {
 		switch string(name) {
 		case "content", "arguments", "input", "output", "action", "operation":
 		default:
 			return true
 		}
-		text := string(jsontext.Decode(nil, value))
-		for word := range strings.FieldsFuncSeq(text, separates) {
-			if word = strings.TrimLeft(strings.TrimRight(word, ".:!?'"), "'"); isName(word) {
-				all = append(all, word)
+		end := at + len(value)
+		switch {
+		case at >= behind:
+			visit(string(jsontext.Decode(nil, value)))
+		case end > behind: // what it begins with may be the end of a name
+			text := string(jsontext.Decode(nil, jsontext.Tail(value, end-behind)))
+			if start := strings.IndexByte(text, ' '); start >= 0 {
+				visit(text[start:])
 			}
 		}
 		return true
 	})
-	return all
 }
 
-func separates(r rune) bool {
-	return r <= ' ' || strings.ContainsRune("\"`\\,;(){}[]<>|=*", r)
+// words yields what stands between separators, without what ends a sentence.
+func words(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for start, i := 0, 0; i <= len(text); i++ {
+			if i < len(text) && !separates[text[i]] {
+				continue
+			}
+			word := strings.TrimLeft(strings.TrimRight(text[start:i], ".:!?'"), "'")
+			if start = i + 1; word != "" && !yield(word) {
+				return
+			}
+		}
+	}
 }
+
+var separates = func() (t [256]bool) {
+	for c := range ' ' + 1 {
+		t[c] = true
+	}
+	for _, c := range []byte("\"`\\,;(){}[]<>|=*") {
+		t[c] = true
+	}
+	return t
+}()
 
 // The lengths of names, in bytes. What is longer is data.
 const (

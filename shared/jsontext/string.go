@@ -492,6 +492,16 @@ func DecodePart(dst, escaped []byte, most int) (_, rest []byte) {
 	return dst, escaped[i:]
 }
 
+// Tail returns about the last bytes of a text that is the inside of a JSON string, which is
+// one too: it does not begin within an escape. It may begin within a character.
+func Tail(inside []byte, most int) []byte {
+	at := max(len(inside)-most, 0)
+	if escaped(inside[:at]) {
+		at++
+	}
+	return inside[at:]
+}
+
 // EscapesOf is Escapes of what is the inside of a JSON string; a surrogate pair is two.
 func EscapesOf(inside []byte) (n int) {
 	for i := 0; i < len(inside); {

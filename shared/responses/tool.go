@@ -78,7 +78,7 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string, count 
 		said := jsontext.Bytes(v)
 		typ := toolType(o, said)
 		if typ == "" && dropped != nil {
-			*dropped = append(*dropped, string(said))
+			*dropped = append(*dropped, string(said[:min(len(said), keptType)]))
 			continue
 		}
 		if typ == "" {
@@ -92,6 +92,10 @@ func ParseTools(values []*fastjson.Value, path string, dropped *[]string, count 
 	}
 	return tools, nil
 }
+
+// keptType is how much is kept of the type of a tool that is left out, in bytes: all of it, but
+// of what is longer than any name. Each is compared with all.
+const keptType = 65
 
 // unsupportedTool refuses a tool, and says how requests that have it can be
 // answered.

@@ -28,15 +28,17 @@ type Summarizer struct {
 	Sealer     *seal.Sealer
 	Limits     responses.Limits
 	MaxTokens  int // of a summary
+	TextBytes  int // of a request that is summed up, half as much more of one that goes on from a summary; 0: no bound, nor of items and escapes
 }
 
 // A Request is what came, and for whom.
 type Request struct {
 	Body   []byte
-	Owner  [16]byte // of what is sealed
-	Window bool     // it is POST /v1/responses/compact
-	ID     string   // the random part of the answer's ids
-	Now    int64    // Unix seconds
+	Passed *jsontext.Checker // the body, as it came; nil: it is to be checked
+	Owner  [16]byte          // of what is sealed
+	Window bool              // it is POST /v1/responses/compact
+	ID     string            // the random part of the answer's ids
+	Now    int64             // Unix seconds
 }
 
 // Pending is a compaction that waits for its summary.
@@ -52,27 +54,18 @@ type Pending struct {
 // Request appends the chat request that r becomes. Without a Pending its answer is that of
 // the turn; else it is a summary, for the Pending's Answer. The body is not kept.
 func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translate.Turn, p *Pending, err *responses.Error) {
-	body := bytes.Clone(r.Body)
-	r.Body = nil
-	values, err := responses.Count(body, s.Limits)
-	if err == nil && r.Window {
-		body, err = compaction.Complete(body)
-	}
-	if err != nil {
-		return dst, nil, nil, err
-	}
-	ask, err := compaction.ReadAsk(body)
+	ask, values, err := s.read(&r)
 	if err != nil {
 		return dst, nil, nil, err
 	}
 	owned := s.Translator.For(r.Owner)
 	if ask.Threshold > 0 { // a summary and an answer are two questions: translation refuses it
-		chat, turn, err = owned.Checked(dst, body, values, r.ID, r.Now)
+		chat, turn, err = owned.Checked(dst, ask.Body(), values, r.ID, r.Now)
 		return chat, turn, nil, err
 	}
 	open := func(sealed []byte) ([]byte, bool) { return s.Sealer.OpenText(seal.Compaction, r.Owner, sealed) }
 	expands, err := ask.Expand(nil, "", open)
-	if err == nil {
+	if err == nil && expands.Expands() {
 		values, err = responses.Count(expands.Body, s.Limits)
 	}
 	if err != nil {
@@ -85,7 +78,7 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 	if !r.Window && !ask.Triggers {
 		return chat, turn, nil, nil
 	}
-	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, open), held: 2 * len(body)}
+	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, open), held: 2 * len(ask.Body())}
 	if len(p.context.Items) == 0 {
 		err = compaction.NothingToSumUp()
 	} else {
@@ -96,6 +89,56 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 		return dst, nil, nil, err
 	}
 	return chat, turn, p, nil
+}
+
+// read reads what a request says of compactions, out of a body that is the answer's to keep, and
+// how many values there are in it.
+func (s *Summarizer) read(r *Request) (ask compaction.Ask, values int, err *responses.Error) {
+	body, check := r.Body, r.Passed
+	r.Body, r.Passed = nil, nil
+	if err = s.fits(len(body), 0, 0, r.Window); err != nil {
+		return ask, 0, err
+	}
+	escapes := 0
+	if check != nil {
+		values, escapes = check.Values(), check.Escapes()
+	} else if values, err = responses.Count(body, s.Limits); err != nil {
+		return ask, 0, err
+	}
+	if body = bytes.Clone(body); r.Window {
+		if body, err = compaction.Complete(body); err != nil {
+			return ask, 0, err
+		}
+	}
+	if ask, err = compaction.ReadAsk(body); err == nil {
+		err = s.fits(len(body), ask.Items(), escapes, r.Window || ask.Triggers)
+	}
+	return ask, values, err
+}
+
+// fits refuses a request of more than is summed up at once: it is gone through a dozen times, and
+// one that goes on from a summary half as often.
+func (s *Summarizer) fits(size, items, escapes int, sums bool) *responses.Error {
+	most := s.TextBytes
+	if !sums {
+		most += most / 2
+	}
+	var what string
+	switch {
+	case s.TextBytes == 0:
+		return nil
+	case size > most:
+		what = strconv.Itoa(most) + " bytes that a request with a compaction may have"
+	case sums && s.Limits.Items > 0 && items > s.Limits.Items/2:
+		what = strconv.Itoa(s.Limits.Items/2) + " items that are summed up at once"
+	case sums && s.Limits.Escapes > 0 && escapes > s.Limits.ArgumentEscapes():
+		what = strconv.Itoa(s.Limits.ArgumentEscapes()) + " escapes that are summed up at once"
+	default:
+		return nil
+	}
+	err := responses.Invalid("input", "is over the limit of "+what)
+	err.Code = "limit_exceeded"
+	return err
 }
 
 // question appends the chat request for the summary.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"antwort/shared/jsontext"
 	"antwort/shared/responses"
 	"antwort/shared/seal"
 	"antwort/shared/streamcheck"
@@ -55,6 +56,52 @@ func TestSummaryIsItsOwners(t *testing.T) {
 	require.Contains(t, string(chat), "secret")
 	_, _, _, err = s.Request(nil, ask(back, bob, false))
 	require.Equal(t, [2]string{"invalid_encrypted_content", "input[0]"}, [2]string{err.Code, err.Param})
+}
+
+// In the filter a worker waits for it.
+func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
+	s := summarizer()
+	s.TextBytes = 10_000
+	s.Limits.Items, s.Limits.Escapes = 20, 200
+	message := func(text string) string { return `{"role":"user","content":"` + text + `"}` }
+	items := func(n int) string { return strings.TrimSuffix(strings.Repeat(message("a")+",", n), ",") }
+	_, _, p, err := s.Request(nil, ask(`{"model":"m","input":"a"}`, alice, true))
+	require.Nil(t, err)
+	out, err := p.Answer(nil, []byte(answer), 2)
+	require.Nil(t, err)
+	var window struct{ Output []json.RawMessage }
+	require.NoError(t, json.Unmarshal(out, &window))
+	sealed := string(window.Output[1])
+	for name, c := range map[string]struct {
+		input   string
+		window  bool
+		problem string
+	}{
+		"a text":                {message(strings.Repeat("x", 9_900)), true, ""},
+		"a long one":            {message(strings.Repeat("x", 10_000)), true, "10000 bytes"},
+		"a long one to answer":  {message(strings.Repeat("x", 10_000)) + `,{"type":"compaction_trigger"}`, false, "10000 bytes"},
+		"a long one to go on":   {sealed + "," + message(strings.Repeat("x", 10_000)), false, ""},
+		"a longer one to go on": {sealed + "," + message(strings.Repeat("x", 15_000)), false, "15000 bytes"},
+		"items":                 {items(10), true, ""},
+		"many items":            {items(11), true, "10 items"},
+		"many items to go on":   {sealed + "," + items(15), false, ""},
+		"escapes":               {message(strings.Repeat(`\n`, 100)), true, ""},
+		"many escapes":          {message(strings.Repeat(`\n`, 101)), true, "100 escapes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := ask(`{"model":"m","input":[`+c.input+`]}`, alice, c.window)
+			r.Passed = &jsontext.Checker{Limits: s.Limits.Text()}
+			require.True(t, r.Passed.Write(r.Body))
+			_, _, _, err := s.Request(nil, r)
+			if c.problem == "" {
+				require.Nil(t, err)
+				return
+			}
+			require.NotNil(t, err)
+			require.Equal(t, [2]string{"input", "limit_exceeded"}, [2]string{err.Param, err.Code})
+			require.Contains(t, err.Message, c.problem)
+		})
+	}
 }
 
 // Whatever comes is refused, or becomes a question whose answer is what clients understand.

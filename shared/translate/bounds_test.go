@@ -358,6 +358,18 @@ func TestToolsInNamespacesCountAndHaveABound(t *testing.T) {
 	}
 }
 
+// Types of tools that are left out are compared with each other, and with those that are chosen.
+func TestLongTypesOfToolsThatAreLeftOutAreNotKept(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	tr := translate.New(translate.Options{DropUnsupportedTools: true})
+	_, turn, err := tr.Request(nil, []byte(`{"model":"m","input":"hi","tools":[{"type":"web_search"},{"type":"`+long+`"},{"type":"`+long+`y"}]}`), corpus.ID, corpus.Created)
+	require.Nil(t, err)
+	require.Equal(t, "web_search, other", turn.DroppedTools())
+	_, _, err = tr.Request(nil, []byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"`+long+`"}],"tool_choice":{"type":"`+long+`"}}`), corpus.ID, corpus.Created)
+	require.NotNil(t, err)
+	require.Equal(t, "tool_choice.type", err.Param)
+}
+
 // The description of a namespace is told as it is written, with each of its tools.
 func TestEachToolHasTheDescriptionOfItsNamespace(t *testing.T) {
 	chat, _, err := translate.New(translate.Options{}).Request(nil, []byte(`{"model":"m","input":"hi","tools":[{"type":"namespace","name":"n","description":"\u00fc\"","tools":[{"type":"function","name":"a"},{"type":"function","name":"b","description":"B"},{"type":"function","name":"c"}]}]}`), corpus.ID, corpus.Created)

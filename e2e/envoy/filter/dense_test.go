@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,6 +86,60 @@ func TestManyValuesDoNotHoldTheWorker(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, resident(t, g.Pid())-idle, mostMemory, "more than docs/filter.md says")
+	require.Zero(t, g.stat(t, "panics_total"))
+	t.Logf("turns of the worker: %v", g.turns(t))
+}
+
+// Nor do long conversations, and those that are to be summed up.
+func TestLongConversationsDoNotHoldTheWorker(t *testing.T) {
+	env := object{"STATE_KEY": strings.Repeat("00112233445566778899aabbccddeeff", 2)}
+	more := `},"state":{"keys":[{"id":"k","key_env":"STATE_KEY"}]},"translation":{"unsupported_tools":"drop"`
+	g := start(t, shipped(t), []plugin{{name: "inline", config: config("vllm", "inline", more), env: env, reloads: true}})
+	url := g.url(t, "inline")
+	each := func(n int, item func(i int) string) string {
+		var all strings.Builder
+		for i := range n {
+			all.WriteString(item(i))
+		}
+		return strings.TrimSuffix(all.String(), ",")
+	}
+	names := func(n int) string {
+		return each(n, func(i int) string { return "/" + strconv.FormatInt(int64(i), 36) + " " })
+	}
+	summed := func(items string) string {
+		return `{"model":"m","input":[` + items + `,{"type":"compaction_trigger"}]}`
+	}
+	turn := func(i int, output string) string {
+		id := strconv.Itoa(i)
+		return `{"role":"user","content":"` + strings.Repeat("look at it ", 40) + `"},{"type":"function_call","call_id":"c` + id + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c` + id + `","output":"` + output + `"},`
+	}
+	tools := func(more string) string {
+		return `{"model":"m","input":"a","tools":[{"type":"function","name":"f"},` + each(500, func(i int) string { return `{"type":"` + strings.Repeat("x", 45_000) + strconv.Itoa(i) + `"},` }) + `]` + more + `}`
+	}
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"calls": {`{"model":"m","input":[` + each(9_000, func(i int) string {
+			return `{"type":"function_call","call_id":"c` + strconv.Itoa(i) + `","name":"f","arguments":"{\"a\":\"` + strings.Repeat("x", 660) + `\"}"},`
+		}) + `]}`, 200},
+		"an agent's work, summed up": {summed(each(500, func(i int) string { return turn(i, names(600)) })), 200},
+		"names, summed up":           {summed(turn(0, names(900_000)) + `{"role":"user","content":"a"}`), 200},
+		"too many names, summed up":  {summed(turn(0, names(4_000_000)) + `{"role":"user","content":"a"}`), 400},
+		"messages, summed up":        {summed(each(4_900, func(int) string { return `{"role":"user","content":"` + strings.Repeat("xxxx xxx ", 130) + `"},` })), 200},
+		"types of tools":             {tools(""), 200},
+		"types that are chosen":      {tools(`,"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[` + each(100, func(i int) string { return `{"type":"` + strings.Repeat("x", 45_000) + strconv.Itoa(i) + `"},` }) + `]}`), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g.up.set(withTicks(gives(200, "application/json", chatHello)))
+			k := startTicks(t, url)
+			k.shortest(t, g, 1, func() {
+				got := send(t, http.DefaultTransport, request(t, url, strings.NewReader(c.body)))
+				assert.Equal(t, c.status, got.status, got.body[:min(len(got.body), 500)])
+			})
+			require.Empty(t, k.end())
+		})
+	}
 	require.Zero(t, g.stat(t, "panics_total"))
 	t.Logf("turns of the worker: %v", g.turns(t))
 }
