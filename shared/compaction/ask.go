@@ -256,7 +256,12 @@ func (a *Ask) appendBody(items [][]byte, others bool) []byte {
 		return body
 	}
 	at := a.inputAt - shift
-	return bytesOf(appendRaw(bytesOf(nil, body[:at]), items), body[at+len(a.input):])
+	size := len(body) + len(items)
+	for _, raw := range items {
+		size += len(raw)
+	}
+	dst := bytesOf(jsontext.Grow(nil, size-len(a.input)+2), body[:at])
+	return bytesOf(appendRaw(dst, items), body[at+len(a.input):])
 }
 
 // Replace is the request with one compaction item for its input, and nothing before it.

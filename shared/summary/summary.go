@@ -28,7 +28,7 @@ type Summarizer struct {
 	Sealer     *seal.Sealer
 	Limits     responses.Limits
 	MaxTokens  int // of a summary
-	TextBytes  int // of a request that is summed up, half as much more of one that goes on from a summary; 0: no bound, nor of items and escapes
+	TextBytes  int // three quarters of it are summed up, twice that may go on from a summary; 0: no bound, nor of items and escapes
 }
 
 // A Request is what came, and for whom.
@@ -71,7 +71,7 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 	if err != nil {
 		return dst, nil, nil, err
 	}
-	chat, turn, err = owned.Checked(dst, expands.Body, values, r.ID, r.Now)
+	chat, turn, err = owned.Checked(roomFor(dst, expands.Body), expands.Body, values, r.ID, r.Now)
 	if err != nil {
 		return dst, nil, nil, expands.Restore(err)
 	}
@@ -119,9 +119,9 @@ func (s *Summarizer) read(r *Request) (ask compaction.Ask, values int, err *resp
 // fits refuses a request of more than is summed up at once: it is gone through a dozen times, and
 // one that goes on from a summary half as often.
 func (s *Summarizer) fits(size, items, escapes int, sums bool) *responses.Error {
-	most := s.TextBytes
+	most := s.TextBytes / 4 * 3
 	if !sums {
-		most += most / 2
+		most *= 2
 	}
 	var what string
 	switch {
@@ -143,14 +143,20 @@ func (s *Summarizer) fits(size, items, escapes int, sums bool) *responses.Error 
 
 // question appends the chat request for the summary.
 func (s *Summarizer) question(dst []byte, ask *compaction.Ask, p *Pending, owned translate.Owned) ([]byte, *responses.Error) {
-	body := compaction.AppendRequest(nil, ask.Body(), "", p.context.Items, compaction.Instruction, strconv.AppendInt(nil, int64(s.MaxTokens), 10))
-	chat, turn, err := owned.Checked(nil, body, jsontext.Values(body), p.request.ID, p.request.Now)
+	body := compaction.AppendRequest(roomFor(nil, ask.Body()), ask.Body(), "", p.context.Items, compaction.Instruction, strconv.AppendInt(nil, int64(s.MaxTokens), 10))
+	chat, turn, err := owned.Checked(roomFor(nil, body), body, jsontext.Values(body), p.request.ID, p.request.Now)
 	if err != nil {
 		err.Param = "input"
 		return dst, err
 	}
 	turn.Free()
-	return translate.AppendPlain(dst, chat), nil
+	return translate.AppendPlain(roomFor(dst, chat), chat), nil
+}
+
+// roomFor has room in dst for what becomes of a text: a long one would be copied again and
+// again while it grows.
+func roomFor(dst, text []byte) []byte {
+	return jsontext.Grow(dst, len(text)+len(text)/8+len(compaction.Instruction))
 }
 
 // Streaming reports whether the client is told in events.

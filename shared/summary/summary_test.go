@@ -61,7 +61,7 @@ func TestSummaryIsItsOwners(t *testing.T) {
 // In the filter a worker waits for it.
 func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 	s := summarizer()
-	s.TextBytes = 10_000
+	s.TextBytes = 13_336 // three quarters are 10,002
 	s.Limits.Items, s.Limits.Escapes = 20, 200
 	message := func(text string) string { return `{"role":"user","content":"` + text + `"}` }
 	items := func(n int) string { return strings.TrimSuffix(strings.Repeat(message("a")+",", n), ",") }
@@ -78,10 +78,10 @@ func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 		problem string
 	}{
 		"a text":                {message(strings.Repeat("x", 9_900)), true, ""},
-		"a long one":            {message(strings.Repeat("x", 10_000)), true, "10000 bytes"},
-		"a long one to answer":  {message(strings.Repeat("x", 10_000)) + `,{"type":"compaction_trigger"}`, false, "10000 bytes"},
+		"a long one":            {message(strings.Repeat("x", 10_000)), true, "10002 bytes"},
+		"a long one to answer":  {message(strings.Repeat("x", 10_000)) + `,{"type":"compaction_trigger"}`, false, "10002 bytes"},
 		"a long one to go on":   {sealed + "," + message(strings.Repeat("x", 10_000)), false, ""},
-		"a longer one to go on": {sealed + "," + message(strings.Repeat("x", 15_000)), false, "15000 bytes"},
+		"a longer one to go on": {sealed + "," + message(strings.Repeat("x", 20_000)), false, "20004 bytes"},
 		"items":                 {items(10), true, ""},
 		"many items":            {items(11), true, "10 items"},
 		"many items to go on":   {sealed + "," + items(15), false, ""},

@@ -124,9 +124,9 @@ func TestLongConversationsDoNotHoldTheWorker(t *testing.T) {
 			return `{"type":"function_call","call_id":"c` + strconv.Itoa(i) + `","name":"f","arguments":"{\"a\":\"` + strings.Repeat("x", 660) + `\"}"},`
 		}) + `]}`, 200},
 		"an agent's work, summed up": {summed(each(500, func(i int) string { return turn(i, names(600)) })), 200},
-		"names, summed up":           {summed(turn(0, names(900_000)) + `{"role":"user","content":"a"}`), 200},
+		"names, summed up":           {summed(turn(0, names(680_000)) + `{"role":"user","content":"a"}`), 200},
 		"too many names, summed up":  {summed(turn(0, names(4_000_000)) + `{"role":"user","content":"a"}`), 400},
-		"messages, summed up":        {summed(each(4_900, func(int) string { return `{"role":"user","content":"` + strings.Repeat("xxxx xxx ", 130) + `"},` })), 200},
+		"messages, summed up":        {summed(each(4_900, func(int) string { return `{"role":"user","content":"` + strings.Repeat("xxxx xxx ", 98) + `"},` })), 200},
 		"types of tools":             {tools(""), 200},
 		"types that are chosen":      {tools(`,"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[` + each(100, func(i int) string { return `{"type":"` + strings.Repeat("x", 45_000) + strconv.Itoa(i) + `"},` }) + `]}`), 400},
 	} {
