@@ -41,14 +41,14 @@ func (u *upload) overLength() (action types.Action, refused bool) {
 // callback's end; until then, and when the request has been answered, action is
 // what the callback returns.
 func (u *upload) next(size int, end bool) (all []byte, action types.Action, whole bool) {
-	chunk, limit := requestChunk(size), u.cfg.Limits.RequestBodyBytes
-	b := &u.body
+	limit, b := u.cfg.Limits.RequestBodyBytes, &u.body
 	if u.holding.dropped {
 		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
 	}
-	if int64(len(b.buf)+len(chunk)) > limit {
+	if int64(len(b.buf)+size) > limit { // it is not even copied
 		return nil, u.reply(failure.TooLarge, policy.TooLarge(limit)), false
 	}
+	chunk := requestChunk(size)
 	if !b.atOnce(len(chunk), end) && !u.holdRequest(b.room(len(chunk))) {
 		return nil, u.reply(failure.Overloaded, policy.Overloaded()), false
 	}

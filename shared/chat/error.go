@@ -44,20 +44,24 @@ func ParseError(body []byte) *Error {
 	return readError(v)
 }
 
-// location is the path of the field that FastAPI blames: ["body","top_p"].
+// location is the path of the field that FastAPI blames: ["body","top_p"]. Of a long one its
+// beginning is told.
 func location(steps []*fastjson.Value) string {
-	path := ""
+	var path []byte
 	for _, step := range steps {
-		if path != "" {
-			path += "."
+		if len(path) > 1<<10 {
+			break
+		}
+		if len(path) > 0 {
+			path = append(path, '.')
 		}
 		if step.Type() == fastjson.TypeString {
-			path += string(step.GetStringBytes())
+			path = append(path, step.GetStringBytes()...)
 		} else {
-			path += string(step.MarshalTo(nil))
+			path = step.MarshalTo(path)
 		}
 	}
-	return path
+	return string(path)
 }
 
 // ErrorBytes is how much is read of an error, and of each text of one in the place of an
