@@ -49,9 +49,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 	}
 	a.whole.Write(chunk)
 	if end || a.length < 0 && a.whole.Complete() {
-		loud := quiet(int(a.came))
-		out, err := a.whole.End(x.out[:0], x.clock.unix())
-		loud()
+		out, err := a.end()
 		return a.finish(out, err, size)
 	}
 	setAnswerChunk(nil, size)
@@ -59,6 +57,11 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 		return pauseNoBuffer
 	}
 	return types.ActionContinue
+}
+
+func (a *chatAnswer) end() ([]byte, *responses.Error) {
+	defer quiet(int(a.came))()
+	return a.whole.End(a.x.out[:0], a.x.clock.unix())
 }
 
 func (a *chatAnswer) finish(out []byte, err *responses.Error, size int) types.Action {

@@ -76,13 +76,16 @@ func (c *gathered) body(size int, end bool) types.Action {
 		}
 		return types.ActionContinue
 	}
-	loud := quiet(len(all))
-	out, err := c.by.make(all)
-	loud()
+	out, err := c.make(all)
 	if err != nil {
 		return c.fail(failure.UpstreamAnswer, err, size)
 	}
 	return c.send(out, size)
+}
+
+func (c *gathered) make(all []byte) ([]byte, *responses.Error) {
+	defer quiet(len(all))()
+	return c.by.make(all)
 }
 
 // fail answers with the error's status while headers are held. Later the error can only

@@ -6,9 +6,9 @@ import "runtime/debug"
 const quietBytes = 64 << 10
 
 // quiet stops the garbage collector for the translation of a text of the given size, until
-// what it returns is called. A collection in the middle of it goes through the parse tree,
-// which takes as long as the translation; behind it the tree is not looked at. The memory
-// limit holds all the same.
+// what it returns is called; defer that, or a panic leaves it stopped. A collection in the
+// middle of a translation goes through its parse tree, which takes as long as the rest; behind
+// it the tree is not looked at. The memory limit holds all the same.
 func quiet(size int) (loud func()) {
 	if size < quietBytes {
 		return func() {}

@@ -119,9 +119,7 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 // send translates the request and puts it in the place of the running chunk.
 // end says that the request has ended.
 func (x *translated) send(body []byte, end bool) types.Action {
-	loud := quiet(len(body))
 	out, turn, err := x.translate(body)
-	loud()
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
 	}
@@ -165,6 +163,7 @@ func (x *translated) send(body []byte, end bool) types.Action {
 }
 
 func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
+	defer quiet(len(body))()
 	out = x.out[:0]
 	if x.endpoint != policy.Compact {
 		if out, turn, err = x.translateOnce(out, body); err == nil {
