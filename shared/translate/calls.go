@@ -56,8 +56,9 @@ func (e *jsonEnd) write(p []byte) int {
 // they arrive and gives the input, escaped as it stands in them. Arguments of
 // another form are the input themselves: the model meant to say something.
 type customInput struct {
-	state customState
-	held  []byte // decoded arguments that are not decided yet
+	state         customState
+	token, letter int    // of the form that come next, before the input
+	held          []byte // decoded arguments that are not decided yet
 }
 
 type customState uint8
@@ -72,26 +73,46 @@ const (
 // write takes a piece of the arguments, decoded, and appends to dst what it
 // adds to the input, escaped.
 func (c *customInput) write(dst, p []byte) []byte {
+	n := 0
+	if c.state == beforeInput {
+		n = c.begin(p)
+	}
 	switch c.state {
+	case beforeInput:
+		c.held = append(c.held, p...)
+		return dst
 	case afterInput:
 		return dst
 	case notLowered:
-		return jsontext.AppendEscaped(dst, p)
+		return jsontext.AppendEscaped(c.release(dst), p)
 	}
-	c.held = append(c.held, p...)
-	if c.state == beforeInput {
-		n, ok := inputPrefix(c.held)
-		switch {
-		case !ok:
-			c.state = notLowered
-			return c.release(dst)
-		case n == 0:
-			return dst
-		}
-		c.held = c.held[:copy(c.held, c.held[n:])]
-		c.state = inInput
-	}
+	c.held = append(c.held, p[n:]...)
 	return c.inside(dst)
+}
+
+// inputForm is what stands before the input, white space allowed between its tokens.
+var inputForm = [...]string{`{`, `"input"`, `:`, `"`}
+
+// begin goes on with the form in p, and returns how much of p stands before the input.
+func (c *customInput) begin(p []byte) int {
+	for i, b := range p {
+		if c.letter == 0 && (b == ' ' || b == '\n' || b == '\r' || b == '\t') {
+			continue
+		}
+		token := inputForm[c.token]
+		if b != token[c.letter] {
+			c.state = notLowered
+			return 0
+		}
+		if c.letter++; c.letter < len(token) {
+			continue
+		}
+		if c.token, c.letter = c.token+1, 0; c.token == len(inputForm) {
+			c.state, c.held = inInput, c.held[:0]
+			return i + 1
+		}
+	}
+	return len(p)
 }
 
 // inside moves what is decided of the input's string.
@@ -166,26 +187,4 @@ func (c *customInput) release(dst []byte) []byte {
 	dst = jsontext.AppendEscaped(dst, c.held)
 	c.held = c.held[:0]
 	return dst
-}
-
-// inputPrefix returns the length of {"input":" at the start of b, white space
-// allowed between its tokens; 0 while it is not all there. It is false when b
-// starts otherwise.
-func inputPrefix(b []byte) (int, bool) {
-	i := 0
-	for _, token := range [...]string{`{`, `"input"`, `:`, `"`} {
-		for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-			i++
-		}
-		for j := 0; j < len(token); j++ {
-			if i == len(b) {
-				return 0, true
-			}
-			if b[i] != token[j] {
-				return 0, false
-			}
-			i++
-		}
-	}
-	return i, true
 }
