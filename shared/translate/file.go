@@ -35,14 +35,14 @@ func (w *requestWork) appendFile(dst []byte, part *fastjson.Value, at place) ([]
 	}
 	encoded := fileData(v)
 	if data, isURL := bytes.CutPrefix(encoded, dataURL); isURL {
-		var mediaType []byte
-		mediaType, encoded, isURL = bytes.Cut(data, inBase64)
-		if !isURL {
-			return dst, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64,")
+		n := bytes.Index(data[:min(len(data), fileHead)], inBase64)
+		if n < 0 {
+			return dst, invalidValue(at.of("file_data"), "must be base64, or a data URL with ;base64, in its first "+strconv.Itoa(fileHead)+" bytes")
 		}
-		if !isTextType(string(jsontext.Decode(nil, mediaType))) {
+		if !isTextType(string(jsontext.Decode(nil, data[:n]))) {
 			return dst, notText(at)
 		}
+		encoded = data[n+len(inBase64):]
 	}
 	isText := true
 	if name := part.Get("filename"); !jsontext.IsNull(name) {
@@ -100,7 +100,8 @@ func (w *requestWork) appendDecoded(dst, text []byte, must bool, at place, membe
 }
 
 // fileData returns the inside of the string in which a file stands, with no escape more
-// than it must have where a data URL says what it is.
+// than it must have where a data URL says what it is; of a long one that does not say it at
+// its beginning, that beginning.
 func fileData(v *fastjson.Value) []byte {
 	inside, long := jsontext.LongInside(v)
 	if !long {
@@ -111,7 +112,7 @@ func fileData(v *fastjson.Value) []byte {
 	case !isURL, bytes.HasPrefix(inside, head) && bytes.Contains(head, inBase64):
 		return inside
 	case !bytes.Contains(head, inBase64):
-		head, rest = jsontext.Decode(nil, inside), nil
+		return head // of another kind
 	}
 	return append(jsontext.AppendEscaped(make([]byte, 0, len(inside)+len(head)), head), rest...)
 }
