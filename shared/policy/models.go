@@ -5,8 +5,6 @@ import (
 
 	"antwort/shared/config"
 	"antwort/shared/jsontext"
-
-	"github.com/valyala/fastjson"
 )
 
 // Reachable are the routes that some request of this caller can take, by index
@@ -41,26 +39,69 @@ func (r *Router) NewModelList(a Ask, caller *Identity) *ModelList {
 	return &ModelList{router: r, ask: a, caller: caller, seen: make(map[string]bool)}
 }
 
+// mostModels is how many models are read of a backend's list, and listDepth how deep it may
+// be nested.
+const (
+	mostModels = 4096
+	listDepth  = 32
+)
+
 // Add puts in what a backend of a route has listed: the entries whose names
 // lead to this route and are allowed. Where the route sends another name
 // upstream, the names that clients use stand in its place. It is false when
-// the text is no list of models.
+// the text is no list of models, or has too many.
 func (l *ModelList) Add(route int, backend *config.Backend, body []byte) bool {
-	var p fastjson.Parser
-	v, err := p.ParseBytes(body)
-	if err != nil || v.Get("data") == nil || v.Get("data").Type() != fastjson.TypeArray {
+	if jsontext.Check(body, jsontext.Limits{Depth: listDepth}) != nil {
 		return false
 	}
-	for _, entry := range v.GetArray("data") {
-		id := string(entry.GetStringBytes("id"))
-		if id == "" {
-			continue
+	var data []byte
+	jsontext.Members(body, func(name, value []byte, _ int) bool {
+		if string(name) == "data" {
+			data = value
 		}
-		for _, name := range l.names(route, backend, id) {
-			l.offer(route, name, entry)
+		return data == nil
+	})
+	if len(data) == 0 || data[0] != '[' {
+		return false
+	}
+	left := mostModels
+	jsontext.Elements(data, func(entry []byte) bool {
+		if left--; left >= 0 {
+			l.add(route, backend, entry)
+		}
+		return left >= 0
+	})
+	return left >= 0
+}
+
+// add puts in an entry. One without a name, or with two, or with one that no request may
+// have, is none.
+func (l *ModelList) add(route int, backend *config.Backend, entry []byte) {
+	var room nameRoom
+	var model []byte
+	at, names := 0, 0
+	jsontext.Members(entry, func(name, value []byte, i int) bool {
+		if string(room.meaning(name)) == "id" {
+			model, at = value, i
+			names++
+		}
+		return names < 2
+	})
+	text, isText := jsontext.Text(model)
+	if names != 1 || !isText {
+		return
+	}
+	id, err := modelName(text)
+	if err != nil || id == "" {
+		return
+	}
+	for _, name := range l.names(route, backend, id) {
+		if l.begins(route, name) {
+			l.data = append(l.data, entry[:at]...)
+			l.data = jsontext.AppendString(l.data, name)
+			l.data = append(l.data, entry[at+len(model):]...)
 		}
 	}
-	return true
 }
 
 // names are those by which clients get a backend's model.
@@ -80,28 +121,18 @@ func (l *ModelList) names(route int, backend *config.Backend, id string) []strin
 	return names
 }
 
-func (l *ModelList) offer(route int, name string, entry *fastjson.Value) {
-	if !l.isOffered(route, name) {
-		return
-	}
-	var arena fastjson.Arena
-	entry.Set("id", arena.NewString(name))
-	if l.data != nil {
-		l.data = append(l.data, ',')
-	}
-	jsontext.LookAt(entry)
-	l.data = jsontext.AppendValue(l.data, entry)
-}
-
-// isOffered reports whether the caller gets to the route by this name, the
-// first time that it is asked.
-func (l *ModelList) isOffered(route int, name string) bool {
+// begins begins an entry, if the caller gets to the route by this name and it is there for
+// the first time.
+func (l *ModelList) begins(route int, name string) bool {
 	ask := l.ask
 	ask.Model = name
 	if l.seen[name] || l.router.Choose(ask) != route || l.caller.Allows(name) != nil {
 		return false
 	}
 	l.seen[name] = true
+	if l.data != nil {
+		l.data = append(l.data, ',')
+	}
 	return true
 }
 
@@ -118,11 +149,8 @@ func (l *ModelList) AddNames() (all bool) {
 				all = false
 				continue
 			}
-			if !l.isOffered(route, name) {
+			if !l.begins(route, name) {
 				continue
-			}
-			if l.data != nil {
-				l.data = append(l.data, ',')
 			}
 			l.data = append(l.data, `{"id":`...)
 			l.data = jsontext.AppendString(l.data, name)
@@ -143,8 +171,9 @@ func (l *ModelList) Append(dst []byte) []byte {
 func (l *ModelList) AppendModel(dst []byte, name string) ([]byte, bool) {
 	found := false
 	jsontext.Elements(append(append([]byte{'['}, l.data...), ']'), func(entry []byte) bool {
+		var room nameRoom
 		jsontext.Members(entry, func(member, value []byte, _ int) bool {
-			if string(member) != "id" {
+			if string(room.meaning(member)) != "id" {
 				return true
 			}
 			text, _ := jsontext.Text(value)

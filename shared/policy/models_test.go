@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"strings"
 	"testing"
 
 	"antwort/shared/config"
@@ -65,9 +66,22 @@ func TestTheListHasWhatTheCallerGets(t *testing.T) {
 		})
 	}
 	list := r.NewModelList(ask("", ""), nil)
-	for _, body := range []string{``, `[]`, `{}`, `{"data":{}}`, `{"data":null}`, `{`} {
+	for _, body := range []string{``, `[]`, `{}`, `{"data":{}}`, `{"data":null}`, `{`, `{"data":[` + strings.Repeat(`0,`, 4096) + `0]}`} {
 		require.False(t, list.Add(0, &routes[0].Backends[0], []byte(body)), body)
 	}
+}
+
+// An entry is what it is for whoever reads it: it has one name, which requests can have.
+func TestEntriesThatAreNoModels(t *testing.T) {
+	r, routes := router(t, `{"engine":{"provider":"vllm"},"routes":[{"name":"all","backends":[{"url":"http://a"}]}]}`)
+	list := r.NewModelList(ask("", ""), restricted(t, "m*"))
+	require.True(t, list.Add(0, &routes[0].Backends[0], []byte(`{"object":"list","data":[0,"m",null,{},{"id":1},{"id":""},{"id":"n"},
+		{"id":"m1","id":"m2"},{"id":"m3","\u0069d":"n"},{"id":"m`+strings.Repeat("x", 256)+`"},
+		{ "\u0069d" : "\u006d4" , "x" : [ 1 ] } , {"x":{"id":"n"},"id":"m5"},{"id":"m5"}]}`)))
+	require.Equal(t, `{"object":"list","data":[{ "\u0069d" : "m4" , "x" : [ 1 ] },{"x":{"id":"n"},"id":"m5"}]}`, string(list.Append(nil)))
+	one, found := list.AppendModel(nil, "m4")
+	require.True(t, found)
+	require.Equal(t, `{ "\u0069d" : "m4" , "x" : [ 1 ] }`, string(one))
 }
 
 func TestNamesThatRoutesKnowThemselves(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"antwort/shared/jsontext"
 	"antwort/shared/responses"
@@ -56,22 +57,26 @@ func ReadChecked(body []byte) (*Reading, *responses.Error) {
 	if !isText {
 		return nil, refuseModel("model", "invalid_type", "must be a string")
 	}
-	r.Model = string(jsontext.Decode(nil, text))
+	if r.Model, err = modelName(text); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
-func (r *Reading) member(name, value []byte, at int) *responses.Error {
-	if len(name) > 6*64 { // each byte may be escaped
-		return nil
-	}
-	var room [64]byte
-	decoded := name
-	for _, c := range name {
-		if c == '\\' {
-			decoded = jsontext.Decode(room[:0], name)
-			break
+// modelName is what an escaped text means, if a model may be called so.
+func modelName(text []byte) (string, *responses.Error) {
+	const longestCharacter = 12 // bytes, as it may be escaped
+	if len(text) <= longestCharacter*responses.MaxModel {
+		if name := jsontext.Decode(nil, text); utf8.RuneCount(name) <= responses.MaxModel {
+			return string(name), nil
 		}
 	}
+	return "", refuseModel("model", "string_above_max_length", "is longer than "+strconv.Itoa(responses.MaxModel)+" characters")
+}
+
+func (r *Reading) member(name, value []byte, at int) *responses.Error {
+	var room nameRoom
+	decoded := room.meaning(name)
 	switch string(decoded) {
 	case "model":
 		if r.model != nil {
@@ -100,6 +105,22 @@ func (r *Reading) member(name, value []byte, at int) *responses.Error {
 		}
 	}
 	return nil
+}
+
+// nameRoom is where the name of a member is decoded.
+type nameRoom [64]byte
+
+// meaning is what a member's name means; "" of one that is longer than any of those here.
+func (r *nameRoom) meaning(name []byte) []byte {
+	if len(name) > 6*len(r) { // each byte may be escaped
+		return nil
+	}
+	for _, c := range name {
+		if c == '\\' {
+			return jsontext.Decode(r[:0], name)
+		}
+	}
+	return name
 }
 
 func skipSpace(b []byte) int {

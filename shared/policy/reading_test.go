@@ -34,6 +34,9 @@ func TestABodyThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 		``:                               "invalid_json",
 		`{"model":"a"} x`:                "invalid_json",
 		`{"model":"a"`:                   "invalid_json",
+		`{"model":"` + strings.Repeat("é", 257) + `"}`:      "string_above_max_length",
+		`{"model":"` + strings.Repeat(`\u0061`, 257) + `"}`: "string_above_max_length",
+		`{"model":"` + strings.Repeat("a", 1<<20) + `"}`:    "string_above_max_length",
 	} {
 		_, err := policy.Read([]byte(body), responses.Limits{})
 		require.NotNil(t, err, body)
@@ -54,6 +57,9 @@ func TestOnlyTheModelIsRenamed(t *testing.T) {
 		require.True(t, json.Valid([]byte(got)))
 	}
 	require.Equal(t, "xA", read(t, `{"model":"x\u0041"}`).Model)
+	longest := strings.Repeat("\U0001F600", responses.MaxModel)
+	require.Equal(t, longest, read(t, `{"model":"`+longest+`"}`).Model)
+	require.Equal(t, longest, read(t, `{"model":"`+strings.Repeat(`\ud83d\ude00`, responses.MaxModel)+`"}`).Model)
 }
 
 func TestWhatChangesABackendIsNotRepeated(t *testing.T) {

@@ -15,7 +15,7 @@ var fields = []struct {
 	read func(r *Request, v *fastjson.Value, name string) *Error
 }{
 	{"model", func(r *Request, v *fastjson.Value, name string) (err *Error) {
-		r.Model, err = text(v, name, 256)
+		r.Model, err = text(v, name, MaxModel)
 		return err
 	}},
 	{"input", func(r *Request, v *fastjson.Value, name string) *Error {

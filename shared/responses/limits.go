@@ -15,6 +15,9 @@ type Limits struct {
 // written. Names are compared and repeated more often than any other text.
 const MaxMemberName = 1024
 
+// MaxModel is the longest name of a model, in characters. It is compared with patterns.
+const MaxModel = 256
+
 // Answer are those of them that an answer's text is held to: how it writes its strings and
 // names is no client's doing.
 func (l Limits) Answer() jsontext.Limits { return jsontext.Limits{Depth: l.Depth, Values: l.Values} }
