@@ -112,7 +112,7 @@ func (x *exchange) sumUp(d *policy.Decision, chat *buffer.Buffer, turn *translat
 			return turn, f
 		}
 	}
-	context := compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), x.open)
+	context := compaction.Gather(c.past, c.ask.Input(), !x.isAsked(), c.expands.Memory)
 	if len(context.Items) == 0 {
 		if x.isAsked() {
 			return turn, failure.Of(failure.InvalidRequest, compaction.NothingToSumUp())

@@ -22,19 +22,19 @@ type Ask struct {
 	managed [2]int // where context_management stands in the body, with its comma
 }
 
-// Concerns reports, for little, whether a text may say anything of compactions. It goes
-// from c to c: where there are many quotes, bytes.Contains goes from byte to byte.
+// Concerns reports, for little, whether a text may say anything of compactions. It goes from
+// quote to quote, of which a request may have only so many: bytes.Contains is slow where there
+// are many of what it looks for first.
 func Concerns(text []byte) bool {
 	for {
-		c := bytes.IndexByte(text, 'c')
-		if c < 0 {
+		quote := bytes.IndexByte(text, '"')
+		if quote < 0 {
 			return false
 		}
-		quoted := c > 0 && text[c-1] == '"'
-		if text = text[c:]; quoted && (bytes.HasPrefix(text, []byte("compaction")) || bytes.HasPrefix(text, []byte(`context_management"`))) {
+		text = text[quote+1:]
+		if bytes.HasPrefix(text, []byte("compaction")) || bytes.HasPrefix(text, []byte(`context_management"`)) {
 			return true
 		}
-		text = text[1:]
 	}
 }
 
@@ -154,36 +154,34 @@ func (a *Ask) Body() []byte { return a.body }
 // An Expansion is a request with what compactions stand for in their place.
 type Expansion struct {
 	Body, Past []byte
-	path       int // of the compaction in the input, -1 without one
-	items      int // that stand for it
+	Memory     Memory // of the last compaction, if there is one
+	path       int    // of the compaction in the input, -1 without one
+	items      int    // that stand for it
 }
 
 // Expands reports whether there is a compaction in the input.
 func (x *Expansion) Expands() bool { return x.path >= 0 }
 
-// Expand puts what compactions stand for in their place, and takes what stands before
+// Expand puts what the last compaction stands for in its place, and takes what stands before
 // away: in the input, or in past, a JSON array that a store has put before it. Refused
 // is what open does not open; field names the past.
 func (a *Ask) Expand(past []byte, field string, open func(sealed []byte) ([]byte, bool)) (x Expansion, err *responses.Error) {
 	x = Expansion{Past: past, path: -1}
 	items := a.items
-	for i, raw := range a.items {
-		if it := look(raw); it.typ == Type {
-			m, err := memoryIn(&it, responses.At("input", i), open)
-			if err != nil {
-				return x, err
-			}
-			if i == a.last {
-				items = m.Items(a.items[i+1:])
-				x.Past, x.path, x.items = nil, i, len(items)
-				for _, raw := range a.items[i+1:] {
-					items = with(items, raw)
-				}
-			}
+	if a.last >= 0 { // it stands for those before it too
+		it := look(a.items[a.last])
+		if x.Memory, err = memoryIn(&it, responses.At("input", a.last), open); err != nil {
+			return x, err
+		}
+		after := a.items[a.last+1:]
+		items = x.Memory.Items(after)
+		x.Past, x.path, x.items = nil, a.last, len(items)
+		for _, raw := range after {
+			items = with(items, raw)
 		}
 	}
 	if x.path < 0 {
-		if x.Past, err = a.expandPast(past, field, open); err != nil {
+		if err = a.expandPast(&x, field, open); err != nil {
 			return x, err
 		}
 	}
@@ -193,28 +191,28 @@ func (a *Ask) Expand(past []byte, field string, open func(sealed []byte) ([]byte
 
 // expandPast is Expand for what a store has. History.Join leaves a compaction at its
 // beginning only.
-func (a *Ask) expandPast(past []byte, field string, open func([]byte) ([]byte, bool)) ([]byte, *responses.Error) {
-	if !Concerns(past) {
-		return past, nil
+func (a *Ask) expandPast(x *Expansion, field string, open func([]byte) ([]byte, bool)) (err *responses.Error) {
+	if !Concerns(x.Past) {
+		return nil
 	}
-	items := elements(past)
+	items := elements(x.Past)
 	for i := len(items) - 1; i >= 0; i-- {
 		it := look(items[i])
 		if it.typ != Type {
 			continue
 		}
-		m, err := memoryIn(&it, field, open)
-		if err != nil {
-			return nil, err
+		if x.Memory, err = memoryIn(&it, field, open); err != nil {
+			return err
 		}
 		after := append(items[i+1:len(items):len(items)], a.items...)
-		all := m.Items(after)
+		all := x.Memory.Items(after)
 		for _, raw := range items[i+1:] {
 			all = with(all, raw)
 		}
-		return appendRaw(nil, all), nil
+		x.Past = appendRaw(nil, all)
+		return nil
 	}
-	return past, nil
+	return nil
 }
 
 // memoryIn opens what is sealed in an item.

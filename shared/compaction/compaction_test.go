@@ -65,7 +65,7 @@ func TestMemoryStandsForWhatWas(t *testing.T) {
 
 func TestGatherParts(t *testing.T) {
 	talk := "[" + strings.Join([]string{user("one"), `{"type":"reasoning","summary":[]}`, call("c1"), output("c1"), call("open"), assistant("said"), user("two"), `{"type":"input_file"}`}, ",") + "]"
-	c := Gather([]byte("["+user("zero")+"]"), []byte(talk), false, unsealed)
+	c := Gather([]byte("["+user("zero")+"]"), []byte(talk), false, Memory{})
 	require.Equal(t, []string{user("zero"), user("one"), call("c1"), output("c1"), assistant("said"), user("two"), `{"type":"input_file"}`}, texted(c.Items))
 	require.Equal(t, []string{user("zero"), user("one"), user("two")}, texted(c.Messages))
 	m := c.Memory("S")
@@ -73,25 +73,25 @@ func TestGatherParts(t *testing.T) {
 	require.Equal(t, []string{call("open")}, texted(m.Calls))
 	require.Empty(t, m.Tail)
 
-	c = Gather(nil, []byte(talk), true, unsealed)
+	c = Gather(nil, []byte(talk), true, Memory{})
 	require.Equal(t, []string{user("one"), call("c1"), output("c1"), assistant("said")}, texted(c.Items))
 	m = c.Memory("S")
 	require.Equal(t, []string{"one"}, m.Users)
 	require.Equal(t, []string{user("two"), `{"type":"input_file"}`}, texted(m.Tail))
 
-	c = Gather(nil, []byte(`"only \"this\""`), true, unsealed)
+	c = Gather(nil, []byte(`"only \"this\""`), true, Memory{})
 	require.Equal(t, []string{`{"type":"message","role":"user","content":"only \"this\""}`}, texted(c.Items))
 	require.Equal(t, []string{`only "this"`}, c.Memory("S").Users)
 }
 
 func TestGatherGoesOnFromAMemory(t *testing.T) {
 	before := Memory{Summary: "S1", Users: []string{"u0"}, Names: []string{"kept/name"}, Calls: raws(call("c")), Tail: raws(user("tail"))}
-	c := Gather(nil, []byte("["+user("old")+","+compactionOf(before)+","+output("c")+","+user("new")+`,{"type":"compaction_trigger"},{"type":"compaction","encrypted_content":"x"}]`), false, unsealed)
+	c := Gather(nil, []byte("["+user("old")+","+compactionOf(Memory{Summary: "first"})+","+user("older")+","+compactionOf(before)+","+output("c")+","+user("new")+`,{"type":"compaction_trigger"}]`), false, before)
 	items := texted(c.Items)
 	require.Contains(t, items[0], "S1")
 	require.NotContains(t, items[0], "u0")
 	require.Equal(t, []string{call("c"), user("tail"), output("c"), user("new")}, items[1:])
-	require.Equal(t, []string{user("old"), user("new")}, texted(c.Messages))
+	require.Equal(t, []string{user("old"), user("older"), user("new")}, texted(c.Messages))
 	m := c.Memory("S2")
 	require.Equal(t, []string{"u0", "tail", "new"}, m.Users)
 	require.Equal(t, []string{"kept/name"}, m.Names)
@@ -100,12 +100,12 @@ func TestGatherGoesOnFromAMemory(t *testing.T) {
 
 func TestLastWordsAreBounded(t *testing.T) {
 	long := strings.Repeat("é", usersBytes)
-	c := Gather(nil, []byte("["+user("a")+","+user(long)+"]"), false, unsealed)
+	c := Gather(nil, []byte("["+user("a")+","+user(long)+"]"), false, Memory{})
 	users := c.Memory("").Users
 	require.Len(t, users, 1)
 	require.LessOrEqual(t, len(users[0]), usersBytes+8)
 	require.Contains(t, users[0], " … ")
-	c = Gather(nil, []byte("["+user(long)+","+user("b")+","+user("c")+"]"), false, unsealed)
+	c = Gather(nil, []byte("["+user(long)+","+user("b")+","+user("c")+"]"), false, Memory{})
 	require.Equal(t, []string{"b", "c"}, c.Memory("").Users)
 }
 
@@ -135,7 +135,7 @@ func TestTheEndOfLongTextsIsLookedAt(t *testing.T) {
 			require.Empty(t, names, name)
 			names = namesIn(append(raw, raws(user("see a/b.go"))...), nil, &Memory{})
 			require.Equal(t, []string{"a/b.go"}, names, name)
-			c := Gather(nil, []byte(`[{"type":"message","role":"user","content":[{"type":"input_text","text":"begin"},{"type":"input_text","text":"`+long+`"},{"type":"input_text","text":"end"}]}]`), false, unsealed)
+			c := Gather(nil, []byte(`[{"type":"message","role":"user","content":[{"type":"input_text","text":"begin"},{"type":"input_text","text":"`+long+`"},{"type":"input_text","text":"end"}]}]`), false, Memory{})
 			users := c.Memory("").Users
 			require.Len(t, users, 1)
 			require.True(t, utf8.ValidString(users[0]), name)
@@ -173,10 +173,11 @@ func TestExpand(t *testing.T) {
 		"nothing": {`{"input":"x","a":1}`, `[` + user("p") + `]`, `{"input":"x","a":1}`, `[` + user("p") + `]`},
 		"in the input": {`{"a":1,"input":[` + user("old") + `,` + memory + `,` + output("c") + `],"b":2}`, `[` + user("p") + `]`,
 			`{"a":1,"input":[` + stands + `,` + call("c") + `,` + output("c") + `],"b":2}`, ``},
-		"two":         {`{"input":[` + compactionOf(Memory{Summary: "first"}) + `,` + memory + `,` + output("c") + `]}`, ``, `{"input":[` + stands + `,` + call("c") + `,` + output("c") + `]}`, ``},
-		"in the past": {`{"input":[` + output("c") + `]}`, `[` + memory + `,` + user("p") + `]`, `{"input":[` + output("c") + `]}`, `[` + stands + `,` + call("c") + `,` + user("p") + `]`},
-		"a trigger":   {`{"input":[` + user("a") + `, {"type":"compaction_trigger"}]}`, ``, `{"input":[` + user("a") + `]}`, ``},
-		"managed":     {`{"input":"x", "context_management":[{"type":"compaction","compact_threshold":7}] ,"b":1}`, ``, `{"input":"x" ,"b":1}`, ``},
+		"two":                              {`{"input":[` + compactionOf(Memory{Summary: "first"}) + `,` + memory + `,` + output("c") + `]}`, ``, `{"input":[` + stands + `,` + call("c") + `,` + output("c") + `]}`, ``},
+		"what is not needed is not opened": {`{"input":[{"type":"compaction","encrypted_content":"x"},` + memory + `,` + output("c") + `]}`, ``, `{"input":[` + stands + `,` + call("c") + `,` + output("c") + `]}`, ``},
+		"in the past":                      {`{"input":[` + output("c") + `]}`, `[` + memory + `,` + user("p") + `]`, `{"input":[` + output("c") + `]}`, `[` + stands + `,` + call("c") + `,` + user("p") + `]`},
+		"a trigger":                        {`{"input":[` + user("a") + `, {"type":"compaction_trigger"}]}`, ``, `{"input":[` + user("a") + `]}`, ``},
+		"managed":                          {`{"input":"x", "context_management":[{"type":"compaction","compact_threshold":7}] ,"b":1}`, ``, `{"input":"x" ,"b":1}`, ``},
 		"managed first": {`{ "context_management":[{"type":"compaction","compact_threshold":7}], "input":[` + memory + `,` + output("c") + `],"b":1}`, ``,
 			`{ "input":[` + stands + `,` + call("c") + `,` + output("c") + `],"b":1}`, ``},
 		"managed alone": {`{"context_management":[]}`, ``, `{}`, ``},
@@ -193,7 +194,6 @@ func TestExpand(t *testing.T) {
 	}
 	for body, param := range map[string]string{
 		`{"input":[` + user("a") + `,{"type":"compaction","encrypted_content":"x"}]}`: "input[1]", `{"input":[{"type":"compaction"}]}`: "input[0]",
-		`{"input":[{"type":"compaction","encrypted_content":"{}"},` + memory + `]}`: "input[0]",
 	} {
 		a, err := ReadAsk([]byte(body))
 		require.Nil(t, err)
@@ -236,7 +236,7 @@ func FuzzAsk(f *testing.F) {
 		if jsontext.Check(x.Body, jsontext.Limits{}) != nil {
 			t.Fatalf("%s became %s", body, x.Body)
 		}
-		c := Gather(nil, a.Input(), true, unsealed)
+		c := Gather(nil, a.Input(), true, x.Memory)
 		m := c.Memory("S")
 		if read, ok := Read(m.Append(nil)); !ok || len(read.Tail) != len(m.Tail) {
 			t.Fatalf("the memory of %s is none", body)

@@ -33,15 +33,18 @@ type Context struct {
 
 // Gather takes the items of a conversation: those that a store has, and those of the
 // input, JSON arrays both, or a text. With apart what follows the model's last word
-// is not summed up, but kept. A compaction takes the place of what stands before it;
-// open opens what it has sealed.
-func Gather(past, input []byte, apart bool, open func(sealed []byte) ([]byte, bool)) Context {
-	g := gathering{open: open}
+// is not summed up, but kept. The last compaction, of which m is the memory, takes the
+// place of what stands before it.
+func Gather(past, input []byte, apart bool, m Memory) Context {
+	var g gathering
 	jsontext.Elements(past, g.add)
 	if _, isText := jsontext.Text(input); isText {
 		g.add(text(bytesOf([]byte(`{"type":"message","role":"user","content":`), input), "}"))
 	}
 	jsontext.Elements(input, g.add)
+	if g.summed {
+		g.begin(m)
+	}
 	end := len(g.items)
 	for apart && end > 0 && !g.items[end-1].isModels() && g.items[end-1].typ != "" {
 		end--
@@ -53,10 +56,10 @@ func Gather(past, input []byte, apart bool, open func(sealed []byte) ([]byte, bo
 }
 
 type gathering struct {
-	open     func([]byte) ([]byte, bool)
-	items    []item   // those of type "" are a memory's message
+	items    []item   // behind the last compaction; those of type "" are a memory's message
 	messages [][]byte // of the user, what stands before a compaction included
-	memory   Memory   // that the conversation begins with
+	summed   bool     // there was a compaction
+	memory   Memory   // of the last
 }
 
 func (g *gathering) add(raw []byte) bool {
@@ -64,28 +67,29 @@ func (g *gathering) add(raw []byte) bool {
 	switch it.typ {
 	case Trigger:
 	case Type:
-		plain, ok := g.open(it.sealed)
-		m, read := Read(plain)
-		if !ok || !read {
-			return true // translation has refused it
-		}
-		message := m
-		message.Users = nil // they are kept as they are
-		g.items = g.items[:0]
-		g.take(item{raw: message.appendMessage(nil, nil)})
-		for _, raw := range m.Calls {
-			g.take(look(raw))
-		}
-		for _, raw := range m.Tail {
-			g.take(look(raw))
-		}
-		g.memory = m
+		g.items, g.summed = g.items[:0], true
 	default:
 		if g.take(it); it.isUsers() {
 			g.messages = with(g.messages, raw)
 		}
 	}
 	return true
+}
+
+// begin puts what a memory has before the items.
+func (g *gathering) begin(m Memory) {
+	after := g.items
+	message := m
+	message.Users = nil // they are kept as they are
+	g.memory, g.items = m, make([]item, 0, 1+len(m.Calls)+len(m.Tail)+len(after))
+	g.take(item{raw: message.appendMessage(nil, nil)})
+	for _, raw := range m.Calls {
+		g.take(look(raw))
+	}
+	for _, raw := range m.Tail {
+		g.take(look(raw))
+	}
+	g.items = append(g.items, after...)
 }
 
 //go:noinline

@@ -21,15 +21,7 @@ const (
 // namesIn are the names in items that are not in the memory, those that an earlier
 // memory had before them.
 func namesIn(items [][]byte, earlier []string, m *Memory) []string {
-	found, seen := []string(nil), map[string]bool{}
-	for word := range words(m.Summary) {
-		seen[word] = true
-	}
-	for _, said := range m.Users {
-		for word := range words(said) {
-			seen[word] = true
-		}
-	}
+	found, seen := []string(nil), map[string]bool{} // true: it is to be told
 	note := func(name string) {
 		if !seen[name] {
 			seen[name], found = true, append(found, name)
@@ -52,6 +44,18 @@ func namesIn(items [][]byte, earlier []string, m *Memory) []string {
 		})
 		left = 0 // of the others nothing is too much
 	}
+	has := func(text string) {
+		for word := range words(text) {
+			if len(word) <= longestName && seen[word] {
+				seen[word] = false
+			}
+		}
+	}
+	has(m.Summary)
+	for _, said := range m.Users {
+		has(said)
+	}
+	found = slices.DeleteFunc(found, func(name string) bool { return !seen[name] })
 	left, first = namesBytes, len(found)
 	for first > 0 && len(found[first-1]) <= left {
 		first--

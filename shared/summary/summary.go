@@ -66,7 +66,9 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 	open := func(sealed []byte) ([]byte, bool) { return s.Sealer.OpenText(seal.Compaction, r.Owner, sealed) }
 	expands, err := ask.Expand(nil, "", open)
 	if err == nil && expands.Expands() {
-		values, err = responses.Count(expands.Body, s.Limits)
+		if err = s.fits(len(expands.Body), 0, 0, r.Window || ask.Triggers); err == nil {
+			values, err = responses.Count(expands.Body, s.Limits)
+		}
 	}
 	if err != nil {
 		return dst, nil, nil, err
@@ -78,7 +80,7 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 	if !r.Window && !ask.Triggers {
 		return chat, turn, nil, nil
 	}
-	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, open), held: 2 * len(ask.Body())}
+	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, expands.Memory), held: 2 * len(ask.Body())}
 	if len(p.context.Items) == 0 {
 		err = compaction.NothingToSumUp()
 	} else {
@@ -115,6 +117,9 @@ func (s *Summarizer) read(r *Request) (ask compaction.Ask, values int, err *resp
 	}
 	return ask, values, err
 }
+
+// Fits reports whether a body is not too long to be read.
+func (s *Summarizer) Fits(size int) bool { return s.fits(size, 0, 0, false) == nil }
 
 // fits refuses a request of more than is summed up at once: it is gone through a dozen times, and
 // one that goes on from a summary half as often.

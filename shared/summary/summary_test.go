@@ -104,6 +104,29 @@ func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 	}
 }
 
+// What a compaction stands for may be longer than it, and is held to the same bound.
+func TestWhatStandsForACompactionHasABound(t *testing.T) {
+	s := summarizer()
+	s.TextBytes = 13_336
+	call := `{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"` + strings.Repeat(`\\\"`, 2_000) + `\"}"}`
+	_, _, p, err := s.Request(nil, ask(`{"model":"m","input":[{"role":"user","content":"a"},`+call+`]}`, alice, true))
+	require.Nil(t, err)
+	out, err := p.Answer(nil, []byte(answer), 2)
+	require.Nil(t, err)
+	var window struct{ Output []json.RawMessage }
+	require.NoError(t, json.Unmarshal(out, &window))
+	sealed := string(window.Output[len(window.Output)-1])
+	for more, refused := range map[int]bool{1: false, 5_000: true} {
+		body := `{"model":"m","input":[` + sealed + `,{"role":"user","content":"` + strings.Repeat("x", more) + `"}]}`
+		require.Less(t, len(body), 20_004)
+		_, _, _, err = s.Request(nil, ask(body, alice, false))
+		require.Equal(t, refused, err != nil)
+	}
+	_, _, _, err = s.Request(nil, ask(`{"model":"m","input":[`+sealed+`,{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`, alice, false))
+	require.NotNil(t, err)
+	require.Contains(t, err.Message, "10002 bytes")
+}
+
 // Whatever comes is refused, or becomes a question whose answer is what clients understand.
 func FuzzRequest(f *testing.F) {
 	for _, body := range []string{
