@@ -52,8 +52,8 @@ func Check(ctx context.Context, binary string, cfg *config.Config) (string, erro
 		return "", fmt.Errorf("%s is Envoy %s: the filter needs 1.%d or later", binary, version, minVersion)
 	case minor < minGated && cfg.Filter.Profile == config.Gated:
 		return "", fmt.Errorf("filter.profile: %s is Envoy %s, the gated profile needs 1.%d or later: use it, or the inline profile", binary, version, minGated)
-	case minor < minSeveral && slices.ContainsFunc(cfg.AllRoutes(), func(r config.Route) bool { return len(r.Backends) > 1 }):
-		return "", fmt.Errorf("routes: %s is Envoy %s, several backends of a route need 1.%d or later: use it, or give each route one", binary, version, minSeveral)
+	case minor < minKeeps && slices.ContainsFunc(cfg.AllRoutes(), func(r config.Route) bool { return len(r.Backends) > 1 }):
+		return "", fmt.Errorf("routes: %s is Envoy %s, several backends of a route need 1.%d or later: use it, or give each route one", binary, version, minKeeps)
 	}
 	return version, nil
 }
@@ -62,7 +62,7 @@ func Check(ctx context.Context, binary string, cfg *config.Config) (string, erro
 const (
 	minVersion = 33 // modules made by Go's own compiler
 	minGated   = 35 // allow_on_headers_stop_iteration
-	minSeveral = 36 // request_body_buffer_limit
+	minKeeps   = 36 // request_body_buffer_limit
 )
 
 // parseVersion reads "envoy  version: REVISION/1.40.0/Clean/RELEASE/BoringSSL".
@@ -72,15 +72,27 @@ func parseVersion(out string) (version string, minor int, ok bool) {
 	if !found || len(parts) < 2 {
 		return "", 0, false
 	}
-	numbers := strings.Split(parts[1], ".")
+	minor, ok = minorOf(parts[1])
+	return parts[1], minor, ok
+}
+
+// minorOf is the minor version of an Envoy 1; a later major version can do all that it can.
+func minorOf(version string) (minor int, ok bool) {
+	numbers := strings.Split(version, ".")
 	if len(numbers) < 2 {
-		return "", 0, false
+		return 0, false
 	}
 	minor, err := strconv.Atoi(numbers[1])
 	if numbers[0] != "1" {
-		minor = minSeveral // a later major version
+		minor = minKeeps
 	}
-	return parts[1], minor, err == nil
+	return minor, err == nil
+}
+
+// keeps reports whether Envoy can be told how much of a request it is to keep.
+func keeps(version string) bool {
+	minor, ok := minorOf(version)
+	return ok && minor >= minKeeps
 }
 
 func firstLine(b []byte) string {

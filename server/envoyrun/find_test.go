@@ -3,6 +3,7 @@ package envoyrun
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"antwort/shared/config"
@@ -73,6 +74,7 @@ func TestCheck(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, c.version, got)
+			assert.Equal(t, !strings.HasPrefix(got, "1.34"), keeps(got))
 		})
 	}
 }

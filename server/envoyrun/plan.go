@@ -40,6 +40,7 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 		Admin:  g.path(adminSocket),
 		Supervised: &envoy.Supervised{
 			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation, Editions: editions,
+			Keeps:       keeps(g.opt.EnvoyVersion),
 			Certificate: p.material.certificate, Key: p.material.key, JWKS: p.material.jwks, Backends: p.material.backends,
 		},
 	}

@@ -3,7 +3,9 @@ package gateway_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +43,35 @@ routes:
 			assert.Equal(t, "well", got.header.Get("X-Backend"))
 			assert.EqualValues(t, 1, busy.served.Load(), "it had all of it first")
 			assert.EqualValues(t, 1, well.served.Load())
+		})
+	}
+}
+
+// An only backend that has no time gets a request again, which is longer than what Envoy reads
+// of a request at a time.
+func TestRequestsAreSentAgainToOneBackend(t *testing.T) {
+	for _, profile := range []string{"inline", "gated"} {
+		t.Run(profile, func(t *testing.T) {
+			var asked atomic.Int64
+			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodPost {
+					return
+				}
+				if asked.Add(1) == 1 {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				modelServer(nil)(w, r)
+			}))
+			defer up.Close()
+			g := gateway.Start(t, fmt.Sprintf(`
+server: {host: 127.0.0.1, port: 0}
+engine: {provider: vllm, backend_url: %q}
+filter: {profile: %s}
+`, up.URL, profile)).Ready()
+			got := post(t, g.URL+"/v1/responses", `{"model":"m","store":false,"input":"`+strings.Repeat("word ", 160<<10)+`"}`)
+			require.Equal(t, http.StatusOK, got.status, got.body)
+			require.EqualValues(t, 2, asked.Load())
 		})
 	}
 }

@@ -69,6 +69,8 @@ engine: {provider: vllm, backend_url: %q, default_model: /mnt/models, api_key_en
 		"a long header":       {"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 9<<10) + "\r\n\r\n", 431, "header_too_large"},
 		"half a header":       {"POST /v1/responses HTTP/1.1\r\nHost: x\r\n", 408, "request_timeout"},
 		"half a body":         {"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", 408, "request_timeout"},
+		"two codings":         {coded(t, "Content-Encoding: gzip, zstd\r\n"), 415, "unsupported_content_encoding"},
+		"a coding twice":      {coded(t, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"), 415, "unsupported_content_encoding"},
 		"a silent backend":    {steered("header-delay=20s"), 504, "upstream_timeout"},
 		"a dropped request":   {steered("drop=1"), 502, "upstream_unavailable"},
 		"a failing backend":   {steered("status=500"), 500, "upstream_error"},
@@ -106,6 +108,12 @@ engine: {provider: vllm, backend_url: %q, default_model: /mnt/models, api_key_en
 			g.Logged(1, "the time for draining is over: requests are cut", `"requests":1`)
 		})
 	})
+}
+
+// coded is a request with these fields, of a body that was packed twice.
+func coded(t *testing.T, fields string) string {
+	body := packed(t, string(packed(t, `{"input":"hi"}`)))
+	return fmt.Sprintf("POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", fields, len(body), body)
 }
 
 // steered is a request that steers mock-llm.

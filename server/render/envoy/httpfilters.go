@@ -17,7 +17,7 @@ func (r *renderer) filters() list {
 	if own := FilterPaths(r.c); own != nil {
 		all = append(all, onlyForFilter(own))
 	}
-	if r.c.Engine.Provider == config.VLLM || r.o.Supervised != nil {
+	if r.unpacks() {
 		for _, coding := range codings {
 			all = append(all, decompressor(coding))
 		}
@@ -81,19 +81,30 @@ func filterOff() object {
 	return typed("envoy.config.route.v3.FilterConfig", object{{"disabled", true}})
 }
 
+// unpacks reports whether there are filters that unpack requests.
+func (r *renderer) unpacks() bool { return r.c.Engine.Provider == config.VLLM || r.o.Supervised != nil }
+
 // codings are those of bodies that Envoy unpacks for the filter.
 var codings = [...]string{"gzip", "zstd"}
 
 func decompressorName(coding string) string { return "envoy.filters.http.decompressor." + coding }
 
-// decompressor unpacks requests, which the filter reads. Answers stay as they
-// are.
+// decompressor unpacks requests, which the filter reads. Answers stay as they are, and so do
+// requests with several codings, which the filter refuses: each makes a hundred times as much of
+// a body.
 func decompressor(name string) object {
 	library := extension(name, "envoy.extensions.compression."+name+".decompressor.v3."+map[string]string{"gzip": "Gzip", "zstd": "Zstd"}[name], nil)
 	off := object{{"default_value", false}, {"runtime_key", "antwort.decompress_answers"}}
-	return extension(decompressorName(name), "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
+	unpacking := extension("decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor", object{
 		{"decompressor_library", library},
 		{"response_direction_config", object{{"common_config", object{{"enabled", off}}}}},
+	})
+	coding := extension("coding", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput", object{{"header_name", "content-encoding"}})
+	several := object{{"single_predicate", object{{"input", coding}, {"value_match", object{{"contains", ","}}}}}}
+	skipped := object{{"action", extension("skip", "envoy.extensions.filters.common.matcher.action.v3.SkipFilter", nil)}}
+	return extension(decompressorName(name), "envoy.extensions.common.matching.v3.ExtensionWithMatcher", object{
+		{"extension_config", unpacking},
+		{"xds_matcher", object{{"matcher_list", object{{"matchers", list{object{{"predicate", several}, {"on_match", skipped}}}}}}}},
 	})
 }
 

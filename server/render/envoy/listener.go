@@ -19,6 +19,10 @@ func (r *renderer) listeners() list {
 	return all
 }
 
+// requestPiece is how much is read of a request before the filters get it, in bytes, where
+// some unpack it: of Envoy's own limit they make 100 MiB in one turn of the worker.
+const requestPiece = 128 << 10
+
 // apiListener is where clients connect.
 func (r *renderer) apiListener() object {
 	var chains list
@@ -29,9 +33,14 @@ func (r *renderer) apiListener() object {
 		}
 		chains = append(chains, r.filterChain(object{{"source_prefix_ranges", from}}, r.connectionManager(true)))
 	}
+	var piece any
+	if r.unpacks() {
+		piece = requestPiece
+	}
 	return object{
 		{"name", "api"},
 		{"address", r.listen.socket()},
+		{"per_connection_buffer_limit_bytes", piece},
 		{"filter_chains", append(chains, r.filterChain(nil, r.connectionManager(false)))},
 	}
 }

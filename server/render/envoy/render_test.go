@@ -78,7 +78,7 @@ func TestService(t *testing.T) {
 func supervised(folder string) Options {
 	o := alone
 	o.Module, o.Admin = folder+"/filter.wasm", folder+"/admin"
-	o.Supervised = &Supervised{Folder: folder, Control: folder + "/control", Upstream: folder + "/upstream", Generation: 3}
+	o.Supervised = &Supervised{Folder: folder, Control: folder + "/control", Upstream: folder + "/upstream", Generation: 3, Keeps: true}
 	return o
 }
 

@@ -44,6 +44,9 @@ type Supervised struct {
 	Generation int
 	// Editions are those of the routes' clusters, see NextEditions.
 	Editions map[string]Edition
+	// Keeps says that this Envoy, 1.36 or later, can be told how much of a request it is to
+	// keep.
+	Keeps bool
 }
 
 // Names of the files of a supervised Envoy.

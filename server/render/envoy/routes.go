@@ -53,14 +53,17 @@ func (r *renderer) routes() object {
 	return object{{"name", "api"}, {"virtual_hosts", list{host}}}
 }
 
-// kept is how much of a request is kept until its answer begins, in bytes, when there is
-// another backend that may have to get it. Envoy keeps what it reads at a time by itself,
-// 1 MiB, and does not send again what is longer.
+// kept is how much of a request is kept until its answer begins, in bytes, when it may have to
+// be sent again. Envoy keeps what it reads at a time by itself, and does not send again what
+// is longer.
 func (r *renderer) kept() any {
-	if !slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }) {
-		return nil
+	switch {
+	case slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }):
+		return r.c.Limits.RequestBodyBytes + spare
+	case r.unpacks() && r.o.Supervised != nil && r.o.Supervised.Keeps:
+		return 1 << 20
 	}
-	return r.c.Limits.RequestBodyBytes + spare
+	return nil
 }
 
 // spare is what a request may have more than its client has sent, once it is translated.
