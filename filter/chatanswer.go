@@ -91,6 +91,7 @@ func (a *chatAnswer) send(out []byte, size int) types.Action {
 	a.sent, x.complete = true, true
 	a.whole = nil
 	x.settle()
+	x.handsOver(len(out))
 	x.letGo()
 	return types.ActionContinue
 }

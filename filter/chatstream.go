@@ -17,6 +17,7 @@ type chatStream struct {
 	held   bool // the answer's headers wait for the first event (gated)
 	size   int  // of the running chunk, while nothing is in its place
 	gone   bool // something is
+	given  int  // bytes
 }
 
 func (a *chatStream) body(size int, end bool) types.Action {
@@ -25,7 +26,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
-	a.size, a.gone = size, false
+	a.size, a.gone, a.given = size, false, 0
 	out := x.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
@@ -77,6 +78,7 @@ func (a *chatStream) put(events []byte) []byte {
 		setAnswerChunk(events, a.size)
 		a.gone = len(events) > 0
 	}
+	a.given += len(events)
 	return events[:0]
 }
 
@@ -106,6 +108,7 @@ func (a *chatStream) ended() {
 	}
 	a.events = nil
 	x.settle()
+	x.handsOver(a.given)
 	x.letGo()
 }
 

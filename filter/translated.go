@@ -119,11 +119,17 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 // send translates the request and puts it in the place of the running chunk.
 // end says that the request has ended.
 func (x *translated) send(body []byte, end bool) types.Action {
+	if x.isChecked() { // translation may change it
+		x.decision.Foresee(body)
+	}
 	out, turn, err := x.translate(body)
 	if err != nil {
 		return x.reply(failure.InvalidRequest, err)
 	}
 	x.sent, x.turn = true, turn
+	if x.isChecked() {
+		body = nil
+	}
 	if f := x.decision.Translated(turn.Model(), body, nil); f != nil {
 		return x.answerFailure(f)
 	}
@@ -182,7 +188,7 @@ func (x *translated) translateOnce(out, body []byte) ([]byte, *translate.Turn, *
 		return translator.Request(out, body, newID(), x.begun.unix())
 	}
 	out = jsontext.Grow(out, len(body)+len(body)/8)
-	if x.summarizer != nil || x.decision.Rereads() {
+	if x.summarizer != nil && x.summarizer.Fits(len(body)) {
 		body = bytes.Clone(body)
 	}
 	return translator.Arrived(out, body, &x.body.check, newID(), x.begun.unix())

@@ -16,7 +16,11 @@ type upload struct {
 	*exchange
 	body body
 	sent bool // it has gone on
+	past int  // bytes of what came behind it
 }
+
+// pastBytes is how much white space may come behind a document.
+const pastBytes = 64 << 10
 
 // expect makes an empty upload ready for the body of x.
 func (u *upload) expect(x *exchange, h header) {
@@ -73,9 +77,9 @@ func (u *upload) next(size int, end bool) (all []byte, action types.Action, whol
 // isChecked reports whether the body was checked as it came, and is right.
 func (u *upload) isChecked() bool { return u.body.check.Valid() }
 
-// trailing takes what comes after the document, and refuses all but white space.
+// trailing takes what comes after the document, and refuses all but a little white space.
 func (u *upload) trailing(size int) (action types.Action, refused bool) {
-	if len(bytes.TrimLeft(requestChunk(size), " \t\r\n")) == 0 {
+	if u.past += size; u.past <= pastBytes && len(bytes.TrimLeft(requestChunk(size), " \t\r\n")) == 0 {
 		return types.ActionContinue, false
 	}
 	return u.reply(failure.InvalidRequest, responses.NewError(400, "invalid_json", "the request body is not valid JSON: unexpected data after the JSON value")), true

@@ -293,14 +293,24 @@ func (x *Decision) read(reading *Reading, err *responses.Error) *failure.Failure
 	return nil
 }
 
-// Rereads reports whether Translated reads the body.
-func (x *Decision) Rereads() bool {
-	return slices.ContainsFunc(x.from.routes, func(r routeTraits) bool { return r.affinity })
+// Foresee reads what Translated would of a body that Check has passed and that will not stay
+// as it is.
+func (x *Decision) Foresee(body []byte) {
+	if slices.ContainsFunc(x.from.routes, func(r routeTraits) bool { return r.affinity }) {
+		x.converse(body, nil)
+	}
+}
+
+func (x *Decision) converse(body, past []byte) {
+	if reading, err := ReadChecked(body); err == nil {
+		reading.past = past
+		x.Conversation = reading.Conversation()
+	}
 }
 
 // Translated goes on with the model of a body that was translated, its default
-// filled in. past are the items that a store has put before those of its input, a
-// JSON array; nil without any.
+// filled in; the body is nil when Foresee has seen it. past are the items that a store has
+// put before those of its input, a JSON array; nil without any.
 func (x *Decision) Translated(model string, body, past []byte) *failure.Failure {
 	x.Need, x.Model = Nothing, model
 	if err := x.request.Caller.Allows(model); err != nil {
@@ -312,11 +322,8 @@ func (x *Decision) Translated(model string, body, past []byte) *failure.Failure 
 		}
 	}
 	x.Repeatable = true // a completion changes nothing at its backend
-	if x.from.routes[x.Route].affinity {
-		if reading, err := ReadChecked(body); err == nil { // translation has checked it
-			reading.past = past
-			x.Conversation = reading.Conversation()
-		}
+	if x.from.routes[x.Route].affinity && body != nil {
+		x.converse(body, past)
 	}
 	return nil
 }
