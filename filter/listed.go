@@ -52,7 +52,7 @@ func (l *listed) answerHeaders(h header, end bool) types.Action {
 // broken answers in the place of what is no list. In the profile inline, where the
 // header has left, it cuts the answer.
 func (l *listed) broken() types.Action {
-	return l.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server's list of models is none"))
+	return l.reply(failure.UpstreamAnswer, responses.NewError(502, "upstream_invalid_answer", "the model server sent no list of models, or too long a one"))
 }
 
 func (l *listed) answerBody(size int, end bool) types.Action {

@@ -39,19 +39,18 @@ func (r *Router) NewModelList(a Ask, caller *Identity) *ModelList {
 	return &ModelList{router: r, ask: a, caller: caller, seen: make(map[string]bool)}
 }
 
-// mostModels is how many models are read of a backend's list, and listDepth how deep it may
-// be nested.
-const (
-	mostModels = 4096
-	listDepth  = 32
-)
+// mostModels is how many models are read of a backend's list.
+const mostModels = 4096
+
+// listLimits bound what is read of a list.
+var listLimits = jsontext.Limits{Depth: 32, Values: 100_000}
 
 // Add puts in what a backend of a route has listed: the entries whose names
 // lead to this route and are allowed. Where the route sends another name
 // upstream, the names that clients use stand in its place. It is false when
 // the text is no list of models, or has too many.
 func (l *ModelList) Add(route int, backend *config.Backend, body []byte) bool {
-	if jsontext.Check(body, jsontext.Limits{Depth: listDepth}) != nil {
+	if jsontext.Check(body, listLimits) != nil {
 		return false
 	}
 	var data []byte

@@ -66,7 +66,7 @@ func TestTheListHasWhatTheCallerGets(t *testing.T) {
 		})
 	}
 	list := r.NewModelList(ask("", ""), nil)
-	for _, body := range []string{``, `[]`, `{}`, `{"data":{}}`, `{"data":null}`, `{`, `{"data":[` + strings.Repeat(`0,`, 4096) + `0]}`} {
+	for _, body := range []string{``, `[]`, `{}`, `{"data":{}}`, `{"data":null}`, `{`, `{"data":[` + strings.Repeat(`0,`, 4096) + `0]}`, `{"data":[],"x":[` + strings.Repeat(`0,`, 100_000) + `0]}`} {
 		require.False(t, list.Add(0, &routes[0].Backends[0], []byte(body)), body)
 	}
 }
