@@ -265,5 +265,5 @@ func tooManyLists() *failure.Failure {
 }
 
 func noList() *failure.Failure {
-	return failure.Of(failure.UpstreamAnswer, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server's list of models is not JSON"))
+	return failure.Of(failure.UpstreamAnswer, responses.NewError(http.StatusBadGateway, "upstream_invalid_answer", "the model server sent no list of models, or too long a one"))
 }
