@@ -1,19 +1,14 @@
 package filter
 
-import "time"
-
 // unread is a long answer that has been given to Envoy and is, likely, not with its client
 // yet: Envoy holds it beyond the end of the stream, and nobody says until when. For as long
-// as a client may need that reads slowly it takes room from new requests, those of its
-// caller first, and from nothing that runs.
+// as one of departures may need it takes room from new requests, those of its caller first,
+// and from nothing that runs.
 type unread struct {
 	caller string
 	bytes  int64
 	until  instant
 }
-
-// unreadPace is how many bytes clients read in departureTime.
-const unreadPace = 4 << 20
 
 // handsOver notes that n bytes of an answer, with which it ends, are on their way to the client.
 func (x *exchange) handsOver(n int) {
@@ -21,7 +16,7 @@ func (x *exchange) handsOver(n int) {
 		return
 	}
 	x.countsFor()
-	u := unread{x.holding.charge.caller, int64(n), x.clock.now() + instant(departureTime+departureTime*time.Duration(n)/unreadPace)}
+	u := unread{x.holding.charge.caller, int64(n), x.underWay(n)}
 	m := &x.memory
 	m.unread = append(m.unread, u)
 	m.unreadBytes += u.bytes

@@ -26,10 +26,11 @@ Example:
 
 type renderEnvoyCmd struct {
 	configFlag
-	Format string `enum:"yaml,json" default:"yaml" help:"yaml or json."`
-	Filter string `default:"filter.wasm" placeholder:"FILE" help:"Where Envoy finds the filter (default: filter.wasm in its working directory)."`
-	Admin  string `default:"127.0.0.1:9901" placeholder:"HOST:PORT" help:"Where Envoy's admin interface listens; a loopback address (default: 127.0.0.1:9901)."`
-	CAFile string `name:"ca-file" default:"/etc/ssl/certs/ca-certificates.crt" placeholder:"FILE" help:"Authorities that Envoy trusts for an https backend (default: Debian's)."`
+	Format      string `enum:"yaml,json" default:"yaml" help:"yaml or json."`
+	Filter      string `default:"filter.wasm" placeholder:"FILE" help:"Where Envoy finds the filter (default: filter.wasm in its working directory)."`
+	Admin       string `default:"127.0.0.1:9901" placeholder:"HOST:PORT" help:"Where Envoy's admin interface listens; a loopback address (default: 127.0.0.1:9901)."`
+	Concurrency int    `placeholder:"N" help:"Worker threads that Envoy will have (its --concurrency), by which its memory is bounded (default: 4)."`
+	CAFile      string `name:"ca-file" default:"/etc/ssl/certs/ca-certificates.crt" placeholder:"FILE" help:"Authorities that Envoy trusts for an https backend (default: Debian's)."`
 }
 
 func (renderEnvoyCmd) Help() string {
@@ -55,7 +56,7 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 	if err := filter.ValidateFilter(); err != nil {
 		return usage(err)
 	}
-	doc, err := envoy.Bootstrap(cfg, envoy.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile})
+	doc, err := envoy.Bootstrap(cfg, envoy.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile, Workers: cmd.Concurrency})
 	if err != nil {
 		return usage(err)
 	}

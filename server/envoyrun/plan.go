@@ -36,8 +36,9 @@ func (g *gateway) plan(cfg *config.Config, before *plan) (*plan, error) {
 		}
 	}
 	p.options = envoy.Options{
-		Module: g.path(moduleFile),
-		Admin:  g.path(adminSocket),
+		Module:  g.path(moduleFile),
+		Admin:   g.path(adminSocket),
+		Workers: g.opt.Workers,
 		Supervised: &envoy.Supervised{
 			Folder: g.folder, Control: g.path(controlSocket), Upstream: g.path(upstreamSocket), Generation: p.generation, Editions: editions,
 			Keeps:       keeps(g.opt.EnvoyVersion),

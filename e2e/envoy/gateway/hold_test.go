@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -93,6 +94,40 @@ filter: {profile: %s}
 			})
 		}
 	}
+}
+
+// Answers that repeat what is long in their requests, and that nobody reads: Envoy holds them
+// when the filter has long been done with them, and gets rid of them before it is full.
+func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	up := httptest.NewServer(modelServer(nil))
+	defer up.Close()
+	g := gateway.Start(t, fmt.Sprintf(`
+server: {host: 127.0.0.1, port: 0, drain_timeout: 1s}
+engine: {provider: vllm, backend_url: %q}
+`, up.URL)).Ready()
+	body := `{"model":"m","input":"a","tools":[{"type":"function","name":"f","parameters":{"type":"object","x":[` + strings.Repeat(`"`+strings.Repeat("a", 3000)+`",`, 9_600) + `0]}}]}`
+	ask := fmt.Sprintf("POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
+	answered, most := 0, 0
+	for end := time.Now().Add(time.Minute); answered < 20 && time.Now().Before(end); {
+		c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+		require.NoError(t, err)
+		defer c.Close()
+		go func() { _, _ = io.WriteString(c, ask+body) }()
+		status := make([]byte, len("HTTP/1.1 200"))
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.ReadFull(c, status); err == nil && string(status) == "HTTP/1.1 200" {
+			answered++
+		} else {
+			time.Sleep(100 * time.Millisecond) // he has his share
+		}
+		most = max(most, resident(t, g.Envoy()))
+	}
+	t.Logf("%d answers of 29 MB: memory of Envoy %d MB at most", answered, most>>20)
+	require.Equal(t, 20, answered)
+	require.Less(t, most, 1<<30, "more than the quickstart's limit")
+	require.Eventually(t, func() bool {
+		return post(t, g.URL+"/v1/responses", `{"model":"m","input":"a"}`).status == http.StatusOK
+	}, 30*time.Second, 100*time.Millisecond)
 }
 
 // modelServer speaks both APIs. A stream ends when it is told to.

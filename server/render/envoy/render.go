@@ -31,7 +31,7 @@ func Bootstrap(c *config.Config, o Options) (Document, error) {
 		{"admin", r.admin()},
 		{"application_log_config", applicationLog()},
 		{"stats_config", statsConfig()},
-		{"overload_manager", overloadManager()},
+		{"overload_manager", r.overloadManager()},
 		{"static_resources", object{
 			{"listeners", r.listeners()},
 			{"clusters", r.clusters()},
@@ -64,7 +64,7 @@ func (r *renderer) files() (map[string]File, error) {
 		{"node", object{{"id", "antwort"}, {"cluster", "antwort"}}}, // wanted by every xDS
 		{"admin", r.admin()},
 		{"stats_config", statsConfig()},
-		{"overload_manager", overloadManager()},
+		{"overload_manager", r.overloadManager()},
 		{"dynamic_resources", object{
 			{"lds_config", r.source(ListenersFile)},
 			{"cds_config", r.source(ClustersFile)},
@@ -126,15 +126,6 @@ func applicationLog() object {
 	return object{{"log_format", object{{"json_format", object{
 		{"time", "%Y-%m-%dT%T.%e%z"}, {"level", "%l"}, {"logger", "%n"}, {"msg", "%j"},
 	}}}}}
-}
-
-// maxConnections of clients protect the file descriptors of the process.
-const maxConnections = 50_000
-
-func overloadManager() object {
-	return object{{"resource_monitors", list{extension("envoy.resource_monitors.global_downstream_max_connections",
-		"envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-		object{{"max_active_downstream_connections", maxConnections}})}}}
 }
 
 // statsConfig keeps the statistics that say something about this gateway. Envoy

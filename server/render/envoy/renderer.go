@@ -18,6 +18,8 @@ type Options struct {
 	// Admin is where Envoy's admin interface listens: "127.0.0.1:9901", or the
 	// path of a Unix socket.
 	Admin string
+	// Workers are the threads that serve requests; 0 where it is not known.
+	Workers int
 	// Supervised is nil for an Envoy that runs by itself.
 	Supervised *Supervised
 }
