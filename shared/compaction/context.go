@@ -163,6 +163,14 @@ func ends(text string) string {
 	return text[:head] + " … " + text[tail:]
 }
 
+// Kept is how many bytes a memory has beside the summary, word for word.
+func (c *Context) Kept() (size int) {
+	for _, raw := range append(c.calls[:len(c.calls):len(c.calls)], c.tail...) {
+		size += len(raw)
+	}
+	return size
+}
+
 // Memory is what stands for the conversation from now on.
 func (c *Context) Memory(summary string) Memory {
 	m := Memory{Summary: summary, Users: c.users, Calls: c.calls, Tail: c.tail}

@@ -63,7 +63,12 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 		chat, turn, err = owned.Checked(dst, ask.Body(), values, r.ID, r.Now)
 		return chat, turn, nil, err
 	}
-	open := func(sealed []byte) ([]byte, bool) { return s.Sealer.OpenText(seal.Compaction, r.Owner, sealed) }
+	open := func(sealed []byte) ([]byte, bool) {
+		if s.TextBytes > 0 && len(sealed) > s.TextBytes/4*3 { // of a summary, and what is kept beside it
+			return nil, false
+		}
+		return s.Sealer.OpenText(seal.Compaction, r.Owner, sealed)
+	}
 	expands, err := ask.Expand(nil, "", open)
 	if err == nil && expands.Expands() {
 		if err = s.fits(len(expands.Body), 0, 0, r.Window || ask.Triggers); err == nil {
@@ -81,9 +86,12 @@ func (s *Summarizer) Request(dst []byte, r Request) (chat []byte, turn *translat
 		return chat, turn, nil, nil
 	}
 	p = &Pending{from: s, request: r, turn: turn, context: compaction.Gather(nil, ask.Input(), false, expands.Memory), held: 2 * len(ask.Body())}
-	if len(p.context.Items) == 0 {
+	switch {
+	case len(p.context.Items) == 0:
 		err = compaction.NothingToSumUp()
-	} else {
+	case s.TextBytes > 0 && p.context.Kept() > s.TextBytes/4:
+		err = over(strconv.Itoa(s.TextBytes/4) + " bytes of calls without an output that a compaction keeps")
+	default:
 		chat, err = s.question(chat[:len(dst)], &ask, p, owned)
 	}
 	if err != nil {
@@ -141,6 +149,10 @@ func (s *Summarizer) fits(size, items, escapes int, sums bool) *responses.Error 
 	default:
 		return nil
 	}
+	return over(what)
+}
+
+func over(what string) *responses.Error {
 	err := responses.Invalid("input", "is over the limit of "+what)
 	err.Code = "limit_exceeded"
 	return err

@@ -64,6 +64,9 @@ func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 	s.TextBytes = 13_336 // three quarters are 10,002
 	s.Limits.Items, s.Limits.Escapes = 20, 200
 	message := func(text string) string { return `{"role":"user","content":"` + text + `"}` }
+	call := func(n int) string {
+		return `{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"` + strings.Repeat("x", n) + `\"}"}`
+	}
 	items := func(n int) string { return strings.TrimSuffix(strings.Repeat(message("a")+",", n), ",") }
 	_, _, p, err := s.Request(nil, ask(`{"model":"m","input":"a"}`, alice, true))
 	require.Nil(t, err)
@@ -85,6 +88,8 @@ func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 		"items":                 {items(10), true, ""},
 		"many items":            {items(11), true, "10 items"},
 		"many items to go on":   {sealed + "," + items(15), false, ""},
+		"calls":                 {message("a") + "," + call(3_000), true, ""},
+		"long calls":            {message("a") + "," + call(3_400), true, "3334 bytes of calls"},
 		"escapes":               {message(strings.Repeat(`\n`, 100)), true, ""},
 		"many escapes":          {message(strings.Repeat(`\n`, 101)), true, "100 escapes"},
 	} {
@@ -107,8 +112,7 @@ func TestWhatIsSummedUpAtOnceHasABound(t *testing.T) {
 // What a compaction stands for may be longer than it, and is held to the same bound.
 func TestWhatStandsForACompactionHasABound(t *testing.T) {
 	s := summarizer()
-	s.TextBytes = 13_336
-	call := `{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"` + strings.Repeat(`\\\"`, 2_000) + `\"}"}`
+	call := `{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"` + strings.Repeat(`\\\"`, 1_700) + `\"}"}`
 	_, _, p, err := s.Request(nil, ask(`{"model":"m","input":[{"role":"user","content":"a"},`+call+`]}`, alice, true))
 	require.Nil(t, err)
 	out, err := p.Answer(nil, []byte(answer), 2)
@@ -116,7 +120,8 @@ func TestWhatStandsForACompactionHasABound(t *testing.T) {
 	var window struct{ Output []json.RawMessage }
 	require.NoError(t, json.Unmarshal(out, &window))
 	sealed := string(window.Output[len(window.Output)-1])
-	for more, refused := range map[int]bool{1: false, 5_000: true} {
+	s.TextBytes = 13_336
+	for more, refused := range map[int]bool{1: false, 6_600: true} {
 		body := `{"model":"m","input":[` + sealed + `,{"role":"user","content":"` + strings.Repeat("x", more) + `"}]}`
 		require.Less(t, len(body), 20_004)
 		_, _, _, err = s.Request(nil, ask(body, alice, false))
@@ -125,6 +130,10 @@ func TestWhatStandsForACompactionHasABound(t *testing.T) {
 	_, _, _, err = s.Request(nil, ask(`{"model":"m","input":[`+sealed+`,{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`, alice, false))
 	require.NotNil(t, err)
 	require.Contains(t, err.Message, "10002 bytes")
+	s.TextBytes = 12_000
+	_, _, _, err = s.Request(nil, ask(`{"model":"m","input":[`+sealed+`,{"role":"user","content":"a"}]}`, alice, false))
+	require.NotNil(t, err)
+	require.Equal(t, "invalid_encrypted_content", err.Code, "it is longer than any that this one makes")
 }
 
 // Whatever comes is refused, or becomes a question whose answer is what clients understand.
