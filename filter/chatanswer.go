@@ -91,7 +91,6 @@ func (a *chatAnswer) send(out []byte, size int) types.Action {
 	a.sent, x.complete = true, true
 	a.whole = nil
 	x.settle()
-	x.handsOver(len(out))
 	x.letGo()
 	return types.ActionContinue
 }

@@ -17,7 +17,6 @@ type chatStream struct {
 	held   bool // the answer's headers wait for the first event (gated)
 	size   int  // of the running chunk, while nothing is in its place
 	gone   bool // something is
-	given  int  // bytes
 }
 
 func (a *chatStream) body(size int, end bool) types.Action {
@@ -26,7 +25,7 @@ func (a *chatStream) body(size int, end bool) types.Action {
 		setAnswerChunk(nil, size)
 		return types.ActionContinue
 	}
-	a.size, a.gone, a.given = size, false, 0
+	a.size, a.gone = size, false
 	out := x.out[:0]
 	if !a.held && size > 0 {
 		// The status has gone: a failure can only be an event.
@@ -78,7 +77,6 @@ func (a *chatStream) put(events []byte) []byte {
 		setAnswerChunk(events, a.size)
 		a.gone = len(events) > 0
 	}
-	a.given += len(events)
 	return events[:0]
 }
 
@@ -108,7 +106,6 @@ func (a *chatStream) ended() {
 	}
 	a.events = nil
 	x.settle()
-	x.handsOver(a.given)
 	x.letGo()
 }
 

@@ -31,14 +31,9 @@ func (x *exchange) departs(n int) {
 	if x.departures == nil {
 		x.departures = make(departures)
 	}
-	x.departures[x] = x.underWay(n)
+	x.departures[x] = x.clock.now() + instant(departureTime+departureTime*time.Duration(n)/departurePace)
 	x.setHeld(x.holding.bytes + n)
 	x.leaving = n
-}
-
-// underWay is until when n bytes may be that go now.
-func (x *exchange) underWay(n int) instant {
-	return x.clock.now() + instant(departureTime+departureTime*time.Duration(n)/departurePace)
 }
 
 // stays notes that Envoy holds n bytes until the request has ended: they count until then,

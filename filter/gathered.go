@@ -106,7 +106,6 @@ func (c *gathered) send(out []byte, size int) types.Action {
 	setAnswerChunk(out, size)
 	c.sent, x.complete = true, true
 	c.free()
-	x.handsOver(len(out))
 	x.letGo()
 	return types.ActionContinue
 }

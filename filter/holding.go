@@ -67,7 +67,7 @@ func (x *exchange) accept(kept int) bool {
 	x.holding.accepted = true
 	x.share(max(kept-x.aside, 0))
 	x.setHeld(max(kept, x.aside))
-	if x.memory.taken() > bound/callersShare {
+	if x.memory.held > bound/callersShare {
 		x.countsFor()
 		if !x.memory.sharesWell(&x.holding.charge, bound) {
 			return false

@@ -14,11 +14,8 @@ import (
 type memory struct {
 	held    int64
 	budget  int64            // the largest of the VM's plugins
-	callers map[string]int64 // of these bytes, those of exchanges that hold much; and of unread
+	callers map[string]int64 // of these bytes, those of exchanges that hold much
 	charges []*charge        // what each of these holds
-
-	unread      []unread
-	unreadBytes int64
 }
 
 // charge is what an exchange holds that counts for its caller: of a request that is
@@ -38,10 +35,7 @@ const (
 )
 
 // admits reports whether requests may hold n bytes more.
-func (m *memory) admits(n, bound int64) bool { return m.taken()+n <= bound-bound/requestsShare }
-
-// taken is what new requests find taken.
-func (m *memory) taken() int64 { return m.held + m.unreadBytes }
+func (m *memory) admits(n, bound int64) bool { return m.held+n <= bound-bound/requestsShare }
 
 // setAside is what an exchange is charged from its request's acceptance on,
 // whether it holds as much or not: what most answers need. A bound that is small
@@ -55,6 +49,9 @@ const muchBytes = 32 << 10
 // charge notes that an exchange holds so many bytes now that count for its caller, other
 // than before.
 func (m *memory) charge(c *charge, bytes int64) {
+	if m.callers == nil {
+		m.callers = make(map[string]int64)
+	}
 	switch last := len(m.charges) - 1; {
 	case c.bytes == 0:
 		c.place = last + 1
@@ -63,17 +60,10 @@ func (m *memory) charge(c *charge, bytes int64) {
 		m.charges[c.place], m.charges[last].place = m.charges[last], c.place
 		m.charges[last], m.charges = nil, m.charges[:last]
 	}
-	m.count(c.caller, bytes-c.bytes)
-	c.bytes = bytes
-}
-
-// count notes that a caller holds so many bytes more.
-func (m *memory) count(caller string, more int64) {
-	if m.callers == nil {
-		m.callers = make(map[string]int64)
-	}
-	if m.callers[caller] += more; m.callers[caller] == 0 {
-		delete(m.callers, caller)
+	n := m.callers[c.caller] + bytes - c.bytes
+	m.callers[c.caller], c.bytes = n, bytes
+	if n == 0 {
+		delete(m.callers, c.caller)
 	}
 }
 

@@ -85,8 +85,7 @@ func (p *plugin) tick() {
 	p.gate.check()
 	p.uploads.check(now, p.cfg.Server.ReadTimeout)
 	p.departures.check(now)
-	p.memory.forget(now)
-	if p.ledger.settle(p.metrics.inFlight, p.memory.taken(), now) && len(p.gate.waiting)+len(p.uploads)+len(p.departures) == 0 {
+	if p.ledger.settle(p.metrics.inFlight, p.memory.held, now) && len(p.gate.waiting)+len(p.uploads)+len(p.departures) == 0 {
 		p.ticker.stop()
 	}
 }

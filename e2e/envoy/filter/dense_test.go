@@ -85,6 +85,13 @@ func TestManyValuesDoNotHoldTheWorker(t *testing.T) {
 			})
 		}
 	}
+	t.Run("white space of a custom tool's arguments", func(t *testing.T) {
+		piece := func(arguments string) string {
+			return `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"c","arguments":"` + arguments + `"}}]}}]}` + "\n\n"
+		}
+		answer := piece(`{\"input\"`) + strings.Repeat(piece(strings.Repeat(" ", 4<<10)), 250) + piece(`:\"a\"}`) + `data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\ndata: [DONE]\n\n"
+		g.holdsWith(t, url, streams(answer), `{"model":"m","input":"a","stream":true,"tools":[{"type":"custom","name":"c"}]}`)
+	})
 	require.LessOrEqual(t, resident(t, g.Pid())-idle, mostMemory, "more than docs/filter.md says")
 	require.Zero(t, g.stat(t, "panics_total"))
 	t.Logf("turns of the worker: %v", g.turns(t))

@@ -44,6 +44,7 @@ var longPlaces = []struct {
 	{"blob", `{"model":"m","input":[{"type":"reasoning","summary":[],"encrypted_content":"@"},{"role":"user","content":"a"}]}`, 200},
 	{"file", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
 	{"files", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_data":"YQ=="},{"type":"input_file","filename":"a.txt","file_data":"@"}]}]}`, 400},
+	{"media type", `{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.txt","file_data":"data:@;base64,YQ=="}]}]}`, 400},
 	{"name", `{"model":"m","input":"a","@":1}`, 400},
 	{"type", `{"model":"m","input":[{"role":"user","content":[{"type":"@"}]}]}`, 400},
 	{"metadata", `{"model":"m","input":"a","metadata":{"a":"@"}}`, 400},

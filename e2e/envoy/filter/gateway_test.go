@@ -177,12 +177,6 @@ func (g *gateway) becomes(t testing.TB, name string, want int) {
 	t.Fatalf("stat antwort.%s: expected %d, got %d after 30 s", name, want, got)
 }
 
-// roomy waits until long bodies that have gone out do not count any more.
-func (g *gateway) roomy(t testing.TB) {
-	t.Helper()
-	require.Eventually(t, func() bool { return g.stat(t, "in_flight_bytes") < 16<<20 }, 30*time.Second, 20*time.Millisecond)
-}
-
 // upstream answers as it is told to.
 type upstream struct {
 	mu     sync.Mutex

@@ -86,7 +86,6 @@ func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
 	callbacks := time.Duration(n) * longestCallback
 	most, gap, turn := max(callbacks, 2*longestCallback), time.Hour, time.Hour
 	for tries := 0; tries < 3 || (gap >= most || turn > callbacks) && tries < 12; tries++ {
-		g.roomy(t)
 		before := g.turns(t)
 		k.gap()
 		do()

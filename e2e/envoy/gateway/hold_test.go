@@ -118,7 +118,7 @@ engine: {provider: vllm, backend_url: %q}
 		if _, err := io.ReadFull(c, status); err == nil && string(status) == "HTTP/1.1 200" {
 			answered++
 		} else {
-			time.Sleep(100 * time.Millisecond) // he has his share
+			time.Sleep(100 * time.Millisecond) // there is no room
 		}
 		most = max(most, resident(t, g.Envoy()))
 	}
