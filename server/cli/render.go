@@ -56,7 +56,7 @@ func (cmd *renderEnvoyCmd) Run(io *streams) error {
 	if err := filter.ValidateFilter(); err != nil {
 		return usage(err)
 	}
-	doc, err := envoy.Bootstrap(cfg, envoy.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile, Workers: cmd.Concurrency})
+	doc, err := envoy.Bootstrap(cfg, envoy.Options{Module: cmd.Filter, Admin: cmd.Admin, Roots: cmd.CAFile, Workers: max(0, cmd.Concurrency)})
 	if err != nil {
 		return usage(err)
 	}

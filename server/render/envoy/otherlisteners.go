@@ -8,6 +8,7 @@ func (r *renderer) adminListener() object {
 	return object{
 		{"name", "admin"},
 		{"address", r.admins.socket()},
+		{"bypass_overload_manager", true},
 		{"filter_chains", list{object{{"filters", list{connectionManager(object{
 			{"stat_prefix", "admin"},
 			{"codec_type", "AUTO"},
@@ -38,6 +39,7 @@ func (r *renderer) upstreamListener() object {
 	return object{
 		{"name", "upstream"},
 		{"address", socket(r.o.Supervised.Upstream)},
+		{"bypass_overload_manager", true},
 		{"filter_chains", list{object{{"filters", list{connectionManager(object{
 			{"stat_prefix", "upstream"},
 			{"codec_type", "HTTP1"},
