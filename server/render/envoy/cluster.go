@@ -28,9 +28,9 @@ func (r *renderer) clusters() list {
 	return append(all, staticCluster(controlCluster, r.o.Admin))
 }
 
-// AnswerPiece is how much is read of an answer before the filter gets it, in bytes;
-// Envoy's own limit is 1 MiB.
-const AnswerPiece = 64 << 10
+// Piece is how much is read of an answer before the filter gets it, in bytes, and of a request
+// where filters unpack it: of Envoy's own limit, 1 MiB, they make 100 in one turn of the worker.
+const Piece = 64 << 10
 
 func (r *renderer) poolCluster(p *pool) object {
 	kind, lookup := any("STATIC"), any(nil)
@@ -51,7 +51,7 @@ func (r *renderer) poolCluster(p *pool) object {
 		{"connect_timeout", duration(p.Backends[0].ConnectTimeout)},
 		// The filter gets as much of an answer at a time, and holds the worker up as
 		// long as that takes it.
-		{"per_connection_buffer_limit_bytes", AnswerPiece},
+		{"per_connection_buffer_limit_bytes", Piece},
 		// Listening does not wait for the backend's name: /readyz says that it
 		// is missing.
 		{"wait_for_warm_on_init", false},

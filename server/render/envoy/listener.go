@@ -19,10 +19,6 @@ func (r *renderer) listeners() list {
 	return all
 }
 
-// requestPiece is how much is read of a request before the filters get it, in bytes, where
-// some unpack it: of Envoy's own limit they make 100 MiB in one turn of the worker.
-const requestPiece = 128 << 10
-
 // apiListener is where clients connect.
 func (r *renderer) apiListener() object {
 	var chains list
@@ -35,7 +31,7 @@ func (r *renderer) apiListener() object {
 	}
 	var piece any
 	if r.unpacks() {
-		piece = requestPiece
+		piece = Piece
 	}
 	return object{
 		{"name", "api"},

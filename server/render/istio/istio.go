@@ -96,7 +96,7 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		Denied:       envoy.FilterPaths(c),
 		Gated:        c.Filter.Profile == config.Gated,
 		Silence:      seconds(silence(c)),
-		AnswerPiece:  envoy.AnswerPiece,
+		AnswerPiece:  envoy.Piece,
 		Plugin:       plugin,
 		PluginJSON:   string(filter.AppendJSON(nil)),
 		Variables:    variables,
