@@ -185,6 +185,10 @@ func (w *requestWork) plainText(content *fastjson.Value, i int) ([]byte, *respon
 	return text, nil
 }
 
+// longContent is from which size on the text of an assistant's message gets room for all that
+// the request may have of it. To double what is long takes as long as all else.
+const longContent = 512 << 10
+
 // assistantContent takes the content of an assistant message: the texts of one
 // item follow each other, those of two items stand on lines of their own.
 func (w *requestWork) assistantContent(content *fastjson.Value, i int) *responses.Error {
@@ -196,6 +200,9 @@ func (w *requestWork) assistantContent(content *fastjson.Value, i int) *response
 		}
 		first = false
 		a.hasText = true
+		if len(a.content) > longContent && cap(a.content) < w.size {
+			a.content = jsontext.Grow(a.content, w.size-len(a.content))
+		}
 	}
 	parts := content.GetArray()
 	if len(parts) == 0 {

@@ -23,6 +23,7 @@ type requestWork struct {
 	history *fastjson.Value   // the items of the turns before
 	past    int               // how many they are
 	items   []*fastjson.Value // they, and those of the input
+	size    int               // bytes of them, as they came
 	dst     []byte            // the chat request, written so far
 
 	messages  int    // messages written

@@ -318,6 +318,9 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, parse parseFunc, va
 		}
 	}
 	w.begin(&t.opt, dst)
+	if w.size = len(body); past != nil {
+		w.size += len(past.Items)
+	}
 	w.owner, w.tracing = t.owner, t.tracing
 	u := t.newTurn()
 	u.owner = t.owner
