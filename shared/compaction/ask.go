@@ -179,11 +179,8 @@ func (a *Ask) Expand(past []byte, field string, open func(sealed []byte) ([]byte
 		for _, raw := range after {
 			items = with(items, raw)
 		}
-	}
-	if x.path < 0 {
-		if err = a.expandPast(&x, field, open); err != nil {
-			return x, err
-		}
+	} else if err = a.expandPast(&x, field, open); err != nil {
+		return x, err
 	}
 	x.Body = a.appendBody(items, x.path >= 0 || a.Triggers)
 	return x, nil

@@ -165,8 +165,10 @@ func ends(text string) string {
 
 // Kept is how many bytes a memory has beside the summary, word for word.
 func (c *Context) Kept() (size int) {
-	for _, raw := range append(c.calls[:len(c.calls):len(c.calls)], c.tail...) {
-		size += len(raw)
+	for _, items := range [...][][]byte{c.calls, c.tail} {
+		for _, raw := range items {
+			size += len(raw)
+		}
 	}
 	return size
 }

@@ -63,13 +63,16 @@ func (l *ModelList) Add(route int, backend *config.Backend, body []byte) bool {
 	if len(data) == 0 || data[0] != '[' {
 		return false
 	}
-	left := mostModels
+	left, before := mostModels, l.data
 	jsontext.Elements(data, func(entry []byte) bool {
 		if left--; left >= 0 {
 			l.add(route, backend, entry)
 		}
 		return left >= 0
 	})
+	if left < 0 { // none of it: what is missing would not show
+		l.data = before
+	}
 	return left >= 0
 }
 

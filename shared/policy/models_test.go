@@ -79,6 +79,9 @@ func TestEntriesThatAreNoModels(t *testing.T) {
 		{"id":"m1","id":"m2"},{"id":"m3","\u0069d":"n"},{"id":"m`+strings.Repeat("x", 256)+`"},
 		{ "\u0069d" : "\u006d4" , "x" : [ 1 ] } , {"x":{"id":"n"},"id":"m5"},{"id":"m5"}]}`)))
 	require.Equal(t, `{"object":"list","data":[{ "\u0069d" : "m4" , "x" : [ 1 ] },{"x":{"id":"n"},"id":"m5"}]}`, string(list.Append(nil)))
+	before := string(list.Append(nil))
+	require.False(t, list.Add(0, &routes[0].Backends[0], []byte(`{"data":[{"id":"m6"},`+strings.Repeat(`0,`, 4096)+`0]}`)))
+	require.Equal(t, before, string(list.Append(nil)), "of too long a list nothing is there")
 	one, found := list.AppendModel(nil, "m4")
 	require.True(t, found)
 	require.Equal(t, `{ "\u0069d" : "m4" , "x" : [ 1 ] }`, string(one))

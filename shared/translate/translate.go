@@ -271,12 +271,11 @@ type parseFunc func(*fastjson.Parser, []byte) (*fastjson.Value, error)
 // translate is Continued for a body of which the long strings are known, or none is.
 func (t Owned) translate(dst, body []byte, parse parseFunc, values int, long []jsontext.Span, past *Past, id string, now int64) ([]byte, *Turn, *responses.Error) {
 	w := t.works.Get().(*requestWork)
-	out, u, err := t.translateIn(w, dst, body, parse, values, long, past, id, now)
-	size := len(body)
-	if past != nil {
-		size += len(past.Items)
+	if w.size = len(body); past != nil {
+		w.size += len(past.Items)
 	}
-	t.done(w, size)
+	out, u, err := t.translateIn(w, dst, body, parse, values, long, past, id, now)
+	t.done(w, w.size)
 	return out, u, err
 }
 
@@ -318,9 +317,6 @@ func (t Owned) translateIn(w *requestWork, dst, body []byte, parse parseFunc, va
 		}
 	}
 	w.begin(&t.opt, dst)
-	if w.size = len(body); past != nil {
-		w.size += len(past.Items)
-	}
 	w.owner, w.tracing = t.owner, t.tracing
 	u := t.newTurn()
 	u.owner = t.owner

@@ -60,7 +60,7 @@ func (r *renderer) kept() any {
 	switch {
 	case slices.ContainsFunc(r.pools, func(p pool) bool { return p.several() }):
 		return r.c.Limits.RequestBodyBytes + spare
-	case r.unpacks() && r.o.Supervised != nil && r.o.Supervised.Keeps:
+	case r.o.Supervised != nil && r.o.Supervised.Keeps:
 		return 1 << 20
 	}
 	return nil
