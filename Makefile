@@ -110,7 +110,7 @@ e2e-console: build ## The console in a real Chromium (Debian's; PICTURES=1 write
 
 .PHONY: e2e-envoy
 e2e-envoy: build envoy ## The filter in real Envoy
-	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -count=1 -timeout 30m ./envoy/... ./monitoring
+	cd e2e && ENVOY=$(ENVOY_BIN) $(GO) test -p 1 -count=1 -timeout 30m ./envoy/... ./monitoring
 
 .PHONY: e2e-chats
 e2e-chats: build ## Chats whose servers are killed, and whose Postgres fails over

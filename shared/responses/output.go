@@ -173,7 +173,7 @@ func (o *Output) BeginCall(dst []byte, call Call) []byte {
 // as JSON; it is told with the whole item.
 func (o *Output) ClientCall(dst []byte, call Call, value []byte) []byte {
 	dst = o.BeginCall(dst, call)
-	o.items = append(o.items, value...)
+	o.items = append(jsontext.GrowTwice(o.items, len(value)), value...)
 	return dst
 }
 

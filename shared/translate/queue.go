@@ -274,7 +274,7 @@ func (s *Stream) closeCall(dst []byte, q *queued, cut bool) ([]byte, *responses.
 			s.named++
 		}
 		if !q.call.Kind.IsText() {
-			if !s.turn.tells(len(text)) {
+			if !s.turn.tells(call.Kind, len(text)) {
 				return dst, responses.AnswerTooLarge()
 			}
 			var err *responses.Error

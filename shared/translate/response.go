@@ -156,7 +156,7 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	if err != nil {
 		return dst, 0, err
 	}
-	if !u.tells(len(said)) {
+	if !u.tells(call.Kind, len(said)) {
 		return dst, 0, responses.AnswerTooLarge()
 	}
 	plain := len(said) == len(escaped) // then there is nothing to escape
@@ -198,9 +198,13 @@ func (u *Turn) wholeCall(dst []byte, out *responses.Output, w *chunkWork, v tool
 	return dst, len(all), nil
 }
 
-// tells counts the arguments of a call that are told at once. It is false when they are too long,
-// with those of the answer's other calls.
-func (u *Turn) tells(arguments int) bool {
+// tells counts the arguments of a call that are told at once, those of a client's tool twice: they
+// are parsed and written anew. It is false when they are too long, with those of the answer's other
+// calls.
+func (u *Turn) tells(kind responses.CallKind, arguments int) bool {
+	if !kind.IsText() {
+		arguments *= 2
+	}
 	u.looks.told += arguments
 	most := u.from.opt.TextBytes
 	return most == 0 || u.looks.told <= most

@@ -179,8 +179,8 @@ func TestWhatAStreamRepeatsHasABound(t *testing.T) {
 	}
 }
 
-// The calls of tools that the client runs are read and written anew: all of an answer have the
-// bound, and one budget of values.
+// The calls of tools that the client runs are read and written anew: all of an answer have half of
+// the bound, and one budget of values.
 func TestCallsOfClientsToolsHaveABound(t *testing.T) {
 	tr := translate.New(translate.Options{TextBytes: 64 << 10, Limits: responses.Limits{Values: 1_000}})
 	list := func(n int) string { return `{\"a\":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }
@@ -201,6 +201,10 @@ func TestCallsOfClientsToolsHaveABound(t *testing.T) {
 	out, failed = answer(calls(60, list(5)))
 	require.Nil(t, failed)
 	require.Equal(t, 60, strings.Count(out, `"arguments":{"a":[1,`), "few values count for nothing")
-	_, failed = answer(calls(40, list(900)))
+	_, failed = answer(calls(18, list(900)))
+	require.Nil(t, failed)
+	_, failed = answer(calls(19, list(900)))
 	require.Equal(t, responses.AnswerTooLarge(), failed)
+	_, failed = answer(strings.ReplaceAll(calls(19, list(900)), "tool_search", "f"))
+	require.Nil(t, failed, "a function's counts once")
 }
