@@ -60,7 +60,7 @@ func (a *chatAnswer) body(size int, end bool) types.Action {
 }
 
 func (a *chatAnswer) end() ([]byte, *responses.Error) {
-	defer quiet(int(a.came))()
+	defer a.x.memory.quiet(int(a.came))()
 	return a.whole.End(a.x.out[:0], a.x.clock.unix())
 }
 

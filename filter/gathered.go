@@ -84,7 +84,7 @@ func (c *gathered) body(size int, end bool) types.Action {
 }
 
 func (c *gathered) make(all []byte) ([]byte, *responses.Error) {
-	defer quiet(len(all))()
+	defer c.x.memory.quiet(len(all))()
 	return c.by.make(all)
 }
 

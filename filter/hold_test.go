@@ -272,6 +272,29 @@ func TestAnEndedStreamHoldsNothing(t *testing.T) {
 	nothingIsHeld(t, h)
 }
 
+// The memory in which the first long body of a VM is translated comes with the body, not at its end.
+func TestMemoryComesWithTheFirstLongBody(t *testing.T) {
+	const size = 16 << 20
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			h := start(t, config("vllm", profile), newUpstream(gives(200, "application/json", chatHello)))
+			require.Equal(t, 200, post(t, h, hello).status)
+			idle, body := h.Memory(), textOf(size)
+			answer, more := begin(t, h, len(body), body[:len(body)-1])
+			before := int64(0)
+			require.Eventually(t, func() bool { // all of it has come
+				last := before
+				before = h.Memory()
+				return before == last && before > idle+4*size
+			}, time.Minute, 200*time.Millisecond)
+			_, err := io.WriteString(more, body[len(body)-1:])
+			require.NoError(t, err)
+			require.Equal(t, 200, (<-answer).status)
+			require.Less(t, h.Memory()-before, int64(size/4))
+		})
+	}
+}
+
 // At the limits that need all of the memory that a VM may need by them, it lives on.
 func TestTheLargestLimitsFit(t *testing.T) {
 	if testing.Short() {

@@ -16,6 +16,7 @@ type memory struct {
 	budget  int64            // the largest of the VM's plugins
 	callers map[string]int64 // of these bytes, those of exchanges that hold much
 	charges []*charge        // what each of these holds
+	ground  ground
 }
 
 // charge is what an exchange holds that counts for its caller: of a request that is

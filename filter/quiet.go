@@ -9,10 +9,11 @@ const quietBytes = 64 << 10
 // what it returns is called; defer that, or a panic leaves it stopped. A collection in the
 // middle of a translation goes through its parse tree, which takes as long as the rest; behind
 // it the tree is not looked at. The memory limit holds all the same.
-func quiet(size int) (loud func()) {
+func (m *memory) quiet(size int) (loud func()) {
 	if size < quietBytes {
 		return func() {}
 	}
+	m.ground.free()
 	before := debug.SetGCPercent(-1)
 	return func() { debug.SetGCPercent(before) }
 }

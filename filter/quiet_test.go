@@ -17,7 +17,7 @@ func TestTheCollectorGoesOnAfterAPanic(t *testing.T) {
 	before := percent()
 	for size, during := range map[int]int{quietBytes - 1: before, quietBytes: -1} {
 		require.Panics(t, func() {
-			defer quiet(size)()
+			defer new(memory).quiet(size)()
 			require.Equal(t, during, percent())
 			panic("in a translation")
 		})

@@ -109,6 +109,7 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 	}
 	body, action, whole := x.next(size, end)
 	if !whole {
+		x.memory.ground.follow(len(x.body.buf))
 		return action
 	}
 	action = x.send(body, end)
@@ -169,7 +170,7 @@ func (x *translated) send(body []byte, end bool) types.Action {
 }
 
 func (x *translated) translate(body []byte) (out []byte, turn *translate.Turn, err *responses.Error) {
-	defer quiet(len(body))()
+	defer x.memory.quiet(len(body))()
 	out = x.out[:0]
 	if x.endpoint != policy.Compact {
 		if out, turn, err = x.translateOnce(out, body); err == nil {

@@ -177,6 +177,12 @@ func (h *Host) Failed() (failed bool) {
 	return failed
 }
 
+// Memory returns how many bytes of memory the VM has, which never shrinks.
+func (h *Host) Memory() (bytes int64) {
+	h.w.Run(func() { bytes = h.plugin.vm.Memory() })
+	return bytes
+}
+
 // Close stops the listener, resets what streams are open and ends the plugin;
 // the VM goes with its last plugin. Closing twice does nothing.
 func (h *Host) Close() {

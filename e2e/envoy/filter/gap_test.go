@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,26 @@ func TestNoBodyHoldsTheWorker(t *testing.T) {
 	}
 	require.Zero(t, g.stat(t, "panics_total"))
 	t.Logf("turns of the worker: %v", g.turns(t))
+}
+
+// The first long body of a VM holds the worker no longer: the memory for its translation comes
+// with the body.
+func TestTheFirstLongBodyHoldsTheWorkerNoLonger(t *testing.T) {
+	body := `{"model":"m","input":"a","instructions":"` + strings.Repeat("word ", 6<<20) + `"}`
+	try := 0
+	shortest(t, 1, func() (gap, turn time.Duration) {
+		try++
+		t.Run(fmt.Sprint("try ", try), func(t *testing.T) {
+			g := start(t, shipped(t), []plugin{{name: "inline", config: config("vllm", "inline"), reloads: true}})
+			g.up.set(gives(200, "application/json", chatHello))
+			require.Equal(t, 200, post(t, g.url(t, "inline"), hello).status)
+			before := g.turns(t)
+			got := send(t, http.DefaultTransport, request(t, g.url(t, "inline"), strings.NewReader(body)))
+			require.Equal(t, 200, got.status)
+			turn = g.turns(t).longest(before)
+		})
+		return 0, turn
+	})
 }
 
 // filled is n bytes of a text, the first so many escapes of it.

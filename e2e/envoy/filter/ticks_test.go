@@ -79,22 +79,31 @@ func (k *ticks) gap() time.Duration { return time.Duration(k.longest.Swap(0)) }
 // once are worked on one behind the other.
 const longestCallback = 50 * time.Millisecond
 
+// shortest holds what n requests at once do to the bounds of a callback.
+func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
+	t.Helper()
+	shortest(t, n, func() (gap, turn time.Duration) {
+		before := g.turns(t)
+		k.gap()
+		do()
+		return k.gap(), g.turns(t).longest(before)
+	})
+}
+
 // shortest repeats what n requests at once do until the longest gap of one time is short
 // enough: what else the machine does makes some of them longer, and the filter all. On a
 // machine that is always busy the shortest one may be half as long again, and on a slower
 // one than the bounds were measured on as much longer as it is slower.
-func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
+func shortest(t *testing.T, n int, measure func() (gap, turn time.Duration)) {
 	t.Helper()
 	callbacks := time.Duration(n) * longestCallback
 	most, gap, turn, work := max(callbacks, 2*longestCallback), time.Hour, time.Hour, time.Hour
 	over := func() bool { return gap >= most || turn > callbacks }
 	for tries := 0; tries < 3 || over() && tries < 12; tries++ {
-		before := g.turns(t)
-		k.gap()
-		do()
-		gap, turn = min(gap, k.gap()), min(turn, g.turns(t).longest(before))
+		g, w := measure()
+		gap, turn = min(gap, g), min(turn, w)
 		if over() {
-			work = min(work, timeOf(t))
+			work = min(work, timeOfWork(t))
 		}
 	}
 	t.Logf("longest gap of the ticks %v, longest turn of the worker below %v", gap.Round(time.Millisecond), turn)
@@ -107,12 +116,12 @@ func (k *ticks) shortest(t *testing.T, g *gateway, n int, do func()) {
 	assert.LessOrEqual(t, turn.Seconds(), allowed*callbacks.Seconds())
 }
 
-// usualWork is how long timeOf takes where the bounds of callbacks were measured.
+// usualWork is how long timeOfWork takes where the bounds of callbacks were measured.
 const usualWork = 20 * time.Millisecond
 
-// timeOf is how long the machine takes now for what goes through many bytes, one behind the other,
+// timeOfWork is how long the machine takes now for what goes through many bytes, one behind the other,
 // as a callback does.
-func timeOf(t *testing.T) time.Duration {
+func timeOfWork(t *testing.T) time.Duration {
 	t.Helper()
 	text := make([]byte, 16<<20)
 	sum := fnv.New64a()

@@ -88,6 +88,9 @@ func (v *Instance) Forget(c *Context) { delete(v.contexts, c.ID) }
 // ran out.
 func (v *Instance) Failed() bool { return v.failed }
 
+// Memory returns how many bytes of memory the instance has, which never shrinks.
+func (v *Instance) Memory() int64 { return int64(v.memory.Size()) }
+
 // Has says whether the module exports a callback.
 func (v *Instance) Has(callback string) bool { return v.callbacks[callback] != nil }
 

@@ -1,0 +1,46 @@
+package filter
+
+import (
+	"runtime"
+
+	"antwort/shared/jsontext"
+)
+
+// ground is memory of the VM that was written to before it is needed. The kernel gives memory page
+// by page when it is first written to: what the first long body of a VM is translated in took as
+// long to come as the translation itself. So it comes while the body does.
+type ground struct {
+	rooms [][]byte // until the next translation takes what they are
+	bytes int      // of all that there were: memory of a VM never shrinks
+}
+
+// Of a body of firmBytes or more groundCopies are made ready, which is what its translation may
+// take (see config.Limits.FilterMemory).
+const (
+	firmBytes    = 1 << 20
+	groundCopies = 3
+	roomBytes    = 256 << 10
+	pageBytes    = 4 << 10
+)
+
+// follow makes ready what the translation of a body needs of which so much has come.
+func (g *ground) follow(came int) {
+	if came < firmBytes {
+		return
+	}
+	for ; g.bytes < groundCopies*came; g.bytes += roomBytes {
+		room := jsontext.Grow(nil, roomBytes)[:roomBytes]
+		for i := 0; i < len(room); i += pageBytes {
+			room[i] = 0
+		}
+		g.rooms = append(g.rooms, room)
+	}
+}
+
+// free leaves what is ready to who needs memory now.
+func (g *ground) free() {
+	if g.rooms != nil {
+		g.rooms = nil
+		runtime.GC()
+	}
+}
