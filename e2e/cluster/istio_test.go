@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -259,5 +262,41 @@ func TestQuickstart07(t *testing.T) {
 	if err != nil || string(out) != "403" {
 		t.Errorf("chat completions from outside: want 403, got %s %v", out, err)
 	}
+	unread(t, url)
 	user.run(doc.blocks(t, "Cleanup")[0].text)
+}
+
+// unread has many long answers made that are not read, 1.4 GB in all: the gateway, which may have
+// 1 GiB, holds no more of them than its bootstrap says, refuses who comes then, and recovers.
+func unread(t *testing.T, url string) {
+	t.Helper()
+	pod := kubectl(t, "get", "pods", "-n", "llm-serving", "-l", "gateway.networking.k8s.io/gateway-name=antwort", "-o", "jsonpath={.items[0].metadata.name}")
+	const request = `{"model":"/mnt/models","input":"mock: tokens=12000 token-bytes=1200"}`
+	statuses := map[int]int{}
+	for range 100 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		fmt.Fprintf(c, "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(request), request)
+		answer, err := http.ReadResponse(bufio.NewReaderSize(c, 4<<10), nil)
+		if err != nil {
+			t.Fatalf("answer %v: %v", statuses, err)
+		}
+		if _, err := answer.Body.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("answer %v of status %d: %v", statuses, answer.StatusCode, err)
+		}
+		statuses[answer.StatusCode]++
+	}
+	t.Logf("answers that nobody reads, by status: %v; Envoy has %s", statuses, kubectl(t, "exec", "-n", "llm-serving", pod, "--", "pilot-agent", "request", "GET", "memory"))
+	if statuses[200]+statuses[503] != 100 {
+		t.Error("other statuses than 200 and 503")
+	}
+	t.Logf("works again after %.1f s", works(t, url).Seconds())
+	if was := kubectl(t, "get", "pod", "-n", "llm-serving", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"); was != "0" {
+		t.Errorf("the gateway has restarted: %s", was)
+	}
 }

@@ -10,6 +10,7 @@ type renderIstioCmd struct {
 	API        string `name:"api" enum:"gateway-api,classic" default:"gateway-api" help:"gateway-api: Gateway and HTTPRoute of Kubernetes. classic: Istio's Gateway and VirtualService, with a Deployment."`
 	Name       string `default:"antwort-frontend" help:"Name of the gateway and of what belongs to it."`
 	Image      string `default:"antwort-filter" placeholder:"REF" help:"The filter's image: REGISTRY/antwort-filter:TAG, or …@sha256:DIGEST, which the gateway verifies."`
+	HeapMiB    int64  `name:"heap-mib" default:"512" placeholder:"N" help:"What the gateway's Envoy may have allocated for all of its clients, beside the filter, where it translates (engine.provider vllm), in MiB: half of what its container may have, more where the mesh is large; 0: no bound (default: 512)."`
 	PullSecret string `placeholder:"NAME" help:"Secret with the registry's credentials, in the gateway's namespace."`
 }
 
@@ -30,7 +31,7 @@ func (cmd *renderIstioCmd) Run(io *streams) error {
 	if err := filter.ValidateFilter(); err != nil {
 		return usage(err)
 	}
-	text, err := istio.Render(cfg, istio.Options{API: istio.API(cmd.API), Name: cmd.Name, Image: cmd.Image, PullSecret: cmd.PullSecret})
+	text, err := istio.Render(cfg, istio.Options{API: istio.API(cmd.API), Name: cmd.Name, Image: cmd.Image, PullSecret: cmd.PullSecret, HeapBytes: max(0, cmd.HeapMiB) << 20})
 	if err != nil {
 		return usage(err)
 	}

@@ -16,10 +16,7 @@ const (
 	someWorkers = 4
 )
 
-// overloadManager bounds what Envoy takes for all of its clients. It holds what they do not
-// read, also when the filter has long been done with it: their connections are closed, the
-// sooner the less room there is, and streams of HTTP/2 that hold most are reset, before new
-// requests are refused. What only passes it reads no faster than its clients do.
+// overloadManager bounds what Envoy takes for all of its clients.
 func (r *renderer) overloadManager() object {
 	connections := extension("envoy.resource_monitors.global_downstream_max_connections",
 		"envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
@@ -27,10 +24,24 @@ func (r *renderer) overloadManager() object {
 	if r.c.Engine.Provider != config.VLLM {
 		return object{{"resource_monitors", list{connections}}}
 	}
-	const heap = "envoy.resource_monitors.fixed_heap"
 	each := r.c.Limits.InFlight(true) * 3 / 2
+	return boundedHeap(idleHeap+each*int64(cmp.Or(r.o.Workers, someWorkers)), connections)
+}
+
+// HeapBootstrap is the part of a bootstrap, as JSON, that bounds the heap of an Envoy that
+// translates.
+func HeapBootstrap(bytes int64) ([]byte, error) {
+	return marshal(object{{"overload_manager", boundedHeap(bytes)}})
+}
+
+// boundedHeap bounds Envoy's heap. It holds what clients do not read, also when the filter has
+// long been done with it: their connections are closed, the sooner the less room there is, and
+// streams of HTTP/2 that hold most are reset, before new requests are refused. What only passes
+// it reads no faster than its clients do.
+func boundedHeap(bytes int64, monitors ...any) object {
+	const heap = "envoy.resource_monitors.fixed_heap"
 	monitor := extension(heap, "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-		object{{"max_heap_size_bytes", idleHeap + each*int64(cmp.Or(r.o.Workers, someWorkers))}})
+		object{{"max_heap_size_bytes", bytes}})
 	over := func(share float64) list {
 		return list{object{{"name", heap}, {"threshold", object{{"value", share}}}}}
 	}
@@ -40,7 +51,7 @@ func (r *renderer) overloadManager() object {
 	idle := object{{"timer", "HTTP_DOWNSTREAM_CONNECTION_IDLE"}, {"min_timeout", "1s"}}
 	return object{
 		{"refresh_interval", "0.25s"},
-		{"resource_monitors", list{connections, monitor}},
+		{"resource_monitors", list(append(monitors, monitor))},
 		{"buffer_factory_config", object{{"minimum_account_to_track_power_of_two", 20}}},
 		{"actions", list{
 			object{{"name", "envoy.overload_actions.shrink_heap"}, {"triggers", over(0.7)}},

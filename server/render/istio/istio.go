@@ -40,6 +40,9 @@ type Options struct {
 	Image string
 	// PullSecret names a Secret with the registry's credentials, "" for none.
 	PullSecret string
+	// HeapBytes bounds what the gateway's Envoy has allocated for all of its
+	// clients, where it translates; 0: it has no bound.
+	HeapBytes int64
 }
 
 //go:embed templates
@@ -64,6 +67,7 @@ type values struct {
 	RateLimits    []string // JSON of Envoy's filters, in their order
 	LimitsService string   // JSON of the cluster that they ask; "": they ask nobody
 	AnswerPiece   int      // bytes
+	Heap          string   // JSON of the bootstrap that bounds Envoy's heap; "": nothing does
 	Plugin        string   // the filter's configuration as YAML
 	PluginJSON    string   // and as JSON
 	Variables     []config.Variable
@@ -126,7 +130,14 @@ func Render(c *config.Config, o Options) ([]byte, error) {
 		}
 		v.LimitsService = string(service)
 	}
-	documents := []string{string(o.API) + ".yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "ratelimit.yaml", "deny.yaml", "token.yaml"}
+	if v.Translates && o.HeapBytes > 0 {
+		heap, err := envoy.HeapBootstrap(o.HeapBytes)
+		if err != nil {
+			return nil, err
+		}
+		v.Heap = string(heap)
+	}
+	documents := []string{string(o.API) + ".yaml", "heap.yaml", "destination.yaml", "wasmplugin.yaml", "envoyfilter.yaml", "ratelimit.yaml", "deny.yaml", "token.yaml"}
 	var out bytes.Buffer
 	for _, name := range documents {
 		var doc bytes.Buffer

@@ -24,7 +24,7 @@ func TestFolderIsRendered(t *testing.T) {
 		"inline":  {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
 		"classic": {API: Classic, Name: "antwort-frontend", Image: "antwort-filter"},
 		"gated":   {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
-		"vllm":    {API: GatewayAPI, Name: "antwort", Image: "antwort-filter"},
+		"vllm":    {API: GatewayAPI, Name: "antwort", Image: "antwort-filter", HeapBytes: 512 << 20},
 		"routes":  {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
 
 		"authentication": {API: GatewayAPI, Name: "antwort-frontend", Image: "antwort-filter"},
@@ -66,6 +66,36 @@ filter: {profile: `+profile+`}
 			require.NoError(t, err)
 			assert.NotContains(t, out, "do-not-print")
 			assert.Contains(t, out, "ENGINE_API_KEY")
+		})
+	}
+}
+
+// A gateway that translates has a bound for the heap of its Envoy; one that forwards reads no
+// faster than its clients do.
+func TestHeapIsBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		api      API
+		provider string
+		bytes    int64
+		said     []string
+	}{
+		"gateway-api": {GatewayAPI, "vllm", 100 << 20, []string{"name: gw-deployment}", "configMap: {name: gw-bootstrap}", `"max_heap_size_bytes":104857600}`}},
+		"classic":     {Classic, "vllm", 100 << 20, []string{"sidecar.istio.io/bootstrapOverride: gw-bootstrap", `"max_heap_size_bytes":104857600}`}},
+		"without":     {GatewayAPI, "vllm", 0, nil},
+		"forwards":    {GatewayAPI, "vllm-responses", 100 << 20, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := rendered(t, `engine: {provider: `+c.provider+`, backend_url: "http://llm:80"}`, Options{API: c.api, Name: "gw", Image: "f", HeapBytes: c.bytes})
+			require.NoError(t, err)
+			for _, text := range c.said {
+				assert.Contains(t, out, text)
+			}
+			if c.said == nil {
+				assert.NotContains(t, out, "ConfigMap")
+			}
+			if c.api == Classic {
+				assert.NotContains(t, out, "gw-deployment")
+			}
 		})
 	}
 }
