@@ -11,6 +11,7 @@ import (
 // long to come as the translation itself. So it comes while the body does.
 type ground struct {
 	rooms [][]byte // until the next translation takes what they are
+	taken bool     // the collector does not know yet that they are free
 	bytes int      // of all that there were: memory of a VM never shrinks
 }
 
@@ -33,14 +34,18 @@ func (g *ground) follow(came int) {
 		for i := 0; i < len(room); i += pageBytes {
 			room[i] = 0
 		}
-		g.rooms = append(g.rooms, room)
+		g.rooms, g.taken = append(g.rooms, room), true
 	}
 }
 
+// drop is for a body that will not be translated.
+func (g *ground) drop() { g.rooms = nil }
+
 // free leaves what is ready to who needs memory now.
 func (g *ground) free() {
-	if g.rooms != nil {
-		g.rooms = nil
+	g.drop()
+	if g.taken {
+		g.taken = false
 		runtime.GC()
 	}
 }

@@ -31,4 +31,9 @@ func TestGroundFollowsTheLongestBody(t *testing.T) {
 	require.Len(t, m.ground.rooms, 12, "a short text needs none")
 	m.quiet(quietBytes)()
 	require.Empty(t, m.ground.rooms)
+
+	m.ground.follow(2 * firmBytes)
+	m.ground.drop()
+	require.Empty(t, m.ground.rooms)
+	require.True(t, m.ground.taken, "the next translation has them collected")
 }

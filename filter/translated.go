@@ -314,6 +314,9 @@ func (x *translated) drop() int {
 }
 
 func (x *translated) done() {
+	if !x.sent && x.body.passed >= firmBytes {
+		x.memory.ground.drop()
+	}
 	x.upload.free()
 	if x.answer != nil {
 		x.answer.free()

@@ -21,32 +21,45 @@ func TestMemoryLimitsHold(t *testing.T) {
 	backend := service(t, "antwort", "antwort-backend")
 	works(t, url)
 
-	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
-	unknown := func(values string) string { return `{"model":"/mnt/models","input":"a","x":[` + values + `]}` }
-	objects := unknown(many(`{"a":0}`, 29<<17))
-	text := `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 6<<20) + `"}`
-	toFrontend := []attack{
-		{"ten gzip bodies of small objects", url, "gzip", zipped(t, objects), 10},
-		{"seven large bodies", url, "", []byte(text), 7},
-		{"small objects in clear", url, "", []byte(objects), 4},
-		{"as many small messages as there may be", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 512 MiB
-	}
 	t.Run("backend", func(t *testing.T) {
-		memoryHolds(t, url, []attack{
-			{"ten gzip bodies of small objects", backend, "gzip", zipped(t, objects), 10},
-			{"24 gzip bodies of one text", backend, "gzip", zipped(t, text+strings.Repeat(" ", 24<<20)), 24},
+		memoryHolds(t, "antwort", url, []attack{
+			{"ten gzip bodies of small objects", backend, "gzip", zipped(t, smallObjects), 10},
+			{"24 gzip bodies of one text", backend, "gzip", zipped(t, longText+strings.Repeat(" ", 24<<20)), 24},
 		})
 	})
-	t.Run("frontend that forwards", func(t *testing.T) { memoryHolds(t, url, toFrontend) })
+	t.Run("frontend that forwards", func(t *testing.T) { memoryHolds(t, "antwort", url, requests(t, url)) })
 	t.Run("frontend that translates", func(t *testing.T) {
 		setConfig(t, "frontend", "engine:\n  provider: vllm\n  default_model: /mnt/models\n  backend_url: http://llm-predictor.llm-serving.svc.cluster.local:8080\n")
 		logs(t, "antwort", "antwort-frontend", "started: provider vllm,")
 		works(t, url)
-		memoryHolds(t, url, append(toFrontend,
-			attack{"answers of 12,000 tokens with 20 logprobs each", url, "", []byte(`{"model":"/mnt/models","input":"mock: tokens=12000","top_logprobs":20}`), 2},
-			attack{"streams that say 60 MB", url, "", []byte(`{"model":"/mnt/models","stream":true,"input":"mock: tokens=12000 token-bytes=5000"}`), 2},
-		))
+		memoryHolds(t, "antwort", url, append(requests(t, url), answers(url)...))
 	})
+}
+
+// Bodies of 30 MB.
+var (
+	smallObjects = `{"model":"/mnt/models","input":"a","x":[` + many(`{"a":0}`, 29<<17) + `]}`
+	longText     = `{"model":"/mnt/models","input":"` + strings.Repeat("word ", 6<<20) + `"}`
+)
+
+func many(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+
+// requests are those that take much of a filter.
+func requests(t *testing.T, url string) []attack {
+	return []attack{
+		{"ten gzip bodies of small objects", url, "gzip", zipped(t, smallObjects), 10},
+		{"seven large bodies", url, "", []byte(longText), 7},
+		{"small objects in clear", url, "", []byte(smallObjects), 4},
+		{"as many small messages as there may be", url, "", []byte(`{"model":"/mnt/models","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 8_000) + `]}`), 2}, // the stand-in for the model has 512 MiB
+	}
+}
+
+// answers ask for what takes much to translate.
+func answers(url string) []attack {
+	return []attack{
+		{"answers of 12,000 tokens with 20 logprobs each", url, "", []byte(`{"model":"/mnt/models","input":"mock: tokens=12000","top_logprobs":20}`), 2},
+		{"streams that say 60 MB", url, "", []byte(`{"model":"/mnt/models","stream":true,"input":"mock: tokens=12000 token-bytes=5000"}`), 2},
+	}
 }
 
 // An attack is requests at once.
@@ -57,8 +70,8 @@ type attack struct {
 	atOnce      int
 }
 
-// memoryHolds makes attacks beside a stream: it goes on, and no pod dies.
-func memoryHolds(t *testing.T, url string, attacks []attack) {
+// memoryHolds makes attacks beside a stream: it goes on, and no pod of the namespace dies.
+func memoryHolds(t *testing.T, namespace, url string, attacks []attack) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			started, ended := make(chan struct{}), make(chan error, 1)
@@ -90,7 +103,7 @@ func memoryHolds(t *testing.T, url string, attacks []attack) {
 					t.Errorf("status %s", status)
 				}
 			}
-			restarts := kubectl(t, "get", "pods", "-n", "antwort", "-o", `jsonpath={range .items[*]}{.metadata.name} restarts {.status.containerStatuses[0].restartCount}, last {.status.containerStatuses[0].lastState.terminated.reason}{"\n"}{end}`)
+			restarts := kubectl(t, "get", "pods", "-n", namespace, "-o", `jsonpath={range .items[*]}{.metadata.name} restarts {.status.containerStatuses[0].restartCount}, last {.status.containerStatuses[0].lastState.terminated.reason}{"\n"}{end}`)
 			for line := range strings.Lines(restarts) {
 				if !strings.Contains(line, "restarts 0,") {
 					t.Error(line)
