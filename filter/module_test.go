@@ -12,7 +12,7 @@ import (
 
 // budget is what filter.wasm may have: what it has, and 2 KB. docs/filter.md says what its
 // parts weigh. It is raised only with a reason in RATIONALE.md.
-const budget = 5_557_000
+const budget = 5_563_500
 
 func TestModuleIsWithinItsBudget(t *testing.T) {
 	if len(module) > budget {

@@ -81,6 +81,8 @@ func (p *plugin) wake() { p.ticker.start() }
 
 // tick looks after what waits.
 func (p *plugin) tick() {
+	p.turns.anew()
+	p.ticker.calm()
 	now := p.clock.now()
 	p.gate.check()
 	p.uploads.check(now, p.cfg.Server.ReadTimeout)

@@ -112,8 +112,28 @@ func (x *translated) requestBody(size int, end bool) types.Action {
 		x.memory.ground.follow(len(x.body.buf))
 		return action
 	}
-	action = x.send(body, end)
+	action = x.inTurn(body, end)
 	x.body.free()
+	return action
+}
+
+// inTurn sends the request, unless its caller has had enough of this turn.
+func (x *translated) inTurn(body []byte, end bool) types.Action {
+	if len(body) < turnBytes {
+		return x.send(body, end)
+	}
+	caller := ""
+	if x.turns.crowded() {
+		x.countsFor()
+		if caller = x.holding.caller; x.turns.had(caller) {
+			return x.reply(failure.Overloaded, policy.Overloaded())
+		}
+	}
+	begun := x.clock.now()
+	action := x.send(body, end)
+	if x.turns.took(caller, x.clock.now().since(begun)); x.turns.crowded() {
+		x.ticker.hurry() // the next turn begins with it
+	}
 	return action
 }
 

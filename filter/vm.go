@@ -5,6 +5,7 @@ type vm struct {
 	hop    string // its mark in requests that go on
 	memory memory
 	ledger ledger
+	turns  turns
 	buffers
 	asked    header // the fields of the request whose header came last
 	answered header // and those of the answer

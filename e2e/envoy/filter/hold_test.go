@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -244,6 +245,53 @@ func uploads(t *testing.T, url string) {
 	for range 10 {
 		body := `{"model":"m","input":"` + strings.Repeat("a", 100<<10) + `"}`
 		require.Equal(t, 200, send(t, http.DefaultTransport, request(t, url, unsized(body))).status)
+	}
+}
+
+// Bodies that end at the same time are not all translated before anything else moves: who sends so
+// many is refused.
+func TestBodiesThatEndAtOnce(t *testing.T) {
+	body := `{"model":"m","input":[` + many(`{"role":"user","content":[{"type":"input_text","text":"a"}]}`, 4_000) + `]}`
+	head := "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n"
+	for _, profile := range profiles {
+		t.Run(profile, func(t *testing.T) {
+			g := start(t, shipped(t), []plugin{{name: profile, config: config("vllm", profile), gated: profile == "gated", reloads: true}})
+			g.up.set(withTicks(gives(200, "application/json", chatHello)))
+			url := g.url(t, profile)
+			k := startTicks(t, url)
+			statuses := map[int]int{}
+			k.shortest(t, g, 2, func() {
+				var all []net.Conn
+				for range 40 {
+					c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+					require.NoError(t, err)
+					all = append(all, c)
+					_, err = io.WriteString(c, head+body[:len(body)-1])
+					require.NoError(t, err)
+				}
+				require.Eventually(t, func() bool { return g.stat(t, "in_flight_bytes") >= len(all)*len(body) }, time.Minute, 10*time.Millisecond)
+				for _, c := range all {
+					_, err := io.WriteString(c, body[len(body)-1:])
+					require.NoError(t, err)
+				}
+				for _, c := range all {
+					answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+					require.NoError(t, err)
+					statuses[answer.StatusCode]++
+					if answer.StatusCode == 503 {
+						require.Equal(t, "1", answer.Header.Get("Retry-After"))
+					}
+					c.Close()
+				}
+			})
+			t.Logf("answers by status: %v", statuses)
+			require.NotZero(t, statuses[200])
+			require.NotZero(t, statuses[503])
+			require.Len(t, statuses, 2)
+			require.Empty(t, k.end())
+			require.Equal(t, 200, post(t, url, body).status)
+			g.becomes(t, "in_flight_bytes", 0)
+		})
 	}
 }
 
