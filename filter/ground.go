@@ -3,6 +3,7 @@ package filter
 import (
 	"runtime"
 
+	"antwort/shared/config"
 	"antwort/shared/jsontext"
 )
 
@@ -15,13 +16,11 @@ type ground struct {
 	bytes int      // of all that there were: memory of a VM never shrinks
 }
 
-// Of a body of firmBytes or more groundCopies are made ready, which is what its translation may
-// take (see config.Limits.FilterMemory).
+// Of a body of firmBytes or more config.RequestCopies are made ready.
 const (
-	firmBytes    = 1 << 20
-	groundCopies = 3
-	roomBytes    = 256 << 10
-	pageBytes    = 4 << 10
+	firmBytes = 1 << 20
+	roomBytes = 256 << 10
+	pageBytes = 4 << 10
 )
 
 // follow makes ready what the translation of a body needs of which so much has come.
@@ -29,7 +28,7 @@ func (g *ground) follow(came int) {
 	if came < firmBytes {
 		return
 	}
-	for ; g.bytes < groundCopies*came; g.bytes += roomBytes {
+	for ; g.bytes < config.RequestCopies*came; g.bytes += roomBytes {
 		room := jsontext.Grow(nil, roomBytes)[:roomBytes]
 		for i := 0; i < len(room); i += pageBytes {
 			room[i] = 0

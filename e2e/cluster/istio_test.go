@@ -262,8 +262,7 @@ func TestQuickstart07(t *testing.T) {
 	if err != nil || string(out) != "403" {
 		t.Errorf("chat completions from outside: want 403, got %s %v", out, err)
 	}
-	packed := 1 // of the attacks, which this gateway does not unpack
-	memoryHolds(t, "llm-serving", url, append(requests(t, url)[packed:], answers(url)...))
+	memoryHolds(t, "llm-serving", url, append(requests(url), answers(url)...))
 	unread(t, url)
 	user.run(doc.blocks(t, "Cleanup")[0].text)
 }

@@ -16,17 +16,20 @@ func (l *Limits) FilterMemory() int64 {
 
 // translation is what the translation of a request, and of an answer, may take.
 func (l *Limits) translation() (request, answer int64) {
-	return requestCopies*l.RequestBodyBytes + l.tree(l.RequestBodyBytes), answerCopies*l.ResponseBodyBytes + l.tree(l.ResponseBodyBytes)
+	return RequestCopies*l.RequestBodyBytes + l.tree(l.RequestBodyBytes), answerCopies*l.ResponseBodyBytes + l.tree(l.ResponseBodyBytes)
 }
 
 // tree is what the parse tree of a body takes. A value has at least two bytes of it.
 func (l *Limits) tree(body int64) int64 { return valueBytes * min(int64(l.JSONValues), body/2) }
 
+// RequestCopies is how many times the bytes of a request its translation may take, with what
+// it becomes.
+const RequestCopies = 3
+
 const (
-	requestCopies = 3 // of a body, with what it becomes
-	answerCopies  = 6
-	valueBytes    = 480 // of a JSON value in a parse tree
-	restBytes     = 16 * mib
+	answerCopies = 6
+	valueBytes   = 480 // of a JSON value in a parse tree
+	restBytes    = 16 * mib
 )
 
 // inMemory refuses limits by which a VM would need more than it gets, and says which
@@ -37,8 +40,8 @@ func (c *Config) inMemory(ps *Problems) {
 	if need <= MaxFilterMemory {
 		return
 	}
-	size, copies := l.RequestBodyBytes, int64(requestCopies)
-	path, most := "limits.request_body_bytes", requestCopies*size
+	size, copies := l.RequestBodyBytes, int64(RequestCopies)
+	path, most := "limits.request_body_bytes", RequestCopies*size
 	if request, answer := l.translation(); answer > request {
 		size, copies = l.ResponseBodyBytes, answerCopies
 		path, most = "limits.response_body_bytes", answerCopies*size
